@@ -1,0 +1,18 @@
+//! Who may do what, for how long: principals, scopes, requests, approvals, grants, regions.
+//! Pure values and their validity at an instant. Knows nothing of SQL, the wire or storage.
+
+mod clock;
+mod grant;
+mod ids;
+mod principal;
+mod region;
+mod request;
+mod scope;
+
+pub use clock::Clock;
+pub use grant::{Grant, GrantState, Revocation};
+pub use ids::{GrantId, RequestId, SessionId};
+pub use principal::{Principal, Subject};
+pub use region::{Region, RegionNetworks};
+pub use request::{AccessRequest, Approval, ApprovalRefused, Decision, NewRequest, RequestRefused, RequestState};
+pub use scope::{ObjectPattern, Operation, OperationSet, Privilege, Scope};

@@ -1,0 +1,204 @@
+//! Scopes: the privileges that may be asked for, and the patterns that name objects.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::{Principal, Region, Subject};
+
+/// What a statement does to a relation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Operation {
+    Select,
+    Insert,
+    Update,
+    Delete,
+    Truncate,
+    Ddl,
+}
+
+impl Operation {
+    pub const ALL: [Operation; 6] = [
+        Operation::Select,
+        Operation::Insert,
+        Operation::Update,
+        Operation::Delete,
+        Operation::Truncate,
+        Operation::Ddl,
+    ];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Operation::Select => "select",
+            Operation::Insert => "insert",
+            Operation::Update => "update",
+            Operation::Delete => "delete",
+            Operation::Truncate => "truncate",
+            Operation::Ddl => "ddl",
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A set of operations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(into = "Vec<Operation>", from = "Vec<Operation>")]
+pub struct OperationSet(u8);
+
+impl OperationSet {
+    #[must_use]
+    pub fn of(operations: &[Operation]) -> Self {
+        operations.iter().fold(Self::default(), |set, op| set.with(*op))
+    }
+
+    #[must_use]
+    pub fn with(self, operation: Operation) -> Self {
+        Self(self.0 | 1 << operation as u8)
+    }
+
+    #[must_use]
+    pub fn contains(self, operation: Operation) -> bool {
+        self.0 & (1 << operation as u8) != 0
+    }
+
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = Operation> {
+        Operation::ALL.into_iter().filter(move |op| self.contains(*op))
+    }
+}
+
+impl From<Vec<Operation>> for OperationSet {
+    fn from(operations: Vec<Operation>) -> Self {
+        Self::of(&operations)
+    }
+}
+
+impl From<OperationSet> for Vec<Operation> {
+    fn from(set: OperationSet) -> Self {
+        set.iter().collect()
+    }
+}
+
+/// `schema.name`, `schema.*` or `*.*`: names are PostgreSQL's, exact in case, as the catalogs hold them.
+/// A name that holds a dot is written in double quotes: `public."odd.name"`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct ObjectPattern {
+    /// `None` is `*`.
+    pub schema: Option<String>,
+    /// `None` is `*`.
+    pub name: Option<String>,
+}
+
+impl ObjectPattern {
+    /// Reads a pattern. A bare name means schema `public`, as the configuration's reader expects.
+    ///
+    /// # Errors
+    /// Says in words what is wrong with the text.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let parts = split_quoted(text)?;
+        let part = |(text, quoted): &(String, bool)| (!(text == "*" && !quoted)).then(|| text.clone());
+        match parts.as_slice() {
+            [name] => Ok(Self { schema: Some("public".to_owned()), name: part(name) }),
+            [schema, name] => Ok(Self { schema: part(schema), name: part(name) }),
+            _ => Err(format!("`{text}` is not schema.name or schema.*")),
+        }
+    }
+
+    #[must_use]
+    pub fn matches(&self, schema: &str, name: &str) -> bool {
+        self.schema.as_deref().is_none_or(|s| s == schema) && self.name.as_deref().is_none_or(|n| n == name)
+    }
+
+    /// How closely the pattern names an object: a table before its schema before everything.
+    #[must_use]
+    pub fn specificity(&self) -> u8 {
+        u8::from(self.schema.is_some()) + u8::from(self.name.is_some()) * 2
+    }
+}
+
+impl fmt::Display for ObjectPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = |p: &Option<String>| match p {
+            None => "*".to_owned(),
+            Some(name) if name.contains(['.', '"', '*']) => format!("\"{}\"", name.replace('"', "\"\"")),
+            Some(name) => name.clone(),
+        };
+        write!(f, "{}.{}", part(&self.schema), part(&self.name))
+    }
+}
+
+/// Splits at dots outside double quotes; says of each part whether it was quoted.
+fn split_quoted(text: &str) -> Result<Vec<(String, bool)>, String> {
+    let mut parts = vec![(String::new(), false)];
+    let mut chars = text.chars().peekable();
+    let mut inside = false;
+    while let Some(c) = chars.next() {
+        let Some((part, quoted)) = parts.last_mut() else { break };
+        match (c, inside) {
+            ('"', true) if chars.peek() == Some(&'"') => {
+                chars.next();
+                part.push('"');
+            }
+            ('"', _) => {
+                inside = !inside;
+                *quoted = true;
+            }
+            ('.', false) => parts.push((String::new(), false)),
+            (c, _) => part.push(c),
+        }
+    }
+    if inside || parts.iter().any(|(part, _)| part.is_empty()) {
+        return Err(format!("`{text}` is not an object name"));
+    }
+    Ok(parts)
+}
+
+/// One `[[scope.allow]]`: operations on relations, or functions by name.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Privilege {
+    pub on: Vec<ObjectPattern>,
+    /// Only these columns; `None` is every column. Whole-row references and `*` then are out of scope.
+    pub columns: Option<Vec<String>>,
+    pub operations: OperationSet,
+    /// Functions outside the harmless built-ins that may be called, `schema.name`.
+    pub functions: Vec<ObjectPattern>,
+}
+
+/// A named set of privileges on one database that may be asked for.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Scope {
+    pub name: String,
+    pub database: String,
+    /// The data regions that a grant of this scope may touch.
+    pub regions: Vec<Region>,
+    pub requesters: Vec<Subject>,
+    pub approvers: Vec<Subject>,
+    /// Distinct approvers that a request needs.
+    pub approvals: u32,
+    pub max_duration: Duration,
+    /// Rows that one statement may return.
+    pub row_limit: Option<u64>,
+    pub allow: Vec<Privilege>,
+}
+
+impl Scope {
+    #[must_use]
+    pub fn may_request(&self, principal: &Principal) -> bool {
+        self.requesters.iter().any(|subject| subject.names(principal))
+    }
+
+    #[must_use]
+    pub fn may_approve(&self, principal: &Principal) -> bool {
+        self.approvers.iter().any(|subject| subject.names(principal))
+    }
+}

@@ -1,0 +1,38 @@
+//! Proof that a permitted statement is in the journal.
+
+use crate::access::GrantId;
+use crate::policy::Permit;
+
+/// Proof that one statement was permitted and recorded. Only [`super::Journal::admit`] makes one, and it takes a
+/// [`Permit`] to do so; forwarding a frame with SQL consumes it.
+#[derive(Debug)]
+#[must_use = "a receipt that is dropped lets nothing through"]
+pub struct Receipt {
+    seq: u64,
+    grant: GrantId,
+    row_limit: Option<u64>,
+}
+
+impl Receipt {
+    pub(in crate::audit) fn new(permit: &Permit, seq: u64) -> Self {
+        Self { seq, grant: permit.grant().clone(), row_limit: permit.row_limit() }
+    }
+
+    /// The record's position in the journal.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// The grant that allows the statement.
+    #[must_use]
+    pub fn grant(&self) -> &GrantId {
+        &self.grant
+    }
+
+    /// Rows that the statement may return.
+    #[must_use]
+    pub fn row_limit(&self) -> Option<u64> {
+        self.row_limit
+    }
+}

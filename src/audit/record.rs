@@ -1,0 +1,208 @@
+//! One entry of the journal, with the fields that PRODUCT.md fixes.
+
+use jiff::Timestamp;
+
+use crate::access::{GrantId, Operation, Region, RequestId, SessionId};
+
+/// What an entry speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// A statement before it was forwarded, or refused.
+    Statement,
+    /// The same statement's end; [`Record::statement_seq`] names the first.
+    StatementEnd,
+    SessionOpen,
+    SessionClose,
+    LoginDenied,
+    StartupRefused,
+    Cancel,
+    RequestFiled,
+    RequestApproved,
+    RequestDenied,
+    RequestWithdrawn,
+    GrantCreated,
+    GrantRevoked,
+    CredentialMinted,
+    SessionKilled,
+    ConfigReloaded,
+    ConfigRefused,
+    JournalOpened,
+    /// A torn tail was cut at the last whole record.
+    JournalRecovered,
+    JournalClosed,
+}
+
+/// How the client sent a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    Simple,
+    Extended,
+    Copy,
+    Function,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordedVerdict {
+    Allow,
+    Deny,
+}
+
+/// One relation that a statement touches.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct RecordedRelation {
+    /// `schema.name`
+    pub name: String,
+    pub operation: Operation,
+    /// Sorted names; `["*"]` is the whole row.
+    pub columns: Vec<String>,
+}
+
+/// How a statement or session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndedBy {
+    /// It ran to its end.
+    Completed,
+    /// PostgreSQL refused or failed it.
+    Error,
+    /// pgward refused it.
+    Denied,
+    /// An earlier error in the same batch skipped it.
+    Skipped,
+    ClientCancel,
+    ClientDisconnect,
+    UpstreamDisconnect,
+    GrantExpired,
+    GrantRevoked,
+    Killed,
+    RowLimit,
+    Shutdown,
+    ProtocolViolation,
+    Timeout,
+}
+
+/// One entry. Fields that do not apply are left out.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Record {
+    pub time: Timestamp,
+    /// Position in the journal, from 1. The journal gives it: whatever stands here before is overwritten.
+    #[serde(default)]
+    pub seq: u64,
+    pub event: Event,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    /// Position among the session's own records, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_seq: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_addr: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_region: Option<Region>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_region: Option<Region>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<GrantId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvers: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Protocol>,
+    /// The whole text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<String>,
+    /// Bind values as text, or `\x…` for binary ones; `null` is NULL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<Vec<Option<String>>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relations: Vec<RecordedRelation>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<RecordedVerdict>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_version: Option<u64>,
+    /// On an end record: `seq` of the record before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement_seq: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sqlstate: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command_tag: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_us: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<EndedBy>,
+    /// Anything else that a reader needs to understand the entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl Record {
+    /// An entry with nothing but its time and event.
+    #[must_use]
+    pub fn new(time: Timestamp, event: Event) -> Self {
+        Self {
+            time,
+            seq: 0,
+            event,
+            session: None,
+            session_seq: None,
+            principal: None,
+            groups: Vec::new(),
+            client_addr: None,
+            client_region: None,
+            application_name: None,
+            database: None,
+            upstream_region: None,
+            grant: None,
+            request: None,
+            scope: None,
+            reason: None,
+            ticket: None,
+            approvers: Vec::new(),
+            protocol: None,
+            statement: None,
+            parameters: None,
+            fingerprint: None,
+            kind: None,
+            relations: Vec::new(),
+            verdict: None,
+            rule: None,
+            policy_version: None,
+            statement_seq: None,
+            sqlstate: None,
+            command_tag: None,
+            rows: None,
+            bytes: None,
+            duration_us: None,
+            ended_by: None,
+            detail: None,
+        }
+    }
+}

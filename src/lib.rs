@@ -1,0 +1,9 @@
+//! pgward: a just-in-time access proxy for PostgreSQL. `ARCHITECTURE.md` has the map.
+
+pub mod access;
+pub mod audit;
+pub mod catalog;
+pub mod policy;
+pub mod session;
+pub mod sql;
+pub mod store;

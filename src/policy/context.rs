@@ -1,0 +1,39 @@
+//! What a decision rests on besides the statement: the database's classification and the client's place.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::access::{Grant, ObjectPattern, Region};
+
+/// One logical database as policy sees it.
+#[derive(Clone, Debug)]
+pub struct DatabasePolicy {
+    pub name: String,
+    /// Where this upstream stores its data, unless a classification says otherwise.
+    pub region: Region,
+    pub data: Vec<DataClass>,
+}
+
+/// One `[[database.data]]`: the most specific pattern that matches a relation decides.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataClass {
+    pub on: ObjectPattern,
+    pub columns: Option<Vec<String>>,
+    pub region: Option<Region>,
+    /// Only clients in these regions may touch it; `None` is any.
+    pub clients: Option<Vec<Region>>,
+    pub labels: Vec<String>,
+}
+
+/// Everything about the session that a verdict depends on.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub database: Arc<DatabasePolicy>,
+    pub principal: String,
+    /// `None` where no declared network holds the client's address.
+    pub client_region: Option<Region>,
+    /// Every grant of the principal on this database that is not yet over, newest last.
+    pub grants: Vec<Arc<Grant>>,
+    pub now: Timestamp,
+}

@@ -1,0 +1,129 @@
+//! The answer of [`super::decide`], and the permit that only an allowing answer carries.
+
+use crate::access::GrantId;
+
+/// Whether a statement may run, and by what.
+#[derive(Debug)]
+pub enum Verdict {
+    Allow(Permit),
+    Deny(Denial),
+}
+
+/// Proof that policy allowed one statement under one grant. Only [`super::decide`] makes one; the journal consumes it and
+/// gives the receipt without which nothing can be forwarded.
+#[derive(Debug)]
+#[must_use = "a permit that is dropped lets nothing through"]
+pub struct Permit {
+    grant: GrantId,
+    row_limit: Option<u64>,
+}
+
+impl Permit {
+    pub(in crate::policy) fn new(grant: GrantId, row_limit: Option<u64>) -> Self {
+        Self { grant, row_limit }
+    }
+
+    /// The grant that allows the statement.
+    #[must_use]
+    pub fn grant(&self) -> &GrantId {
+        &self.grant
+    }
+
+    /// Rows that the statement may return.
+    #[must_use]
+    pub fn row_limit(&self) -> Option<u64> {
+        self.row_limit
+    }
+}
+
+/// A refusal, as a value. `rule` is a stable word that metrics and searches count by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    pub rule: Rule,
+    /// The primary message: short, can stand alone.
+    pub message: String,
+    /// Facts: the object and the rule.
+    pub detail: String,
+    /// The command that would ask for what was missing.
+    pub hint: Option<String>,
+}
+
+/// The rules by which a statement is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Rule {
+    /// No live grant of the principal on this database.
+    NoGrant,
+    /// The text could not be read (SQLSTATE 0A000).
+    Unreadable,
+    /// A name could not be resolved in the catalog.
+    Unresolved,
+    /// A relation or operation outside the scope.
+    Scope,
+    /// A column outside the scope.
+    Column,
+    /// A function that is neither harmless nor named by the scope.
+    Function,
+    /// A catalog relation that holds data or secrets.
+    Catalog,
+    /// Data of a region that the grant does not cover.
+    Region,
+    /// A client in a region from which the data may not be touched.
+    ClientRegion,
+    /// A kind of statement that no scope gives.
+    Statement,
+    /// A setting that changes meaning or guards.
+    Setting,
+    /// A side effect that reading does not cover: row locks, rules, triggers.
+    Effect,
+    /// The grant is for one other statement.
+    StatementGrant,
+    /// A message of the protocol that pgward refuses (FunctionCall).
+    Protocol,
+    /// The journal could not record the statement.
+    Journal,
+}
+
+impl Rule {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Rule::NoGrant => "no-grant",
+            Rule::Unreadable => "unreadable",
+            Rule::Unresolved => "unresolved",
+            Rule::Scope => "scope",
+            Rule::Column => "column",
+            Rule::Function => "function",
+            Rule::Catalog => "catalog",
+            Rule::Region => "region",
+            Rule::ClientRegion => "client-region",
+            Rule::Statement => "statement",
+            Rule::Setting => "setting",
+            Rule::Effect => "effect",
+            Rule::StatementGrant => "statement-grant",
+            Rule::Protocol => "protocol",
+            Rule::Journal => "journal",
+        }
+    }
+
+    /// The SQLSTATE that a client sees.
+    #[must_use]
+    pub fn sqlstate(self) -> &'static str {
+        match self {
+            Rule::Unreadable => "0A000",
+            Rule::Journal => "58030",
+            Rule::NoGrant
+            | Rule::Unresolved
+            | Rule::Scope
+            | Rule::Column
+            | Rule::Function
+            | Rule::Catalog
+            | Rule::Region
+            | Rule::ClientRegion
+            | Rule::Statement
+            | Rule::Setting
+            | Rule::Effect
+            | Rule::StatementGrant
+            | Rule::Protocol => "42501",
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Requests, approvals, grants, revocations and credentials, kept; and the watch that tells sessions of changes.
+
+mod book;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+pub use book::{GrantBook, GrantSet};
+
+use crate::access::{AccessRequest, ApprovalRefused, Decision, Grant, GrantId, Principal, RequestId};
+
+/// Why the store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    #[error(transparent)]
+    Refused(#[from] ApprovalRefused),
+    #[error("the request is no longer pending")]
+    NotPending,
+    #[error("the grant has ended already")]
+    GrantEnded,
+    /// Locked, corrupt, full, gone: nothing was changed.
+    #[error("the store failed: {0}")]
+    Failed(String),
+}
+
+/// A database password that was minted for a principal: only its verifier is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    pub principal: String,
+    pub database: String,
+    /// The verifier in the format of `pg_authid.rolpassword`.
+    pub verifier: String,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+/// Durable state. Every method is one transaction: it is done whole or not at all, and what it answers is what is stored.
+#[async_trait::async_trait]
+pub trait Store: Send + Sync + std::fmt::Debug {
+    async fn file_request(&self, request: &AccessRequest) -> Result<(), StoreError>;
+
+    async fn request(&self, id: &RequestId) -> Result<AccessRequest, StoreError>;
+
+    /// All requests, oldest first, expired ones marked as such at `now`.
+    async fn requests(&self, now: Timestamp) -> Result<Vec<AccessRequest>, StoreError>;
+
+    /// Takes one decision ([`AccessRequest::decide`]) and stores the grant that comes of it.
+    async fn decide(
+        &self,
+        id: &RequestId,
+        by: &Principal,
+        decision: Decision,
+        note: Option<String>,
+        now: Timestamp,
+    ) -> Result<(AccessRequest, Option<Grant>), StoreError>;
+
+    /// Withdraws a pending request of `by`.
+    async fn withdraw(&self, id: &RequestId, by: &Principal, now: Timestamp) -> Result<AccessRequest, StoreError>;
+
+    async fn grant(&self, id: &GrantId) -> Result<Grant, StoreError>;
+
+    /// The grant that came of a request, where one did.
+    async fn grant_of_request(&self, id: &RequestId) -> Result<Option<Grant>, StoreError>;
+
+    /// Grants that are not over at `now`: live ones and those still to come.
+    async fn open_grants(&self, now: Timestamp) -> Result<Vec<Grant>, StoreError>;
+
+    /// Every grant, oldest first.
+    async fn grants(&self) -> Result<Vec<Grant>, StoreError>;
+
+    async fn revoke(&self, id: &GrantId, by: &str, reason: Option<String>, now: Timestamp)
+    -> Result<Grant, StoreError>;
+
+    /// Stores a minted credential; drops the principal's expired ones, and the oldest beyond [`MAX_CREDENTIALS`].
+    async fn add_credential(&self, credential: &Credential) -> Result<(), StoreError>;
+
+    /// The principal's credentials on the database that are good at `now`.
+    async fn credentials(&self, principal: &str, database: &str, now: Timestamp)
+    -> Result<Vec<Credential>, StoreError>;
+
+    /// Whether the store answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// Live credentials that one principal may hold on one database.
+pub const MAX_CREDENTIALS: usize = 8;
+
+/// A store shared by every part.
+pub type SharedStore = Arc<dyn Store>;
