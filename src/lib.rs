@@ -3,6 +3,7 @@
 pub mod access;
 pub mod audit;
 pub mod catalog;
+pub mod control;
 pub mod policy;
 pub mod session;
 pub mod sql;

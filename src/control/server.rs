@@ -1,0 +1,146 @@
+//! The control port as one part: what it is given, what its handlers share.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::limiter::FailureLimiter;
+use super::{Directory, Explain, listener, router};
+use crate::access::Clock;
+use crate::audit::Journal;
+use crate::session::Registry;
+use crate::store::{GrantBook, SharedStore};
+
+/// How the control port behaves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The certificate and key; ALPN is set here.
+    pub tls: Arc<rustls::ServerConfig>,
+    /// Where the journal's readers find it.
+    pub journal_dir: PathBuf,
+    /// How long a minted database password is good.
+    pub credential_ttl: Duration,
+    /// Time for a TLS handshake, and for a request's head to arrive.
+    pub handshake_timeout: Duration,
+    /// Time for one call until its answer begins.
+    pub call_timeout: Duration,
+    /// Time that open calls have to end at a shutdown.
+    pub drain_timeout: Duration,
+    /// Connections at once, and of one address.
+    pub max_connections: usize,
+    pub max_connections_per_address: usize,
+}
+
+impl Settings {
+    /// The usual bounds.
+    #[must_use]
+    pub fn new(tls: Arc<rustls::ServerConfig>, journal_dir: PathBuf) -> Self {
+        Self {
+            tls,
+            journal_dir,
+            credential_ttl: Duration::from_secs(12 * 3600),
+            handshake_timeout: Duration::from_secs(10),
+            call_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(5),
+            max_connections: 512,
+            max_connections_per_address: 128,
+        }
+    }
+}
+
+/// Makes the verifier of a password, in the format of `pg_authid.rolpassword`: with the salt and iterations of `like`,
+/// another verifier of the same user, where there is one; the handshake names one salt before it knows the password.
+pub type DeriveVerifier = Arc<dyn Fn(&str, Option<&str>) -> Result<String, String> + Send + Sync>;
+
+/// The parts that the control port works with.
+#[derive(Clone)]
+pub struct Dependencies {
+    pub store: SharedStore,
+    pub grants: Arc<GrantBook>,
+    pub journal: Arc<Journal>,
+    pub clock: Arc<Clock>,
+    pub sessions: Arc<Registry>,
+    /// Swapped when the configuration is read again.
+    pub directory: Arc<ArcSwap<Directory>>,
+    pub explainer: Arc<dyn Explain>,
+    pub derive_verifier: DeriveVerifier,
+    pub metrics: Arc<prometheus_client::registry::Registry>,
+}
+
+impl std::fmt::Debug for Dependencies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dependencies").finish_non_exhaustive()
+    }
+}
+
+/// What every handler sees.
+#[derive(Debug)]
+pub struct Shared {
+    pub settings: Settings,
+    pub parts: Dependencies,
+    pub limiter: FailureLimiter,
+    /// One act at a time: what was checked before an act is recorded still holds when it is done.
+    pub turn: Mutex<()>,
+    pub acts: TaskTracker,
+    /// Readers of the journal at once.
+    pub readers: Arc<Semaphore>,
+    /// Ends the answers that would never end by themselves.
+    pub stop: CancellationToken,
+}
+
+impl std::ops::Deref for Shared {
+    type Target = Dependencies;
+
+    fn deref(&self) -> &Dependencies {
+        &self.parts
+    }
+}
+
+/// The control port.
+#[derive(Debug)]
+pub struct Server {
+    shared: Arc<Shared>,
+}
+
+impl Server {
+    #[must_use]
+    pub fn new(settings: Settings, dependencies: Dependencies) -> Self {
+        let shared = Shared {
+            settings,
+            parts: dependencies,
+            limiter: FailureLimiter::default(),
+            turn: Mutex::new(()),
+            acts: TaskTracker::new(),
+            readers: Arc::new(Semaphore::new(MAX_READERS)),
+            stop: CancellationToken::new(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Serves until `stop` is cancelled, then lets open calls end within the drain time. Acts that were begun are
+    /// waited for: none is left half done.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        listener::run(&self.shared, listener, &stop).await;
+        self.shared.acts.close();
+        if tokio::time::timeout(self.shared.settings.drain_timeout, self.shared.acts.wait()).await.is_err() {
+            tracing::error!("acts on the control port did not end in time");
+        }
+    }
+
+    /// The routes as a caller from `peer` reaches them.
+    #[must_use]
+    pub fn router(&self, peer: SocketAddr) -> Router {
+        listener::with_peer(router::build(&self.shared), peer)
+    }
+}
+
+/// Answers that read the journal at once.
+const MAX_READERS: usize = 8;
