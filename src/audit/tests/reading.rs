@@ -150,7 +150,7 @@ async fn a_statement_tells_its_story() {
     assert_eq!(session.statements.iter().filter(|one| one.end.is_some()).count(), 10);
     assert_eq!(session.sessions.len(), 2);
     assert_eq!(session.access.len(), 3);
-    assert_eq!(tell("fp20").statements.len(), 20);
+    assert_eq!(tell("fp21").statements.len(), 20);
     assert_eq!(tell("3").other.len(), 1);
     assert_eq!(tell("99999"), Story::default());
     let hidden = story(dir.path(), &Selector::Seq(6), |record| record.concerns("carol")).unwrap();
