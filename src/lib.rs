@@ -8,3 +8,4 @@ pub mod policy;
 pub mod session;
 pub mod sql;
 pub mod store;
+pub mod wire;

@@ -14,5 +14,7 @@ pub use grant::{Grant, GrantState, Revocation};
 pub use ids::{GrantId, RequestId, SessionId};
 pub use principal::{Principal, Subject};
 pub use region::{Region, RegionNetworks};
-pub use request::{AccessRequest, Approval, ApprovalRefused, Decision, NewRequest, RequestRefused, RequestState};
+pub use request::{
+    AccessRequest, Approval, ApprovalRefused, Decision, NewRequest, RequestRefused, RequestState, WithdrawalRefused,
+};
 pub use scope::{ObjectPattern, Operation, OperationSet, Privilege, Scope};
