@@ -1,8 +1,10 @@
 //! pgward: a just-in-time access proxy for PostgreSQL. `ARCHITECTURE.md` has the map.
 
 pub mod access;
+pub mod app;
 pub mod audit;
 pub mod catalog;
+pub mod cli;
 pub mod control;
 pub mod policy;
 pub mod session;

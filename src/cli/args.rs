@@ -173,8 +173,8 @@ pub enum AuditCommand {
     Tail(SearchArguments),
     /// Tell one statement's story
     Show {
-        /// The record's number
-        seq: u64,
+        /// A record's number, a session, or a fingerprint
+        record: String,
     },
     /// Prove that the journal is whole
     Verify {
@@ -194,10 +194,9 @@ pub enum AuditCommand {
 /// What `audit export` writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
+    /// With a header line
     #[default]
     Csv,
-    /// One JSON array
-    Json,
     /// One JSON document a line
     Jsonl,
 }

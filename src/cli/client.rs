@@ -37,8 +37,7 @@ impl Client {
             let hint = "give the control port's authority with --ca or PGWARD_CA, as a PEM file";
             let problem = |error: String| Failure::new(format!("authority {}: {error}", ca.display()), hint);
             let pem = std::fs::read(ca).map_err(|error| problem(error.to_string()))?;
-            let certificates =
-                reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| problem(causes(&error)))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| problem(causes(&error)))?;
             if certificates.is_empty() {
                 return Err(problem("it holds no certificate".to_owned()));
             }
@@ -127,13 +126,18 @@ impl Client {
         let text = causes(error);
         if is_certificate(error) {
             let hint = match &self.target.ca {
-                Some(ca) => format!("check that {} is the authority of that certificate, and the name in --url", ca.display()),
+                Some(ca) => {
+                    format!("check that {} is the authority of that certificate, and the name in --url", ca.display())
+                }
                 None => "give its authority with --ca or PGWARD_CA".to_owned(),
             };
             return Failure::new(format!("the certificate of {url} is not trusted: {text}"), hint);
         }
         if error.is_timeout() {
-            return Failure::new(format!("{url} did not answer in time"), "check whether pgward is well, then try again");
+            return Failure::new(
+                format!("{url} did not answer in time"),
+                "check whether pgward is well, then try again",
+            );
         }
         Failure::new(
             format!("cannot reach {url}: {text}"),

@@ -36,7 +36,8 @@ pub fn instant(text: &str) -> Result<Timestamp, String> {
     if let Ok(ago) = parse(text) {
         return Timestamp::now().saturating_sub(ago).map_err(|error| error.to_string());
     }
-    text.parse().map_err(|_| format!("`{text}` is neither a time such as 2026-01-31T12:00:00Z nor a duration such as 15m"))
+    text.parse()
+        .map_err(|_| format!("`{text}` is neither a time such as 2026-01-31T12:00:00Z nor a duration such as 15m"))
 }
 
 /// A duration in the same words.

@@ -20,12 +20,6 @@ impl Failure {
         Self { message: message.into(), hint: Some(hint.into()), silent: false }
     }
 
-    /// Exit code 1 and not a word more.
-    #[must_use]
-    pub fn silent() -> Self {
-        Self { message: String::new(), hint: None, silent: true }
-    }
-
     /// Says it on stderr.
     pub fn report(&self) {
         if !self.silent {
@@ -57,7 +51,10 @@ impl From<io::Error> for Failure {
 
 impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
-        Self::new(format!("an answer could not be read: {error}"), "check that pgward is of the same version at both ends")
+        Self::new(
+            format!("an answer could not be read: {error}"),
+            "check that pgward is of the same version at both ends",
+        )
     }
 }
 

@@ -61,7 +61,10 @@ pub fn given(value: Option<&str>) -> Option<&str> {
 /// Where it is anything else: a token is never sent in the clear.
 pub fn normalise(url: &str) -> Result<String, Failure> {
     let wrong = |what: &str| {
-        Failure::new(format!("`{url}` {what}"), format!("give the control port as https://HOST:PORT, such as {DEFAULT_URL}"))
+        Failure::new(
+            format!("`{url}` {what}"),
+            format!("give the control port as https://HOST:PORT, such as {DEFAULT_URL}"),
+        )
     };
     let parsed = reqwest::Url::parse(url).map_err(|_| wrong("is not a URL"))?;
     if parsed.scheme() != "https" {
@@ -103,9 +106,17 @@ mod tests {
         };
         check(options(None, None, None), None, (DEFAULT_URL, None, None));
         check(options(None, None, None), login(), ("https://kept:6443", Some("kept"), Some("/kept.crt")));
-        check(options(Some("https://kept:6443/"), None, None), login(), ("https://kept:6443", Some("kept"), Some("/kept.crt")));
+        check(
+            options(Some("https://kept:6443/"), None, None),
+            login(),
+            ("https://kept:6443", Some("kept"), Some("/kept.crt")),
+        );
         check(options(Some("https://other:1"), None, None), login(), ("https://other:1", None, None));
-        check(options(None, Some("mine"), Some("/my.crt")), login(), ("https://kept:6443", Some("mine"), Some("/my.crt")));
+        check(
+            options(None, Some("mine"), Some("/my.crt")),
+            login(),
+            ("https://kept:6443", Some("mine"), Some("/my.crt")),
+        );
         check(options(Some(""), Some(" "), Some("")), login(), ("https://kept:6443", Some("kept"), Some("/kept.crt")));
     }
 

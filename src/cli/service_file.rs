@@ -27,7 +27,9 @@ pub fn update(services: &Services<'_>) -> Result<(PathBuf, Vec<String>), Failure
     let old = match fs::read_to_string(&path) {
         Ok(old) => old,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(Failure::new(format!("{}: {error}", path.display()), "correct the file, then log in again")),
+        Err(error) => {
+            return Err(Failure::new(format!("{}: {error}", path.display()), "correct the file, then log in again"));
+        }
     };
     let (new, names) = merge(&old, services);
     if new != old {
@@ -97,12 +99,8 @@ mod tests {
     #[test]
     fn entries_are_put_once_and_others_stay() {
         let databases = [database("shop"), database("mine")];
-        let services = Services {
-            url: "https://h:1",
-            user: "alice",
-            ca: Some(Path::new("/ca.crt")),
-            databases: &databases,
-        };
+        let services =
+            Services { url: "https://h:1", user: "alice", ca: Some(Path::new("/ca.crt")), databases: &databases };
         let old = "[mine]\nhost=elsewhere\n";
         let (once, names) = merge(old, &services);
         assert_eq!(names, ["shop", "pgward-mine"]);

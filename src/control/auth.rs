@@ -12,8 +12,7 @@ use axum::response::Response;
 
 use super::problem::Problem;
 use super::server::Shared;
-use super::token;
-use crate::access::{AccessRequest, Grant, Principal};
+use crate::access::{AccessRequest, Grant, Principal, TokenHash};
 
 /// The socket's other end.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +22,8 @@ pub struct Peer(pub SocketAddr);
 #[derive(Clone, Debug)]
 pub struct Caller {
     principal: Principal,
+    /// What the caller's token is known by.
+    token: TokenHash,
     peer: SocketAddr,
     admin: bool,
     auditor: bool,
@@ -37,6 +38,12 @@ impl Caller {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.principal.name
+    }
+
+    /// What the caller's token is known by, to see later whether it still counts.
+    #[must_use]
+    pub fn token(&self) -> &TokenHash {
+        &self.token
     }
 
     #[must_use]
@@ -107,10 +114,11 @@ pub async fn authenticate(
 }
 
 fn identify(shared: &Shared, headers: &HeaderMap, peer: SocketAddr) -> Option<Caller> {
-    let hash = token::hash(bearer(headers)?);
     let directory = shared.directory.load();
-    let principal = directory.user_by_token_hash(&hash)?.principal.clone();
+    let (user, token) = directory.user_by_token(bearer(headers)?)?;
+    let principal = user.principal.clone();
     Some(Caller {
+        token: token.clone(),
         admin: directory.is_admin(&principal),
         auditor: directory.is_auditor(&principal),
         principal,

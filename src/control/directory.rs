@@ -1,9 +1,8 @@
 //! Who and what the configuration names: users and their tokens, administrators, auditors, scopes, databases.
 //! Replaced as a whole when the configuration is read again.
 
-use subtle::ConstantTimeEq;
-
-use crate::access::{Principal, Region, Scope, Subject};
+use crate::access::{Principal, Region, Scope, Subject, TokenHash};
+use crate::audit::Record;
 
 /// Everything that the control port looks up by name. A reload swaps it.
 #[derive(Clone, Debug, Default)]
@@ -21,8 +20,8 @@ pub struct Directory {
 #[derive(Clone, Debug)]
 pub struct User {
     pub principal: Principal,
-    /// `sha256:<hex>` of each token that is theirs.
-    pub token_hashes: Vec<String>,
+    /// Of each token that is theirs.
+    pub token_hashes: Vec<TokenHash>,
     /// The verifier of a stable password, in the format of `pg_authid.rolpassword`.
     pub scram: Option<String>,
 }
@@ -38,14 +37,14 @@ pub struct Database {
 }
 
 impl Directory {
-    /// Whose token this is, by its hash. Every hash is compared, each in constant time.
+    /// Whose token this is, and the hash that it is known by. Every hash is compared, each in constant time.
     #[must_use]
-    pub fn user_by_token_hash(&self, hash: &str) -> Option<&User> {
+    pub fn user_by_token(&self, token: &str) -> Option<(&User, &TokenHash)> {
         let mut found = None;
         for user in &self.users {
-            for known in &user.token_hashes {
-                if bool::from(known.as_bytes().ct_eq(hash.as_bytes())) {
-                    found = Some(user);
+            for hash in &user.token_hashes {
+                if hash.verify(token) {
+                    found = Some((user, hash));
                 }
             }
         }
@@ -70,6 +69,12 @@ impl Directory {
     #[must_use]
     pub fn is_admin(&self, principal: &Principal) -> bool {
         self.admins.iter().any(|subject| subject.names(principal))
+    }
+
+    /// Whether a principal may read a record of the journal: auditors all, everyone what concerns themselves.
+    #[must_use]
+    pub fn may_read(&self, principal: &Principal, record: &Record) -> bool {
+        record.concerns(&principal.name) || self.is_auditor(principal)
     }
 
     #[must_use]

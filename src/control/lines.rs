@@ -35,21 +35,11 @@ impl Lines {
     }
 }
 
-/// One document and the end of its line; `None` where it cannot be written as JSON.
-pub fn line<T: serde::Serialize>(value: &T) -> Option<Bytes> {
-    let mut line = serde_json::to_vec(value).ok()?;
-    line.push(b'\n');
-    Some(line.into())
-}
-
 impl hyper::body::Body for Lines {
     type Data = Bytes;
     type Error = Broken;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         self.lines.poll_recv(context).map(|line| line.map(|line| line.map(Frame::data)))
     }
 }

@@ -15,7 +15,6 @@ mod problem;
 mod router;
 mod routes;
 mod server;
-mod token;
 mod views;
 
 pub use directory::{Database, Directory, User};

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::explain::ExplainError;
 use crate::access::{ApprovalRefused, RequestRefused};
-use crate::audit::JournalError;
+use crate::audit::{JournalError, ReadError};
 use crate::store::StoreError;
 
 /// RFC 9457's problem details, with a hint.
@@ -183,9 +183,7 @@ impl From<ApprovalRefused> for Problem {
             ApprovalRefused::NotApprover(_) => {
                 Self::forbidden(detail, "see `pgward requests` for who may decide on it")
             }
-            ApprovalRefused::NotPending(_) => {
-                Self::conflict(detail, "see `pgward requests` for where it stands")
-            }
+            ApprovalRefused::NotPending(_) => Self::conflict(detail, "see `pgward requests` for where it stands"),
             ApprovalRefused::AlreadyDecided => {
                 Self::conflict(detail, "another approver has to decide; see `pgward requests`")
             }
@@ -210,12 +208,22 @@ impl From<RequestRefused> for Problem {
     }
 }
 
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        tracing::error!(%error, "the journal could not be read");
+        match error {
+            ReadError::Io(_) => Self::unavailable("the audit journal cannot be read", "ask who runs pgward"),
+            ReadError::Damaged { .. } => {
+                Self::unavailable(error.to_string(), "run `pgward audit verify`, and tell who runs pgward")
+            }
+        }
+    }
+}
+
 impl From<ExplainError> for Problem {
     fn from(error: ExplainError) -> Self {
         match error {
-            ExplainError::NoDatabase(_) => {
-                Self::not_found(error.to_string(), "the databases stand in /v1/whoami")
-            }
+            ExplainError::NoDatabase(_) => Self::not_found(error.to_string(), "the databases stand in /v1/whoami"),
             ExplainError::NotReady(_) => {
                 Self::unavailable(error.to_string(), "try again when pgward has reached the upstream")
             }

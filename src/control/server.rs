@@ -1,7 +1,6 @@
 //! The control port as one part: what it is given, what its handlers share.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,8 +23,6 @@ use crate::store::{GrantBook, SharedStore};
 pub struct Settings {
     /// The certificate and key; ALPN is set here.
     pub tls: Arc<rustls::ServerConfig>,
-    /// Where the journal's readers find it.
-    pub journal_dir: PathBuf,
     /// How long a minted database password is good.
     pub credential_ttl: Duration,
     /// Time for a TLS handshake, and for a request's head to arrive.
@@ -42,10 +39,9 @@ pub struct Settings {
 impl Settings {
     /// The usual bounds.
     #[must_use]
-    pub fn new(tls: Arc<rustls::ServerConfig>, journal_dir: PathBuf) -> Self {
+    pub fn new(tls: Arc<rustls::ServerConfig>) -> Self {
         Self {
             tls,
-            journal_dir,
             credential_ttl: Duration::from_secs(12 * 3600),
             handshake_timeout: Duration::from_secs(10),
             call_timeout: Duration::from_secs(30),
@@ -56,9 +52,10 @@ impl Settings {
     }
 }
 
-/// Makes the verifier of a password, in the format of `pg_authid.rolpassword`: with the salt and iterations of `like`,
-/// another verifier of the same user, where there is one; the handshake names one salt before it knows the password.
-pub type DeriveVerifier = Arc<dyn Fn(&str, Option<&str>) -> Result<String, String> + Send + Sync>;
+/// Makes the verifier of a user's password, in the format of `pg_authid.rolpassword`: with the salt and iterations of the
+/// last argument, another verifier of the same user, where there is one; the handshake names one salt before it knows
+/// which password the client holds. Arguments: user, password, other verifier.
+pub type DeriveVerifier = Arc<dyn Fn(&str, &str, Option<&str>) -> Result<String, String> + Send + Sync>;
 
 /// The parts that the control port works with.
 #[derive(Clone)]
@@ -90,8 +87,10 @@ pub struct Shared {
     /// One act at a time: what was checked before an act is recorded still holds when it is done.
     pub turn: Mutex<()>,
     pub acts: TaskTracker,
-    /// Readers of the journal at once.
+    /// Readers of the journal at once, its provers, and its followers.
     pub readers: Arc<Semaphore>,
+    pub provers: Arc<Semaphore>,
+    pub followers: Arc<Semaphore>,
     /// Ends the answers that would never end by themselves.
     pub stop: CancellationToken,
 }
@@ -120,6 +119,8 @@ impl Server {
             turn: Mutex::new(()),
             acts: TaskTracker::new(),
             readers: Arc::new(Semaphore::new(MAX_READERS)),
+            provers: Arc::new(Semaphore::new(MAX_PROVERS)),
+            followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
             stop: CancellationToken::new(),
         };
         Self { shared: Arc::new(shared) }
@@ -142,5 +143,9 @@ impl Server {
     }
 }
 
-/// Answers that read the journal at once.
-const MAX_READERS: usize = 8;
+/// Searches and stories at once: each holds what it found in memory.
+const MAX_READERS: usize = 4;
+/// Verifications at once: each reads the whole journal.
+const MAX_PROVERS: usize = 1;
+/// Callers that follow the journal at once.
+const MAX_FOLLOWERS: usize = 32;

@@ -35,12 +35,7 @@ fn window(grant: &Grant) -> GrantWindow {
 }
 
 fn decision(approval: Approval) -> DecisionView {
-    DecisionView {
-        approver: approval.approver,
-        decision: approval.decision,
-        note: approval.note,
-        at: approval.at,
-    }
+    DecisionView { approver: approval.approver, decision: approval.decision, note: approval.note, at: approval.at }
 }
 
 pub fn grant(grant: Grant, now: Timestamp) -> GrantView {

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::access::Secret;
 use crate::audit::Event;
 use crate::control::api::{CredentialView, NewCredential};
 use crate::control::auth::Caller;
@@ -72,9 +73,10 @@ async fn verifier(shared: &Arc<Shared>, caller: &Caller, database: &str, passwor
             live.into_iter().next().map(|credential| credential.verifier)
         }
     };
-    let (shared, password) = (Arc::clone(shared), password.to_owned());
+    let (derive, user, password) =
+        (Arc::clone(&shared.derive_verifier), caller.name().to_owned(), Secret::new(password));
     // Thousands of hash rounds: not on the reactor's threads.
-    let derived = tokio::task::spawn_blocking(move || (shared.derive_verifier)(&password, like.as_deref())).await;
+    let derived = tokio::task::spawn_blocking(move || derive(&user, password.expose(), like.as_deref())).await;
     match derived {
         Ok(Ok(verifier)) => Ok(verifier),
         Ok(Err(error)) => {

@@ -37,9 +37,8 @@ async fn file_now(shared: Arc<Shared>, caller: Caller, new: NewAccessRequest) ->
     let _turn = shared.turn.lock().await;
     let scope = scope_named(&shared, &new.scope)?;
     let now = shared.clock.now();
-    let pending = |request: &&AccessRequest| {
-        request.state == RequestState::Pending && request.principal.name == caller.name()
-    };
+    let pending =
+        |request: &&AccessRequest| request.state == RequestState::Pending && request.principal.name == caller.name();
     if shared.store.requests(now).await?.iter().filter(pending).count() >= MAX_PENDING {
         let problem = Problem::too_many(format!("you have {MAX_PENDING} requests pending"), 60);
         return Err(Problem { hint: Some("withdraw one with `pgward withdraw`".to_owned()), ..problem });
@@ -73,9 +72,8 @@ pub async fn list(
     Params(filter): Params<RequestFilter>,
 ) -> Result<Json<Vec<RequestView>>, Problem> {
     let mut requests = shared.store.requests(shared.clock.now()).await?;
-    requests.retain(|request| {
-        caller.may_see_request(request) && filter.state.is_none_or(|state| state == request.state)
-    });
+    requests
+        .retain(|request| caller.may_see_request(request) && filter.state.is_none_or(|state| state == request.state));
     let surplus = requests.len().saturating_sub(MAX_LISTED);
     requests.drain(..surplus);
     let grants = shared.store.grants().await?;

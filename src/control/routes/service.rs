@@ -14,12 +14,17 @@ pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// The process can do its work: the store answers, and every upstream's catalog is known.
+/// The process can do its work: the store answers, the journal can be written, and every
+/// upstream's catalog is known.
 pub async fn readyz(State(shared): State<Arc<Shared>>) -> Result<&'static str, Problem> {
     let hint = "look into the log of pgward";
     if let Err(error) = shared.store.ping().await {
         tracing::warn!(%error, "not ready: the store does not answer");
         return Err(Problem::unavailable("the store does not answer", hint));
+    }
+    if let Err(error) = shared.journal.healthy() {
+        tracing::warn!(%error, "not ready: the journal cannot be written");
+        return Err(Problem::unavailable("the audit journal cannot be written", hint));
     }
     let missing = shared.explainer.not_ready();
     if !missing.is_empty() {
@@ -44,7 +49,8 @@ pub async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response, Prob
 /// A page without scripts or anything from elsewhere.
 pub async fn index() -> Response {
     let mut response = Html(PAGE).into_response();
-    let policy = HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+    let policy =
+        HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     response
 }
