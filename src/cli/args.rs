@@ -143,7 +143,15 @@ pub enum Command {
     Completions { shell: clap_complete::Shell },
     /// Make certificates for development
     #[command(hide = true)]
-    DevCerts { dir: PathBuf },
+    DevCerts {
+        dir: PathBuf,
+        /// Names and addresses of the server besides localhost
+        #[arg(long = "host")]
+        hosts: Vec<String>,
+        /// Make a client's certificate, too, for this user
+        #[arg(long)]
+        client: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 //! Who and what the configuration names: users and their tokens, administrators, auditors, scopes, databases.
 //! Replaced as a whole when the configuration is read again.
 
-use crate::access::{Principal, Region, Scope, Subject, TokenHash};
+use crate::access::{Principal, Region, Scope, Secret, Subject, TokenHash};
 use crate::audit::Record;
 
 /// Everything that the control port looks up by name. A reload swaps it.
@@ -23,7 +23,7 @@ pub struct User {
     /// Of each token that is theirs.
     pub token_hashes: Vec<TokenHash>,
     /// The verifier of a stable password, in the format of `pg_authid.rolpassword`.
-    pub scram: Option<String>,
+    pub scram: Option<Secret>,
 }
 
 /// One database and where clients reach it.

@@ -21,4 +21,7 @@ pub use directory::{Database, Directory, User};
 pub use explain::{Explain, ExplainAnswer, ExplainError, ExplainQuestion};
 pub use problem::Problem;
 pub use router::openapi;
-pub use server::{Dependencies, DeriveVerifier, Server, Settings};
+pub use server::{Dependencies, DeriveVerifier, Server, Sessions, Settings};
+
+#[cfg(test)]
+mod tests;

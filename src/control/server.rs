@@ -13,9 +13,9 @@ use tokio_util::task::TaskTracker;
 
 use super::limiter::FailureLimiter;
 use super::{Directory, Explain, listener, router};
-use crate::access::Clock;
+use crate::access::{Clock, SessionId};
 use crate::audit::Journal;
-use crate::session::Registry;
+use crate::session::{Registry, SessionInfo};
 use crate::store::{GrantBook, SharedStore};
 
 /// How the control port behaves.
@@ -57,6 +57,25 @@ impl Settings {
 /// which password the client holds. Arguments: user, password, other verifier.
 pub type DeriveVerifier = Arc<dyn Fn(&str, &str, Option<&str>) -> Result<String, String> + Send + Sync>;
 
+/// The live sessions, to be listed and ended.
+pub trait Sessions: Send + Sync + std::fmt::Debug {
+    /// Every live session, oldest first.
+    fn list(&self) -> Vec<SessionInfo>;
+
+    /// Ends a session, its running statement cancelled. Answers whether there was one.
+    fn kill(&self, id: &SessionId, by: &str, reason: Option<&str>) -> bool;
+}
+
+impl Sessions for Registry {
+    fn list(&self) -> Vec<SessionInfo> {
+        self.list()
+    }
+
+    fn kill(&self, id: &SessionId, by: &str, reason: Option<&str>) -> bool {
+        self.kill(id, by, reason)
+    }
+}
+
 /// The parts that the control port works with.
 #[derive(Clone)]
 pub struct Dependencies {
@@ -64,7 +83,7 @@ pub struct Dependencies {
     pub grants: Arc<GrantBook>,
     pub journal: Arc<Journal>,
     pub clock: Arc<Clock>,
-    pub sessions: Arc<Registry>,
+    pub sessions: Arc<dyn Sessions>,
     /// Swapped when the configuration is read again.
     pub directory: Arc<ArcSwap<Directory>>,
     pub explainer: Arc<dyn Explain>,

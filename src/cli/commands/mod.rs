@@ -9,6 +9,8 @@ mod login;
 mod requests;
 mod sessions;
 
+use std::path::Path;
+
 use clap::CommandFactory;
 
 use super::args::{Arguments, Command, Format, Options};
@@ -24,7 +26,7 @@ pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
     match command {
         // Carried out before there is a runtime.
         Command::Serve { .. } | Command::Check { .. } | Command::Completions { .. } | Command::Token => Ok(()),
-        Command::DevCerts { dir } => dev_certs(&dir),
+        Command::DevCerts { dir, hosts, client } => dev_certs(options, &dir, &hosts, client.as_deref()),
         Command::Login { address } => login::login(options, &address).await,
         Command::Request(arguments) => requests::file(&client()?, format, arguments).await,
         Command::Requests { state } => requests::list(&client()?, format, state).await,
@@ -67,9 +69,18 @@ pub fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
     output::print(&String::from_utf8_lossy(&script))
 }
 
-fn dev_certs(dir: &std::path::Path) -> Result<(), Failure> {
-    let _ = dir;
-    Err(Failure::new("development certificates are not part of this build", "use openssl"))
+fn dev_certs(options: &Options, dir: &Path, hosts: &[String], client: Option<&str>) -> Result<(), Failure> {
+    let files = crate::devcerts::generate_with_client(dir, hosts, client)
+        .map_err(|error| Failure::new(error.to_string(), "give another directory"))?;
+    let path = |path: &Path| path.display().to_string();
+    let mut made = vec![("ca", path(&files.ca)), ("cert", path(&files.server_cert)), ("key", path(&files.server_key))];
+    if let Some((cert, key)) = &files.client {
+        made.extend([("client_cert", path(cert)), ("client_key", path(key))]);
+    }
+    match options.output {
+        Format::Json => output::json(&made.into_iter().collect::<std::collections::BTreeMap<_, _>>()),
+        Format::Table => output::fields(&made),
+    }
 }
 
 /// `-` or nothing, for what is not there.

@@ -70,13 +70,14 @@ async fn verifier(shared: &Arc<Shared>, caller: &Caller, database: &str, passwor
         Some(stable) => Some(stable),
         None => {
             let live = shared.store.credentials(caller.name(), database, shared.clock.now()).await?;
-            live.into_iter().next().map(|credential| credential.verifier)
+            live.into_iter().next().map(|credential| Secret::new(credential.verifier))
         }
     };
     let (derive, user, password) =
         (Arc::clone(&shared.derive_verifier), caller.name().to_owned(), Secret::new(password));
     // Thousands of hash rounds: not on the reactor's threads.
-    let derived = tokio::task::spawn_blocking(move || derive(&user, password.expose(), like.as_deref())).await;
+    let derived =
+        tokio::task::spawn_blocking(move || derive(&user, password.expose(), like.as_ref().map(Secret::expose))).await;
     match derived {
         Ok(Ok(verifier)) => Ok(verifier),
         Ok(Err(error)) => {

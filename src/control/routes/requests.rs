@@ -8,7 +8,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 
-use crate::access::{AccessRequest, Grant, NewRequest, Principal, RequestId, RequestState, Scope};
+use crate::access::{
+    AccessRequest, ApprovalRefused, Grant, NewRequest, Principal, RequestId, RequestState, Scope, WithdrawalRefused,
+};
 use crate::audit::Event;
 use crate::control::acts::about_request;
 use crate::control::api::{NewAccessRequest, RequestFilter, RequestView};
@@ -17,6 +19,7 @@ use crate::control::extract::{Body, Id, Params, check_text};
 use crate::control::problem::Problem;
 use crate::control::server::Shared;
 use crate::control::views;
+use crate::store::StoreError;
 
 /// Files a request for access to a scope.
 #[utoipa::path(
@@ -116,19 +119,19 @@ pub async fn withdraw(
 async fn withdraw_now(shared: Arc<Shared>, caller: Caller, id: RequestId) -> Result<RequestView, Problem> {
     let _turn = shared.turn.lock().await;
     let request = visible(&shared, &caller, &id).await?;
-    if request.principal.name != caller.name() {
-        return Err(Problem::forbidden(
+    let now = shared.clock.now();
+    // Tried on a copy: what would be refused is refused before anything is recorded as done.
+    request.clone().withdraw(caller.principal(), now).map_err(|refused| match refused {
+        WithdrawalRefused::NotOwn => Problem::forbidden(
             "only who filed a request may withdraw it",
             format!("an approver may refuse it: pgward deny {id} --note TEXT"),
-        ));
-    }
-    if request.state != RequestState::Pending {
-        return Err(crate::access::ApprovalRefused::NotPending(request.state).into());
-    }
+        ),
+        WithdrawalRefused::NotPending(state) => ApprovalRefused::NotPending(state).into(),
+    })?;
     let mut record = shared.record_by(Event::RequestWithdrawn, &caller);
     about_request(&mut record, &request);
     shared.journal.record(record.clone()).await?;
-    match shared.store.withdraw(&id, caller.principal(), shared.clock.now()).await {
+    match shared.store.withdraw(&id, caller.principal(), now).await {
         Ok(request) => Ok(views::request(request, None)),
         Err(error) => Err(shared.failed(&record, error).await),
     }
@@ -136,8 +139,9 @@ async fn withdraw_now(shared: Arc<Shared>, caller: Caller, id: RequestId) -> Res
 
 /// A request that the caller may see; one that they may not is as good as none.
 pub async fn visible(shared: &Shared, caller: &Caller, id: &RequestId) -> Result<AccessRequest, Problem> {
-    let found = shared.store.request(id).await?;
-    if caller.may_see_request(&found) { Ok(found) } else { Err(crate::store::StoreError::NotFound("request").into()) }
+    let mut found = shared.store.request(id).await?;
+    found.expire(shared.clock.now());
+    if caller.may_see_request(&found) { Ok(found) } else { Err(StoreError::NotFound("request").into()) }
 }
 
 /// Whether what a request asks for could still be asked for: the scope is configured, and the requester is among its
@@ -154,7 +158,7 @@ pub fn still_offered(shared: &Shared, request: &AccessRequest, approver: &Princi
         ));
     }
     if scope.is_some_and(|scope| !scope.may_approve(approver)) {
-        return Err(crate::access::ApprovalRefused::NotApprover(request.scope.name.clone()).into());
+        return Err(ApprovalRefused::NotApprover(request.scope.name.clone()).into());
     }
     Ok(())
 }
