@@ -177,12 +177,14 @@ fn causes(error: &reqwest::Error) -> String {
 fn is_certificate(error: &reqwest::Error) -> bool {
     let mut source = error.source();
     while let Some(cause) = source {
-        let inner = cause.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
-        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()).or_else(|| cause.downcast_ref());
-        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
+        if matches!(cause.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))) {
             return true;
         }
-        source = cause.source();
+        // An `io::Error` names as its source not what it wraps but that one's source, and may wrap another.
+        source = match cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => cause.source(),
+        };
     }
     false
 }

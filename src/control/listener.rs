@@ -56,7 +56,7 @@ pub async fn run(shared: &Arc<Shared>, listener: TcpListener, stop: &Cancellatio
 }
 
 /// The routes, told who calls.
-pub fn with_peer(routes: Router, peer: SocketAddr) -> Router {
+fn with_peer(routes: Router, peer: SocketAddr) -> Router {
     routes.layer(Extension(Peer(peer)))
 }
 

@@ -1,18 +1,16 @@
 //! The control port as one part: what it is given, what its handlers share.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::limiter::FailureLimiter;
-use super::{Directory, Explain, listener, router};
+use super::{Directory, Explain, listener};
 use crate::access::{Clock, SessionId};
 use crate::audit::Journal;
 use crate::session::{Registry, SessionInfo};
@@ -153,12 +151,6 @@ impl Server {
         if tokio::time::timeout(self.shared.settings.drain_timeout, self.shared.acts.wait()).await.is_err() {
             tracing::error!("acts on the control port did not end in time");
         }
-    }
-
-    /// The routes as a caller from `peer` reaches them.
-    #[must_use]
-    pub fn router(&self, peer: SocketAddr) -> Router {
-        listener::with_peer(router::build(&self.shared), peer)
     }
 }
 
