@@ -13,7 +13,6 @@ use crate::store::StoreError;
 /// The mark in the file's header (`PRAGMA application_id`) that says whose it is: "pgwd".
 const APPLICATION_ID: i32 = 0x7067_7764;
 
-#[expect(clippy::unwrap_used, reason = "the macro's own code; it unwraps the names of files compiled in")]
 mod embedded {
     refinery::embed_migrations!("src/store/sqlite/migrations");
 }

@@ -145,7 +145,7 @@ impl Store for SqliteStore {
     }
 
     async fn grants(&self) -> Result<Vec<Grant>, StoreError> {
-        self.read(|tx| grants::all(tx)).await
+        self.read(grants::all).await
     }
 
     async fn revoke(
@@ -175,7 +175,7 @@ impl Store for SqliteStore {
     }
 
     async fn latest_instant(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.read(|tx| values::latest_instant(tx)).await
+        self.read(values::latest_instant).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
