@@ -34,8 +34,10 @@ impl DatabaseFile {
         let is_new = create_private(path).map_err(named)?;
         let opened = Self::connect(path, busy_timeout, is_new).map_err(named);
         if is_new && opened.is_err() {
-            // The empty file was made just now: it must not stand in the way of the next attempt.
-            let _ = fs::remove_file(path);
+            // What was made just now must not stand in the way of the next attempt.
+            for leftover in [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")] {
+                let _ = fs::remove_file(leftover);
+            }
         }
         opened
     }
@@ -76,6 +78,10 @@ fn create_private(path: &Path) -> Result<bool, StoreError> {
             StoreError::Failed(format!("the directory {} cannot be made: {error}", parent.display()))
         })?;
     }
+    let log = beside(path, "-wal");
+    if log.exists() && !path.exists() {
+        return Err(StoreError::Failed(format!("is gone, though its log {} is there", log.display())));
+    }
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => return Ok(true),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -90,6 +96,13 @@ fn create_private(path: &Path) -> Result<bool, StoreError> {
             .map_err(|error| StoreError::Failed(format!("can be read by others, and chmod 600 fails: {error}")))?;
     }
     Ok(false)
+}
+
+/// A file that SQLite keeps beside the database.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 /// Reads an existing file through before anything is written to it.
