@@ -22,3 +22,6 @@ pub use request::{
 pub use scope::{ObjectPattern, Operation, OperationSet, Privilege, Scope};
 pub use secret::Secret;
 pub use token::{NoRandomness, TokenHash, generate_token};
+
+#[cfg(test)]
+mod tests;

@@ -26,20 +26,22 @@ impl PasswordSource {
     /// Reads the password. One line end after it in a file is not part of it.
     ///
     /// # Errors
-    /// Says which file or variable cannot be read, never what is in it.
+    /// Says which file or variable cannot be read or is empty, never what is in it.
     pub fn read(&self) -> Result<Option<Secret>, String> {
-        match self {
-            PasswordSource::None => Ok(None),
+        let (secret, source) = match self {
+            PasswordSource::None => return Ok(None),
             PasswordSource::File(path) => {
                 let text = std::fs::read_to_string(path).map(zeroize::Zeroizing::new);
                 let text = text.map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
                 let line = text.strip_suffix('\n').unwrap_or(&text);
-                Ok(Some(Secret::new(line.strip_suffix('\r').unwrap_or(line))))
+                (Secret::new(line.strip_suffix('\r').unwrap_or(line)), path.display().to_string())
             }
             PasswordSource::Env(name) => {
-                std::env::var(name).map(|text| Some(Secret::new(text))).map_err(|_| format!("${name} is not set"))
+                let text = std::env::var(name).map_err(|_| format!("${name} is not set"))?;
+                (Secret::new(text), format!("${name}"))
             }
-        }
+        };
+        if secret.expose().is_empty() { Err(format!("{source} holds no password")) } else { Ok(Some(secret)) }
     }
 }
 

@@ -16,6 +16,8 @@ pub(super) struct Names {
     pub(super) databases: Vec<(String, Option<String>)>,
     /// Names of users, with their groups.
     users: Vec<(String, Vec<String>)>,
+    /// Of all users, named or not.
+    groups: Vec<String>,
 }
 
 impl Names {
@@ -26,7 +28,8 @@ impl Names {
             names.regions.extend(regions.keys().map(|key| key.value.to_owned()));
         }
         for user in root.peek_tables("user") {
-            let groups = user.peek_texts("groups").map(owned).collect();
+            let groups: Vec<String> = user.peek_texts("groups").map(owned).collect();
+            names.groups.extend_from_slice(&groups);
             names.users.extend(user.peek_text("name").map(|name| (name.to_owned(), groups)));
         }
         for database in root.peek_tables("database") {
@@ -47,7 +50,7 @@ impl Names {
 
     /// A list of `@group` or `user`, each declared.
     pub(super) fn subjects(&self, texts: Vec<Text<'_>>) -> Vec<Subject> {
-        let groups = self.users.iter().flat_map(|(_, groups)| groups).map(|group| format!("@{group}"));
+        let groups = self.groups.iter().map(|group| format!("@{group}"));
         let known: Vec<String> = self.users.iter().map(|(name, _)| name.clone()).chain(groups).collect();
         let what = |text: &Text<'_>| if text.value.starts_with('@') { "group" } else { "user" };
         texts

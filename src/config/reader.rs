@@ -215,10 +215,11 @@ impl<'a> Table<'a> {
         self.value(key)?.get_ref().as_str()
     }
 
-    /// The strings of a list; tells nothing.
+    /// The strings of a list, or a string that should have been in one; tells nothing.
     pub(super) fn peek_texts(&self, key: &str) -> impl Iterator<Item = &'a str> {
         let array = self.value(key).and_then(|value| value.get_ref().as_array());
-        array.into_iter().flat_map(|array| array.iter()).filter_map(|item| item.get_ref().as_str())
+        let listed = array.into_iter().flat_map(|array| array.iter()).filter_map(|item| item.get_ref().as_str());
+        listed.chain(self.peek_text(key))
     }
 
     /// The tables of a list, or the table itself; tells nothing.

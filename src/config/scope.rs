@@ -85,6 +85,10 @@ fn check_approvers(table: &Table<'_>, names: &Names, requesters: &[Subject], app
         subjects.iter().flat_map(|subject| names.members(subject)).collect()
     };
     let (requesters, approvers) = (people(requesters), people(approvers));
+    if requesters.is_empty() {
+        // A group of which every user is wrong: that is told where they are.
+        return;
+    }
     let others = |requester: &&str| approvers.len() - usize::from(approvers.contains(*requester));
     let most = requesters.iter().map(others).max().unwrap_or_default();
     if most == 0 {

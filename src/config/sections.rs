@@ -36,7 +36,7 @@ pub(super) fn proxy(root: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>
     let listen = listen_address(&table);
     let tls = tls_files(&table, directory, files);
     let client_ca = table.text("client_ca").map(|text| FileUse::add(files, &text, directory, FileKind::Plain));
-    let public_host = table.text("public_host").and_then(|text| text.read(check_name));
+    let public_host = table.text("public_host").and_then(|text| text.read(check_host));
     let public_port = table.integer("public_port", 1, u64::from(u16::MAX));
     let handshake_timeout = table.duration("handshake_timeout").unwrap_or(Duration::from_secs(30));
     if handshake_timeout > MAX_HANDSHAKE {
@@ -140,6 +140,11 @@ fn tls_files(table: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>) -> O
     let cert = cert.map(|text| FileUse::add(files, &text, directory, FileKind::Plain));
     let key = key.map(|text| FileUse::add(files, &text, directory, FileKind::Secret));
     Some(TlsFiles { cert: cert?, key: key? })
+}
+
+fn check_host(text: &str) -> Result<String, String> {
+    let is_host = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:".contains(c));
+    if is_host { Ok(text.to_owned()) } else { Err(format!("{text:?} is not a host name or address")) }
 }
 
 /// A host by which a client on the same network reaches a listener on `address`.
