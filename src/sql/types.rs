@@ -1,8 +1,8 @@
 //! Type names (`Typename` of gram.y), read from tokens.
 
-use super::cursor::Cursor;
-use super::keywords::{Category, category};
-use super::lex::Kind;
+use super::cursor::{Cursor, comma_separated};
+use super::keywords::{Category, category, is_reserved};
+use super::lex::{Kind, Token};
 use super::tree::{Name, QualifiedName, TypeName};
 
 /// Reads a type with its modifiers and array bounds; `None`, and the cursor anywhere, if none stands here.
@@ -141,12 +141,14 @@ fn generic(cursor: &mut Cursor<'_>) -> Option<QualifiedName> {
 /// Type modifiers are constants here: anything else could call functions, and the caller gives the type up.
 fn modifiers(cursor: &mut Cursor<'_>) -> Option<()> {
     if cursor.is_mark(0, '(') {
-        let constant = |kind: &Kind| {
-            matches!(kind, Kind::Integer(_) | Kind::String(_) | Kind::Mark(',') | Kind::Word(_) | Kind::Quoted(_))
-                || matches!(kind, Kind::Operator(sign) if sign == "-")
+        let constant = |tokens: &[Token]| match tokens {
+            [Token { kind: Kind::Integer(_) | Kind::String(_) | Kind::Quoted(_), .. }] => true,
+            [Token { kind: Kind::Operator(sign), .. }, Token { kind: Kind::Integer(_), .. }] => sign == "-",
+            [Token { kind: Kind::Word(word), .. }] => !is_reserved(word),
+            [..] => false,
         };
-        let inside = cursor.group()?;
-        return (!inside.is_empty() && inside.iter().all(|token| constant(&token.kind))).then_some(());
+        let inside = comma_separated(cursor.group()?);
+        return (!inside.is_empty() && inside.into_iter().all(constant)).then_some(());
     }
     Some(())
 }

@@ -204,7 +204,11 @@ impl Rewriter<'_> {
     /// The column definitions after a function in FROM, `AS t(a int, b text)`; true if they stood here.
     pub(super) fn definitions(&mut self) -> Result<bool, Unreadable> {
         let bare = self.before(1) == "as" && self.kind_before(2) == Some(&Kind::Mark(')'));
-        let named = matches!(self.kind_before(1), Some(Kind::Word(_) | Kind::Quoted(_)))
+        let after_name = matches!(
+            self.out.last().map(|token| &token.token),
+            Some(Core::Word(word)) if word.quote_style.is_some() && marker::split(&word.value).is_none()
+        );
+        let named = after_name
             && (self.kind_before(2) == Some(&Kind::Mark(')'))
                 || (self.before(2) == "as" && self.kind_before(3) == Some(&Kind::Mark(')'))));
         if !bare && !named {
