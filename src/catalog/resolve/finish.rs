@@ -50,7 +50,9 @@ impl Resolver<'_> {
     pub(super) fn finish(mut self) -> Footprint {
         let snapshot = self.snapshot;
         let mut found = Reached::default();
-        std::mem::take(&mut self.created).into_iter().for_each(|created| drop(found.add(created)));
+        std::mem::take(&mut self.created).into_iter().for_each(|created| {
+            found.add(created);
+        });
         for used in std::mem::take(&mut self.uses) {
             let Some(relation) = snapshot.relations.get(&used.relation) else { continue };
             for (operation, columns) in used.touched {
