@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::limiter::FailureLimiter;
-use super::{Directory, Explain, listener};
+use super::{Directory, Explain, Metrics, listener};
 use crate::access::{Clock, SessionId};
 use crate::audit::Journal;
 use crate::session::{Registry, SessionInfo};
@@ -89,7 +89,10 @@ pub struct Dependencies {
     pub directory: Arc<ArcSwap<Directory>>,
     pub explainer: Arc<dyn Explain>,
     pub derive_verifier: DeriveVerifier,
-    pub metrics: Arc<prometheus_client::registry::Registry>,
+    /// What `/metrics` shows.
+    pub registry: Arc<prometheus_client::registry::Registry>,
+    /// What the control port itself counts there.
+    pub metrics: Metrics,
 }
 
 impl std::fmt::Debug for Dependencies {

@@ -64,7 +64,8 @@ pub async fn search(
     Ok(response)
 }
 
-/// Follows the journal: new records that meet the filter, one JSON document a line, until the caller goes away.
+/// Follows the journal: new records that meet the filter, one JSON document a line, until the caller goes away or has
+/// as many as the limit says.
 #[utoipa::path(
     get, path = "/v1/audit/tail", tag = "audit", params(AuditFilter),
     responses(
@@ -153,7 +154,8 @@ async fn follow(
     mut subscription: Subscription,
     sender: &LineSender,
 ) {
-    loop {
+    let mut left = filter.limit.unwrap_or(usize::MAX);
+    while left > 0 {
         let entries = tokio::select! {
             () = shared.stop.cancelled() => return,
             () = sender.closed() => return,
@@ -176,9 +178,13 @@ async fn follow(
                 return;
             };
             let wanted = filter.matches(&entry.record) && directory.may_read(&user.principal, &entry.record);
-            if wanted && send(shared, sender, entry).await.is_err() {
+            if !wanted {
+                continue;
+            }
+            if left == 0 || send(shared, sender, entry).await.is_err() {
                 return;
             }
+            left -= 1;
         }
     }
 }
