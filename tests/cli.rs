@@ -92,6 +92,7 @@ async fn serve(dir: &Path, files: &devcerts::Files, stop: CancellationToken) -> 
         directory: Arc::new(ArcSwap::from_pointee(directory())),
         explainer: Arc::new(FakeExplainer),
         derive_verifier: Arc::new(|_, password, _| Ok(Verifier::derive(password, b"some salt", 4096).to_string())),
+        redact: pgward::sql::redacted,
         registry: Arc::default(),
         metrics: Metrics::default(),
     };

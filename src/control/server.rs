@@ -1,5 +1,6 @@
 //! The control port as one part: what it is given, what its handlers share.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,6 +90,8 @@ pub struct Dependencies {
     pub directory: Arc<ArcSwap<Directory>>,
     pub explainer: Arc<dyn Explain>,
     pub derive_verifier: DeriveVerifier,
+    /// Takes the secrets out of a statement's text before it is recorded.
+    pub redact: for<'a> fn(&'a str) -> Cow<'a, str>,
     /// What `/metrics` shows.
     pub registry: Arc<prometheus_client::registry::Registry>,
     /// What the control port itself counts there.

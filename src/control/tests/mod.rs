@@ -74,6 +74,7 @@ impl Port {
             directory: Arc::new(ArcSwap::from_pointee(directory())),
             explainer: Arc::new(FakeExplainer),
             derive_verifier: Arc::new(derive),
+            redact: crate::sql::redacted,
             registry: Arc::new(registry),
             metrics,
         };
