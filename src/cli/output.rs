@@ -3,7 +3,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -90,8 +90,8 @@ pub fn table(what: &str, headers: &[&str], rows: Vec<Vec<String>>) -> Result<(),
     print(&(render(headers, rows, width) + "\n"))
 }
 
-/// On a terminal long cells are wrapped to its width, but never the first column: it holds what is copied into the next
-/// command. Elsewhere a row is a line.
+/// On a terminal the last column, which holds what people wrote, is wrapped to its width; the others hold what is copied
+/// into the next command, and stay whole. Elsewhere a row is a line.
 fn render(headers: &[&str], rows: Vec<Vec<String>>, width: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).force_no_tty();
@@ -102,14 +102,19 @@ fn render(headers: &[&str], rows: Vec<Vec<String>>, width: Option<u16>) -> Strin
     for row in rows {
         table.add_row(row.iter().map(|cell| escape_cell(cell)));
     }
-    if let Some(first) = table.column_mut(0) {
-        first.set_constraint(ColumnConstraint::ContentWidth);
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+    let last = headers.len().saturating_sub(1);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2)).set_constraint(if index < last {
+            ColumnConstraint::ContentWidth
+        } else {
+            ColumnConstraint::LowerBoundary(Width::Fixed(LEAST_WIDTH))
+        });
     }
     table.trim_fmt()
 }
+
+/// Columns that the wrapped text has at least.
+const LEAST_WIDTH: u16 = 24;
 
 /// Prints one thing as lines of name and value.
 pub fn fields(fields: &[(&str, String)]) -> Result<(), Failure> {

@@ -113,6 +113,8 @@ pub struct Shared {
     /// One act at a time: what was checked before an act is recorded still holds when it is done.
     pub turn: Mutex<()>,
     pub acts: TaskTracker,
+    /// Answers that are sent as they are found.
+    pub streams: TaskTracker,
     /// Statements that are judged at once.
     pub judges: Semaphore,
     /// Readers of the journal at once, its provers, and its followers.
@@ -146,6 +148,7 @@ impl Server {
             limiter: FailureLimiter::default(),
             turn: Mutex::new(()),
             acts: TaskTracker::new(),
+            streams: TaskTracker::new(),
             readers: Arc::new(Semaphore::new(MAX_READERS)),
             judges: Semaphore::new(MAX_JUDGES),
             provers: Arc::new(Semaphore::new(MAX_PROVERS)),
@@ -159,6 +162,7 @@ impl Server {
     /// waited for: none is left half done.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         listener::run(&self.shared, listener, &stop).await;
+        self.shared.streams.close();
         self.shared.acts.close();
         if tokio::time::timeout(self.shared.settings.drain_timeout, self.shared.acts.wait()).await.is_err() {
             tracing::error!("acts on the control port did not end in time");

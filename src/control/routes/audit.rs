@@ -49,7 +49,8 @@ pub async fn search(
     let surplus = found.len().saturating_sub(limit);
     found.drain(..surplus);
     let (sender, lines) = Lines::channel();
-    tokio::spawn(async move {
+    let streams = shared.streams.clone();
+    streams.spawn(async move {
         for entry in found {
             if send(&shared, &sender, entry).await.is_err() {
                 break;
@@ -83,7 +84,8 @@ pub async fn tail(
     let (last, _) = shared.journal.position();
     let subscription = shared.journal.subscribe(last + 1);
     let (sender, lines) = Lines::channel();
-    tokio::spawn(async move {
+    let streams = shared.streams.clone();
+    streams.spawn(async move {
         follow(&shared, &caller, &filter, subscription, &sender).await;
         drop(place);
     });
