@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ pub(super) trait Appendable: Debug + Send + Sync {
     /// One write(2) at the end; may write less.
     fn append(&self, bytes: &[u8]) -> io::Result<usize>;
     fn cut(&self, length: u64) -> io::Result<()>;
+    /// An error where the file has no name any more.
     fn length(&self) -> io::Result<u64>;
     /// fdatasync(2)
     fn sync(&self) -> io::Result<()>;
@@ -106,7 +107,11 @@ impl Appendable for File {
     }
 
     fn length(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
+        let metadata = self.metadata()?;
+        if metadata.nlink() == 0 {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the file was removed"));
+        }
+        Ok(metadata.len())
     }
 
     fn sync(&self) -> io::Result<()> {
