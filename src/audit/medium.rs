@@ -42,7 +42,13 @@ impl Directory {
     /// Makes the directory if need be and takes its lock.
     pub(super) fn lock(path: &Path) -> Result<Self, JournalError> {
         let says = |what: &str, error: io::Error| JournalError(format!("{what} {}: {error}", path.display()));
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| says("cannot make", e))?;
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(|e| says("cannot make", e))?;
+        }
+        match DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(says("cannot make", error)),
+            Ok(()) | Err(_) => {}
+        }
         let mode = std::fs::metadata(path).map_err(|e| says("cannot read", e))?.permissions().mode();
         if mode & 0o022 != 0 {
             let shown = path.display();
@@ -75,7 +81,11 @@ impl Directory {
 impl Medium for Directory {
     fn create(&self, first_seq: u64) -> io::Result<Arc<dyn Appendable>> {
         let path = Segment::of(&self.path, first_seq).path;
-        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
+        // The file may be there already, empty, where an earlier attempt failed after it was made.
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        if file.metadata()?.len() > 0 {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         self.sync()?;
         Ok(Arc::new(file))
     }
