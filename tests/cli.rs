@@ -99,7 +99,8 @@ async fn serve(dir: &Path, files: &devcerts::Files, stop: CancellationToken) -> 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let settings = Settings::new(tls::server_config(certificate, None, &[]).unwrap());
-    tokio::spawn(Server::new(settings, parts).serve(listener, stop));
+    let server = Server::new(settings, parts);
+    tokio::spawn(async move { server.run(listener, stop).await });
     url
 }
 

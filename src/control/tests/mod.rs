@@ -83,7 +83,8 @@ impl Port {
         let stop = CancellationToken::new();
         let mut settings = Settings::new(tls);
         adjust(&mut settings);
-        tokio::spawn(Server::new(settings, parts.clone()).serve(listener, stop.clone()));
+        let (server, until) = (Server::new(settings, parts.clone()), stop.clone());
+        tokio::spawn(async move { server.run(listener, until).await });
         let authority = reqwest::Certificate::from_pem(&std::fs::read(&certificates.ca).unwrap()).unwrap();
         let http = reqwest::Client::builder().tls_certs_only([authority]).no_proxy().build().unwrap();
         Self { dir, address, http, parts, sessions, stop }
