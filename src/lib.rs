@@ -3,7 +3,10 @@
 pub mod access;
 pub mod audit;
 pub mod catalog;
+pub mod config;
+pub mod devcerts;
 pub mod policy;
 pub mod session;
 pub mod sql;
 pub mod store;
+pub mod tls;

@@ -8,11 +8,20 @@ mod principal;
 mod region;
 mod request;
 mod scope;
+mod secret;
+mod token;
 
 pub use clock::Clock;
 pub use grant::{Grant, GrantState, Revocation};
 pub use ids::{GrantId, RequestId, SessionId};
 pub use principal::{Principal, Subject};
 pub use region::{Region, RegionNetworks};
-pub use request::{AccessRequest, Approval, ApprovalRefused, Decision, NewRequest, RequestRefused, RequestState};
+pub use request::{
+    AccessRequest, Approval, ApprovalRefused, Decision, NewRequest, RequestRefused, RequestState, WithdrawalRefused,
+};
 pub use scope::{ObjectPattern, Operation, OperationSet, Privilege, Scope};
+pub use secret::Secret;
+pub use token::{NoRandomness, TokenHash, generate_token};
+
+#[cfg(test)]
+mod tests;

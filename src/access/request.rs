@@ -106,7 +106,19 @@ pub enum ApprovalRefused {
     AlreadyDecided,
 }
 
+/// Why a request cannot be withdrawn.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WithdrawalRefused {
+    #[error("only who filed a request may withdraw it")]
+    NotOwn,
+    #[error("the request is {}, no longer pending", .0.as_str())]
+    NotPending(RequestState),
+}
+
 impl AccessRequest {
+    /// How long a request waits for its approvers.
+    pub const PENDING_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
     /// Files a request by `principal` for `scope`.
     ///
     /// # Errors
@@ -154,6 +166,30 @@ impl AccessRequest {
         digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// Marks a request that nobody decided on in time as expired.
+    pub fn expire(&mut self, now: Timestamp) {
+        let end = self.created_at.saturating_add(Self::PENDING_LIFETIME).unwrap_or(Timestamp::MAX);
+        if self.state == RequestState::Pending && now >= end {
+            self.state = RequestState::Expired;
+        }
+    }
+
+    /// Takes a pending request back, by the one who filed it.
+    ///
+    /// # Errors
+    /// [`WithdrawalRefused`] where it is another's, or not pending any more.
+    pub fn withdraw(&mut self, by: &Principal, now: Timestamp) -> Result<(), WithdrawalRefused> {
+        if by.name != self.principal.name {
+            return Err(WithdrawalRefused::NotOwn);
+        }
+        self.expire(now);
+        if self.state != RequestState::Pending {
+            return Err(WithdrawalRefused::NotPending(self.state));
+        }
+        self.state = RequestState::Withdrawn;
+        Ok(())
+    }
+
     /// Takes one decision into the request. The last approval that is needed makes the grant.
     ///
     /// # Errors
@@ -165,6 +201,7 @@ impl AccessRequest {
         note: Option<String>,
         now: Timestamp,
     ) -> Result<Option<Grant>, ApprovalRefused> {
+        self.expire(now);
         if self.state != RequestState::Pending {
             return Err(ApprovalRefused::NotPending(self.state));
         }
@@ -190,18 +227,21 @@ impl AccessRequest {
         Ok(Some(self.to_grant(now)))
     }
 
-    /// Distinct people whose approval speaks of the request as it is now.
     fn has_quorum(&self) -> bool {
+        self.approvers().len() >= self.scope.approvals.max(1) as usize
+    }
+
+    /// Distinct people whose approval speaks of the request as it is now, in the order in which they gave it.
+    fn approvers(&self) -> Vec<String> {
         let digest = self.digest();
-        let mut approvers: Vec<&str> = self
-            .approvals
-            .iter()
-            .filter(|approval| approval.decision == Decision::Approve && approval.digest == digest)
-            .map(|approval| approval.approver.as_str())
-            .collect();
-        approvers.sort_unstable();
-        approvers.dedup();
-        approvers.len() >= self.scope.approvals as usize
+        let mut approvers: Vec<String> = Vec::new();
+        for approval in &self.approvals {
+            let counts = approval.decision == Decision::Approve && approval.digest == digest;
+            if counts && approval.approver != self.principal.name && !approvers.contains(&approval.approver) {
+                approvers.push(approval.approver.clone());
+            }
+        }
+        approvers
     }
 
     fn to_grant(&self, now: Timestamp) -> Grant {
@@ -214,7 +254,7 @@ impl AccessRequest {
             statement: self.statement.clone(),
             reason: self.reason.clone(),
             ticket: self.ticket.clone(),
-            approvers: self.approvals.iter().map(|approval| approval.approver.clone()).collect(),
+            approvers: self.approvers(),
             not_before,
             expires_at: not_before.saturating_add(self.duration).unwrap_or(Timestamp::MAX),
             revocation: None,

@@ -1,14 +1,20 @@
 //! Requests, approvals, grants, revocations and credentials, kept; and the watch that tells sessions of changes.
 
 mod book;
+mod sqlite;
+#[cfg(test)]
+mod suite;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 pub use book::{GrantBook, GrantSet};
+pub use sqlite::SqliteStore;
 
-use crate::access::{AccessRequest, ApprovalRefused, Decision, Grant, GrantId, Principal, RequestId};
+use crate::access::{
+    AccessRequest, ApprovalRefused, Decision, Grant, GrantId, Principal, RequestId, WithdrawalRefused,
+};
 
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +30,15 @@ pub enum StoreError {
     /// Locked, corrupt, full, gone: nothing was changed.
     #[error("the store failed: {0}")]
     Failed(String),
+}
+
+impl From<WithdrawalRefused> for StoreError {
+    fn from(refused: WithdrawalRefused) -> Self {
+        match refused {
+            WithdrawalRefused::NotOwn => StoreError::NotFound("request of yours"),
+            WithdrawalRefused::NotPending(_) => StoreError::NotPending,
+        }
+    }
 }
 
 /// A database password that was minted for a principal: only its verifier is kept.
@@ -77,9 +92,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Stores a minted credential; drops the principal's expired ones, and the oldest beyond [`MAX_CREDENTIALS`].
     async fn add_credential(&self, credential: &Credential) -> Result<(), StoreError>;
 
-    /// The principal's credentials on the database that are good at `now`.
+    /// The principal's credentials on the database that are good at `now`, newest first.
     async fn credentials(&self, principal: &str, database: &str, now: Timestamp)
     -> Result<Vec<Credential>, StoreError>;
+
+    /// The latest instant at which anything that is stored was done: the floor of a clock after a restart.
+    async fn latest_instant(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;

@@ -1,0 +1,147 @@
+//! The tables `grants` and `revocations`.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Params, Row, Transaction, named_params};
+
+use super::values::{damaged, instant_in, instant_out, json_in, json_out};
+use crate::access::{Grant, GrantId, GrantState, RequestId, Revocation};
+use crate::store::StoreError;
+
+pub(super) fn insert(tx: &Transaction<'_>, grant: &Grant) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO grants (id, request, principal, database, scope_name, scope, statement, reason, ticket, approvers,
+                             not_before, expires_at)
+         VALUES (:id, :request, :principal, :database, :scope_name, :scope, :statement, :reason, :ticket, :approvers,
+                 :not_before, :expires_at)",
+        named_params! {
+            ":id": grant.id.as_str(),
+            ":request": grant.request.as_str(),
+            ":principal": grant.principal,
+            ":database": grant.scope.database,
+            ":scope_name": grant.scope.name,
+            ":scope": json_in(&grant.scope)?,
+            ":statement": grant.statement,
+            ":reason": grant.reason,
+            ":ticket": grant.ticket,
+            ":approvers": json_in(&grant.approvers)?,
+            ":not_before": instant_in(grant.not_before)?,
+            ":expires_at": instant_in(grant.expires_at)?,
+        },
+    )?;
+    Ok(())
+}
+
+pub(super) fn by_id(tx: &Transaction<'_>, id: &GrantId) -> Result<Grant, StoreError> {
+    one(tx, "WHERE grants.id = ?1", [id.as_str()])?.ok_or(StoreError::NotFound("grant"))
+}
+
+pub(super) fn of_request(tx: &Transaction<'_>, id: &RequestId) -> Result<Option<Grant>, StoreError> {
+    one(tx, "WHERE grants.request = ?1", [id.as_str()])
+}
+
+/// Live ones and those still to come, oldest first.
+pub(super) fn open(tx: &Transaction<'_>, now: Timestamp) -> Result<Vec<Grant>, StoreError> {
+    let wanted = "WHERE grants.expires_at > ?1 AND revocations.at IS NULL ORDER BY grants.rowid";
+    many(tx, wanted, [instant_in(now)?])
+}
+
+/// Every one, oldest first.
+pub(super) fn all(tx: &Transaction<'_>) -> Result<Vec<Grant>, StoreError> {
+    many(tx, "ORDER BY grants.rowid", [])
+}
+
+pub(super) fn revoke(
+    tx: &Transaction<'_>,
+    id: &GrantId,
+    by: String,
+    reason: Option<String>,
+    now: Timestamp,
+) -> Result<Grant, StoreError> {
+    let mut grant = by_id(tx, id)?;
+    match grant.state_at(now) {
+        GrantState::Expired | GrantState::Revoked => return Err(StoreError::GrantEnded),
+        GrantState::Pending | GrantState::Live => {}
+    }
+    tx.execute(
+        "INSERT INTO revocations (grant_id, at, by, reason) VALUES (?1, ?2, ?3, ?4)",
+        (id.as_str(), instant_in(now)?, &by, &reason),
+    )?;
+    grant.revocation = Some(Revocation { at: now, by, reason });
+    Ok(grant)
+}
+
+fn one(tx: &Transaction<'_>, wanted: &str, parameters: impl Params) -> Result<Option<Grant>, StoreError> {
+    let mut statement = tx.prepare_cached(&select(wanted))?;
+    statement.query_row(parameters, RawGrant::read).optional()?.map(RawGrant::parse).transpose()
+}
+
+fn many(tx: &Transaction<'_>, wanted: &str, parameters: impl Params) -> Result<Vec<Grant>, StoreError> {
+    let mut statement = tx.prepare_cached(&select(wanted))?;
+    let rows = statement.query_map(parameters, RawGrant::read)?;
+    rows.map(|row| row?.parse()).collect()
+}
+
+fn select(wanted: &str) -> String {
+    format!(
+        "SELECT grants.*, revocations.at AS revoked_at, revocations.by AS revoked_by, revocations.reason AS revoked_for
+         FROM grants LEFT JOIN revocations ON revocations.grant_id = grants.id {wanted}"
+    )
+}
+
+/// A row as it lies in the tables.
+struct RawGrant {
+    id: String,
+    request: String,
+    principal: String,
+    scope: String,
+    statement: Option<String>,
+    reason: String,
+    ticket: Option<String>,
+    approvers: String,
+    not_before: i64,
+    expires_at: i64,
+    revoked_at: Option<i64>,
+    revoked_by: Option<String>,
+    revoked_for: Option<String>,
+}
+
+impl RawGrant {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get("id")?,
+            request: row.get("request")?,
+            principal: row.get("principal")?,
+            scope: row.get("scope")?,
+            statement: row.get("statement")?,
+            reason: row.get("reason")?,
+            ticket: row.get("ticket")?,
+            approvers: row.get("approvers")?,
+            not_before: row.get("not_before")?,
+            expires_at: row.get("expires_at")?,
+            revoked_at: row.get("revoked_at")?,
+            revoked_by: row.get("revoked_by")?,
+            revoked_for: row.get("revoked_for")?,
+        })
+    }
+
+    fn parse(self) -> Result<Grant, StoreError> {
+        let revocation = match (self.revoked_at, self.revoked_by) {
+            (None, None) => None,
+            (Some(at), Some(by)) => Some(Revocation { at: instant_out(at)?, by, reason: self.revoked_for }),
+            (Some(_), None) | (None, Some(_)) => return Err(damaged(&"half a revocation")),
+        };
+        Ok(Grant {
+            id: GrantId::from_text(self.id),
+            request: RequestId::from_text(self.request),
+            principal: self.principal,
+            scope: json_out(&self.scope)?,
+            statement: self.statement,
+            reason: self.reason,
+            ticket: self.ticket,
+            approvers: json_out(&self.approvers)?,
+            not_before: instant_out(self.not_before)?,
+            expires_at: instant_out(self.expires_at)?,
+            revocation,
+        })
+    }
+}

@@ -1,0 +1,222 @@
+//! The store in one SQLite file, for one machine: every method is one transaction on one connection, off the reactor.
+
+mod credentials;
+mod file;
+mod grants;
+mod requests;
+mod values;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::{Transaction, TransactionBehavior};
+use tokio::sync::Mutex;
+
+use self::file::DatabaseFile;
+use super::{Credential, Store, StoreError};
+use crate::access::{AccessRequest, Decision, Grant, GrantId, Principal, RequestId};
+
+/// How long a transaction waits for a lock that another process holds on the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a caller waits for its turn on the connection; the queue is bounded by it.
+const TURN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The store in one SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    file: Arc<Mutex<DatabaseFile>>,
+}
+
+impl SqliteStore {
+    /// Opens the file at `path`, or makes it (mode 0600, its directory 0700) where there is none, and brings its tables up
+    /// to date. Blocks; to be called at start.
+    ///
+    /// # Errors
+    /// Where the file is damaged, empty, not pgward's, newer than this program, locked, or out of reach. A file that cannot
+    /// be read is never replaced.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, BUSY_TIMEOUT)
+    }
+
+    fn open_with(path: &Path, busy_timeout: Duration) -> Result<Self, StoreError> {
+        let file = DatabaseFile::open(path, busy_timeout)?;
+        Ok(Self { file: Arc::new(Mutex::new(file)) })
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.transaction(TransactionBehavior::Deferred, work).await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.transaction(TransactionBehavior::Immediate, work).await
+    }
+
+    /// Runs `work` in one transaction: committed where it answers well, rolled back where it does not. Once begun it runs to
+    /// its end, though the caller be gone.
+    async fn transaction<T: Send + 'static>(
+        &self,
+        behavior: TransactionBehavior,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let turn = tokio::time::timeout(TURN_TIMEOUT, Arc::clone(&self.file).lock_owned());
+        let mut file =
+            turn.await.map_err(|_| StoreError::Failed("too much work waits for the database file".to_owned()))?;
+        let done = tokio::task::spawn_blocking(move || {
+            let transaction = file.begin(behavior)?;
+            let answer = work(&transaction)?;
+            transaction.commit()?;
+            Ok(answer)
+        });
+        done.await.unwrap_or_else(|_| Err(StoreError::Failed("the database task ended early".to_owned())))
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn file_request(&self, request: &AccessRequest) -> Result<(), StoreError> {
+        let request = request.clone();
+        self.write(move |tx| requests::insert(tx, &request)).await
+    }
+
+    async fn request(&self, id: &RequestId) -> Result<AccessRequest, StoreError> {
+        let id = id.clone();
+        self.read(move |tx| requests::by_id(tx, &id)).await
+    }
+
+    async fn requests(&self, now: Timestamp) -> Result<Vec<AccessRequest>, StoreError> {
+        if let Err(error) = self.expire_stale(now).await {
+            // The listing marks them by itself; what cannot be written down now is written down by the next.
+            tracing::debug!(%error, "cannot store which requests have run out");
+        }
+        self.read(move |tx| requests::all(tx, now)).await
+    }
+
+    async fn decide(
+        &self,
+        id: &RequestId,
+        by: &Principal,
+        decision: Decision,
+        note: Option<String>,
+        now: Timestamp,
+    ) -> Result<(AccessRequest, Option<Grant>), StoreError> {
+        let (id, by) = (id.clone(), by.clone());
+        self.write(move |tx| {
+            let mut request = requests::by_id(tx, &id)?;
+            let grant = request.decide(&by, decision, note, now)?;
+            requests::insert_last_approval(tx, &request)?;
+            requests::set_state(tx, &request)?;
+            if let Some(grant) = &grant {
+                grants::insert(tx, grant)?;
+            }
+            Ok((request, grant))
+        })
+        .await
+    }
+
+    async fn withdraw(&self, id: &RequestId, by: &Principal, now: Timestamp) -> Result<AccessRequest, StoreError> {
+        let (id, by) = (id.clone(), by.clone());
+        self.write(move |tx| {
+            let mut request = requests::by_id(tx, &id)?;
+            request.withdraw(&by, now)?;
+            requests::set_state(tx, &request)?;
+            Ok(request)
+        })
+        .await
+    }
+
+    async fn grant(&self, id: &GrantId) -> Result<Grant, StoreError> {
+        let id = id.clone();
+        self.read(move |tx| grants::by_id(tx, &id)).await
+    }
+
+    async fn grant_of_request(&self, id: &RequestId) -> Result<Option<Grant>, StoreError> {
+        let id = id.clone();
+        self.read(move |tx| grants::of_request(tx, &id)).await
+    }
+
+    async fn open_grants(&self, now: Timestamp) -> Result<Vec<Grant>, StoreError> {
+        self.read(move |tx| grants::open(tx, now)).await
+    }
+
+    async fn grants(&self) -> Result<Vec<Grant>, StoreError> {
+        self.read(grants::all).await
+    }
+
+    async fn revoke(
+        &self,
+        id: &GrantId,
+        by: &str,
+        reason: Option<String>,
+        now: Timestamp,
+    ) -> Result<Grant, StoreError> {
+        let (id, by) = (id.clone(), by.to_owned());
+        self.write(move |tx| grants::revoke(tx, &id, by, reason, now)).await
+    }
+
+    async fn add_credential(&self, credential: &Credential) -> Result<(), StoreError> {
+        let credential = credential.clone();
+        self.write(move |tx| credentials::add(tx, &credential)).await
+    }
+
+    async fn credentials(
+        &self,
+        principal: &str,
+        database: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Credential>, StoreError> {
+        let (principal, database) = (principal.to_owned(), database.to_owned());
+        self.read(move |tx| credentials::good_at(tx, &principal, &database, now)).await
+    }
+
+    async fn latest_instant(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.read(values::latest_instant).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.read(|tx| {
+            tx.query_row("SELECT count(*) FROM refinery_schema_history", [], |_| Ok(()))?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl SqliteStore {
+    /// Writes down which pending requests have run out, where there are any: a listing else takes no write lock.
+    async fn expire_stale(&self, now: Timestamp) -> Result<(), StoreError> {
+        if self.read(move |tx| requests::any_stale(tx, now)).await? {
+            self.write(move |tx| requests::expire_stale(tx, now)).await?;
+        }
+        Ok(())
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        let said = error.to_string();
+        StoreError::Failed(match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                format!("the database file is locked by another process ({said})")
+            }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                format!("the database file is damaged ({said})")
+            }
+            Some(ErrorCode::DiskFull) => format!("no space is left for the database file ({said})"),
+            Some(ErrorCode::ReadOnly) => format!("the database file cannot be written ({said})"),
+            _ => said,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

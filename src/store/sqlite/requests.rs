@@ -1,0 +1,188 @@
+//! The tables `requests` and `approvals`.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Row, Transaction, named_params};
+
+use super::values::{damaged, duration_in, duration_out, instant_in, instant_out, json_in, json_out};
+use crate::access::{AccessRequest, Approval, Decision, Principal, Region, RequestId, RequestState};
+use crate::store::StoreError;
+
+pub(super) fn insert(tx: &Transaction<'_>, request: &AccessRequest) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO requests (id, principal, groups, home_region, database, scope_name, scope, reason, ticket, duration,
+                               starts, statement, state, created_at)
+         VALUES (:id, :principal, :groups, :home_region, :database, :scope_name, :scope, :reason, :ticket, :duration,
+                 :starts, :statement, :state, :created_at)",
+        named_params! {
+            ":id": request.id.as_str(),
+            ":principal": request.principal.name,
+            ":groups": json_in(&request.principal.groups)?,
+            ":home_region": request.principal.region.as_ref().map(Region::as_str),
+            ":database": request.scope.database,
+            ":scope_name": request.scope.name,
+            ":scope": json_in(&request.scope)?,
+            ":reason": request.reason,
+            ":ticket": request.ticket,
+            ":duration": duration_in(request.duration)?,
+            ":starts": request.starts.map(instant_in).transpose()?,
+            ":statement": request.statement,
+            ":state": request.state.as_str(),
+            ":created_at": instant_in(request.created_at)?,
+        },
+    )?;
+    for approval in &request.approvals {
+        insert_approval(tx, &request.id, approval)?;
+    }
+    Ok(())
+}
+
+pub(super) fn by_id(tx: &Transaction<'_>, id: &RequestId) -> Result<AccessRequest, StoreError> {
+    let mut statement = tx.prepare_cached("SELECT * FROM requests WHERE id = ?1")?;
+    let raw = statement.query_row([id.as_str()], RawRequest::read).optional()?;
+    let mut request = raw.ok_or(StoreError::NotFound("request"))?.parse()?;
+    request.approvals = approvals_of(tx, &request.id)?;
+    Ok(request)
+}
+
+/// All requests, oldest first, those that ran out by `now` marked so.
+pub(super) fn all(tx: &Transaction<'_>, now: Timestamp) -> Result<Vec<AccessRequest>, StoreError> {
+    let mut statement = tx.prepare_cached("SELECT * FROM requests ORDER BY created_at, rowid")?;
+    let rows = statement.query_map([], RawRequest::read)?;
+    let mut requests = Vec::new();
+    for row in rows {
+        let mut request = row?.parse()?;
+        request.approvals = approvals_of(tx, &request.id)?;
+        request.expire(now);
+        requests.push(request);
+    }
+    Ok(requests)
+}
+
+pub(super) fn set_state(tx: &Transaction<'_>, request: &AccessRequest) -> Result<(), StoreError> {
+    tx.execute("UPDATE requests SET state = ?2 WHERE id = ?1", (request.id.as_str(), request.state.as_str()))?;
+    Ok(())
+}
+
+pub(super) fn insert_last_approval(tx: &Transaction<'_>, request: &AccessRequest) -> Result<(), StoreError> {
+    match request.approvals.last() {
+        Some(approval) => insert_approval(tx, &request.id, approval),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn any_stale(tx: &Transaction<'_>, now: Timestamp) -> Result<bool, StoreError> {
+    let mut statement =
+        tx.prepare_cached("SELECT EXISTS (SELECT 1 FROM requests WHERE state = 'pending' AND created_at <= ?1)")?;
+    Ok(statement.query_row([latest_stale(now)?], |row| row.get(0))?)
+}
+
+pub(super) fn expire_stale(tx: &Transaction<'_>, now: Timestamp) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE requests SET state = 'expired' WHERE state = 'pending' AND created_at <= ?1",
+        [latest_stale(now)?],
+    )?;
+    Ok(())
+}
+
+/// A pending request that was filed then, or earlier, has run out.
+fn latest_stale(now: Timestamp) -> Result<i64, StoreError> {
+    instant_in(now.saturating_sub(AccessRequest::PENDING_LIFETIME).unwrap_or(Timestamp::MIN))
+}
+
+fn insert_approval(tx: &Transaction<'_>, id: &RequestId, approval: &Approval) -> Result<(), StoreError> {
+    let decision = match approval.decision {
+        Decision::Approve => "approve",
+        Decision::Deny => "deny",
+    };
+    tx.execute(
+        "INSERT INTO approvals (request, approver, decision, note, at, digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        (id.as_str(), &approval.approver, decision, &approval.note, instant_in(approval.at)?, &approval.digest),
+    )?;
+    Ok(())
+}
+
+fn approvals_of(tx: &Transaction<'_>, id: &RequestId) -> Result<Vec<Approval>, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT approver, decision, note, at, digest FROM approvals WHERE request = ?1 ORDER BY position",
+    )?;
+    let rows = statement.query_map([id.as_str()], |row| {
+        Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get::<_, i64>(3)?, row.get(4)?))
+    })?;
+    let mut approvals = Vec::new();
+    for row in rows {
+        let (approver, decision, note, at, digest) = row?;
+        let decision = match decision.as_str() {
+            "approve" => Decision::Approve,
+            "deny" => Decision::Deny,
+            other => return Err(damaged(&format_args!("no such decision: {other}"))),
+        };
+        approvals.push(Approval { approver, decision, note, at: instant_out(at)?, digest });
+    }
+    Ok(approvals)
+}
+
+/// A row as it lies in the table.
+struct RawRequest {
+    id: String,
+    principal: String,
+    groups: String,
+    home_region: Option<String>,
+    scope: String,
+    reason: String,
+    ticket: Option<String>,
+    duration: i64,
+    starts: Option<i64>,
+    statement: Option<String>,
+    state: String,
+    created_at: i64,
+}
+
+impl RawRequest {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get("id")?,
+            principal: row.get("principal")?,
+            groups: row.get("groups")?,
+            home_region: row.get("home_region")?,
+            scope: row.get("scope")?,
+            reason: row.get("reason")?,
+            ticket: row.get("ticket")?,
+            duration: row.get("duration")?,
+            starts: row.get("starts")?,
+            statement: row.get("statement")?,
+            state: row.get("state")?,
+            created_at: row.get("created_at")?,
+        })
+    }
+
+    fn parse(self) -> Result<AccessRequest, StoreError> {
+        Ok(AccessRequest {
+            id: RequestId::from_text(self.id),
+            principal: Principal {
+                name: self.principal,
+                groups: json_out(&self.groups)?,
+                region: self.home_region.map(Region::new),
+            },
+            scope: json_out(&self.scope)?,
+            reason: self.reason,
+            ticket: self.ticket,
+            duration: duration_out(self.duration)?,
+            starts: self.starts.map(instant_out).transpose()?,
+            statement: self.statement,
+            state: parse_state(&self.state)?,
+            created_at: instant_out(self.created_at)?,
+            approvals: Vec::new(),
+        })
+    }
+}
+
+fn parse_state(text: &str) -> Result<RequestState, StoreError> {
+    match text {
+        "pending" => Ok(RequestState::Pending),
+        "approved" => Ok(RequestState::Approved),
+        "denied" => Ok(RequestState::Denied),
+        "withdrawn" => Ok(RequestState::Withdrawn),
+        "expired" => Ok(RequestState::Expired),
+        other => Err(damaged(&format_args!("no such state: {other}"))),
+    }
+}
