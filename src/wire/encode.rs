@@ -1,0 +1,275 @@
+//! The messages that pgward says itself: to clients, and to upstreams.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+
+/// How grave a message to a client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    Error,
+    Fatal,
+    Notice,
+}
+
+impl Severity {
+    fn as_str(self) -> &'static str {
+        match self {
+            Severity::Error => "ERROR",
+            Severity::Fatal => "FATAL",
+            Severity::Notice => "NOTICE",
+        }
+    }
+}
+
+/// The whole of what a client may be told of a failure: a closed list of fields, each of our own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientVisible {
+    pub severity: Severity,
+    pub sqlstate: &'static str,
+    pub message: String,
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+}
+
+impl ClientVisible {
+    #[must_use]
+    pub fn new(severity: Severity, sqlstate: &'static str, message: impl Into<String>) -> Self {
+        Self { severity, sqlstate, message: message.into(), detail: None, hint: None }
+    }
+
+    #[must_use]
+    pub fn fatal(sqlstate: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Fatal, sqlstate, message)
+    }
+
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// As an ErrorResponse, or a NoticeResponse where that is the severity.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        let tag = if self.severity == Severity::Notice { b'N' } else { b'E' };
+        message(tag, |body| {
+            let severity = self.severity.as_str();
+            let fields = [(b'S', Some(severity)), (b'V', Some(severity)), (b'C', Some(self.sqlstate))];
+            let texts =
+                [(b'M', Some(self.message.as_str())), (b'D', self.detail.as_deref()), (b'H', self.hint.as_deref())];
+            for (code, text) in fields.into_iter().chain(texts) {
+                if let Some(text) = text {
+                    body.put_u8(code);
+                    put_cstr(body, text);
+                }
+            }
+            body.put_u8(0);
+        })
+    }
+}
+
+/// AuthenticationSASL with the mechanisms on offer, the best first.
+#[must_use]
+pub fn authentication_sasl(mechanisms: &[&str]) -> Bytes {
+    message(b'R', |body| {
+        body.put_u32(10);
+        for mechanism in mechanisms {
+            put_cstr(body, mechanism);
+        }
+        body.put_u8(0);
+    })
+}
+
+#[must_use]
+pub fn authentication_sasl_continue(data: &str) -> Bytes {
+    message(b'R', |body| {
+        body.put_u32(11);
+        body.put_slice(data.as_bytes());
+    })
+}
+
+#[must_use]
+pub fn authentication_sasl_final(data: &str) -> Bytes {
+    message(b'R', |body| {
+        body.put_u32(12);
+        body.put_slice(data.as_bytes());
+    })
+}
+
+#[must_use]
+pub fn authentication_ok() -> Bytes {
+    message(b'R', |body| body.put_u32(0))
+}
+
+/// Says that only protocol 3.0 is spoken here, and which `_pq_.` options are unknown.
+#[must_use]
+pub fn negotiate_protocol_version(unknown: &[&str]) -> Bytes {
+    message(b'v', |body| {
+        body.put_u32(3 << 16);
+        body.put_u32(u32::try_from(unknown.len()).unwrap_or(u32::MAX));
+        for option in unknown {
+            put_cstr(body, option);
+        }
+    })
+}
+
+#[must_use]
+pub fn parameter_status(name: &str, value: &str) -> Bytes {
+    message(b'S', |body| {
+        put_cstr(body, name);
+        put_cstr(body, value);
+    })
+}
+
+#[must_use]
+pub fn backend_key_data(process: u32, secret: [u8; 4]) -> Bytes {
+    message(b'K', |body| {
+        body.put_u32(process);
+        body.put_slice(&secret);
+    })
+}
+
+#[must_use]
+pub fn ready_for_query_idle() -> Bytes {
+    message(b'Z', |body| body.put_u8(b'I'))
+}
+
+/// A StartupMessage of protocol 3.0.
+#[must_use]
+pub fn startup(parameters: &[(&str, &str)]) -> Bytes {
+    untyped(|body| {
+        body.put_u32(3 << 16);
+        for (name, value) in parameters {
+            put_cstr(body, name);
+            put_cstr(body, value);
+        }
+        body.put_u8(0);
+    })
+}
+
+#[must_use]
+pub fn ssl_request() -> Bytes {
+    untyped(|body| body.put_u32(80_877_103))
+}
+
+#[must_use]
+pub fn cancel_request(process: u32, secret: &[u8]) -> Bytes {
+    untyped(|body| {
+        body.put_u32(80_877_102);
+        body.put_u32(process);
+        body.put_slice(secret);
+    })
+}
+
+#[must_use]
+pub fn sasl_initial_response(mechanism: &str, data: &[u8]) -> Bytes {
+    message(b'p', |body| {
+        put_cstr(body, mechanism);
+        body.put_i32(i32::try_from(data.len()).unwrap_or(i32::MAX));
+        body.put_slice(data);
+    })
+}
+
+#[must_use]
+pub fn sasl_response(data: &[u8]) -> Bytes {
+    message(b'p', |body| body.put_slice(data))
+}
+
+#[must_use]
+pub fn query(text: &str) -> Bytes {
+    message(b'Q', |body| put_cstr(body, text))
+}
+
+/// A Parse that names no parameter types.
+#[must_use]
+pub fn parse(name: &str, text: &str) -> Bytes {
+    message(b'P', |body| {
+        put_cstr(body, name);
+        put_cstr(body, text);
+        body.put_u16(0);
+    })
+}
+
+#[must_use]
+pub fn sync() -> Bytes {
+    message(b'S', |_| ())
+}
+
+#[must_use]
+pub fn terminate() -> Bytes {
+    message(b'X', |_| ())
+}
+
+/// Writes a text and its end. A NUL within would end it early and shift what follows: it becomes a space.
+fn put_cstr(body: &mut BytesMut, text: &str) {
+    for (index, part) in text.split('\0').enumerate() {
+        if index > 0 {
+            body.put_u8(b' ');
+        }
+        body.put_slice(part.as_bytes());
+    }
+    body.put_u8(0);
+}
+
+fn message(tag: u8, write: impl FnOnce(&mut BytesMut)) -> Bytes {
+    let mut body = BytesMut::new();
+    write(&mut body);
+    let mut bytes = BytesMut::with_capacity(body.len() + 5);
+    bytes.put_u8(tag);
+    bytes.put_i32(i32::try_from(body.len() + 4).unwrap_or(i32::MAX));
+    bytes.put_slice(&body);
+    bytes.freeze()
+}
+
+fn untyped(write: impl FnOnce(&mut BytesMut)) -> Bytes {
+    let mut body = BytesMut::new();
+    write(&mut body);
+    let mut bytes = BytesMut::with_capacity(body.len() + 4);
+    bytes.put_i32(i32::try_from(body.len() + 4).unwrap_or(i32::MAX));
+    bytes.put_slice(&body);
+    bytes.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::wire::{backend, frame, startup as packets};
+
+    fn body(bytes: Bytes) -> Vec<u8> {
+        let mut buffer = BytesMut::from(&bytes[..]);
+        let frame = frame::take(&mut buffer, 1 << 20).unwrap().unwrap();
+        assert!(buffer.is_empty());
+        frame.body().to_vec()
+    }
+
+    #[test]
+    fn errors_read_back() {
+        let error = ClientVisible::fatal("28000", "a\0b").detail("d").hint("h");
+        let fields = backend::error_fields(&body(error.to_bytes())).unwrap();
+        assert_eq!(
+            (fields.severity.as_str(), fields.sqlstate.as_str(), fields.message.as_str()),
+            ("FATAL", "28000", "a b")
+        );
+    }
+
+    #[test]
+    fn startup_packets_read_back() {
+        let packet = packets::take(&mut BytesMut::from(&startup(&[("user", "a")])[..])).unwrap();
+        let parameters = vec![("user".to_owned(), "a".to_owned())];
+        assert_eq!(packet, Some(packets::Packet::Startup(packets::Startup { minor: 0, parameters })));
+        let packet = packets::take(&mut BytesMut::from(&cancel_request(7, b"1234")[..])).unwrap();
+        assert_eq!(packet, Some(packets::Packet::Cancel { process: 7, key: b"1234".to_vec() }));
+    }
+
+    #[test]
+    fn mechanisms_read_back() {
+        let read = backend::authentication(&body(authentication_sasl(&["A", "B"]))).unwrap();
+        assert_eq!(read, backend::Authentication::Sasl(vec!["A".to_owned(), "B".to_owned()]));
+    }
+}
