@@ -1,21 +1,16 @@
-//! TLS as both listeners and the upstream leg use it: certificates from PEM files, changed without a restart; TLS 1.2 and later;
+//! TLS as both listeners use it: certificates from PEM files, changed without a restart; TLS 1.2 and later;
 //! the cryptography chosen here and passed on, never a process-wide default.
-
-mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::{Error as PemError, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-
-use self::verify::{AnyCertificate, AnyName};
 
 /// Why TLS cannot be set up: which file, and what is wrong with it.
 #[derive(Debug, thiserror::Error)]
@@ -28,8 +23,6 @@ pub enum TlsError {
     Unusable { cert: PathBuf, key: PathBuf, said: String },
     #[error("{} cannot be used as an authority: {said}", .path.display())]
     Authority { path: PathBuf, said: String },
-    #[error("a certificate authority's file is needed to verify certificates")]
-    NoAuthority,
     #[error("TLS cannot be set up: {0}")]
     Setup(#[from] rustls::Error),
 }
@@ -61,7 +54,8 @@ impl ReloadableCertificate {
         Ok(())
     }
 
-    /// The server's own certificate, to which SCRAM-SHA-256-PLUS binds. To be taken just before a handshake.
+    /// The server's own certificate, to which SCRAM-SHA-256-PLUS binds. After a reload it is the new one, also for whoever
+    /// shook hands under the old: a listener that binds loads a new [`ReloadableCertificate`] and keeps both together.
     #[must_use]
     pub fn end_entity_der(&self) -> CertificateDer<'static> {
         // `CertifiedKey::from_der` refuses an empty chain, so there is a first.
@@ -99,43 +93,14 @@ pub fn server_config(
     Ok(Arc::new(config))
 }
 
-/// How far a server's certificate is trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verification {
-    /// Signed by the authority, and for this name (libpq's `verify-full`).
-    Full,
-    /// Signed by the authority (`verify-ca`).
-    Authority,
-    /// Whatever it is (`require`): keeps out listeners, not impostors.
-    None,
-}
-
-/// A client's side, with the authority's certificates in `ca`.
+/// A client's side, which takes a server signed by one of the authorities in `ca`, for the name that it was reached by
+/// (libpq's `verify-full`).
 ///
 /// # Errors
-/// Where the authority's file is missing or cannot be used.
-pub fn client_config(
-    verification: Verification,
-    ca: Option<&Path>,
-    alpn: &[&[u8]],
-) -> Result<Arc<ClientConfig>, TlsError> {
+/// Where the authorities' file cannot be used.
+pub fn client_config(ca: &Path, alpn: &[&[u8]]) -> Result<Arc<ClientConfig>, TlsError> {
     let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
-    let mut config = match verification {
-        Verification::Full => {
-            let roots = read_roots(ca.ok_or(TlsError::NoAuthority)?)?;
-            builder.with_root_certificates(roots).with_no_client_auth()
-        }
-        Verification::Authority => {
-            let path = ca.ok_or(TlsError::NoAuthority)?;
-            let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(read_roots(path)?), provider()).build();
-            let verifier = AnyName(verifier.map_err(|error| authority(path, &error))?);
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
-        }
-        Verification::None => {
-            let verifier = AnyCertificate(provider());
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
-        }
-    };
+    let mut config = builder.with_root_certificates(read_roots(ca)?).with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(Arc::new(config))
 }

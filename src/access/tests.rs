@@ -97,6 +97,16 @@ fn object_patterns_read_and_match() {
     }
 }
 
+proptest::proptest! {
+    #[test]
+    fn any_object_can_be_named(schema in "[a-zA-Z0-9 .*\"é-]{1,8}", name in "[a-zA-Z0-9 .*\"é-]{1,8}") {
+        let pattern = ObjectPattern { schema: Some(schema.clone()), name: Some(name.clone()) };
+        assert_eq!(ObjectPattern::parse(&pattern.to_string()), Ok(pattern.clone()));
+        assert!(pattern.matches(&schema, &name));
+        assert!(!pattern.matches(&name, &format!("{schema}x")));
+    }
+}
+
 #[test]
 fn a_table_is_named_more_closely_than_its_schema() {
     let specificity = |text: &str| ObjectPattern::parse(text).unwrap().specificity();

@@ -51,10 +51,16 @@ impl DatabaseFile {
         } else {
             check_sound(&connection)?;
         }
-        connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+        let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(StoreError::Failed(format!(
+                "its file system cannot keep a write-ahead log (journal mode {mode})"
+            )));
+        }
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "trusted_schema", false)?;
+        connection.pragma_update(None, "cell_size_check", true)?;
         embedded::migrations::runner()
             .run(&mut connection)
             .map_err(|error| StoreError::Failed(format!("its tables cannot be brought up to date: {error}")))?;
