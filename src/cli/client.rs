@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::failure::Failure;
 use super::server::Target;
 use crate::control::Problem;
+use crate::control::api::MORE_HEADER;
 
 /// A control port, spoken with on behalf of one token.
 #[derive(Debug)]
@@ -71,14 +72,15 @@ impl Client {
         read(self.send(self.call(Method::GET, path)?).await?).await
     }
 
-    /// Passes on each line of an answer as it comes, without its end.
+    /// Passes on each line of an answer as it comes, without its end. Answers whether the server left older records out.
     pub async fn lines(
         &self,
         path: &[&str],
         query: &impl Serialize,
         mut each: impl FnMut(&[u8]) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let mut response = self.send(self.call(Method::GET, path)?.query(query)).await?;
+        let more = response.headers().contains_key(MORE_HEADER);
         let mut pending = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.explain(&error))? {
             for piece in chunk.split_inclusive(|byte| *byte == b'\n') {
@@ -91,7 +93,10 @@ impl Client {
                 }
             }
         }
-        if pending.is_empty() { Ok(()) } else { each(&pending) }
+        if !pending.is_empty() {
+            each(&pending)?;
+        }
+        Ok(more)
     }
 
     /// Each part of the path is one segment, whatever it holds.
@@ -177,12 +182,14 @@ fn causes(error: &reqwest::Error) -> String {
 fn is_certificate(error: &reqwest::Error) -> bool {
     let mut source = error.source();
     while let Some(cause) = source {
-        let inner = cause.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
-        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()).or_else(|| cause.downcast_ref());
-        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
+        if matches!(cause.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))) {
             return true;
         }
-        source = cause.source();
+        // An `io::Error` names as its source not what it wraps but that one's source, and may wrap another.
+        source = match cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => cause.source(),
+        };
     }
     false
 }

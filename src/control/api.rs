@@ -6,6 +6,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::access::{Decision, GrantState, RequestState};
 
+/// Says that a search left older records out.
+pub const MORE_HEADER: &str = "pgward-more";
+
 /// Asks for access.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -47,7 +50,8 @@ pub struct Reason {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RequestView {
     pub id: String,
-    #[schema(value_type = String)]
+    /// `pending`, `approved`, `denied`, `withdrawn` or `expired`.
+    #[schema(value_type = String, example = "pending")]
     pub state: RequestState,
     /// What came of it, once the last approval is given.
     pub grant: Option<GrantWindow>,
@@ -83,7 +87,8 @@ pub struct GrantWindow {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DecisionView {
     pub approver: String,
-    #[schema(value_type = String)]
+    /// `approve` or `deny`.
+    #[schema(value_type = String, example = "approve")]
     pub decision: Decision,
     pub note: Option<String>,
     #[schema(value_type = String, format = DateTime)]
@@ -94,7 +99,8 @@ pub struct DecisionView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GrantView {
     pub id: String,
-    #[schema(value_type = String)]
+    /// `pending`, `live`, `expired` or `revoked`.
+    #[schema(value_type = String, example = "live")]
     pub state: GrantState,
     pub principal: String,
     pub database: String,

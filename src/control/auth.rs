@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use axum::extract::{Extension, FromRequestParts, Request, State};
@@ -14,9 +15,25 @@ use super::problem::Problem;
 use super::server::Shared;
 use crate::access::{AccessRequest, Grant, Principal, TokenHash};
 
-/// The socket's other end.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
+/// The socket's other end, and whether it ever showed a valid token.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    address: SocketAddr,
+    known: Arc<AtomicBool>,
+}
+
+impl Peer {
+    #[must_use]
+    pub fn new(address: SocketAddr) -> Self {
+        Self { address, known: Arc::default() }
+    }
+
+    /// Whether a call on this connection had a valid token.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.known.load(Ordering::Relaxed)
+    }
+}
 
 /// An authenticated caller. Only [`authenticate`] makes one.
 #[derive(Clone, Debug)]
@@ -96,21 +113,32 @@ impl FromRequestParts<Arc<Shared>> for Caller {
 /// 401 without one, 429 after too many from one address.
 pub async fn authenticate(
     State(shared): State<Arc<Shared>>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let now = Instant::now();
-    if let Some(seconds) = shared.limiter.wait(peer.ip(), now) {
+    let (now, address) = (Instant::now(), peer.address);
+    if let Some(seconds) = shared.limiter.wait(address.ip(), now) {
         return Err(Problem::too_many("too many failed authentications from this address", seconds));
     }
-    let Some(caller) = identify(&shared, request.headers(), peer) else {
-        shared.limiter.failed(peer.ip(), now);
-        tracing::warn!(address = %peer.ip(), "a call to the control port had no valid token");
+    let Some(caller) = identify(&shared, request.headers(), address) else {
+        shared.limiter.failed(address.ip(), now);
+        tracing::warn!(%address, "a call to the control port had no valid token");
         return Err(Problem::unauthenticated());
     };
+    peer.known.store(true, Ordering::Relaxed);
+    // The path names things by id; the query may hold what is searched for, and stays out of the log.
+    let (principal, method, path) =
+        (caller.name().to_owned(), request.method().clone(), request.uri().path().to_owned());
     request.extensions_mut().insert(caller);
-    Ok(next.run(request).await)
+    let response = next.run(request).await;
+    let status = response.status().as_u16();
+    if method.is_safe() {
+        tracing::debug!(principal, %method, path, status, %address, "called");
+    } else {
+        tracing::info!(principal, %method, path, status, %address, "called");
+    }
+    Ok(response)
 }
 
 fn identify(shared: &Shared, headers: &HeaderMap, peer: SocketAddr) -> Option<Caller> {

@@ -37,7 +37,7 @@ impl FailureLimiter {
     /// Seconds that this address has to wait before it is heard again; `None` where it is heard now.
     pub fn wait(&self, address: IpAddr, now: Instant) -> Option<u64> {
         let windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        let window = windows.get(&key(address))?;
+        let window = windows.get(&host_of(address))?;
         let left = window.left(now);
         (window.failures >= MAX_FAILURES && !left.is_zero()).then(|| left.as_secs().max(1))
     }
@@ -45,7 +45,7 @@ impl FailureLimiter {
     /// Counts one failure.
     pub fn failed(&self, address: IpAddr, now: Instant) {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        if windows.len() >= MAX_ADDRESSES && !windows.contains_key(&key(address)) {
+        if windows.len() >= MAX_ADDRESSES && !windows.contains_key(&host_of(address)) {
             windows.retain(|_, window| !window.left(now).is_zero());
             if windows.len() >= MAX_ADDRESSES
                 && let Some(oldest) = windows.iter().min_by_key(|(_, window)| window.since).map(|(ip, _)| *ip)
@@ -53,7 +53,7 @@ impl FailureLimiter {
                 windows.remove(&oldest);
             }
         }
-        let window = windows.entry(key(address)).or_insert(Window { since: now, failures: 0 });
+        let window = windows.entry(host_of(address)).or_insert(Window { since: now, failures: 0 });
         if window.left(now).is_zero() {
             *window = Window { since: now, failures: 0 };
         }
@@ -62,7 +62,7 @@ impl FailureLimiter {
 }
 
 /// One host: an IPv4 address, or the /64 that an IPv6 host may choose its addresses from.
-fn key(address: IpAddr) -> IpAddr {
+pub fn host_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX))),
         v4 @ IpAddr::V4(_) => v4,

@@ -1,7 +1,7 @@
 //! Connections of the control port: accepted, bounded in number and time, wrapped in TLS, handed to the routes.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::auth::Peer;
+use super::limiter::host_of;
 use super::router;
 use super::server::Shared;
 
@@ -43,7 +44,7 @@ pub async fn run(shared: &Arc<Shared>, listener: TcpListener, stop: &Cancellatio
         };
         let (shared, acceptor, routes, stop) = (Arc::clone(shared), acceptor.clone(), routes.clone(), stop.clone());
         connections.spawn(async move {
-            serve(&shared, &acceptor, with_peer(routes, peer), stream, &stop).await;
+            serve(&shared, &acceptor, (routes, Peer::new(peer)), stream, &stop).await;
             drop(place);
         });
     }
@@ -55,30 +56,33 @@ pub async fn run(shared: &Arc<Shared>, listener: TcpListener, stop: &Cancellatio
     }
 }
 
-/// The routes, told who calls.
-pub fn with_peer(routes: Router, peer: SocketAddr) -> Router {
-    routes.layer(Extension(Peer(peer)))
-}
-
 fn acceptor(shared: &Shared) -> TlsAcceptor {
     let mut tls = rustls::ServerConfig::clone(&shared.settings.tls);
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     TlsAcceptor::from(Arc::new(tls))
 }
 
-/// One connection from its handshake to its end. At a shutdown it finishes the calls that are under way.
-async fn serve(shared: &Shared, acceptor: &TlsAcceptor, routes: Router, stream: TcpStream, stop: &CancellationToken) {
+/// One connection from its handshake to its end. At a shutdown it finishes the calls that are under way; so does one that
+/// shows no valid token for too long.
+async fn serve(
+    shared: &Shared,
+    acceptor: &TlsAcceptor,
+    (routes, peer): (Router, Peer),
+    stream: TcpStream,
+    stop: &CancellationToken,
+) {
     let limit = shared.settings.handshake_timeout;
     let Ok(Ok(stream)) = tokio::time::timeout(limit, acceptor.accept(stream)).await else {
         tracing::debug!("a TLS handshake on the control port failed");
         return;
     };
     let builder = builder(limit);
+    let routes = routes.layer(Extension(peer.clone()));
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
     let mut connection = std::pin::pin!(connection);
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
-        () = stop.cancelled() => {
+        () = over(&peer, shared.settings.stranger_timeout, stop) => {
             connection.as_mut().graceful_shutdown();
             match tokio::time::timeout(shared.settings.drain_timeout, connection).await {
                 Ok(outcome) => outcome,
@@ -88,6 +92,13 @@ async fn serve(shared: &Shared, acceptor: &TlsAcceptor, routes: Router, stream: 
     };
     if let Err(error) = outcome {
         tracing::debug!(%error, "a connection of the control port ended early");
+    }
+}
+
+/// Waits until a connection has to end: at a shutdown, or when nobody known is there after a time.
+async fn over(peer: &Peer, stranger_timeout: Duration, stop: &CancellationToken) {
+    if tokio::time::timeout(stranger_timeout, stop.cancelled()).await.is_err() && peer.is_known() {
+        stop.cancelled().await;
     }
 }
 
@@ -123,6 +134,7 @@ impl Places {
     }
 
     fn take(places: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        let address = host_of(address);
         let mut open = places.open.lock().unwrap_or_else(PoisonError::into_inner);
         let (all, by_address) = &mut *open;
         let of_address = by_address.get(&address).copied().unwrap_or(0);

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use bytes::Bytes;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
@@ -23,9 +24,10 @@ use super::server::Shared;
 /// All routes of the control port.
 pub fn build(shared: &Arc<Shared>) -> Router {
     let (guarded, description) = guarded().split_for_parts();
-    let description = Arc::new(description);
+    let description = Bytes::from(serde_json::to_vec(&description).unwrap_or_default());
+    let description = move || async move { ([(header::CONTENT_TYPE, "application/json")], description) };
     let open = Router::new()
-        .route("/v1/openapi.json", get(move || async move { Json(description.as_ref().clone()) }))
+        .route("/v1/openapi.json", get(description))
         .route("/", get(service::index))
         .route("/healthz", get(service::healthz))
         .route("/readyz", get(service::readyz))

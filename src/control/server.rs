@@ -1,18 +1,16 @@
 //! The control port as one part: what it is given, what its handlers share.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::limiter::FailureLimiter;
-use super::{Directory, Explain, listener, router};
+use super::{Directory, Explain, listener};
 use crate::access::{Clock, SessionId};
 use crate::audit::Journal;
 use crate::session::{Registry, SessionInfo};
@@ -27,6 +25,8 @@ pub struct Settings {
     pub credential_ttl: Duration,
     /// Time for a TLS handshake, and for a request's head to arrive.
     pub handshake_timeout: Duration,
+    /// How long a connection may last on which no valid token was shown.
+    pub stranger_timeout: Duration,
     /// Time for one call until its answer begins.
     pub call_timeout: Duration,
     /// Time that open calls have to end at a shutdown.
@@ -44,6 +44,7 @@ impl Settings {
             tls,
             credential_ttl: Duration::from_secs(12 * 3600),
             handshake_timeout: Duration::from_secs(10),
+            stranger_timeout: Duration::from_secs(60),
             call_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(5),
             max_connections: 512,
@@ -106,6 +107,8 @@ pub struct Shared {
     /// One act at a time: what was checked before an act is recorded still holds when it is done.
     pub turn: Mutex<()>,
     pub acts: TaskTracker,
+    /// Statements that are judged at once.
+    pub judges: Semaphore,
     /// Readers of the journal at once, its provers, and its followers.
     pub readers: Arc<Semaphore>,
     pub provers: Arc<Semaphore>,
@@ -138,6 +141,7 @@ impl Server {
             turn: Mutex::new(()),
             acts: TaskTracker::new(),
             readers: Arc::new(Semaphore::new(MAX_READERS)),
+            judges: Semaphore::new(MAX_JUDGES),
             provers: Arc::new(Semaphore::new(MAX_PROVERS)),
             followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
             stop: CancellationToken::new(),
@@ -154,17 +158,13 @@ impl Server {
             tracing::error!("acts on the control port did not end in time");
         }
     }
-
-    /// The routes as a caller from `peer` reaches them.
-    #[must_use]
-    pub fn router(&self, peer: SocketAddr) -> Router {
-        listener::with_peer(router::build(&self.shared), peer)
-    }
 }
 
 /// Searches and stories at once: each holds what it found in memory.
 const MAX_READERS: usize = 4;
 /// Verifications at once: each reads the whole journal.
 const MAX_PROVERS: usize = 1;
+/// Statements that are explained at once: reading one costs time.
+const MAX_JUDGES: usize = 4;
 /// Callers that follow the journal at once.
 const MAX_FOLLOWERS: usize = 32;

@@ -30,12 +30,22 @@ pub async fn run(options: &Options, command: AuditCommand) -> Result<(), Failure
 
 /// Each record on its line as it comes: nothing is held back, so that `| head` and `| jq` work on any length.
 async fn lines(client: &Client, path: &[&str], search: SearchArguments) -> Result<(), Failure> {
-    client
-        .lines(path, &filter(search), |line| {
-            let line = String::from_utf8_lossy(line);
-            output::print(&(output::ascii_controls(&line) + "\n"))
-        })
-        .await
+    let limit = search.limit;
+    let print = |line: &[u8]| {
+        let line = String::from_utf8_lossy(line);
+        output::print(&(output::ascii_controls(&line) + "\n"))
+    };
+    let more = client.lines(path, &filter(search), print).await?;
+    tell_of_more(more, limit);
+    Ok(())
+}
+
+/// Who asked for so many knows that there may be more; who asked for all has to be told.
+fn tell_of_more(more: bool, limit: Option<usize>) {
+    if more && limit.is_none() {
+        output::notice("warning: these are only the newest records that were found");
+        output::hint("narrow the search with --since and --until, or ask for more with --limit");
+    }
 }
 
 async fn export(client: &Client, search: SearchArguments, format: ExportFormat) -> Result<(), Failure> {
@@ -45,7 +55,9 @@ async fn export(client: &Client, search: SearchArguments, format: ExportFormat) 
         entries.push(Entry { record, canonical: line.to_vec() });
         Ok(())
     };
-    client.lines(&["audit", "search"], &filter(search), keep).await?;
+    let limit = search.limit;
+    let more = client.lines(&["audit", "search"], &filter(search), keep).await?;
+    tell_of_more(more, limit);
     let format = match format {
         ExportFormat::Csv => crate::audit::Format::Csv,
         ExportFormat::Jsonl => crate::audit::Format::JsonLines,

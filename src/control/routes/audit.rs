@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderValue;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -12,7 +13,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::audit::{Entry, Filter, MAX_RESULTS, RecordedVerdict, Selector, Subscription};
-use crate::control::api::{AuditFilter, VerdictWord, Verification};
+use crate::control::api::{AuditFilter, MORE_HEADER, VerdictWord, Verification};
 use crate::control::auth::Caller;
 use crate::control::extract::{Id, Params};
 use crate::control::lines::{Broken, LineSender, Lines};
@@ -20,7 +21,7 @@ use crate::control::problem::Problem;
 use crate::control::server::Shared;
 
 /// Answers the records that meet the filter, one JSON document a line, newest last: at most 10,000 unless a limit is
-/// given.
+/// given. Where older ones meet it, too, the header `pgward-more: true` says so.
 #[utoipa::path(
     get, path = "/v1/audit/search", tag = "audit", params(AuditFilter),
     responses(
@@ -33,7 +34,10 @@ pub async fn search(
     caller: Caller,
     Params(filter): Params<AuditFilter>,
 ) -> Result<Response, Problem> {
-    let filter = read_filter(filter, &caller)?;
+    let mut filter = read_filter(filter, &caller)?;
+    let limit = filter.limit.unwrap_or(DEFAULT_RESULTS).min(MAX_RESULTS - 1);
+    // One more than is answered, to know whether there are more.
+    filter.limit = Some(limit + 1);
     let place = place(&shared.readers).await?;
     let reading = Arc::clone(&shared);
     let found = spawn_blocking(move || {
@@ -41,7 +45,9 @@ pub async fn search(
         let visible = |record: &_| directory.may_read(caller.principal(), record);
         crate::audit::search(&reading.journal.settings().dir, &filter, visible)
     });
-    let found = found.await.map_err(|_| Problem::internal())??;
+    let mut found = found.await.map_err(|_| Problem::internal())??;
+    let surplus = found.len().saturating_sub(limit);
+    found.drain(..surplus);
     let (sender, lines) = Lines::channel();
     tokio::spawn(async move {
         for entry in found {
@@ -51,7 +57,11 @@ pub async fn search(
         }
         drop(place);
     });
-    Ok(lines.into_response())
+    let mut response = lines.into_response();
+    if surplus > 0 {
+        response.headers_mut().insert(MORE_HEADER, HeaderValue::from_static("true"));
+    }
+    Ok(response)
 }
 
 /// Follows the journal: new records that meet the filter, one JSON document a line, until the caller goes away.
@@ -208,7 +218,7 @@ fn read_filter(filter: AuditFilter, caller: &Caller) -> Result<Filter, Problem> 
         text: filter.text,
         since: filter.since,
         until: filter.until,
-        limit: Some(filter.limit.unwrap_or(DEFAULT_RESULTS).min(MAX_RESULTS)),
+        limit: filter.limit,
         ..Filter::default()
     })
 }

@@ -44,6 +44,7 @@ pub async fn explain(
     };
     let question =
         ExplainQuestion { database: question.database, principal, client: caller.peer().ip(), sql: question.sql };
+    let _turn = shared.judges.acquire().await.map_err(|_| Problem::internal())?;
     let answer = shared.explainer.explain(question).await?;
     Ok(Json(views::explanation(answer)))
 }

@@ -28,7 +28,9 @@ pub async fn readyz(State(shared): State<Arc<Shared>>) -> Result<&'static str, P
     }
     let missing = shared.explainer.not_ready();
     if !missing.is_empty() {
-        return Err(Problem::unavailable(format!("upstreams not known yet: {}", missing.join(", ")), hint));
+        // Anybody may ask: the names stand in the log.
+        tracing::warn!(?missing, "not ready: upstreams are not known yet");
+        return Err(Problem::unavailable(format!("{} upstreams are not known yet", missing.len()), hint));
     }
     Ok("ready\n")
 }

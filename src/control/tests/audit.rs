@@ -21,6 +21,13 @@ async fn auditors_read_all_and_others_what_concerns_themselves() {
     assert_eq!(principals("alice", "").await, vec![json!("alice"); 3]);
     assert_eq!(principals("alice", "?principal=alice&limit=1").await, [json!("alice")]);
     assert_eq!(principals("billing", "").await, [json!("billing")]);
+    let more = async |query: &str| {
+        let path = format!("/v1/audit/search{query}");
+        let response = port.call(Method::GET, &path, "carol").send().await.unwrap();
+        response.headers().contains_key(crate::control::api::MORE_HEADER)
+    };
+    assert!(more("?limit=1").await && more("?limit=0").await && !more("").await);
+    assert!(principals("carol", "?limit=0").await.is_empty());
     assert!(principals("eve", "").await.is_empty());
     // Neither approvers nor administrators are auditors.
     assert!(principals("bob", "").await.is_empty());

@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Port, answer};
 use crate::control::limiter::{FailureLimiter, MAX_FAILURES};
@@ -108,6 +110,35 @@ async fn plain_http_is_not_answered() {
     let port = Port::open().await;
     let url = format!("http://{}/healthz", port.address);
     assert!(port.http.get(url).send().await.is_err());
+}
+
+/// A TLS connection on which nothing was said yet.
+async fn silent(port: &Port) -> tokio_rustls::client::TlsStream<tokio::net::TcpStream> {
+    let ca = port.dir.path().join("certs").join("ca.crt");
+    let tls = crate::tls::client_config(crate::tls::Verification::Full, Some(&ca), &[]).unwrap();
+    let stream = tokio::net::TcpStream::connect(port.address).await.unwrap();
+    let name = rustls_pki_types::ServerName::try_from("127.0.0.1").unwrap();
+    tokio_rustls::TlsConnector::from(tls).connect(name, stream).await.unwrap()
+}
+
+#[tokio::test]
+async fn strangers_do_not_stay() {
+    let hour = Duration::from_secs(3600);
+    let port = Port::open_with(|settings| {
+        settings.stranger_timeout = Duration::from_millis(50);
+        settings.handshake_timeout = hour;
+        settings.drain_timeout = Duration::from_millis(50);
+    })
+    .await;
+    // Nothing said; a head that never ends; a call that needs no token, and then nothing more.
+    for said in ["", "GET / HTTP/1.1\r\n", "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"] {
+        let mut stream = silent(&port).await;
+        // The port may have hung up before it was spoken to.
+        let _ = stream.write_all(said.as_bytes()).await;
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(hour, stream.read_to_end(&mut rest)).await;
+        assert!(ended.is_ok(), "{said:?}");
+    }
 }
 
 #[tokio::test]

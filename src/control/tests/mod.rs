@@ -49,6 +49,10 @@ impl Drop for Port {
 
 impl Port {
     async fn open() -> Self {
+        Self::open_with(|_| {}).await
+    }
+
+    async fn open_with(adjust: impl FnOnce(&mut Settings)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let certificates = crate::devcerts::generate(&dir.path().join("certs"), &[]).unwrap();
         let certificate =
@@ -73,7 +77,9 @@ impl Port {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(Server::new(Settings::new(tls), parts.clone()).serve(listener, stop.clone()));
+        let mut settings = Settings::new(tls);
+        adjust(&mut settings);
+        tokio::spawn(Server::new(settings, parts.clone()).serve(listener, stop.clone()));
         let authority = reqwest::Certificate::from_pem(&std::fs::read(&certificates.ca).unwrap()).unwrap();
         let http = reqwest::Client::builder().tls_certs_only([authority]).no_proxy().build().unwrap();
         Self { dir, address, http, parts, sessions, stop }
