@@ -126,10 +126,16 @@ impl Appender {
             self.reserve.probe().map_err(failed)?;
             self.health = Health::Ready;
         }
+        self.check_file().inspect_err(|error| self.health = Health::Poisoned(error.0.clone()))
+    }
+
+    /// Whether the open segment is as it was left. If another hand was at it, what is written there may prove nothing.
+    fn check_file(&self) -> Result<(), JournalError> {
         let Some(segment) = &self.segment else { return Ok(()) };
         let length = segment.file.length().map_err(failed)?;
         if length != segment.length {
-            return Err(JournalError(format!("the segment has {length} bytes where {} were written", segment.length)));
+            let written = segment.length;
+            return Err(JournalError(format!("the segment has {length} bytes where {written} were written")));
         }
         Ok(())
     }

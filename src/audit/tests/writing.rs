@@ -238,6 +238,24 @@ async fn a_failed_sync_refuses_what_waits_and_all_that_follows() {
     assert!(journal.healthy().is_err());
 }
 
+#[tokio::test]
+async fn another_hand_at_the_files_stops_everything() {
+    type Hand = fn(&Path);
+    let hands: [Hand; 3] = [
+        |path| std::fs::remove_file(path).unwrap(),
+        |path| std::fs::write(path, "").unwrap(),
+        |path| std::fs::write(path, [std::fs::read(path).unwrap(), b"x".to_vec()].concat()).unwrap(),
+    ];
+    for hand in hands {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = open(dir.path());
+        assert!(journal.healthy().is_ok());
+        hand(&only_segment(dir.path()));
+        assert!(journal.healthy().is_err());
+        assert!(journal.record(event(Event::Cancel)).await.is_err());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_sync_serves_all_who_wait() {
     let dir = tempfile::tempdir().unwrap();
