@@ -1,15 +1,50 @@
 //! The journal: what was asked, allowed, refused and done, in a sequence that shows tampering.
+//!
+//! | file | owns |
+//! | --- | --- |
+//! | `record`, `receipt` | one entry; the proof that one was made |
+//! | `canonical`, `chain` | an entry's bytes; the hash chain over them. Pure |
+//! | `segment`, `medium`, `reserve` | the files: their layout; the operations on them; the space set aside |
+//! | `recovery`, `appender`, `syncer`, `journal` | where a journal ended; writing; group commit; what callers hold |
+//! | `reader`, `subscription`, `search`, `story`, `export`, `verify` | reading the files, which needs no writer |
+//!
+//! A record is in the journal before its statement goes on; a record that cannot be made stops the statement.
 
+mod appender;
+pub mod canonical;
+mod chain;
+mod counters;
+mod export;
+mod journal;
+mod medium;
+mod reader;
 mod receipt;
 mod record;
+mod recovery;
+mod reserve;
+mod search;
+mod segment;
+mod sessions;
+mod story;
+mod subscription;
+mod syncer;
+#[cfg(test)]
+mod tests;
+mod verify;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
+pub use chain::Head;
+pub use counters::Counters;
+pub use export::{Format, export};
+pub use journal::Journal;
+pub use reader::{Entry, ReadError, Reader};
 pub use receipt::Receipt;
 pub use record::{EndedBy, Event, Protocol, Record, RecordedRelation, RecordedVerdict};
-
-use crate::policy::Permit;
+pub use search::{Filter, MAX_RESULTS, search};
+pub use story::{Selector, Statement, Story, story};
+pub use subscription::Subscription;
+pub use verify::{Report, verify, verify_up_to};
 
 /// When a record counts as made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,36 +66,3 @@ pub struct Settings {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the audit journal cannot be written: {0}")]
 pub struct JournalError(pub String);
-
-/// The one writer of the journal of this process.
-#[derive(Debug)]
-pub struct Journal {
-    settings: Settings,
-}
-
-impl Journal {
-    /// Opens the journal in `settings.dir`, making it if need be; cuts a torn tail and records that it did.
-    ///
-    /// # Errors
-    /// Where the directory cannot be used, or the chain in it is broken.
-    pub fn open(settings: Settings) -> Result<Arc<Self>, JournalError> {
-        Ok(Arc::new(Self { settings }))
-    }
-
-    /// Records permitted statements, all in one write, and gives a receipt for each, in order.
-    ///
-    /// # Errors
-    /// Where not all of them could be recorded; then none may pass.
-    pub async fn admit(&self, items: Vec<(Permit, Record)>) -> Result<Vec<Receipt>, JournalError> {
-        let _ = &self.settings;
-        Ok(items.iter().map(|(permit, _)| Receipt::new(permit, 0)).collect())
-    }
-
-    /// Records anything else and answers its `seq`.
-    ///
-    /// # Errors
-    /// Where it could not be recorded.
-    pub async fn record(&self, _record: Record) -> Result<u64, JournalError> {
-        Ok(0)
-    }
-}

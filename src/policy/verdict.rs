@@ -23,6 +23,12 @@ impl Permit {
         Self { grant, row_limit }
     }
 
+    /// A permit for the unit tests of other layers; no build of the program has it.
+    #[cfg(test)]
+    pub(crate) fn for_test(grant: GrantId, row_limit: Option<u64>) -> Self {
+        Self::new(grant, row_limit)
+    }
+
     /// The grant that allows the statement.
     #[must_use]
     pub fn grant(&self) -> &GrantId {

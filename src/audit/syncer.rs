@@ -1,0 +1,90 @@
+//! Group commit: one thread brings to disk what everybody wrote, and wakes all who wait for it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use tokio::sync::watch;
+
+use super::JournalError;
+use super::journal::Shared;
+
+/// The handle of the thread; the thread ends with it.
+#[derive(Debug)]
+pub(super) struct Syncer {
+    /// `None` only while it is dropped.
+    wake: Option<SyncSender<()>>,
+    synced: watch::Receiver<Synced>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What is known to be on disk.
+#[derive(Clone, Debug, Default)]
+struct Synced {
+    /// All records up to this one.
+    seq: u64,
+    /// Nothing after `seq` will ever be known to be on disk.
+    failed: Option<String>,
+}
+
+/// Starts the thread of a journal whose records up to `seq` need no waiting for.
+pub(super) fn run(shared: Arc<Shared>, seq: u64) -> io::Result<Syncer> {
+    // One place is enough: whoever finds it taken is served by the round that has not begun.
+    let (wake, woken) = sync_channel(1);
+    let (sender, synced) = watch::channel(Synced { seq, failed: None });
+    let thread =
+        std::thread::Builder::new().name("journal-sync".to_owned()).spawn(move || serve(&shared, &woken, &sender))?;
+    Ok(Syncer { wake: Some(wake), synced, thread: Some(thread) })
+}
+
+impl Syncer {
+    /// Has the thread do a round soon.
+    pub(super) fn wake(&self) {
+        if let Some(wake) = &self.wake {
+            // Full: a round that will see our records is already asked for. Closed: waiting says so.
+            let _ = wake.try_send(());
+        }
+    }
+
+    /// Returns when all records up to `seq` are on disk. Cancel safe.
+    pub(super) async fn bring_to_disk(&self, seq: u64) -> Result<(), JournalError> {
+        let mut synced = self.synced.clone();
+        self.wake();
+        let reached = synced.wait_for(|synced| synced.seq >= seq || synced.failed.is_some()).await;
+        match reached {
+            Ok(synced) if synced.seq >= seq => Ok(()),
+            Ok(synced) => Err(JournalError(synced.failed.clone().unwrap_or_default())),
+            Err(_) => Err(JournalError("the thread that brings records to disk has ended".to_owned())),
+        }
+    }
+}
+
+impl Drop for Syncer {
+    fn drop(&mut self) {
+        self.wake = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(shared: &Shared, woken: &Receiver<()>, synced: &watch::Sender<Synced>) {
+    while woken.recv().is_ok() {
+        let (files, seq) = shared.appender().unsynced();
+        match files.iter().try_for_each(|file| file.sync()) {
+            Ok(()) => {
+                shared.counters.synced();
+                synced.send_modify(|synced| synced.seq = seq);
+            }
+            Err(error) => {
+                // After a failed fdatasync(2) the kernel may call lost pages clean: nothing more can be promised.
+                let message = format!("records could not be brought to disk: {error}");
+                shared.appender().poison(message.clone());
+                shared.counters.failed();
+                synced.send_modify(|synced| synced.failed = Some(message));
+                return;
+            }
+        }
+    }
+}
