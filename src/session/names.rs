@@ -5,6 +5,9 @@
 //! meanings: one more with each message that would give it one, only one left once the upstream says that it did. What a
 //! name is used for is judged by all of them. To keep a meaning too long can only deny too much, so removal waits for
 //! the upstream's word.
+//!
+//! A *segment* is what fails as a whole: the messages up to a Sync, or one Query. Within it a name can only mean what it
+//! was given last there: had that failed, nothing after it in the segment would run.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +18,7 @@ use super::analysis::Meaning;
 /// Names that one session may hold of each kind.
 const MAX_NAMES: usize = 5_000;
 /// Meanings of one name that await the upstream's word.
-const MAX_PENDING: usize = 64;
+const MAX_PENDING: usize = 4_096;
 /// PostgreSQL keeps this many bytes of a name (`NAMEDATALEN` - 1), whoever gives it.
 const NAME_LENGTH: usize = 63;
 
@@ -50,7 +53,15 @@ pub struct Portal {
 
 #[derive(Debug)]
 struct Table<T> {
-    names: HashMap<Key, Vec<(Change, T)>>,
+    names: HashMap<Key, Vec<Given<T>>>,
+}
+
+/// One possible meaning: what, by which change, in which segment.
+#[derive(Debug)]
+struct Given<T> {
+    meaning: T,
+    change: Change,
+    segment: u64,
 }
 
 /// The name cannot be given a meaning now: too many are held.
@@ -62,26 +73,28 @@ impl<T> Table<T> {
         Self { names: HashMap::new() }
     }
 
-    fn add(&mut self, key: Key, change: Change, meaning: T) -> Result<(), TooMany> {
+    fn add(&mut self, key: Key, given: Given<T>) -> Result<(), TooMany> {
         let full = self.names.len() >= MAX_NAMES;
         match self.names.get_mut(&key) {
-            Some(meanings) if meanings.len() < MAX_PENDING => meanings.push((change, meaning)),
+            Some(meanings) if meanings.len() < MAX_PENDING => meanings.push(given),
             None if !full => {
-                self.names.insert(key, vec![(change, meaning)]);
+                self.names.insert(key, vec![given]);
             }
             Some(_) | None => return Err(TooMany),
         }
         Ok(())
     }
 
-    fn get(&self, key: &Key) -> impl Iterator<Item = &T> {
-        self.names.get(key).into_iter().flatten().map(|(_, meaning)| meaning)
+    fn get(&self, key: &Key, segment: u64) -> impl Iterator<Item = &T> {
+        let all = self.names.get(key).map(Vec::as_slice).unwrap_or_default();
+        let last_alone = all.last().is_some_and(|last| last.segment == segment);
+        all.iter().skip(if last_alone { all.len() - 1 } else { 0 }).map(|given| &given.meaning)
     }
 
     /// The upstream made the change: what the name meant before is gone.
     fn confirm(&mut self, key: &Key, change: Change) {
         if let Some(meanings) = self.names.get_mut(key) {
-            meanings.retain(|(made, _)| *made >= change);
+            meanings.retain(|given| given.change >= change);
         }
     }
 
@@ -97,7 +110,7 @@ impl<T> Table<T> {
 
     fn retain_meanings(&mut self, key: &Key, keep: impl Fn(Change) -> bool) {
         if let Some(meanings) = self.names.get_mut(key) {
-            meanings.retain(|(made, _)| keep(*made));
+            meanings.retain(|given| keep(given.change));
             if meanings.is_empty() {
                 self.names.remove(key);
             }
@@ -106,7 +119,7 @@ impl<T> Table<T> {
 
     fn close_where(&mut self, gone: impl Fn(Change, &T) -> bool) {
         self.names.retain(|_, meanings| {
-            meanings.retain(|(made, meaning)| !gone(*made, meaning));
+            meanings.retain(|given| !gone(given.change, &given.meaning));
             !meanings.is_empty()
         });
     }
@@ -118,6 +131,7 @@ pub struct Names {
     statements: Table<Prepared>,
     portals: Table<Portal>,
     last: Change,
+    segment: u64,
 }
 
 /// What becomes of names when the upstream says that a step succeeded. If it failed, what it added is withdrawn.
@@ -133,7 +147,7 @@ pub enum NameChange {
 
 impl Default for Names {
     fn default() -> Self {
-        Self { statements: Table::new(), portals: Table::new(), last: 0 }
+        Self { statements: Table::new(), portals: Table::new(), last: 0, segment: 0 }
     }
 }
 
@@ -143,19 +157,24 @@ impl Names {
         self.last
     }
 
+    /// What fails from here on does not undo what came before.
+    pub fn next_segment(&mut self) {
+        self.segment += 1;
+    }
+
     pub fn statements(&self, key: &Key) -> impl Iterator<Item = &Prepared> {
-        self.statements.get(key)
+        self.statements.get(key, self.segment)
     }
 
     pub fn portals(&self, key: &Key) -> impl Iterator<Item = &Portal> {
-        self.portals.get(key)
+        self.portals.get(key, self.segment)
     }
 
     /// # Errors
     /// [`TooMany`]
     pub fn add_statement(&mut self, key: Key, meaning: Prepared) -> Result<NameChange, TooMany> {
         let change = self.next_change();
-        self.statements.add(key.clone(), change, meaning)?;
+        self.statements.add(key.clone(), Given { meaning, change, segment: self.segment })?;
         Ok(NameChange::AddStatement(key, change))
     }
 
@@ -163,7 +182,7 @@ impl Names {
     /// [`TooMany`]
     pub fn add_portal(&mut self, key: Key, portal: Portal) -> Result<NameChange, TooMany> {
         let change = self.next_change();
-        self.portals.add(key.clone(), change, portal)?;
+        self.portals.add(key.clone(), Given { meaning: portal, change, segment: self.segment })?;
         Ok(NameChange::AddPortal(key, change))
     }
 
@@ -203,31 +222,41 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn table() -> (Table<&'static str>, Key) {
-        (Table::new(), Key::new("s"))
+    fn give(table: &mut Table<&'static str>, change: Change, segment: u64, meaning: &'static str) {
+        table.add(Key::new("s"), Given { meaning, change, segment }).unwrap();
     }
 
-    fn meanings<'a>(table: &Table<&'a str>, key: &Key) -> Vec<&'a str> {
-        table.get(key).copied().collect()
+    fn meanings(table: &Table<&'static str>, segment: u64) -> Vec<&'static str> {
+        table.get(&Key::new("s"), segment).copied().collect()
     }
 
     #[test]
     fn a_name_means_all_that_it_may_until_the_upstream_has_spoken() {
-        let (mut table, key) = table();
-        table.add(key.clone(), 1, "old").unwrap();
+        let (mut table, key) = (Table::new(), Key::new("s"));
+        give(&mut table, 1, 1, "old");
         table.confirm(&key, 1);
-        table.add(key.clone(), 2, "new").unwrap();
-        assert_eq!(meanings(&table, &key), ["old", "new"]);
+        give(&mut table, 2, 2, "new");
+        assert_eq!(meanings(&table, 3), ["old", "new"]);
         table.withdraw(&key, 2);
-        assert_eq!(meanings(&table, &key), ["old"]);
-        table.add(key.clone(), 3, "newer").unwrap();
-        table.add(key.clone(), 4, "newest").unwrap();
+        assert_eq!(meanings(&table, 3), ["old"]);
+        give(&mut table, 3, 3, "newer");
+        give(&mut table, 4, 4, "newest");
         table.confirm(&key, 3);
-        assert_eq!(meanings(&table, &key), ["newer", "newest"]);
+        assert_eq!(meanings(&table, 5), ["newer", "newest"]);
         table.close(&key, 3);
-        assert_eq!(meanings(&table, &key), ["newest"]);
+        assert_eq!(meanings(&table, 5), ["newest"]);
         table.close_where(|made, _| made < 9);
         assert!(table.names.is_empty());
+    }
+
+    #[test]
+    fn within_a_segment_the_last_meaning_counts() {
+        let mut table = Table::new();
+        give(&mut table, 1, 1, "before");
+        give(&mut table, 2, 2, "first");
+        give(&mut table, 3, 2, "second");
+        assert_eq!(meanings(&table, 2), ["second"]);
+        assert_eq!(meanings(&table, 3), ["before", "first", "second"], "the segment may have failed at any place");
     }
 
     #[test]
@@ -236,13 +265,14 @@ mod tests {
         assert_eq!(Key::new(&long), Key::new(&long[..63]));
         assert_ne!(Key::new(&long), Key::new(&long[..62]));
         let mut table = Table::new();
+        let given = |change| Given { meaning: "x", change, segment: 0 };
         for index in 0..MAX_NAMES as u64 {
-            table.add(Key::new(&index.to_string()), index, "x").unwrap();
+            table.add(Key::new(&index.to_string()), given(index)).unwrap();
         }
-        assert_eq!(table.add(Key::new("one more"), 1, "x"), Err(TooMany));
+        assert_eq!(table.add(Key::new("one more"), given(1)), Err(TooMany));
         for change in 1..MAX_PENDING as u64 {
-            table.add(Key::new("0"), change, "x").unwrap();
+            table.add(Key::new("0"), given(change)).unwrap();
         }
-        assert_eq!(table.add(Key::new("0"), 99, "x"), Err(TooMany));
+        assert_eq!(table.add(Key::new("0"), given(99)), Err(TooMany));
     }
 }
