@@ -1,7 +1,14 @@
 //! A snapshot of an upstream's catalogs, and the names of a statement resolved against it as PostgreSQL would.
 
 mod footprint;
+mod load;
+mod resolve;
+mod snapshot;
+mod types;
 
 pub use footprint::{
     CalledBy, Columns, Effect, Footprint, Oid, RelationKind, TouchedFunction, TouchedRelation, Unresolved,
 };
+pub use load::LoadError;
+pub use resolve::{resolve, resolve_with};
+pub use snapshot::Snapshot;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::access::{Grant, ObjectPattern, Region};
+use crate::access::{Grant, ObjectPattern, Region, Scope};
 
 /// One logical database as policy sees it.
 #[derive(Clone, Debug)]
@@ -36,4 +36,9 @@ pub struct Context {
     /// Every grant of the principal on this database that is not yet over, newest last.
     pub grants: Vec<Arc<Grant>>,
     pub now: Timestamp,
+    /// The `search_path` that the session is pinned to, as the catalog snapshot has it: a client may set it to this and
+    /// to nothing else.
+    pub search_path: Arc<str>,
+    /// The scopes of this database that the principal may request: hints name one that would have helped.
+    pub requestable: Vec<Arc<Scope>>,
 }

@@ -1,7 +1,18 @@
 //! decide(statement, footprint, context) → verdict. Pure: no clock, no store, no I/O.
 
+mod catalogs;
 mod context;
+mod decide;
+mod denial;
+mod explain;
+mod functions;
+mod harmless;
+mod relations;
+mod settings;
+mod statements;
 mod verdict;
 
 pub use context::{Context, DataClass, DatabasePolicy};
+pub use decide::decide;
+pub use explain::{ExplainedRelation, Explanation, explain};
 pub use verdict::{Denial, Permit, Rule, Verdict};

@@ -1,0 +1,44 @@
+//! Reads a [`Snapshot`] from a live database, in one read-only transaction, through an ordinary login.
+
+mod read;
+mod sql;
+
+use aws_lc_rs::digest;
+use tokio_postgres::Client;
+
+use super::snapshot::Snapshot;
+
+/// Why a snapshot could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("the catalogs could not be read: {0}")]
+    Database(#[from] tokio_postgres::Error),
+    #[error("the catalogs hold something unexpected: {0}")]
+    Content(String),
+}
+
+impl Snapshot {
+    /// Reads the catalogs that `client` sees. The client must not be inside a transaction; it is left outside one.
+    ///
+    /// # Errors
+    /// [`LoadError`] where the database cannot be reached or answers nonsense.
+    pub async fn load(client: &Client) -> Result<Self, LoadError> {
+        client.batch_execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        let loaded = read::snapshot(client).await;
+        let ended = client.batch_execute(if loaded.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;
+        let snapshot = loaded?;
+        ended?;
+        Ok(snapshot)
+    }
+
+    /// A number that changes whenever the catalogs do, by one cheap query.
+    ///
+    /// # Errors
+    /// [`LoadError`] where the database cannot be reached.
+    pub async fn mark(client: &Client) -> Result<u64, LoadError> {
+        let row = client.query_one(sql::MARK, &[]).await?;
+        let text: String = row.try_get(0)?;
+        let hash = digest::digest(&digest::SHA256, text.as_bytes());
+        Ok(hash.as_ref().iter().take(8).fold(0, |mark, byte| mark << 8 | u64::from(*byte)))
+    }
+}

@@ -1,0 +1,109 @@
+//! The queries that a snapshot is made of. Every name in them is qualified: they mean the same under any `search_path`.
+
+/// Of each catalog that names depend on: how many rows, and a sum over each row's identity and the transaction that
+/// wrote it. Temporary objects of other sessions come and go without changing it.
+pub(super) const MARK: &str = "
+SELECT pg_catalog.concat_ws('|',
+ (SELECT pg_catalog.concat(oid, ':', datname, ':', xmin) FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()),
+ pg_catalog.current_setting('search_path'), pg_catalog.current_schemas(true), pg_catalog.current_setting('server_version_num'),
+ (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8)))
+    FROM pg_catalog.pg_class WHERE relpersistence <> 't'),
+ (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(a.xmin::pg_catalog.text::pg_catalog.int8, a.attrelid::pg_catalog.int8 * 4096 + a.attnum)))
+    FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid WHERE c.relpersistence <> 't'),
+ (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, inhrelid::pg_catalog.int8)))
+    FROM pg_catalog.pg_inherits),
+ (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_proc),
+ (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_rewrite),
+ (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_operator),
+ (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_cast),
+ (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(t.xmin::pg_catalog.text::pg_catalog.int8, t.oid::pg_catalog.int8)))
+    FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname !~ '^pg_(toast_)?temp_'),
+ (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_trigger),
+ (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8)))
+    FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_'),
+ (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_constraint),
+ (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_attrdef),
+ (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_collation)
+)";
+
+pub(super) const SETTINGS: &str = "
+SELECT pg_catalog.current_database()::pg_catalog.text, session_user::pg_catalog.text,
+ pg_catalog.current_setting('search_path'), pg_catalog.current_schemas(true)::pg_catalog.text[],
+ pg_catalog.current_setting('server_version_num')::pg_catalog.int4";
+
+pub(super) const SCHEMAS: &str = "
+SELECT oid, nspname::pg_catalog.text FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_(toast$|temp_|toast_temp_)'";
+
+pub(super) const RELATIONS: &str = "
+SELECT c.oid, c.relnamespace, c.relname::pg_catalog.text, c.relkind::pg_catalog.text, c.reltype, i.indrelid
+FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
+WHERE c.relpersistence <> 't' AND c.relkind <> 't'";
+
+pub(super) const COLUMNS: &str = "
+SELECT a.attrelid, a.attnum, a.attname::pg_catalog.text, a.atttypid
+FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relpersistence <> 't' AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c', 'S')
+ORDER BY a.attrelid, a.attnum";
+
+pub(super) const INHERITANCE: &str = "SELECT inhparent, inhrelid FROM pg_catalog.pg_inherits";
+
+pub(super) const VIEW_RELATIONS: &str = "
+SELECT DISTINCT r.ev_class, d.refobjid, d.refobjsubid
+FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d
+  ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
+WHERE r.ev_type = '1' AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> r.ev_class";
+
+pub(super) const VIEW_FUNCTIONS: &str = "
+SELECT DISTINCT r.ev_class, coalesce(o.oprcode::pg_catalog.oid, d.refobjid)
+FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d
+  ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
+LEFT JOIN pg_catalog.pg_operator o
+  ON d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid = d.refobjid
+WHERE r.ev_type = '1' AND (o.oid IS NOT NULL OR d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass)";
+
+pub(super) const TRIGGERS: &str =
+    "SELECT tgrelid, tgtype, tgfoid FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'";
+
+pub(super) const RULES: &str =
+    "SELECT DISTINCT ev_class, ev_type::pg_catalog.text FROM pg_catalog.pg_rewrite WHERE ev_type <> '1'";
+
+pub(super) const CASCADES: &str = "
+SELECT confrelid, conrelid, confdeltype::pg_catalog.text, confupdtype::pg_catalog.text
+FROM pg_catalog.pg_constraint
+WHERE contype = 'f' AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))";
+
+pub(super) const DEFAULTS: &str = "
+SELECT DISTINCT a.adrelid, coalesce(o.oprcode::pg_catalog.oid, d.refobjid)
+FROM pg_catalog.pg_attrdef a JOIN pg_catalog.pg_depend d
+  ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = a.oid
+LEFT JOIN pg_catalog.pg_operator o
+  ON d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid = d.refobjid
+WHERE o.oid IS NOT NULL OR d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass";
+
+pub(super) const FUNCTIONS: &str = "
+SELECT oid, pronamespace, proname::pg_catalog.text, proargtypes::pg_catalog.oid[], provariadic, pronargdefaults,
+ prokind::pg_catalog.text, prorettype, prosecdef, proallargtypes, proargmodes::pg_catalog.text[], proargnames
+FROM pg_catalog.pg_proc";
+
+pub(super) const OPERATORS: &str = "
+SELECT oprname::pg_catalog.text, oprnamespace, oprleft, oprright, oprresult, oprcode::pg_catalog.oid
+FROM pg_catalog.pg_operator WHERE oprcode <> 0";
+
+pub(super) const CASTS: &str =
+    "SELECT castsource, casttarget, castfunc, castcontext::pg_catalog.text FROM pg_catalog.pg_cast";
+
+pub(super) const TYPES: &str = "
+SELECT t.oid, t.typnamespace, t.typname::pg_catalog.text, t.typtype::pg_catalog.text, t.typelem, t.typarray,
+ t.typbasetype, t.typrelid, t.typcategory::pg_catalog.text, t.typispreferred, t.typinput::pg_catalog.oid,
+ coalesce(r.rngcanonical::pg_catalog.oid, 0::pg_catalog.oid)
+FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_range r ON r.rngtypid = t.oid";
+
+pub(super) const DOMAIN_CHECKS: &str = "
+SELECT DISTINCT c.contypid, coalesce(o.oprcode::pg_catalog.oid, d.refobjid)
+FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_depend d
+  ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = c.oid
+LEFT JOIN pg_catalog.pg_operator o
+  ON d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid = d.refobjid
+WHERE c.contypid <> 0 AND (o.oid IS NOT NULL OR d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass)";
+
+pub(super) const COLLATIONS: &str = "SELECT collname::pg_catalog.text, collnamespace FROM pg_catalog.pg_collation";

@@ -1,0 +1,220 @@
+//! From what a statement names to all that it reaches: children, what lies behind views, triggers, rules, cascades.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::{ColumnSet, Resolver};
+use crate::access::Operation;
+use crate::catalog::footprint::{CalledBy, Columns, Effect, Footprint, Oid, RelationKind, TouchedRelation};
+use crate::catalog::snapshot::{Relation, Snapshot};
+
+/// `pg_rewrite.ev_type` and the bits of `pg_trigger.tgtype`.
+const RULE_UPDATE: char = '2';
+const RULE_INSERT: char = '3';
+const RULE_DELETE: char = '4';
+const TRIGGER_INSERT: i16 = 1 << 2;
+const TRIGGER_DELETE: i16 = 1 << 3;
+const TRIGGER_UPDATE: i16 = 1 << 4;
+const TRIGGER_TRUNCATE: i16 = 1 << 5;
+
+/// Where a relation stands with respect to the one that the statement names.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    through: Option<Oid>,
+    child_of: Option<Oid>,
+}
+
+/// What was reached so far, each use once.
+#[derive(Default)]
+struct Reached {
+    entries: Vec<TouchedRelation>,
+    /// Positions by relation: a partition tree has thousands.
+    known: HashMap<Oid, Vec<usize>>,
+}
+
+impl Reached {
+    /// Answers whether the entry is new.
+    fn add(&mut self, entry: TouchedRelation) -> bool {
+        let known = self.known.entry(entry.oid).or_default();
+        if known.iter().any(|at| self.entries.get(*at) == Some(&entry)) {
+            return false;
+        }
+        known.push(self.entries.len());
+        self.entries.push(entry);
+        true
+    }
+}
+
+impl Resolver<'_> {
+    /// The footprint of everything that was resolved.
+    pub(super) fn finish(mut self) -> Footprint {
+        let snapshot = self.snapshot;
+        let mut found = Reached::default();
+        std::mem::take(&mut self.created).into_iter().for_each(|created| {
+            found.add(created);
+        });
+        for used in std::mem::take(&mut self.uses) {
+            let Some(relation) = snapshot.relations.get(&used.relation) else { continue };
+            for (operation, columns) in used.touched {
+                let columns = shown(columns);
+                self.reach(relation, used.only, operation, &columns, Place::default(), &mut found);
+            }
+        }
+        self.effects.dedup();
+        Footprint { relations: found.entries, functions: self.functions, effects: self.effects }
+    }
+
+    fn reach(
+        &mut self,
+        relation: &Relation,
+        only: bool,
+        operation: Operation,
+        columns: &Columns,
+        place: Place,
+        found: &mut Reached,
+    ) {
+        let entry = touched(self.snapshot, relation, operation, columns.clone(), place);
+        if !found.add(entry) {
+            return;
+        }
+        if operation != Operation::Select && operation != Operation::Ddl {
+            self.write_effects(relation, operation, found);
+        }
+        if !only {
+            self.children(relation, operation, columns, place, found);
+        }
+        if relation.kind == RelationKind::View && operation != Operation::Ddl {
+            self.behind(relation, operation, place, found);
+        }
+    }
+
+    fn children(
+        &mut self,
+        relation: &Relation,
+        operation: Operation,
+        columns: &Columns,
+        place: Place,
+        found: &mut Reached,
+    ) {
+        // Rows inserted into a partitioned table go to its partitions; into an inheritance parent, to itself.
+        if operation == Operation::Insert && relation.kind != RelationKind::Partitioned {
+            return;
+        }
+        let snapshot = self.snapshot;
+        for child in &relation.children {
+            let Some(child) = snapshot.relations.get(child) else { continue };
+            // An index partition's tree hangs on indexes, which hold no rows of their own.
+            if child.kind == RelationKind::Index {
+                continue;
+            }
+            let place = Place { through: place.through, child_of: Some(place.child_of.unwrap_or(relation.oid)) };
+            self.reach(child, false, operation, columns, place, found);
+        }
+    }
+
+    /// What a view's definition touches: read for a SELECT, written to for the rest.
+    fn behind(&mut self, view: &Relation, operation: Operation, place: Place, found: &mut Reached) {
+        let snapshot = self.snapshot;
+        // What lies behind the server's own views is judged by the view.
+        if snapshot.schema_name(view.schema) == "pg_catalog"
+            || snapshot.schema_name(view.schema) == "information_schema"
+        {
+            return;
+        }
+        for function in &view.calls {
+            self.call_function(*function, CalledBy::View, Vec::new());
+        }
+        let place = Place { through: Some(place.through.unwrap_or(view.oid)), child_of: place.child_of };
+        let relations: BTreeSet<Oid> = view.reads.iter().map(|read| read.relation).collect();
+        for oid in relations {
+            let Some(relation) = snapshot.relations.get(&oid) else { continue };
+            let numbers: Vec<i16> = view
+                .reads
+                .iter()
+                .filter(|read| read.relation == oid && read.column > 0)
+                .map(|read| read.column)
+                .collect();
+            let named = relation.columns.iter().filter(|column| numbers.contains(&column.number));
+            let set = ColumnSet { names: named.map(|column| Arc::clone(&column.name)).collect(), whole: false };
+            let columns = shown(set);
+            self.reach(relation, false, Operation::Select, &columns, place, found);
+            if operation != Operation::Select {
+                self.reach(relation, false, operation, &columns, place, found);
+            }
+        }
+    }
+
+    /// Rules, triggers, defaults and cascades that a write sets off.
+    fn write_effects(&mut self, relation: &Relation, operation: Operation, found: &mut Reached) {
+        let snapshot = self.snapshot;
+        let name = format!("{}.{}", snapshot.schema_name(relation.schema), relation.name);
+        let (rule, trigger) = match operation {
+            Operation::Insert => (RULE_INSERT, TRIGGER_INSERT),
+            Operation::Update => (RULE_UPDATE, TRIGGER_UPDATE),
+            Operation::Delete => (RULE_DELETE, TRIGGER_DELETE),
+            Operation::Truncate => ('\0', TRIGGER_TRUNCATE),
+            Operation::Select | Operation::Ddl => return,
+        };
+        if relation.rules.contains(&rule) {
+            self.effects.push(Effect::Rewrites { relation: name.clone() });
+        }
+        let fired: Vec<Oid> =
+            relation.triggers.iter().filter(|known| known.events & trigger != 0).map(|known| known.function).collect();
+        if !fired.is_empty() {
+            self.effects.push(Effect::Triggers { relation: name.clone() });
+        }
+        let defaults = if operation == Operation::Insert || operation == Operation::Update {
+            relation.defaults.as_slice()
+        } else {
+            &[]
+        };
+        for function in fired.iter().chain(defaults) {
+            self.call_function(*function, CalledBy::Write, Vec::new());
+        }
+        for cascade in &relation.cascades {
+            let Some(target) = snapshot.relations.get(&cascade.relation) else { continue };
+            let action = match operation {
+                Operation::Delete => cascade.on_delete,
+                Operation::Update => cascade.on_update,
+                Operation::Insert | Operation::Truncate | Operation::Select | Operation::Ddl => continue,
+            };
+            let follows = match (action, operation) {
+                ('c', Operation::Delete) => Operation::Delete,
+                ('c' | 'n' | 'd', _) => Operation::Update,
+                _no_action => continue,
+            };
+            let target_name = format!("{}.{}", snapshot.schema_name(target.schema), target.name);
+            self.effects.push(Effect::Cascades { relation: target_name });
+            self.reach(target, false, follows, &Columns::None, Place::default(), found);
+        }
+    }
+}
+
+fn shown(columns: ColumnSet) -> Columns {
+    if columns.whole {
+        Columns::WholeRow
+    } else if columns.names.is_empty() {
+        Columns::None
+    } else {
+        Columns::Named(columns.names.iter().map(ToString::to_string).collect())
+    }
+}
+
+fn touched(
+    snapshot: &Snapshot,
+    relation: &Relation,
+    operation: Operation,
+    columns: Columns,
+    place: Place,
+) -> TouchedRelation {
+    TouchedRelation {
+        oid: relation.oid,
+        schema: snapshot.schema_name(relation.schema).to_owned(),
+        name: relation.name.to_string(),
+        kind: relation.kind,
+        operation,
+        columns,
+        through: place.through,
+        child_of: place.child_of,
+    }
+}

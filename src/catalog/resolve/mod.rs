@@ -1,0 +1,203 @@
+//! A statement's names resolved against a [`Snapshot`], as PostgreSQL's parse analysis would: which relations, columns
+//! and functions it touches. What does not resolve is an error; nothing is guessed.
+
+mod call;
+mod candidates;
+mod ddl;
+mod expr;
+mod finish;
+mod from;
+mod labels;
+mod query;
+mod scope;
+mod write;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::footprint::{CalledBy, Effect, Footprint, Oid, TouchedFunction, TouchedRelation, Unresolved};
+use super::snapshot::Snapshot;
+use crate::access::Operation;
+use crate::sql::tree::{Action, QualifiedName, TypeName};
+use scope::{CommonTable, Level};
+
+/// Bounds one analysis: columns looked at, in all scopes together. What needs more is refused.
+const WORK_LIMIT: usize = 20_000_000;
+
+/// Resolves every name of `action`.
+///
+/// # Errors
+/// [`Unresolved`] names the first name that means nothing, or nothing that pgward can tell.
+pub fn resolve(snapshot: &Snapshot, action: &Action) -> Result<Footprint, Unresolved> {
+    resolve_with(snapshot, action, &[])
+}
+
+/// [`resolve`] for a statement whose parameters' types the client has declared; 0 where it left one open.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_with(snapshot: &Snapshot, action: &Action, parameters: &[Oid]) -> Result<Footprint, Unresolved> {
+    let mut resolver = Resolver {
+        snapshot,
+        parameters: parameters.to_vec(),
+        uses: Vec::new(),
+        functions: Vec::new(),
+        effects: Vec::new(),
+        created: Vec::new(),
+        levels: Vec::new(),
+        tables: Vec::new(),
+        work: 0,
+    };
+    resolver.action(action)?;
+    Ok(resolver.finish())
+}
+
+/// One use of one relation while the statement is being resolved.
+struct Use {
+    relation: Oid,
+    only: bool,
+    /// What each operation touches.
+    touched: Vec<(Operation, ColumnSet)>,
+}
+
+#[derive(Clone, Default)]
+struct ColumnSet {
+    names: BTreeSet<Arc<str>>,
+    whole: bool,
+}
+
+struct Resolver<'s> {
+    snapshot: &'s Snapshot,
+    parameters: Vec<Oid>,
+    uses: Vec<Use>,
+    functions: Vec<TouchedFunction>,
+    effects: Vec<Effect>,
+    /// What does not exist yet.
+    created: Vec<TouchedRelation>,
+    /// Query levels, the innermost last.
+    levels: Vec<Level>,
+    /// The common table expressions in scope, the innermost last.
+    tables: Vec<CommonTable>,
+    work: usize,
+}
+
+impl<'s> Resolver<'s> {
+    fn action(&mut self, action: &Action) -> Result<(), Unresolved> {
+        match action {
+            Action::Query(query) => self.query(query).map(drop),
+            Action::Insert(insert) => self.insert(insert).map(drop),
+            Action::Update(update) => self.update(update).map(drop),
+            Action::Delete(delete) => self.delete(delete).map(drop),
+            Action::Merge(merge) => self.merge(merge).map(drop),
+            Action::Copy(copy) => self.copy(copy),
+            Action::Explain { inner, .. } => self.action(inner),
+            Action::Prepare { types, inner, .. } => self.prepare(types, &inner.action),
+            Action::Execute { arguments, .. } => {
+                self.level(|resolver| arguments.iter().try_for_each(|argument| resolver.expr(argument).map(drop)))
+            }
+            Action::DeclareCursor { query, .. } => self.query(query).map(drop),
+            Action::Lock { relations } => self.lock(relations),
+            Action::Truncate { relations, cascade, .. } => self.truncate(relations, *cascade),
+            Action::Ddl(ddl) => self.ddl(ddl),
+            Action::Call(call) => self.level(|resolver| resolver.procedure(call)),
+            Action::Deallocate(_)
+            | Action::Fetch { .. }
+            | Action::CloseCursor(_)
+            | Action::Transaction(_)
+            | Action::Set(_)
+            | Action::Reset(_)
+            | Action::Show(_)
+            | Action::SetIdentity
+            | Action::SetConstraints
+            | Action::Discard
+            | Action::Channel
+            | Action::Do
+            | Action::Other => Ok(()),
+        }
+    }
+
+    fn prepare(&mut self, types: &[TypeName], inner: &Action) -> Result<(), Unresolved> {
+        self.parameters = types.iter().map(|name| self.type_name(name)).collect::<Result<_, _>>()?;
+        self.action(inner)
+    }
+
+    /// Runs `body` in a query level of its own.
+    fn level<T>(&mut self, body: impl FnOnce(&mut Self) -> Result<T, Unresolved>) -> Result<T, Unresolved> {
+        let tables = self.tables.len();
+        self.levels.push(Level::default());
+        let result = body(self);
+        self.levels.pop();
+        self.tables.truncate(tables);
+        result
+    }
+
+    /// Accounts for work, so that no statement keeps the analysis busy for long.
+    fn spend(&mut self, amount: usize) -> Result<(), Unresolved> {
+        self.work = self.work.saturating_add(amount);
+        if self.work > WORK_LIMIT {
+            return Err(Unresolved::Unsupported("a statement with this many relations and columns".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Opens a use of the relation that `name` means.
+    fn use_relation(&mut self, name: &QualifiedName, only: bool) -> Result<usize, Unresolved> {
+        let parts: Vec<&str> = name.parts.iter().map(|part| part.as_str()).collect();
+        let relation = self.snapshot.relation(&parts).ok_or_else(|| Unresolved::Relation(name.to_string()))?;
+        self.uses.push(Use { relation: relation.oid, only, touched: Vec::new() });
+        Ok(self.uses.len() - 1)
+    }
+
+    /// Marks that `operation` touches the relation, by no column yet.
+    fn touch(&mut self, use_index: usize, operation: Operation) -> Option<&mut ColumnSet> {
+        let touched = &mut self.uses.get_mut(use_index)?.touched;
+        let at = touched.iter().position(|(known, _)| *known == operation).unwrap_or_else(|| {
+            touched.push((operation, ColumnSet::default()));
+            touched.len() - 1
+        });
+        touched.get_mut(at).map(|(_, columns)| columns)
+    }
+
+    fn touch_column(&mut self, use_index: usize, operation: Operation, name: &Arc<str>) {
+        if let Some(columns) = self.touch(use_index, operation)
+            && !columns.names.contains(name)
+        {
+            columns.names.insert(Arc::clone(name));
+        }
+    }
+
+    fn touch_row(&mut self, use_index: usize, operation: Operation) {
+        if let Some(columns) = self.touch(use_index, operation) {
+            columns.whole = true;
+        }
+    }
+
+    /// Records that a function runs.
+    fn call_function(&mut self, oid: Oid, by: CalledBy, literal_arguments: Vec<Option<String>>) {
+        let Some(function) = self.snapshot.functions.get(&oid) else {
+            // A function that the snapshot lacks is one that no scope names.
+            self.functions.push(TouchedFunction {
+                oid,
+                schema: "?".to_owned(),
+                name: oid.to_string(),
+                builtin: false,
+                security_definer: true,
+                literal_arguments,
+                by,
+            });
+            return;
+        };
+        let touched = TouchedFunction {
+            oid,
+            schema: self.snapshot.schema_name(function.schema).to_owned(),
+            name: function.name.to_string(),
+            builtin: function.is_builtin(),
+            security_definer: function.security_definer,
+            literal_arguments,
+            by,
+        };
+        if !self.functions.contains(&touched) {
+            self.functions.push(touched);
+        }
+    }
+}

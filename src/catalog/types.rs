@@ -1,0 +1,244 @@
+//! Types of expressions, as far as overload resolution needs them, and which of them PostgreSQL coerces into which.
+//!
+//! Where pgward cannot tell a type it says [`Type::Any`], and every rule here then answers "could be".
+
+use std::sync::Arc;
+
+use super::footprint::Oid;
+use super::snapshot::{CastContext, Snapshot};
+
+pub(in crate::catalog) const BOOL: Oid = 16;
+pub(in crate::catalog) const NAME: Oid = 19;
+pub(in crate::catalog) const INT8: Oid = 20;
+pub(in crate::catalog) const INT4: Oid = 23;
+pub(in crate::catalog) const TEXT: Oid = 25;
+pub(in crate::catalog) const TID: Oid = 27;
+pub(in crate::catalog) const XID: Oid = 28;
+pub(in crate::catalog) const CID: Oid = 29;
+pub(in crate::catalog) const OID: Oid = 26;
+pub(in crate::catalog) const UNKNOWN: Oid = 705;
+pub(in crate::catalog) const DATE: Oid = 1082;
+pub(in crate::catalog) const TIME: Oid = 1083;
+pub(in crate::catalog) const TIMESTAMP: Oid = 1114;
+pub(in crate::catalog) const TIMESTAMPTZ: Oid = 1184;
+pub(in crate::catalog) const TIMETZ: Oid = 1266;
+pub(in crate::catalog) const BIT: Oid = 1560;
+pub(in crate::catalog) const NUMERIC: Oid = 1700;
+pub(in crate::catalog) const RECORD: Oid = 2249;
+const RECORD_ARRAY: Oid = 2287;
+const ANY: Oid = 2276;
+const ANY_ARRAY: Oid = 2277;
+const ANY_ELEMENT: Oid = 2283;
+const ANY_NON_ARRAY: Oid = 2776;
+const ANY_ENUM: Oid = 3500;
+const ANY_RANGE: Oid = 3831;
+const ANY_MULTIRANGE: Oid = 4537;
+const ANY_COMPATIBLE: Oid = 5077;
+const ANY_COMPATIBLE_ARRAY: Oid = 5078;
+const ANY_COMPATIBLE_NON_ARRAY: Oid = 5079;
+const ANY_COMPATIBLE_RANGE: Oid = 5080;
+const ANY_COMPATIBLE_MULTIRANGE: Oid = 4538;
+
+/// What is known of an expression's type.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::catalog) enum Type {
+    Known(Oid),
+    /// A literal that is still a string: PostgreSQL's pseudo-type `unknown`.
+    Unknown,
+    /// A row without a type of its own, by its columns.
+    Row(Arc<[(Arc<str>, Type)]>),
+    /// pgward cannot tell.
+    Any,
+}
+
+impl Type {
+    /// The identifier that overload resolution works with; `None` where it is not known.
+    pub fn oid(&self) -> Option<Oid> {
+        match self {
+            Type::Known(oid) => Some(*oid),
+            Type::Unknown => Some(UNKNOWN),
+            Type::Row(_) => Some(RECORD),
+            Type::Any => None,
+        }
+    }
+
+    /// What a select list makes of it: a literal without a type becomes `text`.
+    pub fn settled(self) -> Type {
+        match self {
+            Type::Unknown => Type::Known(TEXT),
+            Type::Known(_) | Type::Row(_) | Type::Any => self,
+        }
+    }
+}
+
+/// Whether `oid` is one of the pseudo-types that stand for several types.
+pub(in crate::catalog) fn is_polymorphic(oid: Oid) -> bool {
+    matches!(
+        oid,
+        ANY_ARRAY
+            | ANY_ELEMENT
+            | ANY_NON_ARRAY
+            | ANY_ENUM
+            | ANY_RANGE
+            | ANY_MULTIRANGE
+            | ANY_COMPATIBLE
+            | ANY_COMPATIBLE_ARRAY
+            | ANY_COMPATIBLE_NON_ARRAY
+            | ANY_COMPATIBLE_RANGE
+            | ANY_COMPATIBLE_MULTIRANGE
+    )
+}
+
+impl Snapshot {
+    /// The type under a domain, however many domains lie between.
+    pub(in crate::catalog) fn base_type(&self, oid: Oid) -> Oid {
+        let mut oid = oid;
+        for _ in 0..32 {
+            match self.types.get(&oid) {
+                Some(entry) if entry.kind == 'd' => oid = entry.base,
+                Some(_) | None => return oid,
+            }
+        }
+        oid
+    }
+
+    pub(in crate::catalog) fn category(&self, oid: Oid) -> (char, bool) {
+        self.types.get(&oid).map_or(('X', false), |entry| (entry.category, entry.preferred))
+    }
+
+    /// The element of an array type.
+    pub(in crate::catalog) fn element(&self, oid: Oid) -> Option<Oid> {
+        let entry = self.types.get(&self.base_type(oid))?;
+        (entry.category == 'A' && entry.element != 0).then_some(entry.element)
+    }
+
+    /// The array type over `oid`.
+    pub(in crate::catalog) fn array_of(&self, oid: Oid) -> Option<Oid> {
+        self.types.get(&oid).map(|entry| entry.array).filter(|array| *array != 0)
+    }
+
+    /// The relation whose rows have this type.
+    pub(in crate::catalog) fn row_relation(&self, oid: Oid) -> Option<Oid> {
+        self.types.get(&self.base_type(oid)).map(|entry| entry.relation).filter(|relation| *relation != 0)
+    }
+
+    /// Whether a value of type `from` could be passed where `to` is declared without a cast being written. Says no only
+    /// where PostgreSQL certainly refuses.
+    pub(in crate::catalog) fn coercible(&self, from: Oid, to: Oid) -> bool {
+        if from == to || from == UNKNOWN || to == ANY {
+            return true;
+        }
+        if is_polymorphic(to) {
+            return self.fits_polymorphic(from, to);
+        }
+        let source = self.base_type(from);
+        if source == to || self.has_implicit_cast(from, to) || self.has_implicit_cast(source, to) {
+            return true;
+        }
+        let is_row = |oid: Oid| oid == RECORD || self.row_relation(oid).is_some();
+        if (to == RECORD && is_row(source)) || (source == RECORD && is_row(to)) {
+            return true;
+        }
+        if let (Some(from), Some(to)) = (self.row_relation(source), self.row_relation(to)) {
+            return self.descends(from, to);
+        }
+        match (self.element(source), self.element(to)) {
+            (Some(_), None) if to == RECORD_ARRAY => true,
+            (Some(from), Some(to)) => self.coercible(from, to),
+            (Some(_) | None, _) => false,
+        }
+    }
+
+    fn has_implicit_cast(&self, from: Oid, to: Oid) -> bool {
+        self.casts.get(&(from, to)).is_some_and(|cast| cast.context == CastContext::Implicit)
+    }
+
+    fn fits_polymorphic(&self, from: Oid, to: Oid) -> bool {
+        let kind = self.types.get(&self.base_type(from)).map_or('b', |entry| entry.kind);
+        match to {
+            ANY_ARRAY | ANY_COMPATIBLE_ARRAY => self.element(from).is_some() || kind == 'p',
+            ANY_NON_ARRAY | ANY_COMPATIBLE_NON_ARRAY => self.element(from).is_none(),
+            ANY_ENUM => kind == 'e',
+            ANY_RANGE | ANY_COMPATIBLE_RANGE => kind == 'r',
+            ANY_MULTIRANGE | ANY_COMPATIBLE_MULTIRANGE => kind == 'm',
+            _any_element => true,
+        }
+    }
+
+    /// Whether relation `child` inherits, at any distance, from `ancestor`.
+    fn descends(&self, child: Oid, ancestor: Oid) -> bool {
+        let mut open = vec![child];
+        let mut seen = Vec::new();
+        while let Some(oid) = open.pop() {
+            if oid == ancestor {
+                return true;
+            }
+            if !seen.contains(&oid) {
+                seen.push(oid);
+                open.extend(self.relations.get(&oid).into_iter().flat_map(|relation| &relation.parents));
+            }
+        }
+        false
+    }
+
+    /// What a polymorphic result is, given the declared and the actual argument types.
+    pub(in crate::catalog) fn polymorphic_result(&self, result: Oid, declared: &[Oid], actual: &[Type]) -> Type {
+        if !is_polymorphic(result) {
+            return Type::Known(result);
+        }
+        let wants_array = matches!(result, ANY_ARRAY | ANY_COMPATIBLE_ARRAY);
+        let wants_element =
+            matches!(result, ANY_ELEMENT | ANY_NON_ARRAY | ANY_ENUM | ANY_COMPATIBLE | ANY_COMPATIBLE_NON_ARRAY);
+        // Only the simple family is computed: `anycompatible` unifies its arguments, which is not followed here.
+        for (declared, actual) in declared.iter().zip(actual) {
+            let Type::Known(actual) = actual else { continue };
+            let found = match *declared {
+                ANY_ELEMENT | ANY_NON_ARRAY | ANY_ENUM if wants_element => Some(*actual),
+                ANY_ELEMENT | ANY_NON_ARRAY | ANY_ENUM if wants_array => self.array_of(*actual),
+                ANY_ARRAY if wants_array => Some(self.base_type(*actual)),
+                ANY_ARRAY if wants_element => self.element(*actual),
+                _other => None,
+            };
+            if let Some(found) = found {
+                return Type::Known(found);
+            }
+        }
+        Type::Any
+    }
+
+    /// The type that CASE, COALESCE, ARRAY, VALUES and set operations give to several.
+    pub(in crate::catalog) fn common_type(&self, types: &[Type]) -> Type {
+        let mut common: Option<&Type> = None;
+        for found in types.iter().filter(|found| **found != Type::Unknown) {
+            match common {
+                None => common = Some(found),
+                Some(known) if known == found => {}
+                Some(_) => return Type::Any,
+            }
+        }
+        match common {
+            None => Type::Unknown,
+            Some(Type::Known(oid)) => Type::Known(*oid),
+            Some(other) => other.clone(),
+        }
+    }
+
+    /// The functions, none of them built in, that run when a value becomes one of type `oid`: input functions, and the
+    /// checks of domains, also inside arrays and rows.
+    pub(in crate::catalog) fn type_functions(&self, oid: Oid) -> Vec<Oid> {
+        let (mut open, mut seen, mut functions) = (vec![oid], Vec::new(), Vec::new());
+        while let Some(oid) = open.pop() {
+            if seen.contains(&oid) || seen.len() > 10_000 {
+                continue;
+            }
+            seen.push(oid);
+            let Some(entry) = self.types.get(&oid) else { continue };
+            functions.extend(entry.input.iter().chain(&entry.checks).copied());
+            open.extend([entry.base, entry.element].into_iter().filter(|inner| *inner != 0));
+            if let Some(relation) = self.relations.get(&entry.relation) {
+                open.extend(relation.columns.iter().map(|column| column.of));
+            }
+        }
+        functions
+    }
+}

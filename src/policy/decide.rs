@@ -1,0 +1,149 @@
+//! The decision: one grant has to allow all of a statement.
+
+use std::sync::Arc;
+
+use super::context::Context;
+use super::denial::{Refusal, request_command};
+use super::verdict::{Denial, Permit, Rule, Verdict};
+use super::{functions, relations, statements};
+use crate::access::{Grant, GrantState};
+use crate::catalog::{CalledBy, Effect, Footprint, Unresolved};
+use crate::sql::tree::{Action, Statement};
+
+/// Whether `statement` may run now. `text` is the message that the statement's range cuts it from.
+#[must_use]
+pub fn decide(
+    statement: &Statement,
+    text: &str,
+    resolved: &Result<Footprint, Unresolved>,
+    context: &Context,
+) -> Verdict {
+    match judge(statement, text, resolved, context).outcome {
+        Ok(grant) => Verdict::Allow(Permit::new(grant.id.clone(), grant.scope.row_limit)),
+        Err(denial) => Verdict::Deny(denial),
+    }
+}
+
+/// A decision with the way to it.
+pub(super) struct Judged {
+    pub outcome: Result<Arc<Grant>, Denial>,
+    /// Each grant that was looked at, and what it came to.
+    pub steps: Vec<String>,
+}
+
+/// Tries each live grant, oldest first. Where none allows, the newest one's reason is the one to tell.
+pub(super) fn judge(
+    statement: &Statement,
+    text: &str,
+    resolved: &Result<Footprint, Unresolved>,
+    context: &Context,
+) -> Judged {
+    let mut steps = Vec::new();
+    let mut refused = None;
+    for grant in &context.grants {
+        let name = format!("grant {} (scope \"{}\")", grant.id, grant.scope.name);
+        match grant.state_at(context.now) {
+            GrantState::Live => {}
+            GrantState::Pending => {
+                steps.push(format!("{name} has not begun"));
+                continue;
+            }
+            GrantState::Expired | GrantState::Revoked => {
+                steps.push(format!("{name} is over"));
+                continue;
+            }
+        }
+        let judged = match resolved {
+            Ok(footprint) => {
+                under(statement, text, footprint, grant, context).map_err(|refusal| refusal.into_denial(grant, context))
+            }
+            Err(unresolved) => Err(unresolved_denial(unresolved)),
+        };
+        match judged {
+            Ok(()) => {
+                steps.push(format!("{name} allows it"));
+                return Judged { outcome: Ok(Arc::clone(grant)), steps };
+            }
+            Err(denial) => {
+                steps.push(format!("{name} does not: {}", denial.message));
+                refused = Some(denial);
+            }
+        }
+    }
+    Judged { outcome: Err(refused.unwrap_or_else(|| no_grant(context))), steps }
+}
+
+/// Whether one grant allows all of a statement.
+fn under(
+    statement: &Statement,
+    text: &str,
+    footprint: &Footprint,
+    grant: &Grant,
+    context: &Context,
+) -> Result<(), Refusal> {
+    if let Some(only) = &grant.statement
+        && !statements::is_plumbing(&statement.action)
+        && trimmed(text.get(statement.range.clone()).unwrap_or("")) != trimmed(only)
+    {
+        return Err(Refusal::OtherStatement);
+    }
+    statements::check(statement, &grant.scope, &context.search_path)?;
+    let one_setting = statements::reads_one_shown_setting(&statement.action);
+    for touched in &footprint.relations {
+        let is_settings = touched.schema == "pg_catalog" && touched.name == "pg_settings";
+        if !(one_setting && is_settings) {
+            relations::check(touched, grant, context)?;
+        }
+    }
+    for function in &footprint.functions {
+        functions::check(function, &grant.scope, &context.search_path)?;
+    }
+    footprint.effects.iter().try_for_each(|effect| self::effect(effect, statement))
+}
+
+fn effect(effect: &Effect, statement: &Statement) -> Result<(), Refusal> {
+    match effect {
+        // Locked rows count as updated ones, a new table as a schema change: the relations say so themselves.
+        Effect::Locks | Effect::CreatesTable => Ok(()),
+        // Triggers belong to the table: who may write it sets them off, as in PostgreSQL.
+        Effect::Triggers { .. } => Ok(()),
+        Effect::Rewrites { relation } => Err(Refusal::Rewrites(relation.clone())),
+        // CASCADE reaches whatever depends on the object, which the footprint does not list.
+        Effect::Cascades { relation } if matches!(statement.action, Action::Truncate { .. } | Action::Ddl(_)) => {
+            Err(Refusal::Cascades(relation.clone()))
+        }
+        // Foreign keys' own actions are in the footprint as writes.
+        Effect::Cascades { .. } => Ok(()),
+    }
+}
+
+/// The letter of a statement, without the white space and semicolons around it.
+fn trimmed(text: &str) -> &str {
+    text.trim_matches(|c: char| c == ';' || c.is_ascii_whitespace())
+}
+
+fn unresolved_denial(unresolved: &Unresolved) -> Denial {
+    Denial {
+        rule: Rule::Unresolved,
+        message: unresolved.to_string(),
+        detail: "pgward refuses what it cannot resolve in the database's catalogs (rule unresolved)".to_owned(),
+        hint: None,
+    }
+}
+
+fn no_grant(context: &Context) -> Denial {
+    Denial {
+        rule: Rule::NoGrant,
+        message: format!("no live grant for \"{}\" on \"{}\"", context.principal, context.database.name),
+        detail: "Nothing runs without a grant that is live at this instant (rule no-grant)".to_owned(),
+        hint: context.requestable.first().map(|scope| request_command(&scope.name)),
+    }
+}
+
+/// Functions that a footprint lists because a definition calls them, not the statement.
+pub(super) fn is_indirect(by: CalledBy) -> bool {
+    match by {
+        CalledBy::View | CalledBy::Write => true,
+        CalledBy::Call | CalledBy::Operator | CalledBy::Cast | CalledBy::Type => false,
+    }
+}

@@ -1,0 +1,193 @@
+//! From what was refused to what a client is told: message, detail, and the command that asks for what was missing.
+
+use super::context::Context;
+use super::relations;
+use super::verdict::{Denial, Rule};
+use crate::access::{Grant, Region, Scope};
+use crate::catalog::{RelationKind, TouchedFunction, TouchedRelation};
+
+/// What one grant does not allow.
+#[derive(Clone, Debug)]
+pub(super) enum Refusal {
+    Relation(TouchedRelation),
+    /// No column is the whole row.
+    Column {
+        relation: TouchedRelation,
+        column: Option<String>,
+    },
+    Catalog {
+        relation: TouchedRelation,
+        column: Option<String>,
+    },
+    Function(TouchedFunction),
+    Region {
+        relation: TouchedRelation,
+        region: Region,
+    },
+    ClientRegion {
+        relation: TouchedRelation,
+        client: Option<Region>,
+    },
+    Statement(&'static str),
+    /// `value`: the setting may be set, not to this.
+    Setting {
+        name: String,
+        value: bool,
+    },
+    Show(Option<String>),
+    Rewrites(String),
+    Cascades(String),
+    OtherStatement,
+}
+
+impl Refusal {
+    pub(super) fn into_denial(self, grant: &Grant, context: &Context) -> Denial {
+        let hint = self.hint(context);
+        let (rule, message, reason) = self.words();
+        let detail = format!("{reason} (grant {}, scope \"{}\", rule {})", grant.id, grant.scope.name, rule.as_str());
+        Denial { rule, message, detail, hint }
+    }
+
+    /// The rule, the primary message in PostgreSQL's style, and the reason.
+    fn words(&self) -> (Rule, String, String) {
+        match self {
+            Refusal::Relation(relation) => {
+                let (object, operation) = (object(relation), relation.operation);
+                let reason = format!("The scope does not allow {operation} on {}.", full_name(relation));
+                (Rule::Scope, format!("permission denied for {object}"), reason)
+            }
+            Refusal::Column { relation, column: Some(column) } => {
+                let message = format!("permission denied for column {column} of {}", object(relation));
+                let reason =
+                    format!("The scope names the columns of {}; \"{column}\" is none of them.", full_name(relation));
+                (Rule::Column, message, reason)
+            }
+            Refusal::Column { relation, column: None } => {
+                let message = format!("permission denied for the whole row of {}", object(relation));
+                let reason = format!("The scope names single columns of {}; a whole row has all.", full_name(relation));
+                (Rule::Column, message, reason)
+            }
+            Refusal::Catalog { relation, column } => {
+                let of = column.as_ref().map_or_else(String::new, |column| format!("column {column} of "));
+                let message = format!("permission denied for {of}{}", object(relation));
+                (Rule::Catalog, message, "This part of the catalogs holds data, secrets or statistics.".to_owned())
+            }
+            Refusal::Function(function) => {
+                let name = format!("{}.{}", function.schema, function.name);
+                let reason = format!("{name} is not a harmless built-in, and the scope does not name it.");
+                (Rule::Function, format!("permission denied for function {name}"), reason)
+            }
+            Refusal::Region { relation, region } => {
+                let message = format!("permission denied for {}: its data lies in region {region}", object(relation));
+                (Rule::Region, message, format!("The grant does not cover region {region}."))
+            }
+            Refusal::ClientRegion { relation, client } => {
+                let place =
+                    client.as_ref().map_or("an undeclared network".to_owned(), |region| format!("region {region}"));
+                let message = format!("permission denied for {} from {place}", object(relation));
+                let reason = format!("{} may not be touched by clients there.", full_name(relation));
+                (Rule::ClientRegion, message, reason)
+            }
+            Refusal::Statement(kind) => (
+                Rule::Statement,
+                format!("permission denied for {kind}"),
+                "No scope gives this kind of statement.".to_owned(),
+            ),
+            Refusal::Setting { name, value } => {
+                let which = if *value { "this value" } else { "this setting" };
+                let reason = format!("pgward keeps {which} as the session was opened with it.");
+                (Rule::Setting, format!("permission denied to set parameter \"{name}\""), reason)
+            }
+            Refusal::Show(name) => {
+                let name = name.as_deref().unwrap_or("ALL");
+                let reason = "Settings that may hold secrets are not shown.".to_owned();
+                (Rule::Setting, format!("permission denied to show parameter \"{name}\""), reason)
+            }
+            Refusal::Rewrites(relation) => {
+                let message = format!("permission denied for {relation}: a rule rewrites this statement");
+                (Rule::Effect, message, "What a rule turns a statement into is not judged.".to_owned())
+            }
+            Refusal::Cascades(relation) => {
+                let message = format!("permission denied for CASCADE on {relation}");
+                (Rule::Effect, message, "CASCADE reaches objects that the statement does not name.".to_owned())
+            }
+            Refusal::OtherStatement => {
+                let message = "permission denied for this statement".to_owned();
+                (Rule::StatementGrant, message, "The grant is for one other statement, to the letter.".to_owned())
+            }
+        }
+    }
+
+    fn hint(&self, context: &Context) -> Option<String> {
+        let helps = |scope: &Scope| match self {
+            Refusal::Relation(relation) | Refusal::Column { relation, .. } => relations::covers(relation, &scope.allow),
+            Refusal::Region { relation, region } => {
+                scope.regions.contains(region)
+                    && (relation.through.is_some() || relations::covers(relation, &scope.allow))
+            }
+            Refusal::Function(function) => scope
+                .allow
+                .iter()
+                .flat_map(|privilege| &privilege.functions)
+                .any(|on| on.matches(&function.schema, &function.name)),
+            Refusal::OtherStatement => true,
+            Refusal::Catalog { .. }
+            | Refusal::ClientRegion { .. }
+            | Refusal::Statement(_)
+            | Refusal::Setting { .. }
+            | Refusal::Show(_)
+            | Refusal::Rewrites(_)
+            | Refusal::Cascades(_) => false,
+        };
+        if let Some(scope) = context.requestable.iter().find(|scope| helps(scope)) {
+            return Some(request_command(&scope.name));
+        }
+        let database = &context.database.name;
+        match self {
+            Refusal::Relation(relation) | Refusal::Column { relation, .. } => Some(format!(
+                "No scope of database \"{database}\" that you may request allows {} on {}: ask an administrator for one.",
+                relation.operation,
+                full_name(relation)
+            )),
+            Refusal::Function(function) => Some(format!(
+                "No scope of database \"{database}\" that you may request names {}.{}: ask an administrator for one.",
+                function.schema, function.name
+            )),
+            Refusal::Region { region, .. } => Some(format!(
+                "Ask an administrator for a scope of database \"{database}\" that covers region {region}."
+            )),
+            Refusal::Catalog { .. }
+            | Refusal::ClientRegion { .. }
+            | Refusal::Statement(_)
+            | Refusal::Setting { .. }
+            | Refusal::Show(_)
+            | Refusal::Rewrites(_)
+            | Refusal::Cascades(_)
+            | Refusal::OtherStatement => None,
+        }
+    }
+}
+
+/// The command that asks for a scope.
+pub(super) fn request_command(scope: &str) -> String {
+    format!("pgward request {scope} --for 30m --reason '…'")
+}
+
+fn full_name(relation: &TouchedRelation) -> String {
+    if relation.name.is_empty() { relation.schema.clone() } else { format!("{}.{}", relation.schema, relation.name) }
+}
+
+fn object(relation: &TouchedRelation) -> String {
+    let kind = match relation.kind {
+        RelationKind::Table | RelationKind::Partitioned => "table",
+        RelationKind::View => "view",
+        RelationKind::MaterializedView => "materialized view",
+        RelationKind::Sequence => "sequence",
+        RelationKind::ForeignTable => "foreign table",
+        RelationKind::Composite if relation.name.is_empty() => "schema",
+        RelationKind::Composite => "type",
+        RelationKind::Index => "index",
+        RelationKind::Toast => "relation",
+    };
+    format!("{kind} {}", full_name(relation))
+}

@@ -1,0 +1,93 @@
+//! A verdict with its reasons, for people: `pgward explain`. The same decision as the data path takes, by the same code.
+
+use super::context::Context;
+use super::decide::{is_indirect, judge};
+use crate::catalog::{Columns, Footprint, TouchedRelation, Unresolved};
+use crate::sql::tree::Statement;
+
+/// What would happen to a statement, and why.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Explanation {
+    /// `allow` or `deny`.
+    pub verdict: &'static str,
+    /// The grant that allows it.
+    pub grant: Option<String>,
+    /// The rule that refuses it.
+    pub rule: Option<&'static str>,
+    pub detail: String,
+    /// What was looked at, in order.
+    pub steps: Vec<String>,
+    pub relations: Vec<ExplainedRelation>,
+    /// The functions that the statement calls, built-in operators and casts aside.
+    pub functions: Vec<String>,
+    pub fingerprint: String,
+    pub hint: Option<String>,
+}
+
+/// One relation that a statement touches.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ExplainedRelation {
+    /// `schema.name`.
+    pub name: String,
+    pub operation: &'static str,
+    /// `None` is the whole row.
+    pub columns: Option<Vec<String>>,
+    /// Touched by way of a view, or as a child of what is named.
+    pub indirect: bool,
+}
+
+/// What [`super::decide`] would say, and why.
+#[must_use]
+pub fn explain(
+    statement: &Statement,
+    text: &str,
+    resolved: &Result<Footprint, Unresolved>,
+    context: &Context,
+) -> Explanation {
+    let judged = judge(statement, text, resolved, context);
+    let footprint = resolved.as_ref().ok();
+    let relations = footprint.into_iter().flat_map(|footprint| &footprint.relations).map(explained).collect();
+    let functions = footprint.into_iter().flat_map(|footprint| &footprint.functions);
+    let functions = functions
+        .filter(|function| !is_indirect(function.by))
+        .map(|function| format!("{}.{}", function.schema, function.name))
+        .collect();
+    let fingerprint = statement.fingerprint.to_string();
+    match judged.outcome {
+        Ok(grant) => Explanation {
+            verdict: "allow",
+            grant: Some(grant.id.to_string()),
+            rule: None,
+            detail: format!("Allowed by grant {} of scope \"{}\".", grant.id, grant.scope.name),
+            steps: judged.steps,
+            relations,
+            functions,
+            fingerprint,
+            hint: None,
+        },
+        Err(denial) => Explanation {
+            verdict: "deny",
+            grant: None,
+            rule: Some(denial.rule.as_str()),
+            detail: format!("{}. {}", denial.message, denial.detail),
+            steps: judged.steps,
+            relations,
+            functions,
+            fingerprint,
+            hint: denial.hint,
+        },
+    }
+}
+
+fn explained(touched: &TouchedRelation) -> ExplainedRelation {
+    ExplainedRelation {
+        name: format!("{}.{}", touched.schema, touched.name),
+        operation: touched.operation.as_str(),
+        columns: match &touched.columns {
+            Columns::None => Some(Vec::new()),
+            Columns::Named(names) => Some(names.clone()),
+            Columns::WholeRow => None,
+        },
+        indirect: touched.through.is_some() || touched.child_of.is_some(),
+    }
+}

@@ -1,0 +1,44 @@
+//! Functions against a scope: harmless built-ins run under any grant, everything else only where the scope names it.
+
+use super::denial::Refusal;
+use super::harmless::is_harmless;
+use super::settings;
+use crate::access::{ObjectPattern, Scope};
+use crate::catalog::{CalledBy, TouchedFunction};
+
+/// Whether `scope` lets this function run.
+pub(super) fn check(function: &TouchedFunction, scope: &Scope, search_path: &str) -> Result<(), Refusal> {
+    let covered = match function.by {
+        // The view, or the privilege to write the relation, speaks for what its definition calls.
+        CalledBy::View | CalledBy::Write => true,
+        // No operator, cast or type that comes with the server runs text it is given or reaches beyond its arguments.
+        CalledBy::Operator | CalledBy::Cast | CalledBy::Type => function.builtin,
+        CalledBy::Call => function.builtin && is_harmless_call(function, search_path),
+    };
+    if covered || scope.allow.iter().flat_map(|privilege| &privilege.functions).any(|on| names(on, function)) {
+        Ok(())
+    } else {
+        Err(Refusal::Function(function.clone()))
+    }
+}
+
+fn is_harmless_call(function: &TouchedFunction, search_path: &str) -> bool {
+    let literal = |index: usize| function.literal_arguments.get(index).and_then(Option::as_deref);
+    match (function.schema.as_str(), function.name.as_str()) {
+        ("pg_catalog", "current_setting") => literal(0).is_some_and(settings::may_show),
+        ("pg_catalog", "set_config") => match (literal(0), literal(1)) {
+            (Some(name), Some(value)) => settings::may_set(name, Some(&[value.to_owned()]), search_path).is_ok(),
+            (Some(_) | None, _) => false,
+        },
+        ("pg_catalog", name) => is_harmless(name),
+        // Helpers of the information schema's views, which drivers call as well.
+        ("information_schema", name) => name.starts_with("_pg_"),
+        _ => false,
+    }
+}
+
+/// Whether a scope's pattern means this function. What comes with the server has to be named in full: a scope that says
+/// `*.*` means the application's functions, not `pg_read_file`.
+fn names(on: &ObjectPattern, function: &TouchedFunction) -> bool {
+    on.matches(&function.schema, &function.name) && (!function.builtin || (on.schema.is_some() && on.name.is_some()))
+}

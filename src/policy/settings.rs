@@ -1,0 +1,205 @@
+//! The settings that a client may set and show. Everything else stays as the proxy opened the session with it.
+
+/// Why a setting may not be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SettingRefused {
+    /// No grant lets anyone set it.
+    Name,
+    /// It may be set, not to this.
+    Value,
+}
+
+/// Whether `name` may be set to `values`; `None` is DEFAULT. `search_path` is the one that the session is pinned to.
+pub(super) fn may_set(name: &str, values: Option<&[String]>, search_path: &str) -> Result<(), SettingRefused> {
+    let name = name.to_ascii_lowercase();
+    if name == "pgward.reason" {
+        return Ok(());
+    }
+    if name == "search_path" {
+        let same = values.is_some_and(|values| is_path(values, search_path));
+        return if same { Ok(()) } else { Err(SettingRefused::Value) };
+    }
+    let Ok(at) = SETTABLE.binary_search_by(|(known, _)| (*known).cmp(name.as_str())) else {
+        return Err(SettingRefused::Name);
+    };
+    let allowed = SETTABLE.get(at).map(|(_, allowed)| allowed);
+    let Some(values) = values else { return Ok(()) };
+    let only = match values {
+        [only] => Some(only.trim().to_ascii_lowercase()),
+        _ => None,
+    };
+    let fits = match allowed {
+        Some(Allowed::Any) => true,
+        Some(Allowed::OneOf(choices)) => only.is_some_and(|value| choices.contains(&value.as_str())),
+        None => false,
+    };
+    if fits { Ok(()) } else { Err(SettingRefused::Value) }
+}
+
+/// Whether `name` may be reset by itself. RESET goes back to what the session was opened with.
+pub(super) fn may_reset(name: &str) -> bool {
+    may_set(name, None, "").is_ok()
+}
+
+/// Whether `name` may be shown, by SHOW or `current_setting`.
+pub(super) fn may_show(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.starts_with("pgward.")
+        || SHOWABLE.binary_search(&name.as_str()).is_ok()
+        || SETTABLE.binary_search_by(|(known, _)| (*known).cmp(name.as_str())).is_ok()
+}
+
+/// Whether a list of schemas is the pinned one. Clients send it as a list of names or as one text.
+fn is_path(values: &[String], pinned: &str) -> bool {
+    let pinned = schemas(pinned);
+    let listed = values.iter().map(|value| value.trim().trim_matches('"').to_owned());
+    let as_list: Vec<String> = listed.collect();
+    as_list == pinned || matches!(values, [text] if schemas(text) == pinned)
+}
+
+fn schemas(text: &str) -> Vec<String> {
+    text.split(',').map(|part| part.trim().trim_matches('"').to_owned()).filter(|part| !part.is_empty()).collect()
+}
+
+enum Allowed {
+    Any,
+    OneOf(&'static [&'static str]),
+}
+
+const ON: Allowed = Allowed::OneOf(&["on", "true", "yes", "1", "t", "y"]);
+
+/// Sorted by name. None of these changes what a text means, who one is, what one may do, or what is logged.
+#[rustfmt::skip]
+const SETTABLE: &[(&str, Allowed)] = &[
+    ("application_name", Allowed::Any),
+    ("bytea_output", Allowed::Any),
+    ("client_encoding", Allowed::OneOf(&["utf8", "utf-8", "unicode"])),
+    ("client_min_messages", Allowed::OneOf(&["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"])),
+    ("constraint_exclusion", Allowed::Any),
+    ("cursor_tuple_fraction", Allowed::Any),
+    ("datestyle", Allowed::Any),
+    ("default_transaction_deferrable", Allowed::Any),
+    ("default_transaction_isolation", Allowed::Any),
+    ("default_transaction_read_only", ON),
+    ("enable_async_append", Allowed::Any),
+    ("enable_bitmapscan", Allowed::Any),
+    ("enable_distinct_reordering", Allowed::Any),
+    ("enable_gathermerge", Allowed::Any),
+    ("enable_group_by_reordering", Allowed::Any),
+    ("enable_hashagg", Allowed::Any),
+    ("enable_hashjoin", Allowed::Any),
+    ("enable_incremental_sort", Allowed::Any),
+    ("enable_indexonlyscan", Allowed::Any),
+    ("enable_indexscan", Allowed::Any),
+    ("enable_material", Allowed::Any),
+    ("enable_memoize", Allowed::Any),
+    ("enable_mergejoin", Allowed::Any),
+    ("enable_nestloop", Allowed::Any),
+    ("enable_parallel_append", Allowed::Any),
+    ("enable_parallel_hash", Allowed::Any),
+    ("enable_partition_pruning", Allowed::Any),
+    ("enable_partitionwise_aggregate", Allowed::Any),
+    ("enable_partitionwise_join", Allowed::Any),
+    ("enable_presorted_aggregate", Allowed::Any),
+    ("enable_self_join_elimination", Allowed::Any),
+    ("enable_seqscan", Allowed::Any),
+    ("enable_sort", Allowed::Any),
+    ("enable_tidscan", Allowed::Any),
+    ("extra_float_digits", Allowed::Any),
+    ("geqo", Allowed::Any),
+    ("geqo_threshold", Allowed::Any),
+    ("idle_in_transaction_session_timeout", Allowed::Any),
+    ("intervalstyle", Allowed::Any),
+    ("jit", Allowed::Any),
+    ("lock_timeout", Allowed::Any),
+    ("plan_cache_mode", Allowed::Any),
+    ("standard_conforming_strings", ON),
+    ("statement_timeout", Allowed::Any),
+    ("timezone", Allowed::Any),
+    ("transaction_deferrable", Allowed::Any),
+    ("transaction_isolation", Allowed::Any),
+    ("transaction_read_only", ON),
+    ("xmloption", Allowed::Any),
+];
+
+/// Sorted. What may be shown beyond what may be set.
+const SHOWABLE: &[&str] = &[
+    "block_size",
+    "default_table_access_method",
+    "default_text_search_config",
+    "default_toast_compression",
+    "effective_cache_size",
+    "escape_string_warning",
+    "in_hot_standby",
+    "integer_datetimes",
+    "is_superuser",
+    "lc_collate",
+    "lc_ctype",
+    "lc_messages",
+    "lc_monetary",
+    "lc_numeric",
+    "lc_time",
+    "max_connections",
+    "max_identifier_length",
+    "max_index_keys",
+    "port",
+    "quote_all_identifiers",
+    "role",
+    "row_security",
+    "search_path",
+    "server_encoding",
+    "server_version",
+    "server_version_num",
+    "session_authorization",
+    "ssl",
+    "synchronous_commit",
+    "timezone_abbreviations",
+    "unix_socket_directories",
+    "wal_level",
+    "work_mem",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::{SETTABLE, SHOWABLE, may_set, may_show};
+
+    #[test]
+    fn the_lists_are_sorted() {
+        assert!(SETTABLE.is_sorted_by(|left, right| left.0 < right.0));
+        assert!(SHOWABLE.is_sorted_by(|left, right| left < right));
+    }
+
+    #[test]
+    fn only_harmless_settings_may_be_set() {
+        let check = |name: &str, value: &str, expected: bool| {
+            let values = [value.to_owned()];
+            assert_eq!(may_set(name, Some(&values), "\"$user\", public").is_ok(), expected, "{name} = {value}");
+        };
+        check("application_name", "psql", true);
+        check("DateStyle", "ISO", true);
+        check("statement_timeout", "5s", true);
+        check("client_encoding", "UTF8", true);
+        check("client_encoding", "SJIS", false);
+        check("standard_conforming_strings", "off", false);
+        check("standard_conforming_strings", "on", true);
+        check("default_transaction_read_only", "off", false);
+        check("transaction_read_only", "0", false);
+        check("search_path", "hr", false);
+        check("search_path", "\"$user\", public", true);
+        check("role", "postgres", false);
+        check("session_replication_role", "replica", false);
+        check("row_security", "off", false);
+        check("backslash_quote", "on", false);
+        check("log_statement", "none", false);
+        check("work_mem", "1TB", false);
+        check("pgward.reason", "an incident", true);
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        for name in ["primary_conninfo", "ssl_key_file", "hba_file", "data_directory", "archive_command", "all"] {
+            assert!(!may_show(name), "{name}");
+        }
+        assert!(may_show("TimeZone") && may_show("server_version") && may_show("pgward.grants"));
+    }
+}
