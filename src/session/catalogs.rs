@@ -11,7 +11,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::metrics::Metrics;
 use super::upstream::Upstream;
-use crate::catalog::Snapshot;
+use crate::catalog::{LoadError, Snapshot};
 
 /// For one check or load: a catalog that cannot be read in this time is one that cannot be relied on.
 const TIMEOUT: Duration = Duration::from_secs(8);
@@ -64,6 +64,15 @@ impl Keeper {
         self.check(Some(Instant::now())).await
     }
 
+    /// Has the next caller check, whatever the age: somebody changed the catalogs.
+    pub fn forget_check(&self) {
+        if let Some(known) = self.known.load_full()
+            && let Some(checked_at) = known.checked_at.checked_sub(self.max_age * 2)
+        {
+            self.known.store(Some(Arc::new(Known { snapshot: Arc::clone(&known.snapshot), checked_at })));
+        }
+    }
+
     fn checked_since(&self, since: Option<Instant>) -> Option<Arc<Snapshot>> {
         let known = self.known.load();
         let known = known.as_ref()?;
@@ -93,12 +102,12 @@ impl Keeper {
         Err(CatalogUnavailable)
     }
 
-    async fn ask(&self, side: &mut Option<Client>) -> Result<Arc<Snapshot>, tokio_postgres::Error> {
+    async fn ask(&self, side: &mut Option<Client>) -> Result<Arc<Snapshot>, LoadError> {
         let asked_at = Instant::now();
-        if side.as_ref().is_none_or(Client::is_closed) {
-            *side = Some(self.connect().await?);
-        }
-        let Some(client) = side.as_ref() else { return Err(tokio_postgres::Error::__private_api_timeout()) };
+        let client = match side.take().filter(|client| !client.is_closed()) {
+            Some(client) => side.insert(client),
+            None => side.insert(self.connect().await?),
+        };
         let known = self.known.load_full();
         if let Some(known) = known
             && Snapshot::mark(client).await? == known.snapshot.version

@@ -515,9 +515,10 @@ impl Gate {
         batch.planned.push(Planned { message: Message::Free(message), expected: Some(expected) });
     }
 
-    /// What the judge needs to follow while the session lives.
-    pub fn judge_mut(&mut self) -> &mut Judge {
-        &mut self.judge
+    /// Whether everything up to the next Sync is dropped.
+    #[must_use]
+    pub fn is_doomed(&self) -> bool {
+        self.doomed
     }
 }
 

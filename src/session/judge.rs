@@ -198,7 +198,7 @@ fn decide(meaning: &Meaning, names: &Names, snapshot: &Snapshot, context: &Conte
     let resolved = meaning.analysis.resolved(snapshot);
     let own = resolved.footprint(meaning.part).ok_or_else(missing)?;
     let evidence = Evidence::Resolved(Arc::clone(&resolved), meaning.part);
-    let permit = match policy::decide(statement, meaning.text(), own, context) {
+    let permit = match policy::decide(statement, &meaning.analysis.text, own, context) {
         Verdict::Allow(permit) => permit,
         Verdict::Deny(denial) => return Err(Refused { denial, footprint: evidence }),
     };
@@ -256,7 +256,7 @@ fn referred(
         };
         // One grant must allow both what the name means and what it is called with.
         let merged = merge(inner.footprint.footprint().unwrap_or(theirs), own);
-        match policy::decide(statement, meaning.text(), &Ok(merged.clone()), context) {
+        match policy::decide(statement, &meaning.analysis.text, &Ok(merged.clone()), context) {
             Verdict::Allow(permit) => {
                 let footprint = Evidence::Merged(Arc::new(merged));
                 first = first.or(Some(Judged { permit, footprint, rows: inner.rows, parsed_at: None }));

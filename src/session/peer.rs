@@ -118,6 +118,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         std::future::poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await
     }
 
+    /// Forgets what waits to be written. Answers whether the other side has only seen whole pushes: if not, nothing
+    /// more can be said to it.
+    pub fn discard_output(&mut self) -> bool {
+        let was_whole = self.output.is_empty();
+        self.output.clear();
+        self.output_length = 0;
+        was_whole
+    }
+
+    /// Reads to the end of the stream and keeps nothing.
+    pub async fn drain(&mut self) {
+        loop {
+            let read = std::future::poll_fn(|cx| self.poll_read(cx)).await;
+            self.input.clear();
+            if !matches!(read, Ok(1..)) {
+                return;
+            }
+        }
+    }
+
     fn consume(&mut self, mut written: usize) {
         self.output_length = self.output_length.saturating_sub(written);
         while let Some(front) = self.output.front_mut() {

@@ -128,6 +128,7 @@ pub struct Replies {
     copy_in: CopyIn,
     skipping: bool,
     muted: bool,
+    status: TransactionStatus,
     /// Bytes of a long message that are still to come, and whether they go to the client.
     left: usize,
     left_passes: bool,
@@ -150,6 +151,7 @@ impl Replies {
             copy_in: CopyIn::No,
             skipping: false,
             muted: false,
+            status: TransactionStatus::Idle,
             left: 0,
             left_passes: true,
             max_message,
@@ -169,6 +171,12 @@ impl Replies {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.queue.is_empty()
+    }
+
+    /// Whether nothing runs and no transaction is open.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.queue.is_empty() && self.status == TransactionStatus::Idle
     }
 
     #[must_use]
@@ -541,6 +549,7 @@ impl Replies {
         if status == TransactionStatus::Idle {
             names.transaction_over(expected.change);
         }
+        self.status = status;
         self.muted = false;
         self.copy_in = CopyIn::No;
         self.drop_marks();

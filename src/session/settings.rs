@@ -36,6 +36,10 @@ pub struct Settings {
     pub catalog_max_age: Duration,
     /// How long live sessions outlast a store that does not answer.
     pub store_lease: Duration,
+    /// For statements to end once the process is asked to stop.
+    pub drain: Duration,
+    /// Failed logins from one address within a minute.
+    pub max_failed_logins: u32,
     /// What of bind values goes into the journal.
     pub parameters: ParameterRecording,
     /// Keys the salts that unknown users are shown; the same on each start where it is kept.
@@ -56,6 +60,8 @@ impl Default for Settings {
             analysis_timeout: Duration::from_secs(5),
             catalog_max_age: Duration::from_secs(1),
             store_lease: Duration::from_secs(30),
+            drain: Duration::from_secs(5),
+            max_failed_logins: 30,
             parameters: ParameterRecording::Record,
             salt_secret,
         }
