@@ -1,7 +1,28 @@
 //! SQL as PostgreSQL reads it: text → statements. The only user of `sqlparser`. Pure.
+//!
+//! The text is cut into tokens exactly as PostgreSQL cuts it ([`lex`]), split into statements at its semicolons, and each
+//! statement read by its first words: utility statements here, queries and data-modifying statements by sqlparser, which
+//! is handed our tokens ([`rewrite`]) and whose tree is taken over whole ([`convert`]).
+//!
+//! Invariant: what cannot be carried into [`tree`] makes the text [`Unreadable`]; nothing is left out of a statement
+//! that is returned, and no statement out of a text.
 
+mod convert;
+mod cursor;
+mod fingerprint;
+mod keywords;
+mod lex;
+mod limits;
+mod marker;
+mod parse;
+mod redact;
+mod rewrite;
+mod split;
 pub mod tree;
+mod types;
+mod utility;
 
+pub use redact::redacted;
 pub use tree::Statement;
 
 /// Bounds on what is analysed at all; checked before any parsing.
@@ -32,3 +53,42 @@ pub struct Unreadable {
     /// Byte offset in the text where it was noticed.
     pub position: usize,
 }
+
+/// Reads a message's text: one entry for each statement that PostgreSQL would run.
+///
+/// The parser recurses. Small texts are read on the caller's stack; others on a thread of their own with a large one,
+/// while the caller waits, so that this may be called from any thread. The time is bounded by `limits`.
+pub fn read(text: &str, limits: &Limits) -> Result<Vec<Statement>, Unreadable> {
+    if text.len() > limits.text {
+        return Err(Unreadable { message: "the text is too long to be analysed".to_owned(), position: limits.text });
+    }
+    let tokens = lex::tokens(text)?;
+    let statements = split::statements(&tokens, limits)?;
+    let weight = limits::check(&statements, limits)?;
+    let read_all = || statements.iter().map(|tokens| statement(tokens)).collect();
+    if weight.is_small() { read_all() } else { on_large_stack(read_all) }
+}
+
+fn statement(tokens: &[lex::Token]) -> Result<Statement, Unreadable> {
+    let (kind, action) = utility::action(tokens)?;
+    let range = match (tokens.first(), tokens.last()) {
+        (Some(first), Some(last)) => first.range.start..last.range.end,
+        (_, _) => 0..0,
+    };
+    Ok(Statement { kind, action, range, fingerprint: fingerprint::fingerprint(tokens) })
+}
+
+/// Bytes; mostly address space, as pages are only taken when touched.
+const LARGE_STACK: usize = 128 * 1024 * 1024;
+
+fn on_large_stack<T: Send>(work: impl FnOnce() -> Result<T, Unreadable> + Send) -> Result<T, Unreadable> {
+    let failed = || Unreadable { message: "the text could not be analysed".to_owned(), position: 0 };
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().name("sql".to_owned()).stack_size(LARGE_STACK);
+        let worker = builder.spawn_scoped(scope, work).map_err(|_| failed())?;
+        worker.join().map_err(|_| failed())?
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -370,6 +370,8 @@ pub enum Expr {
     },
     /// CURRENT_DATE, CURRENT_USER, LOCALTIME …: grammar, no function; `name` in lower case.
     Keyword(&'static str),
+    /// `t.*` outside of a list of targets: the row of that relation, never a column of its name.
+    WholeRow(QualifiedName),
     /// DEFAULT in VALUES and SET.
     Default,
 }

@@ -1,0 +1,110 @@
+//! How deep a statement's tree can become, judged from its tokens, before anything recurses over it.
+
+use super::lex::{Kind, Token};
+use super::{Limits, Unreadable};
+
+/// What the heaviest statement of a text amounts to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Weight {
+    depth: usize,
+    chain: usize,
+}
+
+impl Weight {
+    /// Whether the parser's recursion fits into what a thread's stack surely has left.
+    pub fn is_small(self) -> bool {
+        self.depth <= 4 && self.chain <= 50
+    }
+}
+
+/// POSITION, SUBSTRING and their like, nested: the parser's time doubled with each in older versions of it.
+const NESTED_GRAMMAR: usize = 16;
+
+/// Links of one level of parentheses.
+#[derive(Default)]
+struct Level {
+    /// Set operations, joins and the like, which commas do not end.
+    links: usize,
+    /// Operators since the last comma.
+    terms: usize,
+    grammar: bool,
+}
+
+/// Checks every statement against the limits.
+pub fn check(statements: &[&[Token]], limits: &Limits) -> Result<Weight, Unreadable> {
+    let mut heaviest = Weight::default();
+    for statement in statements {
+        let weight = weigh(statement, limits)?;
+        heaviest.depth = heaviest.depth.max(weight.depth);
+        heaviest.chain = heaviest.chain.max(weight.chain);
+    }
+    Ok(heaviest)
+}
+
+fn weigh(tokens: &[Token], limits: &Limits) -> Result<Weight, Unreadable> {
+    let mut levels = vec![Level::default()];
+    let mut weight = Weight::default();
+    let (mut chain, mut grammar) = (0_usize, 0_usize);
+    let mut after_grammar = false;
+    for token in tokens {
+        let refuse = |message: &str| Unreadable { message: message.to_owned(), position: token.range.start };
+        let (mut link, mut term) = (0, 0);
+        match &token.kind {
+            Kind::Mark('(' | '[') => {
+                levels.push(Level { grammar: after_grammar, ..Level::default() });
+                grammar += usize::from(after_grammar);
+            }
+            Kind::Mark(')' | ']') => {
+                if let Some(level) = levels.pop() {
+                    chain -= level.links + level.terms;
+                    grammar -= usize::from(level.grammar);
+                }
+            }
+            Kind::Mark(',') => {
+                if let Some(level) = levels.last_mut() {
+                    chain -= std::mem::take(&mut level.terms);
+                }
+            }
+            Kind::Operator(_) | Kind::DoubleColon => term = 1,
+            Kind::Word(word) => match word.as_str() {
+                "union" | "intersect" | "except" | "join" | "case" | "with" => link = 1,
+                "and" | "or" | "not" | "is" | "isnull" | "notnull" | "in" | "between" | "like" | "ilike" | "similar"
+                | "collate" | "at" | "operator" | "overlaps" | "only" => term = 1,
+                _ => {}
+            },
+            Kind::Quoted(_)
+            | Kind::String(_)
+            | Kind::Bit(_)
+            | Kind::Integer(_)
+            | Kind::Numeric(_)
+            | Kind::Parameter(_)
+            | Kind::Mark(_)
+            | Kind::DoubleDot
+            | Kind::ColonEquals
+            | Kind::Arrow => {}
+        }
+        after_grammar = matches!(&token.kind, Kind::Word(word) if is_grammar_function(word));
+        if let Some(level) = levels.last_mut() {
+            level.links += link;
+            level.terms += term;
+        }
+        chain += link + term;
+        weight.chain = weight.chain.max(chain);
+        weight.depth = weight.depth.max(levels.len());
+        if chain > limits.chain {
+            return Err(refuse("too many operators in one statement"));
+        }
+        if grammar > NESTED_GRAMMAR {
+            return Err(refuse("functions nested too deeply"));
+        }
+    }
+    Ok(weight)
+}
+
+fn is_grammar_function(word: &str) -> bool {
+    matches!(
+        word,
+        "position" | "substring" | "overlay" | "trim" | "extract" | "cast" | "normalize" | "ceil" | "floor" | "exists"
+            | "nullif" | "treat"
+    )
+}

@@ -1,0 +1,275 @@
+//! Clauses that sqlparser reads otherwise or not at all: ONLY, TABLE, INTO, FOR UPDATE, ON CONFLICT, TABLESAMPLE, SET.
+
+use sqlparser::tokenizer::Token as Core;
+
+use super::{Mode, Rewriter, Side};
+use crate::sql::Unreadable;
+use crate::sql::cursor::{Cursor, comma_separated};
+use crate::sql::lex::{Kind, Token};
+use crate::sql::marker;
+use crate::sql::parse;
+use crate::sql::tree::{Call, Expr};
+use crate::sql::types::type_name;
+
+impl Side {
+    pub(super) fn is_empty(&self) -> bool {
+        self.types.is_empty()
+            && self.collations.is_empty()
+            && self.locks.is_empty()
+            && self.conflicts.is_empty()
+            && self.samples.is_empty()
+            && self.targets.is_empty()
+    }
+}
+
+impl Rewriter<'_> {
+    /// `ONLY t` and `ONLY (t)`: the name gets a mark in front.
+    pub(super) fn only(&mut self) -> Result<(), Unreadable> {
+        self.cursor.advance(1);
+        let parenthesised = self.cursor.take_mark('(');
+        let Some(name) = self.cursor.qualified_name() else { return self.refuse_here("ONLY without a table") };
+        if parenthesised && !self.cursor.take_mark(')') {
+            return self.refuse_here("ONLY without a table");
+        }
+        self.emit_name(&marker::plain("only"));
+        for part in &name.parts {
+            self.emit(Core::Period);
+            self.emit_name(part.as_str());
+        }
+        Ok(())
+    }
+
+    /// `TABLE t` is `SELECT * FROM t`.
+    pub(super) fn table(&mut self) {
+        self.emit_keyword("select");
+        self.emit(Core::Mul);
+        self.emit_keyword("from");
+        self.cursor.advance(1);
+    }
+
+    /// SELECT INTO; the words between carry no name.
+    pub(super) fn select_into(&mut self) {
+        self.emit_keyword("into");
+        self.cursor.advance(1);
+        self.cursor.take_one(&["local", "global"]);
+        self.cursor.take_one(&["temporary", "temp", "unlogged"]);
+        self.cursor.take(&["table"]);
+    }
+
+    /// The locking clause; true if one stood here.
+    pub(super) fn row_lock(&mut self) -> Result<bool, Unreadable> {
+        const STRENGTHS: [&[&str]; 4] =
+            [&["for", "no", "key", "update"], &["for", "key", "share"], &["for", "update"], &["for", "share"]];
+        if !STRENGTHS.iter().any(|words| self.cursor.take(words)) {
+            // FOR READ ONLY is accepted and means nothing.
+            return Ok(self.cursor.take(&["for", "read", "only"]));
+        }
+        let mut of = Vec::new();
+        if self.cursor.take(&["of"]) {
+            loop {
+                match self.cursor.qualified_name() {
+                    Some(name) => of.push(name),
+                    None => return self.refuse_here("FOR UPDATE OF without a table"),
+                }
+                if !self.cursor.take_mark(',') {
+                    break;
+                }
+            }
+        }
+        if !self.cursor.take(&["nowait"]) {
+            self.cursor.take(&["skip", "locked"]);
+        }
+        self.side.locks.push(of);
+        for word in ["for", "update", "of"] {
+            self.emit_keyword(word);
+        }
+        self.emit_name(&marker::with("lock", self.side.locks.len() - 1));
+        Ok(true)
+    }
+
+    /// `ON CONFLICT (…) WHERE …`: expressions and operator classes, where sqlparser takes only columns.
+    pub(super) fn conflict(&mut self) -> Result<(), Unreadable> {
+        self.emit_keyword("conflict");
+        self.cursor.advance(1);
+        if !self.cursor.is_mark(0, '(') {
+            return Ok(());
+        }
+        let Some(inside) = self.cursor.group() else { return self.refuse_here("an unbalanced parenthesis") };
+        let mut inference = parse::index_elements(inside)?;
+        if self.cursor.take(&["where"]) {
+            inference.push(parse::expression(self.cursor.until(&["do"]))?);
+        }
+        self.side.conflicts.push(inference);
+        self.emit(Core::LParen);
+        self.emit_name(&marker::with("conflict", self.side.conflicts.len() - 1));
+        self.emit(Core::RParen);
+        Ok(())
+    }
+
+    /// `TABLESAMPLE method (arguments) [REPEATABLE (seed)]`.
+    pub(super) fn sample(&mut self) -> Result<(), Unreadable> {
+        self.cursor.advance(1);
+        let Some(name) = self.cursor.qualified_name() else { return self.refuse_here("TABLESAMPLE without a method") };
+        let mut arguments = self.expression_group()?;
+        if self.cursor.take(&["repeatable"]) {
+            arguments.append(&mut self.expression_group()?);
+        }
+        self.side.samples.push(Call::plain(name, arguments));
+        self.emit_keyword("tablesample");
+        self.emit_keyword("system");
+        self.emit(Core::LParen);
+        self.emit(Core::Number((self.side.samples.len() - 1).to_string(), false));
+        self.emit(Core::RParen);
+        Ok(())
+    }
+
+    fn expression_group(&mut self) -> Result<Vec<Expr>, Unreadable> {
+        match self.cursor.group() {
+            Some(inside) => comma_separated(inside).into_iter().map(parse::expression).collect(),
+            None => self.refuse_here("a parenthesis was expected"),
+        }
+    }
+
+    /// SET of UPDATE.
+    pub(super) fn set(&mut self) -> Result<(), Unreadable> {
+        self.emit_keyword("set");
+        self.cursor.advance(1);
+        if let Some(frame) = self.frame() {
+            frame.assignments = true;
+        }
+        self.assignment_target()
+    }
+
+    /// After SET or a comma of its list: a target with subscripts becomes a mark.
+    pub(super) fn assignment_target(&mut self) -> Result<(), Unreadable> {
+        if !self.frames.last().is_some_and(|frame| frame.assignments) {
+            return Ok(());
+        }
+        let mut ahead = self.cursor.clone();
+        let Some(column) = ahead.name() else { return Ok(()) };
+        let mut indices = Vec::new();
+        let mut plain = true;
+        loop {
+            if ahead.take_mark('.') {
+                if ahead.label().is_none() {
+                    return Ok(());
+                }
+            } else if ahead.is_mark(0, '[') {
+                let Some(inside) = ahead.group() else { return Ok(()) };
+                plain = false;
+                for bound in inside.split(|token: &Token| token.kind == Kind::Mark(':')) {
+                    if !bound.is_empty() {
+                        indices.push(parse::expression(bound)?);
+                    }
+                }
+            } else {
+                break;
+            }
+        }
+        if plain || !ahead.is_operator(0, "=") {
+            return Ok(());
+        }
+        self.side.targets.push((column, indices));
+        self.emit_name(&marker::with("target", self.side.targets.len() - 1));
+        self.cursor = ahead;
+        Ok(())
+    }
+
+    /// `x COLLATE name`, as a postfix, which is how tightly it binds.
+    pub(super) fn collate(&mut self) -> Result<(), Unreadable> {
+        self.cursor.advance(1);
+        let Some(name) = self.cursor.qualified_name() else { return self.refuse_here("COLLATE without a collation") };
+        if !self.operand {
+            return self.refuse_here("COLLATE without an expression");
+        }
+        self.side.collations.push(name);
+        self.emit_postfix(&marker::with("collate", self.side.collations.len() - 1));
+        Ok(())
+    }
+
+    /// `CAST(x AS type)`: the type, up to the closing parenthesis.
+    pub(super) fn cast_type(&mut self) -> Result<(), Unreadable> {
+        self.emit_keyword("as");
+        self.cursor.advance(1);
+        match type_name(&mut self.cursor) {
+            Some(found) if self.cursor.is_mark(0, ')') => {
+                self.side.types.push(found);
+                self.emit_name(&marker::with("type", self.side.types.len() - 1));
+                Ok(())
+            }
+            Some(_) | None => self.refuse_here("a cast to a type that is not understood"),
+        }
+    }
+
+    /// The column definitions after a function in FROM, `AS t(a int, b text)`; true if they stood here.
+    pub(super) fn definitions(&mut self) -> Result<bool, Unreadable> {
+        let bare = self.before(1) == "as" && self.kind_before(2) == Some(&Kind::Mark(')'));
+        let after_name = matches!(
+            self.out.last().map(|token| &token.token),
+            Some(Core::Word(word)) if word.quote_style.is_some() && marker::split(&word.value).is_none()
+        );
+        let named = after_name
+            && (self.kind_before(2) == Some(&Kind::Mark(')'))
+                || (self.before(2) == "as" && self.kind_before(3) == Some(&Kind::Mark(')'))));
+        if !bare && !named {
+            return Ok(false);
+        }
+        let mut ahead = self.cursor.clone();
+        let Some(inside) = ahead.group() else { return Ok(false) };
+        let mut columns = Vec::new();
+        for element in comma_separated(inside) {
+            let mut cursor = Cursor::new(element);
+            let Some(name) = cursor.name() else { return Ok(false) };
+            let Some(found) = type_name(&mut cursor) else { return Ok(false) };
+            if cursor.take(&["collate"]) && cursor.qualified_name().is_none() || !cursor.is_done() {
+                return Ok(false);
+            }
+            columns.push((name, found));
+        }
+        if columns.is_empty() {
+            return Ok(false);
+        }
+        if bare {
+            self.emit_name(&marker::plain("unnamed"));
+        }
+        self.emit(Core::LParen);
+        for (index, (name, found)) in columns.into_iter().enumerate() {
+            if index > 0 {
+                self.emit_comma();
+            }
+            self.emit_name(name.as_str());
+            self.side.types.push(found);
+            self.emit_name(&marker::with("type", self.side.types.len() - 1));
+        }
+        self.emit(Core::RParen);
+        self.operand = true;
+        self.cursor = ahead;
+        Ok(true)
+    }
+
+    /// USING: the columns of a join, or an operator of ORDER BY, which becomes a comparison.
+    pub(super) fn using(&mut self) -> Result<(), Unreadable> {
+        self.cursor.advance(1);
+        if let Some(Kind::Operator(symbol)) = self.cursor.kind(0) {
+            self.emit(Core::CustomBinaryOperator(symbol.clone()));
+            self.emit_keyword("null");
+            self.cursor.advance(1);
+        } else if self.cursor.word(0) == "operator" && self.cursor.is_mark(1, '(') {
+            self.qualified_operator()?;
+            self.emit_keyword("null");
+        } else {
+            self.emit_keyword("using");
+            if self.cursor.is_mark(0, '(') && self.in_join() {
+                self.pending = Some(Mode::JoinUsing);
+            }
+        }
+        Ok(())
+    }
+
+    /// DELETE … USING and MERGE … USING name relations, not columns.
+    fn in_join(&self) -> bool {
+        let mut ahead = self.cursor.clone();
+        let Some(inside) = ahead.group() else { return false };
+        comma_separated(inside).into_iter().all(|column| Cursor::new(column).name().is_some() && column.len() == 1)
+    }
+}

@@ -1,0 +1,372 @@
+//! Unquoted words: which are grammar at this place, and which are names.
+
+use sqlparser::tokenizer::Token as Core;
+
+use super::{Mode, Rewriter};
+use crate::sql::Unreadable;
+use crate::sql::cursor::Cursor;
+use crate::sql::keywords::{Category, category};
+use crate::sql::lex::Kind;
+use crate::sql::marker;
+
+impl Rewriter<'_> {
+    pub(super) fn word(&mut self, word: &str) -> Result<(), Unreadable> {
+        if self.before(1) == "as" && self.label_after_as(word) {
+            return Ok(());
+        }
+        if self.word_of_mode(word)? || self.reserved(word)? || self.grammar_function(word)? {
+            return Ok(());
+        }
+        if self.typed_literal(word) {
+            return Ok(());
+        }
+        if self.is_grammar(word) {
+            self.emit_keyword(word);
+            self.cursor.advance(1);
+            return Ok(());
+        }
+        let name = match category(word) {
+            Category::Reserved => false,
+            Category::FunctionOrType => self.cursor.is_mark(1, '(') && !takes_operand(word),
+            Category::Column | Category::Free => true,
+        };
+        if name {
+            self.emit_name(word);
+        } else {
+            self.emit_keyword(word);
+        }
+        self.cursor.advance(1);
+        Ok(())
+    }
+
+    /// After AS any word is a name, but for the words of WITH … AS MATERIALIZED.
+    fn label_after_as(&mut self, word: &str) -> bool {
+        let materialized = match word {
+            "materialized" => self.cursor.is_mark(1, '('),
+            "not" => self.cursor.word(1) == "materialized" && self.cursor.is_mark(2, '('),
+            _ => false,
+        };
+        if materialized {
+            self.emit_keyword(word);
+        } else {
+            self.emit_name(word);
+        }
+        self.cursor.advance(1);
+        true
+    }
+
+    /// The words that separate arguments in POSITION, SUBSTRING, OVERLAY, TRIM and CAST.
+    fn word_of_mode(&mut self, word: &str) -> Result<bool, Unreadable> {
+        let comma = match (self.mode(), word) {
+            (Mode::Cast, "as") => return self.cast_type().map(|()| true),
+            (Mode::Position, "in") => true,
+            (Mode::Substring, "from") | (Mode::Trim, "from") | (Mode::Overlay, "from") => self.before(1) != "distinct",
+            (Mode::Substring, "for" | "escape") | (Mode::Overlay, "for" | "placing") => true,
+            (Mode::Substring, "similar") => self.cursor.word(1) != "to",
+            (_, _) => false,
+        };
+        if comma {
+            self.emit_comma();
+            self.cursor.advance(1);
+        }
+        Ok(comma)
+    }
+
+    /// Reserved words, and others that begin grammar wherever they are not names; true if written.
+    fn reserved(&mut self, word: &str) -> Result<bool, Unreadable> {
+        match word {
+            "current_catalog" | "current_date" | "current_role" | "current_time" | "current_timestamp"
+            | "current_user" | "localtime" | "localtimestamp" | "session_user" | "user" => self.value_keyword(word),
+            "current_schema" if !self.cursor.is_mark(1, '(') => self.value_keyword(word),
+            "default" if self.cursor.word(1) != "values" => {
+                self.emit_name(&marker::plain("default"));
+                self.cursor.advance(1);
+            }
+            "values" if self.before(1) == "default" || (self.cursor.is_mark(1, '(') && self.before(1) != "into") => {
+                self.emit_keyword("values");
+                self.cursor.advance(1);
+            }
+            "array" if self.cursor.is_mark(1, '(') => self.doubled("array"),
+            "any" | "some" if self.cursor.is_mark(1, '(') && self.after_comparison() => self.doubled("any"),
+            "all" if self.cursor.is_mark(1, '(') && self.after_comparison() => self.doubled("all"),
+            "variadic" => {
+                self.emit_name(&marker::plain("variadic"));
+                self.emit(Core::RArrow);
+                self.operand = false;
+                self.cursor.advance(1);
+            }
+            "only" if !matches!(self.before(1), "row" | "rows") => self.only()?,
+            "table" => self.table(),
+            "into" if !matches!(self.before(1), "insert" | "merge") => self.select_into(),
+            "for" => return self.row_lock(),
+            "collate" => self.collate()?,
+            "set" if self.begins_set() => self.set()?,
+            "is" | "isnull" | "notnull" => self.is_test(word)?,
+            "at" => return self.at_time_zone(),
+            "between" => self.between(),
+            "operator" if self.cursor.is_mark(1, '(') => self.qualified_operator()?,
+            "using" => self.using()?,
+            "tablesample" => self.sample()?,
+            "conflict" if self.before(1) == "on" => self.conflict()?,
+            "current" if self.cursor.word(1) == "of" => self.current_of()?,
+            "exclude" if self.frame_exclusion() => {}
+            // A quantifier of the grouping sets.
+            "all" | "distinct" if self.before(1) == "by" && self.before(2) == "group" => self.cursor.advance(1),
+            "overriding" if matches!(self.cursor.word(1), "system" | "user") && self.cursor.word(2) == "value" => {
+                self.cursor.advance(3);
+            }
+            "rows" if self.cursor.word(1) == "from" && self.cursor.is_mark(2, '(') => {
+                self.emit_name(&marker::plain("rowsfrom"));
+                self.cursor.advance(2);
+            }
+            "grouping" if self.cursor.word(1) == "sets" => {
+                self.emit_name(&marker::plain("group"));
+                self.pending = Some(Mode::Grouping);
+                self.cursor.advance(2);
+            }
+            "cube" | "rollup" if self.cursor.is_mark(1, '(') && self.groups() => {
+                self.emit_name(&marker::plain("group"));
+                self.pending = Some(Mode::Grouping);
+                self.cursor.advance(1);
+            }
+            "where" | "from" | "having" | "window" | "order" | "limit" | "offset" | "fetch" | "union" | "intersect"
+            | "except" | "returning" | "when" | "select" => {
+                self.clause(word);
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// A clause's first word ends GROUP BY and SET before it.
+    fn clause(&mut self, word: &str) {
+        if let Some(frame) = self.frame() {
+            frame.group_by = false;
+            frame.assignments = false;
+        }
+        self.emit_keyword(word);
+        self.cursor.advance(1);
+    }
+
+    fn groups(&self) -> bool {
+        self.mode() == Mode::Grouping || self.frames.last().is_some_and(|frame| frame.group_by)
+    }
+
+    /// CURRENT_DATE and the like; the precision says nothing.
+    fn value_keyword(&mut self, word: &str) {
+        self.emit_name(&marker::with("keyword", word));
+        self.cursor.advance(1);
+        let precision = self.cursor.is_mark(0, '(')
+            && matches!(self.cursor.kind(1), Some(Kind::Integer(_)))
+            && self.cursor.is_mark(2, ')');
+        if precision && matches!(word, "current_time" | "current_timestamp" | "localtime" | "localtimestamp") {
+            self.cursor.advance(3);
+        }
+    }
+
+    fn doubled(&mut self, kind: &str) {
+        self.emit_name(&marker::plain(kind));
+        self.pending = Some(Mode::Doubled);
+        self.cursor.advance(1);
+    }
+
+    /// Whether ANY or ALL here belongs to the operator before it.
+    fn after_comparison(&self) -> bool {
+        match self.kind_before(1) {
+            Some(Kind::Operator(_)) => true,
+            Some(Kind::Word(word)) => matches!(word.as_str(), "like" | "ilike"),
+            Some(Kind::Mark(')')) => matches!(self.out.last().map(|token| &token.token), Some(Core::CustomBinaryOperator(_))),
+            Some(_) | None => false,
+        }
+    }
+
+    fn begins_set(&self) -> bool {
+        let target = self.cursor.is_mark(1, '(') || matches!(self.cursor.kind(1), Some(Kind::Word(_) | Kind::Quoted(_)));
+        target && (self.operand || self.before(1) == "update")
+    }
+
+    /// IS and what follows; predicates that sqlparser reads differently become marks.
+    fn is_test(&mut self, word: &str) -> Result<(), Unreadable> {
+        self.cursor.advance(1);
+        match word {
+            "isnull" => return self.null_test(false),
+            "notnull" => return self.null_test(true),
+            _ => {}
+        }
+        let negated = self.cursor.take(&["not"]);
+        match self.cursor.word(0) {
+            "document" => {
+                self.cursor.advance(1);
+                self.null_test(negated)
+            }
+            "json" => {
+                self.cursor.advance(1);
+                self.cursor.take_one(&["value", "array", "object", "scalar"]);
+                if self.cursor.take(&["with", "unique"]) || self.cursor.take(&["without", "unique"]) {
+                    self.cursor.take(&["keys"]);
+                }
+                self.null_test(negated)
+            }
+            "normalized" | "nfc" | "nfd" | "nfkc" | "nfkd" => {
+                self.cursor.take_one(&["nfc", "nfd", "nfkc", "nfkd"]);
+                if !self.cursor.take(&["normalized"]) {
+                    return self.refuse_here("IS with a predicate that is not understood");
+                }
+                self.emit_postfix(&marker::plain("normalized"));
+                Ok(())
+            }
+            "null" | "true" | "false" | "unknown" => {
+                let test = self.cursor.word(0);
+                self.is_words(negated, &[test]);
+                self.cursor.advance(1);
+                Ok(())
+            }
+            "distinct" if self.cursor.word(1) == "from" => {
+                self.is_words(negated, &["distinct", "from"]);
+                self.cursor.advance(2);
+                Ok(())
+            }
+            _ => self.refuse_here("IS with a predicate that is not understood"),
+        }
+    }
+
+    fn null_test(&mut self, negated: bool) -> Result<(), Unreadable> {
+        self.is_words(negated, &["null"]);
+        Ok(())
+    }
+
+    fn is_words(&mut self, negated: bool, words: &[&str]) {
+        self.emit_keyword("is");
+        if negated {
+            self.emit_keyword("not");
+        }
+        for word in words {
+            self.emit_keyword(word);
+        }
+    }
+
+    fn at_time_zone(&mut self) -> Result<bool, Unreadable> {
+        if !self.operand {
+            return Ok(false);
+        }
+        if self.cursor.take(&["at", "time", "zone"]) {
+            for word in ["at", "time", "zone"] {
+                self.emit_keyword(word);
+            }
+            return Ok(true);
+        }
+        let local = self.cursor.take(&["at", "local"]);
+        if local {
+            self.emit_postfix(&marker::plain("atlocal"));
+        }
+        Ok(local)
+    }
+
+    /// SYMMETRIC swaps the bounds and uses the same operators.
+    fn between(&mut self) {
+        self.emit_keyword("between");
+        self.cursor.advance(1);
+        self.cursor.take_one(&["symmetric", "asymmetric"]);
+    }
+
+    /// WHERE CURRENT OF cursor.
+    fn current_of(&mut self) -> Result<(), Unreadable> {
+        self.cursor.advance(2);
+        let Some(name) = self.cursor.name() else { return self.refuse_here("CURRENT OF without a cursor") };
+        self.emit_name(&marker::with("current_of", name));
+        Ok(())
+    }
+
+    /// EXCLUDE at the end of a window frame holds no name; true if it was passed over.
+    fn frame_exclusion(&mut self) -> bool {
+        if !self.frames.last().is_some_and(|frame| frame.window_frame) {
+            return false;
+        }
+        let mut ahead = self.cursor.clone();
+        ahead.advance(1);
+        let known = ahead.take(&["current", "row"])
+            || ahead.take(&["group"])
+            || ahead.take(&["ties"])
+            || ahead.take(&["no", "others"]);
+        let found = known && ahead.is_mark(0, ')');
+        if found {
+            self.cursor = ahead;
+        }
+        found
+    }
+
+    /// Whether a word that is not reserved stands where PostgreSQL's grammar wants it.
+    fn is_grammar(&mut self, word: &str) -> bool {
+        let before = self.before(1).to_owned();
+        let before = before.as_str();
+        let after = Cursor::at(self.tokens, self.cursor.index() + 1);
+        let next = after.word(0);
+        let in_frame = self.frames.last().is_some_and(|frame| frame.window_frame);
+        match word {
+            "by" => {
+                let found = matches!(before, "group" | "order" | "partition") || (before == "matched" && matches!(next, "source" | "target"));
+                if let (true, Some(frame)) = (before == "group", self.frame()) {
+                    frame.group_by = true;
+                }
+                found
+            }
+            "recursive" => before == "with",
+            "over" => self.kind_before(1) == Some(&Kind::Mark(')')) && self.operand,
+            "filter" => self.kind_before(1) == Some(&Kind::Mark(')')) && after.is_mark(0, '('),
+            "within" => self.kind_before(1) == Some(&Kind::Mark(')')) && next == "group",
+            "partition" => next == "by",
+            "rows" | "range" | "groups" if frame_follows(&after) && self.frames.len() > 1 => {
+                if let Some(frame) = self.frame() {
+                    frame.window_frame = true;
+                }
+                true
+            }
+            "rows" | "row" => {
+                (in_frame && before == "current")
+                    || matches!(before, "first" | "next")
+                    || (self.operand && matches!(next, "only" | "with" | "fetch" | "limit" | "for" | ""))
+            }
+            "preceding" | "following" | "unbounded" => in_frame,
+            "current" => in_frame && next == "row",
+            "first" | "last" => matches!(before, "nulls" | "fetch"),
+            "next" => before == "fetch",
+            "nulls" => matches!(next, "first" | "last"),
+            "ties" => before == "with",
+            "ordinality" => before == "with",
+            "insert" => next == "into" || before == "then",
+            "update" => matches!(before, "" | "then" | "do") && !self.cursor.is_mark(1, '.') && (before != "" || self.starts()),
+            "delete" => next == "from" || before == "then",
+            "merge" => self.starts() && next == "into",
+            "matched" => matches!(before, "when" | "not"),
+            "source" | "target" => before == "by",
+            "nothing" => before == "do",
+            "escape" => self.operand && !matches!(category(next), Category::Reserved) && after.kind(0).is_some()
+                && !matches!(after.kind(0), Some(Kind::Mark(',' | ')' | '.'))),
+            _ => false,
+        }
+    }
+
+    /// Whether a statement may begin here: at the start, in parentheses, or after a WITH list.
+    fn starts(&self) -> bool {
+        matches!(self.kind_before(1), None | Some(Kind::Mark('(' | ')')))
+    }
+
+}
+
+/// Whether a window frame's first bound stands here.
+fn frame_follows(after: &Cursor<'_>) -> bool {
+    match after.kind(0) {
+        Some(Kind::Word(word)) => matches!(word.as_str(), "between" | "unbounded" | "current" | "interval"),
+        Some(Kind::String(_) | Kind::Integer(_) | Kind::Numeric(_) | Kind::Parameter(_)) => true,
+        Some(_) | None => false,
+    }
+}
+
+/// Words that PostgreSQL lets be functions, but which are operators here.
+fn takes_operand(word: &str) -> bool {
+    matches!(
+        word,
+        "ilike" | "like" | "similar" | "is" | "isnull" | "notnull" | "overlaps" | "join" | "cross" | "full" | "inner"
+            | "natural" | "outer" | "tablesample"
+    )
+}
