@@ -409,7 +409,7 @@ impl Gate {
                         expected.statements.clear();
                     }
                 }
-                return Ok((Judged { permit, footprint: None, rows: None, parsed_at: Some(at) }, record));
+                return Ok((Judged { permit, footprint: Evidence::None, rows: None, parsed_at: Some(at) }, record));
             }
             let bound = batch.bound.take_if(|(bound, _)| Arc::ptr_eq(bound, meaning));
             if let Some((_, judged)) = bound {

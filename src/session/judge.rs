@@ -14,7 +14,7 @@ use super::records::{self, Recorder};
 use super::settings::DatabaseSettings;
 use super::special::Facts;
 use super::upstream::Upstream;
-use crate::access::{Clock, Region};
+use crate::access::{Clock, Principal, Region, Scope};
 use crate::audit::{Protocol, Record};
 use crate::catalog::{Footprint, Snapshot, Unresolved};
 use crate::policy::{self, Context, Denial, Permit, Rule, Verdict};
@@ -43,7 +43,20 @@ pub struct Judge {
     pub grants: watch::Receiver<Arc<GrantSet>>,
     pub clock: Arc<Clock>,
     pub metrics: Arc<Metrics>,
+    /// The search_path that the session was opened with.
+    search_path: Arc<str>,
+    requestable: Vec<Arc<Scope>>,
     view: Option<View>,
+}
+
+/// What a judge needs of the session that it judges for.
+#[derive(Debug)]
+pub struct Client {
+    pub region: Option<Region>,
+    pub grants: watch::Receiver<Arc<GrantSet>>,
+    pub clock: Arc<Clock>,
+    pub metrics: Arc<Metrics>,
+    pub search_path: Arc<str>,
 }
 
 /// What one batch is judged by.
@@ -94,15 +107,12 @@ impl Evidence {
 
 impl Judge {
     #[must_use]
-    pub fn new(
-        database: Arc<Database>,
-        principal: String,
-        client_region: Option<Region>,
-        grants: watch::Receiver<Arc<GrantSet>>,
-        clock: Arc<Clock>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        Self { database, principal, client_region, grants, clock, metrics, view: None }
+    pub fn new(database: Arc<Database>, principal: &Principal, client: Client) -> Self {
+        let may_request = |scope: &&Scope| scope.may_request(principal);
+        let requestable = database.settings.scopes.iter().filter(may_request).cloned().map(Arc::new).collect();
+        let Client { region, grants, clock, metrics, search_path } = client;
+        let principal = principal.name.clone();
+        Self { database, principal, client_region: region, grants, clock, metrics, search_path, requestable, view: None }
     }
 
     /// Looks at grants and clock anew.
@@ -114,6 +124,8 @@ impl Judge {
             client_region: self.client_region.clone(),
             grants: set.grants.clone(),
             now: self.clock.now(),
+            search_path: Arc::clone(&self.search_path),
+            requestable: self.requestable.clone(),
         };
         self.view = Some(View { context, version: set.version, catalogs: None, rechecked: false });
     }
@@ -141,6 +153,10 @@ impl Judge {
         let mut snapshot = self.snapshot(false).await.map_err(|error| refused(unreadable_catalogs(error)))?;
         if meaning.analysis.resolved(&snapshot).has_unresolved() {
             snapshot = self.snapshot(true).await.map_err(|error| refused(unreadable_catalogs(error)))?;
+        }
+        // Names were resolved along another path than the one that the upstream would go.
+        if *snapshot.search_path != *self.search_path {
+            return Err(refused(other_path(&self.search_path, &snapshot.search_path)));
         }
         let Some(view) = &self.view else { return Err(refused(unknown_portal(""))) };
         let judged = decide(meaning, names, &snapshot, &view.context, 0)?;
@@ -343,6 +359,15 @@ pub fn unknown_portal(name: &str) -> Denial {
         message: format!("portal \"{name}\" does not exist"),
         detail: "No statement was bound to it in this session, or its transaction is over.".to_owned(),
         hint: None,
+    }
+}
+
+fn other_path(ours: &str, theirs: &str) -> Denial {
+    Denial {
+        rule: Rule::Unresolved,
+        message: "the database's search_path has changed".to_owned(),
+        detail: format!("The session was opened with {ours}; it is {theirs} now."),
+        hint: Some("Connect again.".to_owned()),
     }
 }
 

@@ -13,7 +13,7 @@ use super::authenticate::{self, Attempt, AuthError};
 use super::ends::{self, Ends, Warnings};
 use super::gate::Gate;
 use super::handshake::{ClientStream, refuse};
-use super::judge::{Database, Judge};
+use super::judge::{Client, Database, Judge};
 use super::parameters::{self, Requested};
 use super::peer::Peer;
 use super::records::{Recorder, Who};
@@ -140,7 +140,7 @@ impl Opening {
             self.denied(arrival.address, "no live grant", &said).await;
             return Err(said);
         }
-        let (database, backend) = self.reach(&settings).await?;
+        let (database, search_path, backend) = self.reach(&settings).await?;
         let who = Who {
             session: SessionId::generate(),
             client_addr: arrival.address.to_string(),
@@ -166,21 +166,26 @@ impl Opening {
         let listed = parts.registry.enter(NewEntry { info, target }).map_err(|_| {
             ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, "no cancel key can be made now")
         })?;
-        let (client_region, name) = (who.client_region.clone(), who.principal.name.clone());
+        let client = Client {
+            region: who.client_region.clone(),
+            grants: grants.clone(),
+            clock: Arc::clone(&parts.clock),
+            metrics: Arc::clone(&parts.metrics),
+            search_path,
+        };
+        let judge = Judge::new(Arc::clone(&database), &who.principal, client);
         let mut recorder = Recorder::new(Arc::clone(&parts.journal), Arc::clone(&parts.clock), who, server.settings.parameters);
         let opened = recorder.entry(Event::SessionOpen);
         recorder.require(opened).await.map_err(|error| {
             tracing::error!(%error, "no session: it cannot be recorded");
             ClientVisible::fatal(sqlstate::IO_ERROR, "the session cannot be recorded, so it may not begin")
         })?;
-        let (clock, metrics) = (Arc::clone(&parts.clock), Arc::clone(&parts.metrics));
-        let judge = Judge::new(Arc::clone(&database), name, client_region, grants.clone(), clock, metrics);
         let gate = Gate::new(judge, recorder);
         Ok(Prepared { listed, database, backend, gate, grants, set, live, now })
     }
 
     /// The database's shared parts, and a backend of this session's own.
-    async fn reach(&self, settings: &Arc<DatabaseSettings>) -> Result<(Arc<Database>, Backend), ClientVisible> {
+    async fn reach(&self, settings: &Arc<DatabaseSettings>) -> Result<(Arc<Database>, Arc<str>, Backend), ClientVisible> {
         let server = &self.server;
         let name = &self.requested.database;
         let unreachable = || {
@@ -210,7 +215,7 @@ impl Opening {
             tracing::error!(database = %name, %error, "the upstream cannot be reached");
             told(&error).unwrap_or_else(unreachable)
         })?;
-        Ok((database, backend))
+        Ok((database, pinned.into(), backend))
     }
 
     async fn denied(&self, address: SocketAddr, why: &str, said: &ClientVisible) {

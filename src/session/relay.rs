@@ -1,6 +1,5 @@
 //! One session's task: both directions in one loop, each with its own backpressure, no hop between socket and socket.
 
-use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
