@@ -1,10 +1,16 @@
 //! pgward: a just-in-time access proxy for PostgreSQL. `ARCHITECTURE.md` has the map.
 
 pub mod access;
+pub mod app;
 pub mod audit;
 pub mod catalog;
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod devcerts;
 pub mod policy;
 pub mod session;
 pub mod sql;
 pub mod store;
+pub mod tls;
 pub mod wire;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The binary: hands its arguments to the command line.
+
+fn main() -> std::process::ExitCode {
+    pgward::cli::main()
+}

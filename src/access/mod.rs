@@ -8,6 +8,8 @@ mod principal;
 mod region;
 mod request;
 mod scope;
+mod secret;
+mod token;
 
 pub use clock::Clock;
 pub use grant::{Grant, GrantState, Revocation};
@@ -18,3 +20,8 @@ pub use request::{
     AccessRequest, Approval, ApprovalRefused, Decision, NewRequest, RequestRefused, RequestState, WithdrawalRefused,
 };
 pub use scope::{ObjectPattern, Operation, OperationSet, Privilege, Scope};
+pub use secret::Secret;
+pub use token::{NoRandomness, TokenHash, generate_token};
+
+#[cfg(test)]
+mod tests;

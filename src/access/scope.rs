@@ -106,7 +106,7 @@ impl ObjectPattern {
     /// Says in words what is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let parts = split_quoted(text)?;
-        let part = |(text, quoted): &(String, bool)| (!(text == "*" && !quoted)).then(|| text.clone());
+        let part = |(text, quoted): &(String, bool)| (text != "*" || *quoted).then(|| text.clone());
         match parts.as_slice() {
             [name] => Ok(Self { schema: Some("public".to_owned()), name: part(name) }),
             [schema, name] => Ok(Self { schema: part(schema), name: part(name) }),

@@ -1,15 +1,17 @@
 //! The writing end of the chain: numbers a batch, chains it, writes it with one write(2), and puts everything back as it
 //! was if that fails. Knows nothing of tasks or threads; the journal holds it behind a mutex.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
 use super::JournalError;
-use super::canonical::{MAX_RECORD_BYTES, Unnumbered};
+use super::canonical::{MAX_RECORD_BYTES, Phase, Unnumbered};
 use super::chain::Head;
 use super::medium::{Appendable, Medium};
 use super::reserve::Reserve;
 use super::segment::{Header, LINE_PREFIX, push_line};
+use crate::access::SessionId;
 
 /// Where the chain stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +62,8 @@ pub(super) struct Appender {
     segment_bytes: u64,
     position: Position,
     health: Health,
+    /// The last `session_seq` of each open session.
+    sessions: HashMap<SessionId, u64>,
     /// Segments with bytes that may not be on disk, but for the open one.
     finished: Vec<Arc<dyn Appendable>>,
     /// The batch as it goes to the file, and one record's canonical bytes; kept to be used again.
@@ -87,6 +91,7 @@ impl Appender {
             segment_bytes,
             position,
             health: Health::Ready,
+            sessions: HashMap::new(),
             finished: Vec::new(),
             batch: Vec::new(),
             canonical: Vec::new(),
@@ -121,10 +126,16 @@ impl Appender {
             self.reserve.probe().map_err(failed)?;
             self.health = Health::Ready;
         }
+        self.check_file().inspect_err(|error| self.health = Health::Poisoned(error.0.clone()))
+    }
+
+    /// Whether the open segment is as it was left. If another hand was at it, what is written there may prove nothing.
+    fn check_file(&self) -> Result<(), JournalError> {
         let Some(segment) = &self.segment else { return Ok(()) };
         let length = segment.file.length().map_err(failed)?;
         if length != segment.length {
-            return Err(JournalError(format!("the segment has {length} bytes where {} were written", segment.length)));
+            let written = segment.length;
+            return Err(JournalError(format!("the segment has {length} bytes where {written} were written")));
         }
         Ok(())
     }
@@ -185,8 +196,8 @@ impl Appender {
     }
 
     fn append_once(&mut self, records: &[Unnumbered]) -> io::Result<u64> {
-        // A head, a space, a newline and twenty digits each.
-        let bytes: usize = records.iter().map(|record| record.len() + LINE_PREFIX + 21).sum();
+        // A head, a space, a newline, and twice at most twenty digits in place of one.
+        let bytes: usize = records.iter().map(|record| record.len() + LINE_PREFIX + 39).sum();
         let (file, length) = self.segment_for(bytes as u64)?;
         self.batch.clear();
         let first_seq = self.position.records + 1;
@@ -198,10 +209,11 @@ impl Appender {
         }
         let mut seq = self.position.records;
         let mut head = self.position.head;
+        let mut numbers = Numbers::default();
         for record in records {
             seq += 1;
             self.canonical.clear();
-            record.number_into(seq, &mut self.canonical);
+            record.number_into(seq, numbers.next(&self.sessions, record), &mut self.canonical);
             head = head.after(&self.canonical);
             push_line(head, &self.canonical, &mut self.batch);
         }
@@ -219,6 +231,7 @@ impl Appender {
         }
         self.position.records = seq;
         self.position.head = head;
+        numbers.commit(&mut self.sessions);
         self.shrink();
         Ok(first_seq)
     }
@@ -265,6 +278,43 @@ impl Appender {
         }
         if self.canonical.capacity() > KEPT_BUFFER_BYTES {
             self.canonical = Vec::new();
+        }
+    }
+}
+
+/// What a batch changes in the numbering of sessions, once it is written.
+#[derive(Default)]
+struct Numbers<'a> {
+    /// The last number of each session in the batch; `None` where the session ended.
+    last: Vec<(&'a SessionId, Option<u64>)>,
+}
+
+impl<'a> Numbers<'a> {
+    /// The record's `session_seq`: none without a session, or for one that was not opened or has ended.
+    fn next(&mut self, sessions: &HashMap<SessionId, u64>, record: &'a Unnumbered) -> Option<u64> {
+        let (id, phase) = record.session()?;
+        let here = self.last.iter_mut().find(|(session, _)| *session == id);
+        let last = here.as_ref().map_or_else(|| sessions.get(id).copied(), |(_, last)| *last);
+        let (number, left) = match (phase, last) {
+            (Phase::Begins, None) => (1, Some(1)),
+            (Phase::Begins | Phase::GoesOn, Some(last)) => (last + 1, Some(last + 1)),
+            (Phase::GoesOn, None) => return None,
+            (Phase::Ends, last) => (last.unwrap_or_default() + 1, None),
+        };
+        match here {
+            Some(here) => here.1 = left,
+            None => self.last.push((id, left)),
+        }
+        Some(number)
+    }
+
+    fn commit(self, sessions: &mut HashMap<SessionId, u64>) {
+        for (id, last) in self.last {
+            match (sessions.get_mut(id), last) {
+                (Some(known), Some(last)) => *known = last,
+                (None, Some(last)) => drop(sessions.insert(id.clone(), last)),
+                (_, None) => drop(sessions.remove(id)),
+            }
         }
     }
 }

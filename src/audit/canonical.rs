@@ -11,45 +11,101 @@ use std::io;
 use serde::Serialize as _;
 use serde_json::ser::Formatter;
 
-use super::Record;
+use super::{Event, Record};
+use crate::access::SessionId;
 
 /// The longest canonical record, in bytes. The limit on what the proxy reads from a client lies far below.
 pub const MAX_RECORD_BYTES: usize = 64 * 1024 * 1024;
 
-/// Canonical bytes that still lack their `seq`, which only the writer knows.
+/// Canonical bytes that still lack the two numbers that only the writer knows: `seq` and `session_seq`. They are encoded
+/// outside the writer's lock.
 #[derive(Debug)]
 pub(super) struct Unnumbered {
     bytes: Vec<u8>,
-    /// Where the digits of `seq` go: between `bytes[..split]` and `bytes[split + 1..]`.
-    split: usize,
+    /// Where the placeholder of `seq` stands.
+    seq_at: usize,
+    /// Where `,"session_seq":` and its placeholder stand, if the record names a session.
+    session_seq_at: Option<usize>,
+    session: Option<(SessionId, Phase)>,
+}
+
+/// What a record means for its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Begins,
+    GoesOn,
+    /// Nothing comes after; where nothing came before, it is the session's only record.
+    Ends,
 }
 
 impl Unnumbered {
-    /// Encodes `record` whatever its `seq`.
-    pub(super) fn encode(record: &mut Record) -> io::Result<Self> {
+    /// Encodes `record`, whatever numbers it bears.
+    pub(super) fn encode(mut record: Record) -> io::Result<Self> {
         record.seq = 0;
+        record.session_seq = record.session.as_ref().map(|_| 0);
         let mut bytes = Vec::with_capacity(1024);
-        write(record, &mut bytes)?;
+        write(&record, &mut bytes)?;
         if bytes.len() > MAX_RECORD_BYTES {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the record is too long"));
         }
-        // `time` comes first and holds no comma, so the first comma is the one before `"seq":0`.
-        let comma = bytes.iter().position(|byte| *byte == b',');
-        let split = comma.map_or(bytes.len(), |comma| comma + SEQ_KEY.len());
-        debug_assert!(bytes.get(..split).is_some_and(|head| head.ends_with(SEQ_KEY)));
-        Ok(Self { bytes, split })
+        // A quote stands unescaped only around names and strings, so the first place where a key can be read is the key.
+        let seq_at = find(SEQ_KEY, &bytes).map_or(bytes.len(), |at| at + SEQ_KEY.len());
+        let session_seq_at = if record.session.is_some() { find(SESSION_SEQ_KEY, &bytes) } else { None };
+        let session = record.session.map(|id| (id, Phase::of(record.event)));
+        Ok(Self { bytes, seq_at, session_seq_at, session })
     }
 
-    /// Appends the canonical bytes with `seq` in its place.
-    pub(super) fn number_into(&self, seq: u64, out: &mut Vec<u8>) {
-        let (head, tail) = self.bytes.split_at(self.split.min(self.bytes.len()));
-        out.extend_from_slice(head);
+    /// Appends the canonical bytes with the numbers in their places; a session's may be left out.
+    pub(super) fn number_into(&self, seq: u64, session_seq: Option<u64>, out: &mut Vec<u8>) {
+        let part = |from: usize, to: usize| self.bytes.get(from..to).unwrap_or_default();
+        let end = self.bytes.len();
+        out.extend_from_slice(part(0, self.seq_at));
         push_decimal(seq, out);
-        out.extend_from_slice(tail.get(1..).unwrap_or_default());
+        let rest = self.seq_at + PLACEHOLDER;
+        let Some(at) = self.session_seq_at else {
+            out.extend_from_slice(part(rest, end));
+            return;
+        };
+        out.extend_from_slice(part(rest, at));
+        if let Some(session_seq) = session_seq {
+            out.extend_from_slice(SESSION_SEQ_KEY);
+            push_decimal(session_seq, out);
+        }
+        out.extend_from_slice(part(at + SESSION_SEQ_KEY.len() + PLACEHOLDER, end));
     }
 
+    pub(super) fn session(&self) -> Option<(&SessionId, Phase)> {
+        self.session.as_ref().map(|(id, phase)| (id, *phase))
+    }
+
+    /// Bytes without the numbers' digits.
     pub(super) fn len(&self) -> usize {
         self.bytes.len()
+    }
+}
+
+impl Phase {
+    fn of(event: Event) -> Self {
+        match event {
+            Event::SessionOpen => Self::Begins,
+            Event::SessionClose | Event::LoginDenied | Event::StartupRefused => Self::Ends,
+            Event::Statement
+            | Event::StatementEnd
+            | Event::Cancel
+            | Event::RequestFiled
+            | Event::RequestApproved
+            | Event::RequestDenied
+            | Event::RequestWithdrawn
+            | Event::GrantCreated
+            | Event::GrantRevoked
+            | Event::CredentialMinted
+            | Event::SessionKilled
+            | Event::ConfigReloaded
+            | Event::ConfigRefused
+            | Event::JournalOpened
+            | Event::JournalRecovered
+            | Event::JournalClosed => Self::GoesOn,
+        }
     }
 }
 
@@ -105,6 +161,22 @@ pub fn is_hidden(c: char) -> bool {
 }
 
 const SEQ_KEY: &[u8] = b",\"seq\":";
+const SESSION_SEQ_KEY: &[u8] = b",\"session_seq\":";
+/// The placeholder of a number is one digit.
+const PLACEHOLDER: usize = 1;
+
+/// Where `needle` stands first. Quick for a needle that begins with a byte that is rare in canonical bytes, as keys do.
+pub(super) fn find(needle: &[u8], bytes: &[u8]) -> Option<usize> {
+    let first = needle.first()?;
+    let mut at = 0;
+    loop {
+        at += bytes.get(at..)?.iter().position(|byte| byte == first)?;
+        if bytes.get(at..)?.starts_with(needle) {
+            return Some(at);
+        }
+        at += 1;
+    }
+}
 
 /// serde_json's compact form with [`is_hidden`] characters escaped.
 struct Escaping;
@@ -112,7 +184,7 @@ struct Escaping;
 impl Formatter for Escaping {
     fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         // Nearly every fragment is plain ASCII; serde_json has taken out what lies below 0x20.
-        if fragment.bytes().all(|byte| byte < 0x7f) {
+        if fragment.is_ascii() && !fragment.as_bytes().contains(&0x7f) {
             return writer.write_all(fragment.as_bytes());
         }
         let mut rest = fragment;
@@ -152,7 +224,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::audit::Event;
 
     fn with_statement(text: &str) -> Record {
         let mut record = Record::new(Timestamp::UNIX_EPOCH, Event::Statement);
@@ -188,13 +259,20 @@ mod tests {
     }
 
     #[test]
-    fn numbering_gives_what_encoding_with_the_number_gives() {
-        for seq in [1, 9, 10, 4711, u64::MAX] {
-            let mut record = with_statement("select ',\"seq\":0,'");
-            let mut numbered = Vec::new();
-            Unnumbered::encode(&mut record).unwrap().number_into(seq, &mut numbered);
-            record.seq = seq;
-            assert_eq!(numbered, to_string(&record).into_bytes());
+    fn numbering_gives_what_encoding_with_the_numbers_gives() {
+        let tricky = "x,\"session_seq\":0,\"seq\":0";
+        for session in [None, Some("se_1"), Some(tricky)] {
+            for seq in [1, 9, 10, 4711, u64::MAX] {
+                for session_seq in [None, Some(7), Some(u64::MAX)] {
+                    let mut record = with_statement(tricky);
+                    record.session = session.map(SessionId::from_text);
+                    let mut numbered = Vec::new();
+                    Unnumbered::encode(record.clone()).unwrap().number_into(seq, session_seq, &mut numbered);
+                    record.seq = seq;
+                    record.session_seq = session_seq.filter(|_| session.is_some());
+                    assert_eq!(numbered, to_string(&record).into_bytes());
+                }
+            }
         }
     }
 

@@ -25,13 +25,10 @@ impl Head {
     /// The head after one more record.
     #[must_use]
     pub fn after(self, canonical: &[u8]) -> Self {
-        let mut prefix = [0; RECORD.len() + 32 + 8];
-        let length = (canonical.len() as u64).to_be_bytes();
-        for (to, from) in prefix.iter_mut().zip(RECORD.iter().chain(&self.0).chain(&length)) {
-            *to = *from;
-        }
         let mut context = Context::new(&SHA256);
-        context.update(&prefix);
+        context.update(RECORD);
+        context.update(&self.0);
+        context.update(&(canonical.len() as u64).to_be_bytes());
         context.update(canonical);
         Self::of(context)
     }
@@ -63,10 +60,10 @@ impl Head {
     }
 
     fn of(context: Context) -> Self {
+        let digest = context.finish();
+        // SHA-256 gives 32 bytes, so the lengths agree.
         let mut head = [0; 32];
-        for (to, from) in head.iter_mut().zip(context.finish().as_ref()) {
-            *to = *from;
-        }
+        head.copy_from_slice(digest.as_ref());
         Self(head)
     }
 }

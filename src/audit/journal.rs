@@ -42,6 +42,15 @@ impl Shared {
     pub(super) fn appender(&self) -> MutexGuard<'_, Appender> {
         self.appender.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Tells the listeners how far the journal goes. Another caller may have come by with a later number already.
+    fn tell(&self, last_seq: u64) {
+        self.written.send_if_modified(|written| {
+            let newer = *written < last_seq;
+            *written = last_seq.max(*written);
+            newer
+        });
+    }
 }
 
 /// The sizes and pauses that tests make small.
@@ -80,10 +89,10 @@ impl Journal {
         let failed = |error: std::io::Error| JournalError(format!("{}: {error}", settings.dir.display()));
         let recovered = recover(&settings.dir)?;
         let reserve = Reserve::take(medium.reserve().map_err(failed)?, tuning.reserve_pause);
-        let mut opening = opening_records(&recovered)?;
+        let opening = opening_records(&recovered)?;
         let Recovered { position, segment, .. } = recovered;
         let mut appender = Appender::new(medium, reserve, position, segment, tuning.segment_bytes).map_err(failed)?;
-        appender.append(&std::mem::take(&mut opening), Class::Ending)?;
+        appender.append(&opening, Class::Ending)?;
         let (files, synced) = appender.unsynced();
         if settings.durability == Durability::Synced {
             files.iter().try_for_each(|file| file.sync()).map_err(failed)?;
@@ -150,7 +159,12 @@ impl Journal {
     /// The last record's `seq`, and word of each change.
     #[must_use]
     pub fn head(&self) -> watch::Receiver<u64> {
-        self.shared.written.subscribe()
+        let head = self.shared.written.subscribe();
+        // A write before the subscription may have been told to nobody; every later one sees the subscription, because
+        // both pass through the appender's mutex.
+        let records = self.shared.appender().position().records;
+        self.shared.tell(records);
+        head
     }
 
     /// The last record's `seq` and the chain's head after it, to be kept elsewhere: [`super::verify_up_to`] then shows a
@@ -199,8 +213,8 @@ impl Journal {
         closed.and(synced)
     }
 
-    fn encode(&self, mut record: Record) -> Result<Unnumbered, JournalError> {
-        Unnumbered::encode(&mut record).map_err(|error| {
+    fn encode(&self, record: Record) -> Result<Unnumbered, JournalError> {
+        Unnumbered::encode(record).map_err(|error| {
             self.shared.counters.failed();
             JournalError(error.to_string())
         })
@@ -227,12 +241,10 @@ impl Journal {
         };
         let first_seq = appended.inspect_err(|_| self.shared.counters.failed())?;
         self.shared.counters.wrote(encoded);
-        // Another caller may have come by with a later number already.
-        self.shared.written.send_if_modified(|written| {
-            let newer = *written < last_seq;
-            *written = last_seq.max(*written);
-            newer
-        });
+        // Where nobody listens, nothing is told; `head` makes up for it.
+        if self.shared.written.receiver_count() > 0 {
+            self.shared.tell(last_seq);
+        }
         if finished {
             self.syncer.wake();
         }
@@ -285,8 +297,5 @@ fn opening_records(recovered: &Recovered) -> Result<Vec<Unnumbered>, JournalErro
     let mut opened = Record::new(now, Event::JournalOpened);
     opened.detail = Some(format!("journal {journal_id}, {records} records before this writer, head {head}"));
     let records = cuts.chain([opened]);
-    records
-        .map(|mut record| Unnumbered::encode(&mut record))
-        .collect::<Result<_, _>>()
-        .map_err(|e| JournalError(e.to_string()))
+    records.map(Unnumbered::encode).collect::<Result<_, _>>().map_err(|error| JournalError(error.to_string()))
 }

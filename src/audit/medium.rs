@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ pub(super) trait Appendable: Debug + Send + Sync {
     /// One write(2) at the end; may write less.
     fn append(&self, bytes: &[u8]) -> io::Result<usize>;
     fn cut(&self, length: u64) -> io::Result<()>;
+    /// An error where the file has no name any more.
     fn length(&self) -> io::Result<u64>;
     /// fdatasync(2)
     fn sync(&self) -> io::Result<()>;
@@ -41,7 +42,13 @@ impl Directory {
     /// Makes the directory if need be and takes its lock.
     pub(super) fn lock(path: &Path) -> Result<Self, JournalError> {
         let says = |what: &str, error: io::Error| JournalError(format!("{what} {}: {error}", path.display()));
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| says("cannot make", e))?;
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(|e| says("cannot make", e))?;
+        }
+        match DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(says("cannot make", error)),
+            Ok(()) | Err(_) => {}
+        }
         let mode = std::fs::metadata(path).map_err(|e| says("cannot read", e))?.permissions().mode();
         if mode & 0o022 != 0 {
             let shown = path.display();
@@ -74,7 +81,11 @@ impl Directory {
 impl Medium for Directory {
     fn create(&self, first_seq: u64) -> io::Result<Arc<dyn Appendable>> {
         let path = Segment::of(&self.path, first_seq).path;
-        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
+        // The file may be there already, empty, where an earlier attempt failed after it was made.
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        if file.metadata()?.len() > 0 {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         self.sync()?;
         Ok(Arc::new(file))
     }
@@ -106,7 +117,11 @@ impl Appendable for File {
     }
 
     fn length(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
+        let metadata = self.metadata()?;
+        if metadata.nlink() == 0 {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the file was removed"));
+        }
+        Ok(metadata.len())
     }
 
     fn sync(&self) -> io::Result<()> {

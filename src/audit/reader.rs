@@ -2,12 +2,12 @@
 //! Needs neither the writer nor its lock, and checks no chain: that is `verify`'s part.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::{self, BufReader, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::Record;
-use super::canonical::{self, MAX_RECORD_BYTES};
-use super::segment::{LINE_PREFIX, Segment, split_line};
+use super::canonical;
+use super::segment::{self, LINE_PREFIX, Line, Segment, split_line};
 
 /// Why records cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -61,14 +61,7 @@ impl Reader {
     /// # Errors
     /// Where files cannot be read or do not hold records.
     pub fn read(&mut self) -> Result<Option<Entry>, ReadError> {
-        let Some(seq) = self.advance()? else { return Ok(None) };
-        let damaged = |what: &str| ReadError::Damaged { seq, what: what.to_owned() };
-        let canonical = split_line(&self.line).ok_or_else(|| damaged("its line has no head"))?.1;
-        let record = canonical::parse(canonical).map_err(|error| damaged(&error.to_string()))?;
-        if record.seq != seq {
-            return Err(damaged(&format!("it says that it is record {}", record.seq)));
-        }
-        Ok(Some(Entry { record, canonical: canonical.to_vec() }))
+        self.read_if(|_| true)
     }
 
     /// The next record that `wanted` cannot rule out by its canonical bytes alone; the others are not even parsed.
@@ -81,7 +74,18 @@ impl Reader {
         let damaged = |what: &str| ReadError::Damaged { seq, what: what.to_owned() };
         let canonical = split_line(&self.line).ok_or_else(|| damaged("its line has no head"))?.1;
         let record = canonical::parse(canonical).map_err(|error| damaged(&error.to_string()))?;
+        if record.seq != seq {
+            return Err(damaged(&format!("it says that it is record {}", record.seq)));
+        }
         Ok(Some(Entry { record, canonical: canonical.to_vec() }))
+    }
+
+    /// Forgets what was read ahead: of that, the writer may have cut what it could not write whole.
+    pub(super) fn forget_ahead(&mut self) -> io::Result<()> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let place = open.file.stream_position()?;
+        // Seeking from the start empties the buffer, even when it goes to where the reader stands.
+        open.file.seek(SeekFrom::Start(place)).map(drop)
     }
 
     /// Reads the next whole line, and answers its `seq`.
@@ -110,20 +114,16 @@ impl Reader {
     /// Reads one whole line; false where there is none yet, with the place unchanged.
     fn read_line(&mut self) -> Result<bool, ReadError> {
         let Some(open) = &mut self.open else { return Ok(false) };
-        self.line.clear();
-        let limit = (MAX_RECORD_BYTES + LINE_PREFIX + 64) as u64;
-        let read = (&mut open.file).take(limit).read_until(b'\n', &mut self.line)?;
-        if self.line.pop() == Some(b'\n') {
-            return Ok(true);
+        match segment::read_line(&mut open.file, &mut self.line)? {
+            Line::Whole => Ok(true),
+            Line::End => Ok(false),
+            Line::TooLong => Err(ReadError::Damaged { seq: self.next_seq, what: "its line is too long".to_owned() }),
+            Line::Torn(bytes) => {
+                // The writer may cut this piece again and write another, so nothing of it is kept.
+                open.file.seek(SeekFrom::Current(-i64::try_from(bytes).unwrap_or(i64::MAX)))?;
+                Ok(false)
+            }
         }
-        if read as u64 == limit {
-            return Err(ReadError::Damaged { seq: self.next_seq, what: "its line is too long".to_owned() });
-        }
-        // The writer may cut this piece again and write another, so nothing of it is kept.
-        if read > 0 {
-            open.file.seek(SeekFrom::Current(-i64::try_from(read).unwrap_or(i64::MAX)))?;
-        }
-        Ok(false)
     }
 
     /// Opens the segment that holds `next_seq`, at that record; false where it is not there yet.

@@ -94,7 +94,8 @@ pub struct Record {
     pub event: Event,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionId>,
-    /// Position among the session's own records, from 1.
+    /// Position among the session's own records, from 1, which is its `session_open`. The journal gives it, whatever stands
+    /// here before, so that a record that could not be made leaves no gap; records after the session's close have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_seq: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

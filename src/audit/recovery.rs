@@ -5,11 +5,13 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
+use aws_lc_rs::digest::{Context, SHA256};
+
 use super::JournalError;
 use super::appender::Position;
 use super::canonical;
-use super::chain::{Head, fingerprint};
-use super::segment::{Header, Segment, split_line};
+use super::chain::Head;
+use super::segment::{Header, Line, Segment, read_line, split_line};
 
 /// Where a journal ended, and what was cut to get there.
 #[derive(Debug)]
@@ -63,9 +65,11 @@ fn scan(segment: &Segment) -> Result<End, JournalError> {
     };
     let mut reader = BufReader::with_capacity(256 * 1024, File::open(&segment.path).map_err(failed)?);
     let mut line = Vec::new();
-    reader.read_until(b'\n', &mut line).map_err(failed)?;
-    if line.pop() != Some(b'\n') {
-        return Ok(End { position: None, whole_bytes: 0 });
+    let mut read = |line: &mut Vec<u8>| read_line(&mut reader, line).map_err(failed);
+    match read(&mut line)? {
+        Line::Whole => {}
+        Line::Torn(_) | Line::End => return Ok(End { position: None, whole_bytes: 0 }),
+        Line::TooLong => return Err(broken(segment.first_seq, "the segment's header is damaged")),
     }
     let mut whole_bytes = line.len() as u64 + 1;
     let header = Header::parse(&line).filter(|header| header.first_seq == segment.first_seq);
@@ -73,18 +77,17 @@ fn scan(segment: &Segment) -> Result<End, JournalError> {
     let (mut head, mut seq) = (header.before, header.first_seq.saturating_sub(1));
     let mut last = Vec::new();
     loop {
-        line.clear();
-        let read = reader.read_until(b'\n', &mut line).map_err(failed)?;
-        if line.pop() != Some(b'\n') {
-            break;
+        match read(&mut line)? {
+            Line::Whole => seq += 1,
+            Line::Torn(_) | Line::End => break,
+            Line::TooLong => return Err(broken(seq + 1, "the line is too long")),
         }
-        seq += 1;
         let (digits, canonical) = split_line(&line).ok_or_else(|| broken(seq, "the line has no head"))?;
         head = head.after(canonical);
         if digits != head.to_hex() {
             return Err(broken(seq, "the chain does not hold"));
         }
-        whole_bytes += read as u64;
+        whole_bytes += line.len() as u64 + 1;
         std::mem::swap(&mut line, &mut last);
     }
     if let Some((_, canonical)) = split_line(&last.split_off(0))
@@ -98,15 +101,25 @@ fn scan(segment: &Segment) -> Result<End, JournalError> {
 /// Cuts what comes after the last whole line.
 fn cut_torn(path: &Path, whole_bytes: u64) -> std::io::Result<Option<Cut>> {
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
-    let mut torn = Vec::new();
     file.seek(SeekFrom::Start(whole_bytes))?;
-    file.read_to_end(&mut torn)?;
-    if torn.is_empty() {
+    let mut context = Context::new(&SHA256);
+    let mut buffer = vec![0; 64 * 1024];
+    let mut bytes = 0;
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        context.update(buffer.get(..read).unwrap_or_default());
+        bytes += read as u64;
+    }
+    if bytes == 0 {
         return Ok(None);
     }
     file.set_len(whole_bytes)?;
     file.sync_all()?;
-    Ok(Some(Cut { bytes: torn.len() as u64, digest: fingerprint(&torn) }))
+    let digest = context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Some(Cut { bytes, digest }))
 }
 
 /// Whether `segment` begins where `before` ends, by the last line of `before`.

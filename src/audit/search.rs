@@ -5,6 +5,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use super::canonical::find;
 use super::reader::{Entry, ReadError, Reader};
 use super::segment::Segment;
 use super::{Event, Record, RecordedVerdict};
@@ -96,7 +97,7 @@ struct Prepared<'a> {
 
 impl Prepared<'_> {
     fn may_match(&self, canonical: &[u8]) -> bool {
-        self.needles.iter().all(|needle| canonical.windows(needle.len()).any(|window| window == needle))
+        self.needles.iter().all(|needle| find(needle, canonical).is_some())
     }
 
     fn matches(&self, record: &Record) -> bool {

@@ -13,9 +13,10 @@
 //! each segment can be checked alone, and one can be cut at the last whole line. Beside the segments lie `lock`, which
 //! the one writer holds, and `reserve`, the space kept for the last records of a full disk.
 
-use std::io;
+use std::io::{self, BufRead, Read as _};
 use std::path::{Path, PathBuf};
 
+use super::canonical::MAX_RECORD_BYTES;
 use super::chain::Head;
 
 /// Length of a line's beginning: the head and a space.
@@ -77,6 +78,33 @@ impl Header {
     }
 }
 
+/// What lies at a place in a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// A whole line.
+    Whole,
+    /// So many bytes, and then the file ends: a line that is being written, or was never finished.
+    Torn(usize),
+    /// More bytes than any line has.
+    TooLong,
+    End,
+}
+
+/// Reads the next line into `line`, without its newline.
+pub(super) fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
+    line.clear();
+    let read = (&mut *reader).take(MAX_LINE_BYTES).read_until(b'\n', line)?;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+        return Ok(Line::Whole);
+    }
+    Ok(match read {
+        0 => Line::End,
+        read if read as u64 == MAX_LINE_BYTES => Line::TooLong,
+        read => Line::Torn(read),
+    })
+}
+
 /// Splits a line, without its newline, into the head's digits and the canonical bytes.
 pub(super) fn split_line(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let (prefix, canonical) = line.split_at_checked(LINE_PREFIX)?;
@@ -91,6 +119,9 @@ pub(super) fn push_line(head: Head, canonical: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(canonical);
     out.push(b'\n');
 }
+
+/// The longest line: the longest record with its numbers and its head.
+const MAX_LINE_BYTES: u64 = MAX_RECORD_BYTES as u64 + 128;
 
 const MAGIC: &str = "pgward-journal 1";
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use super::canonical::find;
 use super::search::{Filter, search};
 use super::{Event, ReadError, Reader, Record};
 use crate::access::{GrantId, RequestId, SessionId};
@@ -149,7 +150,7 @@ impl Threads {
     fn may_hold(&self, canonical: &[u8]) -> bool {
         const STATEMENT: &[u8] = b",\"event\":\"statement\",";
         let head = canonical.get(..canonical.len().min(128)).unwrap_or_default();
-        !head.windows(STATEMENT.len()).any(|window| window == STATEMENT)
+        find(STATEMENT, head).is_none()
     }
 }
 

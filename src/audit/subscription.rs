@@ -34,6 +34,7 @@ impl Subscription {
         let head = *self.head.borrow();
         let mut reader = self.reader.take().unwrap_or_else(|| Reader::new(&self.dir, self.next_seq));
         let read = tokio::task::spawn_blocking(move || {
+            reader.forget_ahead()?;
             let mut entries = Vec::new();
             while entries.len() < most.clamp(1, MAX_BATCH) && reader.next_seq() <= head {
                 match reader.read()? {

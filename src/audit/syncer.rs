@@ -2,8 +2,9 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -69,8 +70,20 @@ impl Drop for Syncer {
     }
 }
 
+/// How often the files are looked at when nothing else is to be done.
+const CHECK_PERIOD: Duration = Duration::from_secs(1);
+
 fn serve(shared: &Shared, woken: &Receiver<()>, synced: &watch::Sender<Synced>) {
-    while woken.recv().is_ok() {
+    loop {
+        match woken.recv_timeout(CHECK_PERIOD) {
+            Ok(()) => {}
+            Err(RecvTimeoutError::Timeout) => {
+                // Finds out when space is back, and when another hand was at the files; both show in `healthy`.
+                let _ = shared.appender().check();
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
         let (files, seq) = shared.appender().unsynced();
         match files.iter().try_for_each(|file| file.sync()) {
             Ok(()) => {

@@ -2,13 +2,13 @@
 //! between the records of a session. Names the first record that is not as it was written.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader};
+use std::io::{self, BufReader};
 use std::path::Path;
 use std::time::Duration;
 
 use super::canonical;
 use super::chain::Head;
-use super::segment::{Header, Segment, split_line};
+use super::segment::{Header, Line, Segment, read_line, split_line};
 use super::sessions::OpenSessions;
 
 /// What verifying found.
@@ -83,6 +83,9 @@ struct Verifier {
 impl Verifier {
     fn run(&mut self, dir: &Path) -> Result<(), Problem> {
         let segments = Segment::list(dir)?;
+        if segments.is_empty() {
+            return Err("there is no journal in this directory".to_owned().into());
+        }
         for (index, segment) in segments.iter().enumerate() {
             self.segment(segment, index + 1 == segments.len())?;
         }
@@ -155,12 +158,12 @@ impl Verifier {
 
 /// Reads one whole line, without its newline; false at the end of the file.
 fn read_whole(reader: &mut BufReader<File>, line: &mut Vec<u8>, is_last: bool) -> Result<bool, Problem> {
-    line.clear();
-    if reader.read_until(b'\n', line)? == 0 {
-        return Ok(false);
+    match read_line(reader, line)? {
+        Line::Whole => Ok(true),
+        Line::End => Ok(false),
+        Line::TooLong => Err("its line is too long".to_owned().into()),
+        Line::Torn(_) => {
+            Err(Problem { what: "it is not whole: the file ends in the middle of it".to_owned(), torn: is_last })
+        }
     }
-    if line.pop() == Some(b'\n') {
-        return Ok(true);
-    }
-    Err(Problem { what: "it is not whole: the file ends in the middle of it".to_owned(), torn: is_last })
 }

@@ -240,7 +240,10 @@ mod tests {
     #[test]
     fn errors_are_read_also_without_sqlstate() {
         let fields = error_fields(b"SERREUR\0VERROR\0C42501\0Mno\0Dx\0\0").unwrap();
-        assert_eq!((fields.severity.as_str(), fields.sqlstate.as_str(), fields.message.as_str()), ("ERROR", "42501", "no"));
+        assert_eq!(
+            (fields.severity.as_str(), fields.sqlstate.as_str(), fields.message.as_str()),
+            ("ERROR", "42501", "no")
+        );
         assert_eq!(error_fields(b"SFATAL\0Mx\0\0").unwrap().sqlstate, "");
         assert!(error_fields(b"SFATAL\0Mx\0\0").unwrap().is_fatal());
         assert!(error_fields(b"SFATAL\0Mx\0").is_err());

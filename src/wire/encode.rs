@@ -60,11 +60,8 @@ impl ClientVisible {
         message(tag, |body| {
             let severity = self.severity.as_str();
             let fields = [(b'S', Some(severity)), (b'V', Some(severity)), (b'C', Some(self.sqlstate))];
-            let texts = [
-                (b'M', Some(self.message.as_str())),
-                (b'D', self.detail.as_deref()),
-                (b'H', self.hint.as_deref()),
-            ];
+            let texts =
+                [(b'M', Some(self.message.as_str())), (b'D', self.detail.as_deref()), (b'H', self.hint.as_deref())];
             for (code, text) in fields.into_iter().chain(texts) {
                 if let Some(text) = text {
                     body.put_u8(code);
@@ -255,7 +252,10 @@ mod tests {
     fn errors_read_back() {
         let error = ClientVisible::fatal("28000", "a\0b").detail("d").hint("h");
         let fields = backend::error_fields(&body(error.to_bytes())).unwrap();
-        assert_eq!((fields.severity.as_str(), fields.sqlstate.as_str(), fields.message.as_str()), ("FATAL", "28000", "a b"));
+        assert_eq!(
+            (fields.severity.as_str(), fields.sqlstate.as_str(), fields.message.as_str()),
+            ("FATAL", "28000", "a b")
+        );
     }
 
     #[test]

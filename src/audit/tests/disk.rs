@@ -32,7 +32,7 @@ pub(super) struct Limited {
 }
 
 impl Limited {
-    pub(super) fn new(dir: &Path, disk: Arc<Disk>) -> Box<dyn Medium> {
+    pub(super) fn boxed(dir: &Path, disk: Arc<Disk>) -> Box<dyn Medium> {
         Box::new(Self { directory: Directory::lock(dir).unwrap(), disk })
     }
 

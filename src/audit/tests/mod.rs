@@ -101,7 +101,7 @@ async fn fill(journal: &Journal, records: u64) {
 
 /// The lines of the one segment in `dir`, header first, with their newlines.
 fn lines(dir: &Path) -> Vec<Vec<u8>> {
-    let bytes = std::fs::read(&only_segment(dir)).unwrap();
+    let bytes = std::fs::read(only_segment(dir)).unwrap();
     bytes.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
 }
 
@@ -113,4 +113,18 @@ fn only_segment(dir: &Path) -> std::path::PathBuf {
 
 fn good(records: u64) -> Report {
     Report { ok: true, records, first_bad: None, problem: None }
+}
+
+/// Writes a journal of these records as they are, with a good chain: what a writer with a fault could leave.
+fn write_raw(dir: &Path, records: Vec<Record>) {
+    let before = Head::genesis("raw");
+    let header = segment::Header { journal_id: "raw".to_owned(), first_seq: 1, before };
+    let mut bytes = format!("{}\n", header.render()).into_bytes();
+    let mut head = before;
+    for (record, seq) in records.into_iter().zip(1..) {
+        let canonical = canonical::to_string(&Record { seq, ..record });
+        head = head.after(canonical.as_bytes());
+        segment::push_line(head, canonical.as_bytes(), &mut bytes);
+    }
+    std::fs::write(segment::Segment::of(dir, 1).path, bytes).unwrap();
 }

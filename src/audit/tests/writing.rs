@@ -10,7 +10,7 @@ use crate::audit::reserve::RESERVE_BYTES;
 
 fn open_limited(dir: &Path, disk: &Arc<Disk>, durability: Durability) -> Arc<Journal> {
     let tuning = Tuning { reserve_pause: Duration::ZERO, ..Tuning::default() };
-    Journal::open_on(settings(dir, durability), Limited::new(dir, Arc::clone(disk)), tuning).unwrap()
+    Journal::open_on(settings(dir, durability), Limited::boxed(dir, Arc::clone(disk)), tuning).unwrap()
 }
 
 #[tokio::test]
@@ -46,6 +46,40 @@ async fn what_is_admitted_is_recorded_as_its_permit_says() {
         (record.verdict, record.grant.clone()),
         (Some(RecordedVerdict::Allow), Some(GrantId::from_text("gr_1")))
     );
+}
+
+#[tokio::test]
+async fn sessions_are_numbered_by_what_was_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Disk::with_free(RESERVE_BYTES + 65536);
+    let journal = open_limited(dir.path(), &disk, Durability::Written);
+    let record = |id: &str, what| journal.record(of_session(id, 77, what));
+    record("se_1", Event::SessionOpen).await.unwrap();
+    record("se_2", Event::SessionOpen).await.unwrap();
+    let large = "x".repeat(100_000);
+    assert!(journal.admit(vec![(permit(), statement("se_1", 77, &large))]).await.is_err());
+    let batch = vec![statement("se_1", 1, "a"), statement("se_2", 1, "b"), statement("se_1", 1, "c")];
+    let _ = journal.admit(batch.into_iter().map(|record| (permit(), record)).collect()).await.unwrap();
+    record("se_1", Event::SessionClose).await.unwrap();
+    record("se_1", Event::SessionKilled).await.unwrap();
+    record("se_3", Event::LoginDenied).await.unwrap();
+    record("se_2", Event::SessionClose).await.unwrap();
+    let found = search(dir.path(), &Filter::default(), |record| record.session.is_some()).unwrap();
+    let numbers: Vec<_> =
+        found.iter().map(|entry| (entry.record.session.as_ref().unwrap().as_str(), entry.record.session_seq)).collect();
+    let expected = [
+        ("se_1", Some(1)),
+        ("se_2", Some(1)),
+        ("se_1", Some(2)),
+        ("se_2", Some(2)),
+        ("se_1", Some(3)),
+        ("se_1", Some(4)),
+        ("se_1", None),
+        ("se_3", Some(1)),
+        ("se_2", Some(3)),
+    ];
+    assert_eq!(numbers, expected);
+    assert_eq!(journal.verify(), good(10));
 }
 
 #[tokio::test]
@@ -202,6 +236,24 @@ async fn a_failed_sync_refuses_what_waits_and_all_that_follows() {
     disk.sync_fails.store(false, SeqCst);
     assert!(journal.record(of_session("se_1", 3, Event::SessionClose)).await.is_err());
     assert!(journal.healthy().is_err());
+}
+
+#[tokio::test]
+async fn another_hand_at_the_files_stops_everything() {
+    type Hand = fn(&Path);
+    let hands: [Hand; 3] = [
+        |path| std::fs::remove_file(path).unwrap(),
+        |path| std::fs::write(path, "").unwrap(),
+        |path| std::fs::write(path, [std::fs::read(path).unwrap(), b"x".to_vec()].concat()).unwrap(),
+    ];
+    for hand in hands {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = open(dir.path());
+        assert!(journal.healthy().is_ok());
+        hand(&only_segment(dir.path()));
+        assert!(journal.healthy().is_err());
+        assert!(journal.record(event(Event::Cancel)).await.is_err());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

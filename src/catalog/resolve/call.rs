@@ -149,7 +149,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// An operator on its operands' types. `value op ANY (array)` comes here as well, with the array on the right.
+    /// An operator on its operands' types.
     pub(super) fn operator(
         &mut self,
         name: &OperatorName,
@@ -171,19 +171,8 @@ impl Resolver<'_> {
             return Err(Unresolved::Operator(symbol.to_owned()));
         }
         self.spend(found.len())?;
-        let mut actual: Vec<Type> = left.into_iter().chain([right.clone()]).collect();
-        let mut chosen = self.choose_operator(&found, &actual);
-        if let (Some(element), Some(last)) = (right.oid().and_then(|oid| self.snapshot.element(oid)), actual.last_mut())
-        {
-            *last = Type::Known(element);
-            let of_element = self.choose_operator(&found, &actual);
-            if chosen.is_empty() || has_foreign(&of_element) {
-                chosen.extend(of_element);
-            }
-            if let Some(last) = actual.last_mut() {
-                *last = right;
-            }
-        }
+        let actual: Vec<Type> = left.into_iter().chain([right]).collect();
+        let chosen = self.choose_operator(&found, &actual);
         let chosen = if chosen.is_empty() { found } else { chosen };
         self.record(&chosen, &actual, CalledBy::Operator, &[]);
         let boolean = chosen.iter().all(|candidate| candidate.returns == BOOL);
@@ -239,6 +228,13 @@ fn is_grammar(parts: &[&str]) -> bool {
     matches!(
         name,
         "grouping"
+            | "coalesce"
+            | "current_catalog"
+            | "current_date"
+            | "current_role"
+            | "current_time"
+            | "current_timestamp"
+            | "greatest"
             | "json_array"
             | "json_arrayagg"
             | "json_exists"
@@ -249,7 +245,12 @@ fn is_grammar(parts: &[&str]) -> bool {
             | "json_serialize"
             | "json_table"
             | "json_value"
+            | "least"
+            | "localtime"
+            | "localtimestamp"
             | "merge_action"
+            | "system_user"
+            | "user"
             | "nullif"
             | "xmlconcat"
             | "xmlelement"

@@ -45,7 +45,7 @@ impl Resolver<'_> {
                 _innermost => break,
             }
         }
-        let mut of = self.innermost(inner)?;
+        let mut of = self.deeper(|resolver| resolver.innermost(inner))?;
         for step in steps.into_iter().rev() {
             of = self.step(step, of)?;
         }
@@ -68,8 +68,16 @@ impl Resolver<'_> {
                 for index in indices {
                     self.expr(index)?;
                 }
-                // An element or a slice: the tree does not say which.
-                Ok(Type::Any)
+                if !indices.is_empty() {
+                    // An element or a slice: the tree does not say which.
+                    return Ok(Type::Any);
+                }
+                // No index at all is `ANY (array)`: some element.
+                Ok(match of {
+                    Type::Unknown => Type::Unknown,
+                    Type::Known(oid) => self.snapshot.element(oid).map_or(Type::Any, Type::Known),
+                    Type::Row(_) | Type::Any => Type::Any,
+                })
             }
         }
     }
@@ -86,8 +94,13 @@ impl Resolver<'_> {
                 self.operator(name, left, right)
             }
             Expr::Boolean(operands) => {
-                operands.iter().try_for_each(|operand| self.expr(operand).map(drop))?;
-                Ok(Type::Known(BOOL))
+                let mut boolean = true;
+                for operand in operands {
+                    let of = self.expr(operand)?;
+                    boolean = boolean && matches!(of, Type::Known(BOOL) | Type::Unknown);
+                }
+                // GROUPING comes here too, and is an integer: operands that are not boolean leave it open.
+                Ok(if boolean { Type::Known(BOOL) } else { Type::Any })
             }
             Expr::Subquery(subquery) => self.subquery(subquery),
             Expr::Field { expr, name } => self.field(expr, name),
@@ -101,7 +114,12 @@ impl Resolver<'_> {
                 Ok(self.array_type(common))
             }
             Expr::Case { operand, whens, otherwise } => self.case(operand.as_deref(), whens, otherwise.as_deref()),
+            Expr::Common { name: "nullif", arguments } => self.null_if(arguments),
             Expr::Common { arguments, .. } => self.common(arguments),
+            Expr::WholeRow(name) => {
+                let item = self.named_item(name)?.ok_or_else(|| Unresolved::Relation(name.to_string()))?;
+                self.whole_row(&item)
+            }
             Expr::Keyword(keyword) => Ok(keyword_type(keyword)),
             Expr::Default => Ok(Type::Unknown),
             Expr::Cast { .. } | Expr::Collate { .. } | Expr::Subscript { .. } => self.expr(expr),
@@ -120,6 +138,17 @@ impl Resolver<'_> {
     fn common(&mut self, values: &[Expr]) -> Result<Type, Unresolved> {
         let types = values.iter().map(|value| self.expr(value)).collect::<Result<Vec<_>, _>>()?;
         Ok(self.snapshot.common_type(&types).settled())
+    }
+
+    /// NULLIF holds its comparison, and yields the comparison's left side.
+    fn null_if(&mut self, arguments: &[Expr]) -> Result<Type, Unresolved> {
+        let [Expr::Operator { name, left: Some(left), right }] = arguments else {
+            arguments.iter().try_for_each(|argument| self.expr(argument).map(drop))?;
+            return Ok(Type::Any);
+        };
+        let (left, right) = (self.expr(left)?, self.expr(right)?);
+        self.operator(name, Some(left.clone()), right)?;
+        Ok(left.settled())
     }
 
     fn array_type(&self, element: Type) -> Type {
@@ -203,12 +232,8 @@ impl Resolver<'_> {
     /// The FROM item whose whole row `name` refers to, if it is one. Reads nothing.
     pub(super) fn row_reference(&mut self, name: &QualifiedName) -> Result<Option<Item>, Unresolved> {
         if let [only] = name.parts.as_slice() {
-            // A column of that name comes first. Looking for it must not count as reading it.
-            let before = self.uses.iter().map(|used| used.touched.clone()).collect::<Vec<_>>();
-            let column = self.bare(only.as_str(), true)?.is_some();
-            for (used, touched) in self.uses.iter_mut().zip(before) {
-                used.touched = touched;
-            }
+            // A column of that name comes first.
+            let column = self.has_column(only.as_str())?;
             return if column { Ok(None) } else { self.named_item(name) };
         }
         Ok(None)
@@ -216,14 +241,18 @@ impl Resolver<'_> {
 
     /// `(expr).name`: a field of a row, else a function of that name.
     fn field(&mut self, expr: &Expr, name: &Name) -> Result<Type, Unresolved> {
-        if let Expr::Column(reference) = expr
-            && let Some(item) = self.row_reference(reference)?
-        {
-            if let Some(column) = Self::item_column(&item, name.as_str())? {
-                return Ok(self.read(&column));
-            }
+        let row = match expr {
+            Expr::Column(reference) => self.row_reference(reference)?,
+            Expr::WholeRow(reference) => self.named_item(reference)?,
+            _computed => None,
+        };
+        if let Some(item) = row {
+            // As to PostgreSQL's privileges, `(t).a` reads the whole row.
             let row = self.whole_row(&item)?;
-            return self.attribute(name, row);
+            return match Self::item_column(&item, name.as_str())? {
+                Some(column) => Ok(column.of),
+                None => self.attribute(name, row),
+            };
         }
         let of = self.expr(expr)?;
         let fields = self.fields(&of);

@@ -59,7 +59,9 @@ impl Resolver<'_> {
                 let name = alias.name.as_ref().map(|name| Arc::from(name.as_str()));
                 Ok(Added::single(with_columns(Self::computed_item(name, &outputs), &alias.columns)))
             }
-            FromItem::Join { left, right, constraint, alias } => self.join(left, right, constraint, alias),
+            FromItem::Join { left, right, constraint, alias } => {
+                self.deeper(|resolver| resolver.join(left, right, constraint, alias))
+            }
         }
     }
 

@@ -22,7 +22,9 @@ pub(super) fn label(expr: &Expr) -> Arc<str> {
 
 fn figure(expr: &Expr) -> (Strength, &str) {
     match expr {
-        Expr::Column(name) => (Strength::Firm, name.parts.last().map_or("?column?", |part| part.as_str())),
+        Expr::Column(name) | Expr::WholeRow(name) => {
+            (Strength::Firm, name.parts.last().map_or("?column?", |part| part.as_str()))
+        }
         Expr::Field { name, .. } => (Strength::Firm, name.as_str()),
         Expr::Subscript { expr, .. } | Expr::Collate { expr, .. } => figure(expr),
         Expr::Call(call) => (Strength::Firm, call.name.parts.last().map_or("?column?", |part| part.as_str())),

@@ -37,6 +37,24 @@ pub fn resolve(snapshot: &Snapshot, action: &Action) -> Result<Footprint, Unreso
 /// # Errors
 /// As [`resolve`].
 pub fn resolve_with(snapshot: &Snapshot, action: &Action, parameters: &[Oid]) -> Result<Footprint, Unresolved> {
+    match attempt(snapshot, action, parameters, SHALLOW) {
+        Attempt::Done(result) => result,
+        Attempt::TooDeep => on_large_stack(|| attempt(snapshot, action, parameters, DEEP)),
+    }
+}
+
+/// Nesting that fits any thread's stack, and nesting that fits [`LARGE_STACK`].
+const SHALLOW: usize = 48;
+const DEEP: usize = 20_000;
+/// Bytes; mostly address space, as pages are only taken when touched.
+const LARGE_STACK: usize = 256 * 1024 * 1024;
+
+enum Attempt {
+    Done(Result<Footprint, Unresolved>),
+    TooDeep,
+}
+
+fn attempt(snapshot: &Snapshot, action: &Action, parameters: &[Oid], depth_limit: usize) -> Attempt {
     let mut resolver = Resolver {
         snapshot,
         parameters: parameters.to_vec(),
@@ -47,9 +65,28 @@ pub fn resolve_with(snapshot: &Snapshot, action: &Action, parameters: &[Oid]) ->
         levels: Vec::new(),
         tables: Vec::new(),
         work: 0,
+        depth: 0,
+        depth_limit,
+        too_deep: false,
     };
-    resolver.action(action)?;
-    Ok(resolver.finish())
+    match resolver.action(action) {
+        Err(_) if resolver.too_deep => Attempt::TooDeep,
+        Err(unresolved) => Attempt::Done(Err(unresolved)),
+        Ok(()) => Attempt::Done(Ok(resolver.finish())),
+    }
+}
+
+/// Few statements nest so deeply that the caller's stack might not do: they get a thread of their own.
+fn on_large_stack(work: impl FnOnce() -> Attempt + Send) -> Result<Footprint, Unresolved> {
+    let failed = || Unresolved::Unsupported("a statement that nests this deeply".to_owned());
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().name("resolve".to_owned()).stack_size(LARGE_STACK);
+        let worker = builder.spawn_scoped(scope, work).map_err(|_| failed())?;
+        match worker.join() {
+            Ok(Attempt::Done(result)) => result,
+            Ok(Attempt::TooDeep) | Err(_) => Err(failed()),
+        }
+    })
 }
 
 /// One use of one relation while the statement is being resolved.
@@ -79,6 +116,9 @@ struct Resolver<'s> {
     /// The common table expressions in scope, the innermost last.
     tables: Vec<CommonTable>,
     work: usize,
+    depth: usize,
+    depth_limit: usize,
+    too_deep: bool,
 }
 
 impl<'s> Resolver<'s> {
@@ -90,7 +130,7 @@ impl<'s> Resolver<'s> {
             Action::Delete(delete) => self.delete(delete).map(drop),
             Action::Merge(merge) => self.merge(merge).map(drop),
             Action::Copy(copy) => self.copy(copy),
-            Action::Explain { inner, .. } => self.action(inner),
+            Action::Explain { inner, .. } => self.deeper(|resolver| resolver.action(inner)),
             Action::Prepare { types, inner, .. } => self.prepare(types, &inner.action),
             Action::Execute { arguments, .. } => {
                 self.level(|resolver| arguments.iter().try_for_each(|argument| resolver.expr(argument).map(drop)))
@@ -128,6 +168,18 @@ impl<'s> Resolver<'s> {
         let result = body(self);
         self.levels.pop();
         self.tables.truncate(tables);
+        result
+    }
+
+    /// Runs `body` one step deeper in the tree.
+    fn deeper<T>(&mut self, body: impl FnOnce(&mut Self) -> Result<T, Unresolved>) -> Result<T, Unresolved> {
+        if self.depth >= self.depth_limit {
+            self.too_deep = true;
+            return Err(Unresolved::Unsupported("a statement that nests this deeply".to_owned()));
+        }
+        self.depth += 1;
+        let result = body(self);
+        self.depth -= 1;
         result
     }
 

@@ -34,6 +34,10 @@ impl<'q> Tail<'q> {
 impl Resolver<'_> {
     /// A query in a level of its own.
     pub(super) fn query(&mut self, query: &Query) -> Result<Vec<Output>, Unresolved> {
+        self.deeper(|resolver| resolver.query_level(query))
+    }
+
+    fn query_level(&mut self, query: &Query) -> Result<Vec<Output>, Unresolved> {
         self.level(|resolver| {
             // `(SELECT …) ORDER BY x` is one query to PostgreSQL: the clauses outside the parentheses see what is inside.
             let (mut inner, mut tails) = (query, vec![Tail::of(query)]);
@@ -98,7 +102,7 @@ impl Resolver<'_> {
         }
         let mut outputs = self.level(|resolver| resolver.body(first))?;
         for arm in arms.into_iter().rev() {
-            let others = self.level(|resolver| resolver.body(arm))?;
+            let others = self.deeper(|resolver| resolver.level(|resolver| resolver.body(arm)))?;
             for (output, other) in outputs.iter_mut().zip(others) {
                 output.of = self.snapshot.common_type(&[output.of.clone(), other.of]);
             }
@@ -185,9 +189,14 @@ impl Resolver<'_> {
 
     /// `(expr).*`. What pgward cannot tell the columns of adds none: a reference to one of them then fails.
     fn expand_row(&mut self, expr: &Expr, outputs: &mut Vec<Output>) -> Result<(), Unresolved> {
-        if let Expr::Column(name) = expr
-            && let Some(item) = self.row_reference(name)?
-        {
+        let row = match expr {
+            Expr::Column(name) => self.row_reference(name)?,
+            Expr::WholeRow(name) => self.named_item(name)?,
+            _computed => None,
+        };
+        if let Some(item) = row {
+            // As to PostgreSQL's privileges, `(t).*` reads the whole row.
+            self.whole_row(&item)?;
             return self.expand(&item, outputs);
         }
         let of = self.expr(expr)?;

@@ -91,6 +91,16 @@ impl Resolver<'_> {
         Ok(None)
     }
 
+    /// Whether a bare name means a column, of whatever level. Reads nothing.
+    pub(super) fn has_column(&mut self, name: &str) -> Result<bool, Unresolved> {
+        for level in (0..self.levels.len()).rev() {
+            if self.column_at(level, name)?.is_some() || self.levels.get(level).is_some_and(|level| level.open) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The one column of that name at one level.
     fn column_at(&mut self, level: usize, name: &str) -> Result<Option<Offered>, Unresolved> {
         let mut found: Option<Offered> = None;

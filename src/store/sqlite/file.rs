@@ -13,7 +13,6 @@ use crate::store::StoreError;
 /// The mark in the file's header (`PRAGMA application_id`) that says whose it is: "pgwd".
 const APPLICATION_ID: i32 = 0x7067_7764;
 
-#[expect(clippy::unwrap_used, reason = "the macro's own code; it unwraps the names of files compiled in")]
 mod embedded {
     refinery::embed_migrations!("src/store/sqlite/migrations");
 }
@@ -35,8 +34,10 @@ impl DatabaseFile {
         let is_new = create_private(path).map_err(named)?;
         let opened = Self::connect(path, busy_timeout, is_new).map_err(named);
         if is_new && opened.is_err() {
-            // The empty file was made just now: it must not stand in the way of the next attempt.
-            let _ = fs::remove_file(path);
+            // What was made just now must not stand in the way of the next attempt.
+            for leftover in [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")] {
+                let _ = fs::remove_file(leftover);
+            }
         }
         opened
     }
@@ -50,10 +51,16 @@ impl DatabaseFile {
         } else {
             check_sound(&connection)?;
         }
-        connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+        let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(StoreError::Failed(format!(
+                "its file system cannot keep a write-ahead log (journal mode {mode})"
+            )));
+        }
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "trusted_schema", false)?;
+        connection.pragma_update(None, "cell_size_check", true)?;
         embedded::migrations::runner()
             .run(&mut connection)
             .map_err(|error| StoreError::Failed(format!("its tables cannot be brought up to date: {error}")))?;
@@ -77,6 +84,10 @@ fn create_private(path: &Path) -> Result<bool, StoreError> {
             StoreError::Failed(format!("the directory {} cannot be made: {error}", parent.display()))
         })?;
     }
+    let log = beside(path, "-wal");
+    if log.exists() && !path.exists() {
+        return Err(StoreError::Failed(format!("is gone, though its log {} is there", log.display())));
+    }
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => return Ok(true),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -91,6 +102,13 @@ fn create_private(path: &Path) -> Result<bool, StoreError> {
             .map_err(|error| StoreError::Failed(format!("can be read by others, and chmod 600 fails: {error}")))?;
     }
     Ok(false)
+}
+
+/// A file that SQLite keeps beside the database.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 /// Reads an existing file through before anything is written to it.

@@ -171,6 +171,28 @@ async fn a_file_that_is_gone_or_replaced_fails_every_call() {
 }
 
 #[tokio::test]
+async fn a_log_without_its_database_is_no_place_for_a_new_one() {
+    let (_dir, path) = place();
+    let store = SqliteStore::open(&path).unwrap();
+    store.file_request(&request(1)).await.unwrap();
+    fs::remove_file(&path).unwrap();
+    assert!(failure(SqliteStore::open(&path)).contains("is gone, though its log"));
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_reader_is_not_held_up_by_a_writer() {
+    let (_dir, path) = place();
+    let store = SqliteStore::open_with(&path, Duration::ZERO).unwrap();
+    store.file_request(&request(1)).await.unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_eq!(store.open_grants(noon()).await.unwrap(), []);
+    let listed = store.requests(after(7 * 24 * 3600)).await.unwrap();
+    assert_eq!(listed[0].state, crate::access::RequestState::Expired, "told, though it cannot be stored now");
+}
+
+#[tokio::test]
 async fn a_directory_that_cannot_be_made_is_named() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("var"), "a file").unwrap();

@@ -1,0 +1,89 @@
+//! One function for each command: what it calls, and how the answer is printed.
+
+mod audit;
+mod connect;
+mod credentials;
+mod explain;
+mod grants;
+mod login;
+mod requests;
+mod sessions;
+
+use std::path::Path;
+
+use clap::CommandFactory;
+
+use super::args::{Arguments, Command, Format, Options};
+use super::client::Client;
+use super::failure::Failure;
+use super::output;
+use super::server::Target;
+
+/// Carries out a command that talks to the control port.
+pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
+    let format = options.output;
+    let client = || Client::new(Target::resolve(options)?);
+    match command {
+        // Carried out before there is a runtime.
+        Command::Serve { .. } | Command::Check { .. } | Command::Completions { .. } | Command::Token => Ok(()),
+        Command::DevCerts { dir, hosts, client } => dev_certs(options, &dir, &hosts, client.as_deref()),
+        Command::Login { address } => login::login(options, &address).await,
+        Command::Request(arguments) => requests::file(&client()?, format, arguments).await,
+        Command::Requests { state } => requests::list(&client()?, format, state).await,
+        Command::Approve { id, note } => requests::approve(&client()?, format, &id, note).await,
+        Command::Deny { id, note } => requests::deny(&client()?, format, &id, note).await,
+        Command::Withdraw { id } => requests::withdraw(&client()?, format, &id).await,
+        Command::Scopes => requests::scopes(&client()?, format).await,
+        Command::Grants { all } => grants::list(&client()?, format, all).await,
+        Command::Revoke { grant, reason } => grants::revoke(&client()?, format, &grant, reason).await,
+        Command::Credentials { database } => credentials::credentials(&client()?, format, database).await,
+        Command::Connect { database, psql } => connect::connect(&client()?, database, &psql).await,
+        Command::Sessions => sessions::list(&client()?, format).await,
+        Command::Kill { session, reason } => sessions::kill(&client()?, format, &session, reason).await,
+        Command::Explain { database, user, sql } => explain::explain(&client()?, format, database, user, sql).await,
+        Command::Audit(command) => audit::run(options, command).await,
+    }
+}
+
+/// Makes a token and the hash by which the configuration knows it.
+pub fn token(options: &Options) -> Result<(), Failure> {
+    let (token, hash) = crate::access::generate_token()
+        .map_err(|error| Failure::new(error.to_string(), "check the system's random number generator"))?;
+    let (token, hash) = (token.expose(), hash.to_string());
+    match options.output {
+        Format::Json => output::json(&serde_json::json!({ "token": token, "hash": hash })),
+        Format::Table => {
+            output::fields(&[("token", token.to_owned()), ("hash", hash.clone())])?;
+            output::hint(&format!(
+                "give the token to its user, who runs: pgward login URL\n      put into proxy.toml, at that [[user]]: token_hash = \"{hash}\""
+            ));
+            Ok(())
+        }
+    }
+}
+
+/// Prints a completion script.
+pub fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "pgward", &mut script);
+    output::print(&String::from_utf8_lossy(&script))
+}
+
+fn dev_certs(options: &Options, dir: &Path, hosts: &[String], client: Option<&str>) -> Result<(), Failure> {
+    let files = crate::devcerts::generate_with_client(dir, hosts, client)
+        .map_err(|error| Failure::new(error.to_string(), "give another directory"))?;
+    let path = |path: &Path| path.display().to_string();
+    let mut made = vec![("ca", path(&files.ca)), ("cert", path(&files.server_cert)), ("key", path(&files.server_key))];
+    if let Some((cert, key)) = &files.client {
+        made.extend([("client_cert", path(cert)), ("client_key", path(key))]);
+    }
+    match options.output {
+        Format::Json => output::json(&made.into_iter().collect::<std::collections::BTreeMap<_, _>>()),
+        Format::Table => output::fields(&made),
+    }
+}
+
+/// `-` or nothing, for what is not there.
+fn or_dash(value: Option<&str>) -> String {
+    value.filter(|value| !value.is_empty()).unwrap_or("-").to_owned()
+}

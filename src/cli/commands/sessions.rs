@@ -1,0 +1,45 @@
+//! `sessions`, `kill`.
+
+use super::or_dash;
+use crate::cli::args::Format;
+use crate::cli::client::Client;
+use crate::cli::failure::Failure;
+use crate::cli::output;
+use crate::control::api::{Killed, Reason, SessionView};
+
+pub async fn list(client: &Client, format: Format) -> Result<(), Failure> {
+    let sessions: Vec<SessionView> = client.get(&["sessions"], &()).await?;
+    match format {
+        Format::Json => output::json(&sessions),
+        Format::Table => {
+            let headers =
+                ["id", "principal", "database", "client", "region", "application", "since", "statements", "running"];
+            let rows = sessions.into_iter().map(|session| {
+                vec![
+                    session.id,
+                    session.principal,
+                    session.database,
+                    session.client_addr,
+                    or_dash(session.client_region.as_deref()),
+                    or_dash(Some(&session.application_name)),
+                    output::time(session.opened_at),
+                    session.statements.to_string(),
+                    or_dash(session.statement.as_deref()),
+                ]
+            });
+            output::table("sessions", &headers, rows.collect())
+        }
+    }
+}
+
+pub async fn kill(client: &Client, format: Format, id: &str, reason: Option<String>) -> Result<(), Failure> {
+    let killed: Killed = client.post(&["sessions", id, "kill"], &Reason { reason }).await?;
+    match format {
+        Format::Json => output::json(&killed),
+        Format::Table => {
+            output::say(&format!("session {} is ended", killed.id))?;
+            output::hint("its principal may connect again while a grant lives; end that with: pgward revoke GRANT");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! `proxy.toml`: read once, wholly checked, and turned into settings that hold. Every problem is told, with file, line and key.
+
+mod database;
+mod duration;
+mod files;
+mod names;
+mod problems;
+mod reader;
+mod scope;
+mod sections;
+mod suggest;
+mod upstream;
+mod user;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::database::PasswordSource;
+pub use self::duration::parse_duration;
+pub use self::problems::{ConfigErrors, Problem};
+pub use self::upstream::{SslMode, UpstreamHost, UpstreamUrl};
+pub use crate::access::Secret;
+
+use self::files::FileUse;
+use self::names::Names;
+use self::problems::Problems;
+use self::reader::Table;
+use crate::access::{Principal, Region, RegionNetworks, Scope, Subject, TokenHash};
+use crate::audit::Durability;
+use crate::policy::DatabasePolicy;
+
+/// Everything that `proxy.toml` says, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file that it was read from.
+    pub path: PathBuf,
+    /// Differs whenever the file does: the first 8 bytes of its SHA-256.
+    pub version: u64,
+    pub proxy: ProxySettings,
+    pub control: ControlSettings,
+    pub store: StoreLocation,
+    pub audit: AuditSettings,
+    /// The declared regions, in the order of their names.
+    pub regions: Vec<Region>,
+    pub networks: RegionNetworks,
+    pub users: Vec<User>,
+    pub databases: Vec<Database>,
+    pub scopes: Vec<Scope>,
+    files: Vec<FileUse>,
+}
+
+/// `[proxy]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxySettings {
+    pub listen: SocketAddr,
+    /// What printed connection strings name.
+    pub public_host: String,
+    pub public_port: u16,
+    pub tls: TlsFiles,
+    /// Signs the client certificates that are accepted, where any are.
+    pub client_ca: Option<PathBuf>,
+    pub max_connections: usize,
+    pub max_connections_per_address: usize,
+    /// From accept to the end of authentication.
+    pub handshake_timeout: Duration,
+    /// The largest message that is taken from a client.
+    pub max_message_bytes: usize,
+}
+
+/// A certificate chain and its key, both PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// `[control]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlSettings {
+    pub listen: SocketAddr,
+    pub tls: TlsFiles,
+    /// May revoke, kill and see everybody's sessions.
+    pub admins: Vec<Subject>,
+    /// May read the whole journal.
+    pub auditors: Vec<Subject>,
+    /// How long a minted database password is good.
+    pub credential_ttl: Duration,
+}
+
+/// `[store]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreLocation {
+    Sqlite(PathBuf),
+}
+
+/// `[audit]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditSettings {
+    pub dir: PathBuf,
+    pub durability: Durability,
+    pub retention: Duration,
+    pub parameters: ParameterRecording,
+}
+
+/// What the journal keeps of bind values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParameterRecording {
+    Record,
+    Hash,
+    Omit,
+}
+
+/// One `[[user]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    pub principal: Principal,
+    /// Of the control token.
+    pub token_hash: Option<TokenHash>,
+    /// The verifier of a stable database password, in the format of `pg_authid.rolpassword`.
+    pub scram: Option<Secret>,
+}
+
+/// One `[[database]]`
+#[derive(Clone, Debug)]
+pub struct Database {
+    pub policy: Arc<DatabasePolicy>,
+    pub upstream: UpstreamUrl,
+    pub password: PasswordSource,
+}
+
+impl Config {
+    /// Reads and checks the file at `path`; of the files that it names only the names. Relative paths in it are relative to
+    /// its directory.
+    ///
+    /// # Errors
+    /// Every problem that was found.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let text = match std::fs::read(path) {
+            Ok(bytes) => String::from_utf8(bytes).map_err(|_| ConfigErrors::of_file(path, "is not UTF-8 text"))?,
+            Err(error) => return Err(ConfigErrors::of_file(path, format!("cannot be read: {error}"))),
+        };
+        Self::parse(path, &text)
+    }
+
+    /// Checks `text` as the contents of the file at `path`.
+    ///
+    /// # Errors
+    /// Every problem that was found.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigErrors> {
+        let problems = Problems::new(path, text);
+        let (root, errors) = toml::de::DeTable::parse_recoverable(text);
+        for error in &errors {
+            problems.add(error.span().unwrap_or_default(), "", format!("not TOML: {}", error.message()));
+        }
+        if !errors.is_empty() {
+            return Err(problems.into_errors());
+        }
+        let config = Self::build(path, text, &Table::root(root.get_ref(), &problems));
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            Some(_) | None => Err(problems.into_errors()),
+        }
+    }
+
+    /// Looks at every file and variable that the configuration names: there, readable, and private where it must be.
+    ///
+    /// # Errors
+    /// Every problem that was found.
+    pub fn check_files(&self) -> Result<(), ConfigErrors> {
+        files::check(&self.path, &self.files)
+    }
+
+    /// The database of that name.
+    #[must_use]
+    pub fn database(&self, name: &str) -> Option<&Database> {
+        self.databases.iter().find(|database| database.policy.name == name)
+    }
+
+    /// The user of that name.
+    #[must_use]
+    pub fn user(&self, name: &str) -> Option<&User> {
+        self.users.iter().find(|user| user.principal.name == name)
+    }
+
+    /// The scope of that name.
+    #[must_use]
+    pub fn scope(&self, name: &str) -> Option<&Scope> {
+        self.scopes.iter().find(|scope| scope.name == name)
+    }
+
+    fn build(path: &Path, text: &str, root: &Table<'_>) -> Option<Self> {
+        root.allow(&["proxy", "control", "store", "audit", "regions", "user", "database", "scope"]);
+        let directory = path.parent().unwrap_or(Path::new(""));
+        let mut files = Vec::new();
+        let names = Names::collect(root);
+        let proxy = sections::proxy(root, directory, &mut files);
+        let control = sections::control(root, directory, &names, &mut files);
+        let store = sections::store(root, directory);
+        let audit = sections::audit(root, directory);
+        let (regions, networks) = sections::regions(root);
+        let users = user::users(root, &names);
+        let databases = database::databases(root, directory, &names, &mut files);
+        let scopes = scope::scopes(root, &names);
+        let (proxy, control) = (proxy?, control?);
+        if proxy.listen == control.listen && proxy.listen.port() != 0 {
+            root.refuse("control.listen", format!("{} is the address of [proxy] already", control.listen));
+        }
+        let version = version_of(text);
+        let (store, audit) = (store?, audit?);
+        let path = path.to_owned();
+        Some(Self { path, version, proxy, control, store, audit, regions, networks, users, databases, scopes, files })
+    }
+}
+
+fn version_of(text: &str) -> u64 {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().take(8).fold(0, |version, byte| version << 8 | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! The sections that stand once: `[proxy]`, `[control]`, `[store]`, `[audit]`, `[regions.*]`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::files::{FileKind, FileUse};
+use super::names::{Names, check_name};
+use super::reader::{Table, Text};
+use super::{AuditSettings, ControlSettings, ParameterRecording, ProxySettings, StoreLocation, TlsFiles};
+use crate::access::{Region, RegionNetworks};
+use crate::audit::Durability;
+
+const DAY: Duration = Duration::from_secs(86_400);
+/// An unauthenticated peer is not kept longer, whatever the configuration says.
+const MAX_HANDSHAKE: Duration = Duration::from_secs(60);
+/// PostgreSQL's own bound on a message.
+const MAX_MESSAGE: u64 = 0x3fff_ffff;
+
+pub(super) fn proxy(root: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>) -> Option<ProxySettings> {
+    let table = root.required_table("proxy")?;
+    table.allow(&[
+        "listen",
+        "tls_cert",
+        "tls_key",
+        "client_ca",
+        "public_host",
+        "public_port",
+        "max_connections",
+        "max_connections_per_address",
+        "handshake_timeout",
+        "max_message_bytes",
+    ]);
+    let listen = listen_address(&table);
+    let tls = tls_files(&table, directory, files);
+    let client_ca = table.text("client_ca").map(|text| FileUse::add(files, &text, directory, FileKind::Plain));
+    let public_host = table.text("public_host").and_then(|text| text.read(check_host));
+    let public_port = table.integer("public_port", 1, u64::from(u16::MAX));
+    let handshake_timeout = table.duration("handshake_timeout").unwrap_or(Duration::from_secs(30));
+    if handshake_timeout > MAX_HANDSHAKE {
+        table.refuse("handshake_timeout", "must be \"60s\" or less");
+    }
+    let count = |key: &str, default: usize| {
+        table.integer(key, 1, 1_000_000).and_then(|count| usize::try_from(count).ok()).unwrap_or(default)
+    };
+    let max_connections = count("max_connections", 2_000);
+    let max_connections_per_address = count("max_connections_per_address", 1_000.min(max_connections));
+    let max_message_bytes = table.integer("max_message_bytes", 1_024, MAX_MESSAGE).unwrap_or(16 << 20);
+    let listen = listen?;
+    Some(ProxySettings {
+        listen,
+        public_host: public_host.unwrap_or_else(|| reachable_host(listen.ip())),
+        public_port: public_port.and_then(|port| u16::try_from(port).ok()).unwrap_or(listen.port()),
+        tls: tls?,
+        client_ca,
+        max_connections,
+        max_connections_per_address,
+        handshake_timeout,
+        max_message_bytes: usize::try_from(max_message_bytes).ok()?,
+    })
+}
+
+pub(super) fn control(
+    root: &Table<'_>,
+    directory: &Path,
+    names: &Names,
+    files: &mut Vec<FileUse>,
+) -> Option<ControlSettings> {
+    let table = root.required_table("control")?;
+    table.allow(&["listen", "tls_cert", "tls_key", "admins", "auditors", "credential_ttl"]);
+    let listen = listen_address(&table);
+    let tls = tls_files(&table, directory, files);
+    let admins = table.texts("admins").map(|texts| names.subjects(texts)).unwrap_or_default();
+    let auditors = table.texts("auditors").map(|texts| names.subjects(texts)).unwrap_or_default();
+    let credential_ttl = table.duration("credential_ttl").unwrap_or(DAY / 2);
+    Some(ControlSettings { listen: listen?, tls: tls?, admins, auditors, credential_ttl })
+}
+
+pub(super) fn store(root: &Table<'_>, directory: &Path) -> Option<StoreLocation> {
+    let table = root.required_table("store")?;
+    table.allow(&["url"]);
+    table.required_text("url")?.read(|url| store_location(url, directory))
+}
+
+pub(super) fn audit(root: &Table<'_>, directory: &Path) -> Option<AuditSettings> {
+    let table = root.required_table("audit")?;
+    table.allow(&["dir", "durability", "retention", "parameters"]);
+    let dir = table.required_text("dir");
+    let durability = match table.text("durability") {
+        Some(text) => text.choose(&[("written", Durability::Written), ("synced", Durability::Synced)]),
+        None => Some(Durability::Written),
+    };
+    let parameters = match table.text("parameters") {
+        Some(text) => text.choose(&[
+            ("record", ParameterRecording::Record),
+            ("hash", ParameterRecording::Hash),
+            ("omit", ParameterRecording::Omit),
+        ]),
+        None => Some(ParameterRecording::Record),
+    };
+    let retention = table.duration("retention").unwrap_or(400 * DAY);
+    let dir = directory.join(dir?.value);
+    Some(AuditSettings { dir, durability: durability?, retention, parameters: parameters? })
+}
+
+pub(super) fn regions(root: &Table<'_>) -> (Vec<Region>, RegionNetworks) {
+    let Some(table) = root.table("regions") else { return Default::default() };
+    let mut regions = Vec::new();
+    let mut networks: Vec<(IpNet, Region, usize)> = Vec::new();
+    for name in table.keys() {
+        let Some(region) = name.read(check_name).map(Region::new) else { continue };
+        let Some(entry) = table.table(name.value) else { continue };
+        entry.allow(&["networks"]);
+        for text in entry.texts("networks").unwrap_or_default() {
+            let Some(network) = text.read(parse_network) else { continue };
+            match networks.iter().find(|(earlier, ..)| *earlier == network) {
+                Some((_, other, line)) => {
+                    text.place.refuse(format!("{network} is a network of region \"{other}\" already, in line {line}"));
+                }
+                None => networks.push((network, region.clone(), text.place.line())),
+            }
+        }
+        regions.push(region);
+    }
+    let networks = networks.into_iter().map(|(network, region, _)| (network, region)).collect();
+    (regions, RegionNetworks::new(networks))
+}
+
+fn listen_address(table: &Table<'_>) -> Option<SocketAddr> {
+    table.required_text("listen")?.read(|text| {
+        text.parse().map_err(|_| format!("\"{text}\" is not an address and port, such as \"127.0.0.1:6432\""))
+    })
+}
+
+fn tls_files(table: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>) -> Option<TlsFiles> {
+    let cert = table.required_text("tls_cert");
+    let key = table.required_text("tls_key");
+    let cert = cert.map(|text| FileUse::add(files, &text, directory, FileKind::Plain));
+    let key = key.map(|text| FileUse::add(files, &text, directory, FileKind::Secret));
+    Some(TlsFiles { cert: cert?, key: key? })
+}
+
+fn check_host(text: &str) -> Result<String, String> {
+    let is_host = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:".contains(c));
+    if is_host { Ok(text.to_owned()) } else { Err(format!("{text:?} is not a host name or address")) }
+}
+
+/// A host by which a client on the same network reaches a listener on `address`.
+fn reachable_host(address: IpAddr) -> String {
+    if address.is_unspecified() { "localhost".to_owned() } else { address.to_string() }
+}
+
+fn store_location(url: &str, directory: &Path) -> Result<StoreLocation, String> {
+    if url.starts_with("postgresql://") || url.starts_with("postgres://") {
+        return Err("a store in PostgreSQL is not available yet; use \"sqlite://var/pgward.db\"".to_owned());
+    }
+    let path = url.strip_prefix("sqlite://").ok_or("expected a URL such as \"sqlite://var/pgward.db\"")?;
+    if path.is_empty() || path.ends_with('/') || path.contains(['?', '#', '\0']) {
+        return Err(format!("\"{path}\" is not the path of a file"));
+    }
+    Ok(StoreLocation::Sqlite(directory.join(PathBuf::from(path))))
+}
+
+fn parse_network(text: &str) -> Result<IpNet, String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Err(format!("\"{text}\" is an address; write the network \"{}\"", IpNet::from(address)));
+    }
+    let network: IpNet =
+        text.parse().map_err(|_| format!("\"{text}\" is not a network, such as \"10.20.0.0/16\" or \"fd00::/8\""))?;
+    if network.trunc() != network {
+        return Err(format!("\"{text}\" has bits set past its prefix; did you mean \"{}\"?", network.trunc()));
+    }
+    match network {
+        IpNet::V6(v6) if v6.addr().to_ipv4_mapped().is_some() => {
+            Err(format!("\"{text}\" holds IPv4 addresses; write it as an IPv4 network"))
+        }
+        IpNet::V4(_) | IpNet::V6(_) => Ok(network),
+    }
+}
+
+/// Used by the readers of `[[database]]` too.
+pub(super) fn region_of(table: &Table<'_>, names: &Names) -> Option<Region> {
+    let text: Text<'_> = table.text("region")?;
+    names.region(&text)
+}

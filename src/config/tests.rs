@@ -1,0 +1,231 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::access::{ObjectPattern, Operation, OperationSet};
+
+/// A whole configuration, each section of which a test may replace.
+const GOOD: &str = r#"[proxy]
+listen = "127.0.0.1:6432"
+tls_cert = "certs/server.crt"
+tls_key = "certs/server.key"
+[control]
+listen = "127.0.0.1:6443"
+tls_cert = "certs/server.crt"
+tls_key = "certs/server.key"
+admins = ["@dba"]
+[store]
+url = "sqlite://var/pgward.db"
+[audit]
+dir = "var/audit"
+[regions.eu]
+networks = ["10.20.0.0/16"]
+[regions.us]
+networks = ["127.0.0.0/8", "::1/128"]
+[[user]]
+name = "alice"
+groups = ["dev"]
+[[user]]
+name = "bob"
+groups = ["dba"]
+[[database]]
+name = "shop"
+upstream = "postgresql://pgward@127.0.0.1/shop?sslrootcert=ca.crt"
+region = "us"
+[[scope]]
+name = "orders"
+database = "shop"
+requesters = ["@dev"]
+approvers = ["@dba"]
+max_duration = "1h"
+[[scope.allow]]
+on = ["public.orders"]
+do = ["select"]
+"#;
+
+fn parse(text: &str) -> Result<Config, ConfigErrors> {
+    Config::parse(Path::new("proxy.toml"), text)
+}
+
+mod messages;
+
+/// What is told of [`GOOD`] with `old` replaced by `new`.
+fn told(old: &str, new: &str) -> String {
+    assert!(GOOD.contains(old), "{old}");
+    match parse(&GOOD.replacen(old, new, 1)) {
+        Ok(_) => "nothing".to_owned(),
+        Err(errors) => errors.to_string(),
+    }
+}
+
+fn check(cases: &[(&str, &str, &str)]) {
+    for (old, new, expected) in cases {
+        assert_eq!(told(old, new), *expected, "\n{old}\n=> {new}");
+    }
+}
+
+#[test]
+fn defaults() {
+    let config = parse(GOOD).unwrap();
+    assert_eq!(config.proxy.public_host, "127.0.0.1");
+    assert_eq!(config.proxy.public_port, 6432);
+    assert_eq!(config.proxy.handshake_timeout, Duration::from_secs(30));
+    assert_eq!(config.proxy.max_message_bytes, 16 << 20);
+    assert_eq!(config.control.credential_ttl, Duration::from_secs(12 * 3600));
+    assert_eq!(config.audit.durability, Durability::Written);
+    assert_eq!(config.audit.retention, Duration::from_secs(400 * 86_400));
+    assert_eq!(config.audit.parameters, ParameterRecording::Record);
+    assert_eq!(config.scopes[0].approvals, 1);
+    assert_eq!(config.scopes[0].regions, [Region::new("us")], "the database's own");
+    assert_eq!(config.regions, [Region::new("eu"), Region::new("us")]);
+}
+
+#[test]
+fn the_example_at_the_root_parses() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("proxy.toml");
+    let config = Config::load(&path).unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert_eq!(config.proxy.tls.cert, root.join("certs/server.crt"));
+    assert_eq!(config.store, StoreLocation::Sqlite(root.join("var/pgward.db")));
+    let shop = config.database("shop").unwrap();
+    assert_eq!(shop.upstream.port, 5433);
+    assert_eq!(shop.upstream.sslrootcert, Some(root.join("certs/ca.crt")));
+    assert_eq!(shop.password, PasswordSource::File(root.join("var/upstream.password")));
+    assert_eq!(shop.policy.data[0].on, ObjectPattern { schema: Some("eu".into()), name: None });
+    assert_eq!(shop.policy.data[1].labels, ["pii"]);
+    let scope = config.scope("orders-read").unwrap();
+    assert_eq!(scope.allow[1].columns.as_deref().map(<[String]>::len), Some(3));
+    assert_eq!(scope.allow[0].operations, OperationSet::of(&[Operation::Select]));
+    assert_eq!(config.user("alice").unwrap().principal.region, Some(Region::new("us")));
+    let client = "127.9.9.9".parse().unwrap();
+    assert_eq!(config.networks.region_of(client), Some(&Region::new("us")));
+}
+
+#[test]
+fn every_key_of_the_example_that_is_commented_out_is_right_too() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("proxy.toml");
+    let text = fs::read_to_string(path).unwrap();
+    let is_key = |line: &str| {
+        line.split_once(" = ").is_some_and(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+    };
+    let uncomment = |line: &str| match line.strip_prefix("# ").filter(|rest| is_key(rest)) {
+        Some(key) => key.to_owned(),
+        None => line.to_owned(),
+    };
+    let whole = text.lines().filter(|line| !line.starts_with("password_file")).map(uncomment).collect::<Vec<_>>();
+    let config = parse(&whole.join("\n")).unwrap();
+    assert_eq!(config.proxy.public_host, "db.example.com");
+    assert_eq!(config.proxy.client_ca, Some(PathBuf::from("certs/clients.crt")));
+    assert!(config.users[2].scram.is_some());
+    assert_eq!(config.databases[0].password, PasswordSource::Env("PGWARD_SHOP_PASSWORD".into()));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_is_too_strange(at in 0..GOOD.len(), length in 0..40_usize, put in "[\\[\\]\"=.,{}a-z0-9é\n]{0,6}") {
+        let end = (at + length).min(GOOD.len());
+        let text = format!("{}{put}{}", &GOOD[..at], &GOOD[end..]);
+        if let Err(errors) = parse(&text) {
+            assert!(!errors.problems.is_empty());
+        }
+    }
+}
+
+#[test]
+fn the_version_follows_the_text() {
+    let version = parse(GOOD).unwrap().version;
+    assert_eq!(parse(GOOD).unwrap().version, version);
+    assert_ne!(parse(&GOOD.replace("6443", "6444")).unwrap().version, version);
+}
+
+#[test]
+fn unreadable_texts() {
+    assert_eq!(
+        parse("[proxy\nlisten = \"x\"\n").unwrap_err().problems[0].to_string(),
+        "proxy.toml:1:7: not TOML: unclosed table, expected `]`"
+    );
+    let missing = Config::load(Path::new("/nonexistent/proxy.toml")).unwrap_err();
+    assert!(missing.to_string().starts_with("/nonexistent/proxy.toml: cannot be read: "), "{missing}");
+}
+
+#[test]
+fn what_connection_strings_name() {
+    for (listen, more, host, port) in [
+        ("0.0.0.0:6432", "", "localhost", 6432),
+        ("[::]:6432", "", "localhost", 6432),
+        ("[::1]:6432", "", "::1", 6432),
+        ("10.0.0.7:1", "public_host = \"db.example.com\"\npublic_port = 5432\n", "db.example.com", 5432),
+    ] {
+        let text = GOOD.replacen("127.0.0.1:6432", listen, 1).replacen("[control]\n", &format!("{more}[control]\n"), 1);
+        let proxy = parse(&text).unwrap().proxy;
+        assert_eq!((proxy.public_host.as_str(), proxy.public_port), (host, port), "{listen}");
+    }
+}
+
+#[test]
+fn verifiers_are_kept_and_never_shown() {
+    let key = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [7_u8; 32]);
+    let verifier = format!("SCRAM-SHA-256$4096:c2FsdA==${key}:{key}");
+    let text = GOOD.replacen("name = \"bob\"", &format!("name = \"bob\"\nscram = \"{verifier}\""), 1);
+    let config = parse(&text).unwrap();
+    let scram = config.user("bob").unwrap().scram.as_ref().unwrap();
+    assert_eq!(scram.expose(), verifier);
+    assert!(!format!("{config:?}").contains(&key));
+}
+
+#[test]
+fn a_requester_among_other_approvers_is_fine() {
+    let text = GOOD.replace("approvers = [\"@dba\"]", "approvers = [\"@dba\", \"alice\"]");
+    assert_eq!(parse(&text).unwrap().scopes[0].approvers.len(), 2);
+    let all = GOOD.replace("do = [\"select\"]", "do = [\"all\"]");
+    assert_eq!(parse(&all).unwrap().scopes[0].allow[0].operations, OperationSet::of(&Operation::ALL));
+}
+
+#[test]
+fn files_are_looked_at_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let text = GOOD.replace("region = \"us\"", "region = \"us\"\npassword_file = \"pw\"");
+    let path = at("proxy.toml");
+    fs::write(&path, text).unwrap();
+    let config = Config::load(&path).unwrap();
+    let errors = config.check_files().unwrap_err();
+    let keys: Vec<&str> = errors.problems.iter().map(|problem| problem.key.as_str()).collect();
+    let expected = ["proxy.tls_cert", "proxy.tls_key", "control.tls_cert", "control.tls_key", "database[0].upstream"];
+    assert_eq!(keys[..5], expected);
+    assert_eq!(keys[5..], ["database[0].password_file"]);
+    let first =
+        format!("{}:3:12: proxy.tls_cert: {} cannot be read: ", path.display(), at("certs/server.crt").display());
+    assert!(errors.to_string().starts_with(&first), "{errors}");
+
+    fs::create_dir(at("certs")).unwrap();
+    for name in ["certs/server.crt", "certs/server.key", "ca.crt", "pw"] {
+        fs::write(at(name), "secret\n").unwrap();
+        fs::set_permissions(at(name), fs::Permissions::from_mode(0o640)).unwrap();
+    }
+    let pw = at("pw");
+    let expected = format!(
+        "{}:28:17: database[0].password_file: {} can be read by others (mode 0640); run: chmod 600 {}",
+        path.display(),
+        pw.display(),
+        pw.display()
+    );
+    assert_eq!(config.check_files().unwrap_err().to_string(), expected);
+    fs::set_permissions(&pw, fs::Permissions::from_mode(0o600)).unwrap();
+    config.check_files().unwrap();
+    let password = config.databases[0].password.read().unwrap().unwrap();
+    assert_eq!((password.expose(), format!("{password:?}")), ("secret", "***".to_owned()));
+}
+
+#[test]
+fn a_variable_must_be_set() {
+    let text =
+        GOOD.replace("region = \"us\"", "region = \"us\"\npassword_env = \"PGWARD_TEST_VARIABLE_THAT_IS_NOT_SET\"");
+    let config = parse(&text).unwrap();
+    let errors = config.check_files().unwrap_err();
+    let last = errors.problems.last().unwrap();
+    assert_eq!(last.message, "the environment variable PGWARD_TEST_VARIABLE_THAT_IS_NOT_SET is not set");
+    assert_eq!(config.databases[0].password.read(), Err("$PGWARD_TEST_VARIABLE_THAT_IS_NOT_SET is not set".to_owned()));
+}

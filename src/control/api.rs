@@ -1,0 +1,344 @@
+//! The shapes of the API: what clients send and what they are answered. The command line knows of the server only these.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::access::{Decision, GrantState, RequestState};
+
+/// Says that a search left older records out.
+pub const MORE_HEADER: &str = "pgward-more";
+
+/// Asks for access.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewAccessRequest {
+    /// The scope's name.
+    pub scope: String,
+    /// How long the grant shall live, in seconds.
+    pub duration_seconds: u64,
+    /// Why, for the approvers and for the journal.
+    pub reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    /// Not before this instant; at approval where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub starts: Option<Timestamp>,
+    /// Only this one statement, by its text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<String>,
+}
+
+/// A word that goes with a decision.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Note {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// Why something is ended early.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// One access request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RequestView {
+    pub id: String,
+    /// `pending`, `approved`, `denied`, `withdrawn` or `expired`.
+    #[schema(value_type = String, example = "pending")]
+    pub state: RequestState,
+    /// What came of it, once the last approval is given.
+    pub grant: Option<GrantWindow>,
+    pub principal: String,
+    pub scope: String,
+    pub database: String,
+    pub reason: String,
+    pub ticket: Option<String>,
+    pub duration_seconds: u64,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub starts: Option<Timestamp>,
+    pub statement: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// Distinct people whose approval it needs in all.
+    pub approvals_needed: u32,
+    /// Who may decide: `@group` or user.
+    pub approvers: Vec<String>,
+    pub decisions: Vec<DecisionView>,
+}
+
+/// The life of the grant that came of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GrantWindow {
+    pub id: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub not_before: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+}
+
+/// One approver's yes or no.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DecisionView {
+    pub approver: String,
+    /// `approve` or `deny`.
+    #[schema(value_type = String, example = "approve")]
+    pub decision: Decision,
+    pub note: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+}
+
+/// One grant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GrantView {
+    pub id: String,
+    /// `pending`, `live`, `expired` or `revoked`.
+    #[schema(value_type = String, example = "live")]
+    pub state: GrantState,
+    pub principal: String,
+    pub database: String,
+    pub scope: String,
+    pub regions: Vec<String>,
+    pub request: String,
+    pub reason: String,
+    pub ticket: Option<String>,
+    pub approvers: Vec<String>,
+    #[schema(value_type = String, format = DateTime)]
+    pub not_before: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+    pub statement: Option<String>,
+    pub revocation: Option<RevocationView>,
+}
+
+/// Who ended a grant early, when and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RevocationView {
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    pub by: String,
+    pub reason: Option<String>,
+}
+
+/// One live session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SessionView {
+    pub id: String,
+    pub principal: String,
+    pub database: String,
+    pub client_addr: String,
+    pub client_region: Option<String>,
+    pub application_name: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub opened_at: Timestamp,
+    pub grants: Vec<String>,
+    /// The statement that runs now.
+    pub statement: Option<String>,
+    /// Statements so far.
+    pub statements: u64,
+}
+
+/// What became of a session that was to be ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Killed {
+    pub id: String,
+    pub killed: bool,
+}
+
+/// Asks for a database password.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewCredential {
+    pub database: String,
+}
+
+/// A database password, shown this once.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CredentialView {
+    pub user: String,
+    pub password: String,
+    pub host: String,
+    pub port: u16,
+    pub database: String,
+    /// A connection URI with all of the above.
+    pub dsn: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+}
+
+impl std::fmt::Debug for CredentialView {
+    /// Leaves the password out, so that no log line can hold it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CredentialView")
+            .field("user", &self.user)
+            .field("database", &self.database)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Asks what the verdict on a statement would be. Nothing is run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    pub database: String,
+    pub sql: String,
+    /// The caller where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+}
+
+/// What the verdict would be, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExplainView {
+    pub verdict: VerdictWord,
+    /// The grant that allows it.
+    pub grant: Option<String>,
+    /// The rule that refuses it.
+    pub rule: Option<String>,
+    pub detail: Option<String>,
+    /// The command that would ask for what is missing.
+    pub hint: Option<String>,
+    pub relations: Vec<RelationView>,
+    pub fingerprint: Option<String>,
+    /// How the verdict came about, in order.
+    pub steps: Vec<String>,
+}
+
+/// Whether a statement may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum VerdictWord {
+    Allow,
+    Deny,
+}
+
+/// One relation that a statement touches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RelationView {
+    /// `schema.name`
+    pub name: String,
+    pub operation: String,
+    /// Sorted names; `["*"]` is the whole row.
+    pub columns: Vec<String>,
+}
+
+/// A scope that the caller may ask for or decide on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ScopeView {
+    pub name: String,
+    pub database: String,
+    pub regions: Vec<String>,
+    pub requesters: Vec<String>,
+    pub approvers: Vec<String>,
+    pub approvals: u32,
+    pub max_duration_seconds: u64,
+    pub row_limit: Option<u64>,
+    pub allow: Vec<PrivilegeView>,
+    pub may_request: bool,
+    pub may_approve: bool,
+}
+
+/// Part of what a scope allows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PrivilegeView {
+    pub on: Vec<String>,
+    pub columns: Option<Vec<String>>,
+    #[serde(rename = "do")]
+    pub operations: Vec<String>,
+    pub functions: Vec<String>,
+}
+
+/// Who the caller is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WhoAmI {
+    pub name: String,
+    pub groups: Vec<String>,
+    pub admin: bool,
+    pub auditor: bool,
+    pub databases: Vec<DatabaseView>,
+}
+
+/// Where clients reach one database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DatabaseView {
+    pub name: String,
+    pub region: String,
+    pub host: String,
+    pub port: u16,
+}
+
+/// Whether the journal is whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Verification {
+    pub ok: bool,
+    /// Records that were read.
+    pub records: u64,
+    /// The first record that is not as it was written.
+    pub first_bad: Option<u64>,
+    /// What is wrong, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// Which requests to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct RequestFilter {
+    /// Only those in this state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<String>)]
+    pub state: Option<RequestState>,
+}
+
+/// Which grants to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct GrantFilter {
+    /// Those that are over, too.
+    #[serde(default)]
+    pub all: bool,
+}
+
+/// Which records of the journal to read. All conditions hold together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct AuditFilter {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// `schema.name` of a relation that the statement touches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relation: Option<String>,
+    /// `allow` or `deny`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<String>)]
+    pub verdict: Option<VerdictWord>,
+    /// Text that the statement holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<String>, format = DateTime)]
+    pub since: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<String>, format = DateTime)]
+    pub until: Option<Timestamp>,
+    /// The newest so many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}

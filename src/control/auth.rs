@@ -1,0 +1,193 @@
+//! Who calls: the bearer token, and what its owner may see. Every route under `/v1` but the API's description passes here.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use axum::extract::{Extension, FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::problem::Problem;
+use super::server::Shared;
+use crate::access::{AccessRequest, Grant, Principal, TokenHash};
+
+/// The socket's other end, and whether it ever showed a valid token.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    address: SocketAddr,
+    known: Arc<AtomicBool>,
+}
+
+impl Peer {
+    #[must_use]
+    pub fn new(address: SocketAddr) -> Self {
+        Self { address, known: Arc::default() }
+    }
+
+    /// Whether a call on this connection had a valid token.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.known.load(Ordering::Relaxed)
+    }
+}
+
+/// An authenticated caller. Only [`authenticate`] makes one.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    principal: Principal,
+    /// What the caller's token is known by.
+    token: TokenHash,
+    peer: SocketAddr,
+    admin: bool,
+    auditor: bool,
+}
+
+impl Caller {
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.principal.name
+    }
+
+    /// What the caller's token is known by, to see later whether it still counts.
+    #[must_use]
+    pub fn token(&self) -> &TokenHash {
+        &self.token
+    }
+
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        self.admin
+    }
+
+    #[must_use]
+    pub fn is_auditor(&self) -> bool {
+        self.auditor
+    }
+
+    /// Own requests, those that the caller may decide on, and for administrators all.
+    #[must_use]
+    pub fn may_see_request(&self, request: &AccessRequest) -> bool {
+        self.admin || request.principal.name == self.principal.name || request.scope.may_approve(&self.principal)
+    }
+
+    /// Own grants, those of scopes that the caller approves, and for administrators all. Who may see one may end it:
+    /// giving up access needs nobody's leave, and who may open a door may shut it.
+    #[must_use]
+    pub fn may_end_grant(&self, grant: &Grant) -> bool {
+        self.admin || grant.principal == self.principal.name || grant.scope.may_approve(&self.principal)
+    }
+
+    /// Own sessions, and for administrators all.
+    #[must_use]
+    pub fn may_end_session(&self, principal: &str) -> bool {
+        self.admin || principal == self.principal.name
+    }
+}
+
+impl FromRequestParts<Arc<Shared>> for Caller {
+    type Rejection = Problem;
+
+    /// What [`authenticate`] found; a route that it does not guard knows no caller.
+    async fn from_request_parts(parts: &mut Parts, _shared: &Arc<Shared>) -> Result<Self, Problem> {
+        parts.extensions.get::<Caller>().cloned().ok_or_else(Problem::unauthenticated)
+    }
+}
+
+/// Lets a call through only with a token whose hash the directory knows.
+///
+/// # Errors
+/// 401 without one, 429 after too many from one address.
+pub async fn authenticate(
+    State(shared): State<Arc<Shared>>,
+    Extension(peer): Extension<Peer>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let (now, address) = (Instant::now(), peer.address);
+    if let Some(seconds) = shared.limiter.wait(address.ip(), now) {
+        return Err(Problem::too_many("too many failed authentications from this address", seconds));
+    }
+    let Some(caller) = identify(&shared, request.headers(), address) else {
+        shared.limiter.failed(address.ip(), now);
+        tracing::warn!(%address, "a call to the control port had no valid token");
+        return Err(Problem::unauthenticated());
+    };
+    peer.known.store(true, Ordering::Relaxed);
+    // The path names things by id; the query may hold what is searched for, and stays out of the log.
+    let (principal, method, path) =
+        (caller.name().to_owned(), request.method().clone(), request.uri().path().to_owned());
+    request.extensions_mut().insert(caller);
+    let response = next.run(request).await;
+    let status = response.status().as_u16();
+    if method.is_safe() {
+        tracing::debug!(principal, %method, path, status, %address, "called");
+    } else {
+        tracing::info!(principal, %method, path, status, %address, "called");
+    }
+    Ok(response)
+}
+
+fn identify(shared: &Shared, headers: &HeaderMap, peer: SocketAddr) -> Option<Caller> {
+    let directory = shared.directory.load();
+    let (user, token) = directory.user_by_token(bearer(headers)?)?;
+    let principal = user.principal.clone();
+    Some(Caller {
+        token: token.clone(),
+        admin: directory.is_admin(&principal),
+        auditor: directory.is_auditor(&principal),
+        principal,
+        peer,
+    })
+}
+
+/// The token of the one `Authorization: Bearer` header; two such headers are as good as none.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next()?.to_str().ok()?;
+    if values.next().is_some() || value.len() > MAX_HEADER {
+        return None;
+    }
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// No token is longer.
+const MAX_HEADER: usize = 512;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bearer_tokens_are_read_strictly() {
+        let check = |values: &[&str], expected: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::AUTHORIZATION, value.parse().unwrap());
+            }
+            assert_eq!(bearer(&headers), expected, "{values:?}");
+        };
+        check(&["Bearer pgw_x"], Some("pgw_x"));
+        check(&["bearer pgw_x"], Some("pgw_x"));
+        check(&[], None);
+        check(&["pgw_x"], None);
+        check(&["Basic cGc="], None);
+        check(&["Bearer pgw_x", "Bearer pgw_y"], None);
+        check(&[&format!("Bearer {}", "x".repeat(MAX_HEADER))], None);
+    }
+}

@@ -1,0 +1,27 @@
+//! The control port: HTTPS, the API under `/v1/`, metrics and health. Authenticates callers by token, authorises per
+//! object, records every act before it is done. Of `session` it knows only the registry; of SQL, the wire and the
+//! upstreams nothing: what it has to ask there it asks through [`Explain`] and [`DeriveVerifier`].
+
+mod acts;
+pub mod api;
+mod auth;
+mod directory;
+mod explain;
+mod extract;
+mod limiter;
+mod lines;
+mod listener;
+mod problem;
+mod router;
+mod routes;
+mod server;
+mod views;
+
+pub use directory::{Database, Directory, User};
+pub use explain::{Explain, ExplainAnswer, ExplainError, ExplainQuestion};
+pub use problem::Problem;
+pub use router::openapi;
+pub use server::{Dependencies, DeriveVerifier, Server, Sessions, Settings};
+
+#[cfg(test)]
+mod tests;

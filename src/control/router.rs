@@ -1,0 +1,164 @@
+//! The routes, the API's description that is made from them, and what holds for every call: its time, its body's size,
+//! the headers of its answer.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::auth::authenticate;
+use super::extract::MAX_BODY;
+use super::problem::Problem;
+use super::routes::{audit, credentials, decisions, explain, grants, requests, scopes, service, sessions};
+use super::server::Shared;
+
+/// All routes of the control port.
+pub fn build(shared: &Arc<Shared>) -> Router {
+    let (guarded, description) = guarded().split_for_parts();
+    let description = Bytes::from(serde_json::to_vec(&description).unwrap_or_default());
+    let description = move || async move { ([(header::CONTENT_TYPE, "application/json")], description) };
+    let open = Router::new()
+        .route("/v1/openapi.json", get(description))
+        .route("/", get(service::index))
+        .route("/healthz", get(service::healthz))
+        .route("/readyz", get(service::readyz))
+        .route("/metrics", get(service::metrics));
+    guarded
+        .route_layer(middleware::from_fn_with_state(Arc::clone(shared), authenticate))
+        .merge(open)
+        .fallback(|| async { Problem::no_route() })
+        .method_not_allowed_fallback(|| async { Problem::method() })
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn_with_state(Arc::clone(shared), timed))
+        .layer(middleware::from_fn(headers))
+        .with_state(Arc::clone(shared))
+}
+
+/// The OpenAPI document.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    guarded().into_openapi()
+}
+
+fn guarded() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(requests::file, requests::list))
+        .routes(routes!(requests::show))
+        .routes(routes!(decisions::approve))
+        .routes(routes!(decisions::deny))
+        .routes(routes!(requests::withdraw))
+        .routes(routes!(grants::list))
+        .routes(routes!(grants::revoke))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::kill))
+        .routes(routes!(credentials::mint))
+        .routes(routes!(explain::explain))
+        .routes(routes!(audit::search))
+        .routes(routes!(audit::story))
+        .routes(routes!(audit::tail))
+        .routes(routes!(audit::verify))
+        .routes(routes!(scopes::list))
+        .routes(routes!(scopes::whoami))
+}
+
+/// Ends a call that takes too long to answer. An answer that has begun may go on; what reads the journal takes as long as
+/// the journal is long, and is bounded in number instead.
+async fn timed(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    if request.uri().path().starts_with("/v1/audit/") {
+        return next.run(request).await;
+    }
+    match tokio::time::timeout(shared.settings.call_timeout, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::timeout().into_response(),
+    }
+}
+
+/// Headers that keep a browser from keeping, guessing at, framing or running an answer.
+async fn headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+const HEADERS: [(HeaderName, &str); 6] = [
+    (header::CACHE_CONTROL, "no-store"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+];
+
+/// What the description says besides the routes.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "pgward control API",
+        description = "Requests, approvals, grants, sessions and the journal. Errors are application/problem+json."
+    ),
+    components(schemas(Problem)),
+    modifiers(&BearerToken),
+    security(("token" = []))
+)]
+struct Description;
+
+struct BearerToken;
+
+impl utoipa::Modify for BearerToken {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A token of `pgward token`"));
+        let components = openapi.components.get_or_insert_with(Default::default);
+        components.add_security_scheme("token", SecurityScheme::Http(scheme.build()));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_names_every_route_and_its_errors() {
+        let document = serde_json::to_value(openapi()).unwrap();
+        let expected = [
+            ("/v1/requests", "get"),
+            ("/v1/requests", "post"),
+            ("/v1/requests/{id}", "get"),
+            ("/v1/requests/{id}/approve", "post"),
+            ("/v1/requests/{id}/deny", "post"),
+            ("/v1/requests/{id}/withdraw", "post"),
+            ("/v1/grants", "get"),
+            ("/v1/grants/{id}/revoke", "post"),
+            ("/v1/sessions", "get"),
+            ("/v1/sessions/{id}/kill", "post"),
+            ("/v1/credentials", "post"),
+            ("/v1/explain", "post"),
+            ("/v1/audit/search", "get"),
+            ("/v1/audit/records/{id}", "get"),
+            ("/v1/audit/tail", "get"),
+            ("/v1/audit/verify", "get"),
+            ("/v1/scopes", "get"),
+            ("/v1/whoami", "get"),
+        ];
+        for (path, method) in expected {
+            let operation = &document["paths"][path][method];
+            assert!(operation.is_object(), "{method} {path} is missing");
+            assert!(operation["responses"]["default"].is_object(), "{method} {path} does not describe its errors");
+        }
+        let routes: usize = document["paths"].as_object().unwrap().values().map(|p| p.as_object().unwrap().len()).sum();
+        assert_eq!(routes, expected.len());
+        assert!(document["components"]["securitySchemes"]["token"].is_object());
+    }
+}

@@ -1,0 +1,241 @@
+//! Reading the journal: auditors all of it, everyone what concerns themselves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderValue;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use crate::audit::{Entry, Filter, MAX_RESULTS, RecordedVerdict, Selector, Subscription};
+use crate::control::api::{AuditFilter, MORE_HEADER, VerdictWord, Verification};
+use crate::control::auth::Caller;
+use crate::control::extract::{Id, Params};
+use crate::control::lines::{Broken, LineSender, Lines};
+use crate::control::problem::Problem;
+use crate::control::server::Shared;
+
+/// Answers the records that meet the filter, one JSON document a line, newest last: at most 10,000 unless a limit is
+/// given. Where older ones meet it, too, the header `pgward-more: true` says so.
+#[utoipa::path(
+    get, path = "/v1/audit/search", tag = "audit", params(AuditFilter),
+    responses(
+        (status = 200, body = String, content_type = "application/x-ndjson"),
+        (status = "default", body = Problem)
+    )
+)]
+pub async fn search(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Params(filter): Params<AuditFilter>,
+) -> Result<Response, Problem> {
+    let mut filter = read_filter(filter, &caller)?;
+    let limit = filter.limit.unwrap_or(DEFAULT_RESULTS).min(MAX_RESULTS - 1);
+    // One more than is answered, to know whether there are more.
+    filter.limit = Some(limit + 1);
+    let place = place(&shared.readers).await?;
+    let reading = Arc::clone(&shared);
+    let found = spawn_blocking(move || {
+        let directory = reading.directory.load();
+        let visible = |record: &_| directory.may_read(caller.principal(), record);
+        crate::audit::search(&reading.journal.settings().dir, &filter, visible)
+    });
+    let mut found = found.await.map_err(|_| Problem::internal())??;
+    let surplus = found.len().saturating_sub(limit);
+    found.drain(..surplus);
+    let (sender, lines) = Lines::channel();
+    tokio::spawn(async move {
+        for entry in found {
+            if send(&shared, &sender, entry).await.is_err() {
+                break;
+            }
+        }
+        drop(place);
+    });
+    let mut response = lines.into_response();
+    if surplus > 0 {
+        response.headers_mut().insert(MORE_HEADER, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+/// Follows the journal: new records that meet the filter, one JSON document a line, until the caller goes away.
+#[utoipa::path(
+    get, path = "/v1/audit/tail", tag = "audit", params(AuditFilter),
+    responses(
+        (status = 200, body = String, content_type = "application/x-ndjson"),
+        (status = "default", body = Problem)
+    )
+)]
+pub async fn tail(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Params(filter): Params<AuditFilter>,
+) -> Result<Response, Problem> {
+    let filter = read_filter(filter, &caller)?;
+    let place = place(&shared.followers).await?;
+    let (last, _) = shared.journal.position();
+    let subscription = shared.journal.subscribe(last + 1);
+    let (sender, lines) = Lines::channel();
+    tokio::spawn(async move {
+        follow(&shared, &caller, &filter, subscription, &sender).await;
+        drop(place);
+    });
+    Ok(lines.into_response())
+}
+
+/// Tells the story of a statement: the record itself and its end, the session around it, and the requests, approvals,
+/// grants and revocations that it rests on. Of a session, or of a fingerprint, all its statements.
+#[utoipa::path(
+    get, path = "/v1/audit/records/{id}", tag = "audit",
+    params(("id" = String, Path, description = "A record's number, a session's id, or a fingerprint")),
+    responses((status = 200, body = Object), (status = "default", body = Problem))
+)]
+pub async fn story(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Id(id): Id<String>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let place = place(&shared.readers).await?;
+    let selector = Selector::parse(&id);
+    let story = spawn_blocking(move || {
+        let directory = shared.directory.load();
+        let visible = |record: &_| directory.may_read(caller.principal(), record);
+        let story = crate::audit::story(&shared.journal.settings().dir, &selector, visible);
+        drop(place);
+        story
+    });
+    let story = story.await.map_err(|_| Problem::internal())??;
+    if story.statements.is_empty() && story.sessions.is_empty() && story.other.is_empty() {
+        return Err(Problem::not_found(
+            format!("the journal holds no \"{}\", or nothing that you may read", id.escape_debug()),
+            "find records with `pgward audit search`; name one by its seq, its session, or its fingerprint",
+        ));
+    }
+    serde_json::to_value(story).map(Json).map_err(|_| Problem::internal())
+}
+
+/// Proves that the journal is whole, or names the first record that is not as it was written.
+#[utoipa::path(
+    get, path = "/v1/audit/verify", tag = "audit",
+    responses((status = 200, body = Verification), (status = "default", body = Problem))
+)]
+pub async fn verify(State(shared): State<Arc<Shared>>, caller: Caller) -> Result<Json<Verification>, Problem> {
+    let place = place(&shared.provers).await?;
+    let report = spawn_blocking(move || {
+        let report = shared.journal.verify();
+        drop(place);
+        report
+    });
+    let report = report.await.map_err(|_| Problem::internal())?;
+    if !report.ok {
+        tracing::error!(by = caller.name(), first_bad = ?report.first_bad, "the journal is not as it was written");
+    }
+    Ok(Json(Verification {
+        ok: report.ok,
+        records: report.records,
+        first_bad: report.first_bad,
+        detail: report.problem,
+    }))
+}
+
+/// Sends what comes until the caller goes away, the process ends, or the caller's token no longer counts: who may read
+/// what is asked anew for each record.
+async fn follow(
+    shared: &Shared,
+    caller: &Caller,
+    filter: &Filter,
+    mut subscription: Subscription,
+    sender: &LineSender,
+) {
+    loop {
+        let entries = tokio::select! {
+            () = shared.stop.cancelled() => return,
+            () = sender.closed() => return,
+            entries = subscription.next(BATCH) => entries,
+        };
+        let entries = match entries {
+            Ok(entries) if entries.is_empty() => return,
+            Ok(entries) => entries,
+            Err(error) => {
+                tracing::error!(%error, "the journal could not be followed");
+                // Whether the caller still listens makes no difference.
+                let _ = sender.send(Err(Broken)).await;
+                return;
+            }
+        };
+        for entry in entries {
+            let directory = shared.directory.load_full();
+            let Some(user) = directory.user(caller.name()).filter(|user| user.token_hashes.contains(caller.token()))
+            else {
+                return;
+            };
+            let wanted = filter.matches(&entry.record) && directory.may_read(&user.principal, &entry.record);
+            if wanted && send(shared, sender, entry).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Sends the record's bytes as the journal's chain has them. A caller who does not read loses their place.
+async fn send(shared: &Shared, sender: &LineSender, entry: Entry) -> Result<(), Broken> {
+    let mut line = entry.canonical;
+    line.push(b'\n');
+    tokio::select! {
+        () = shared.stop.cancelled() => Err(Broken),
+        sent = timeout(MAX_STALL, sender.send(Ok(Bytes::from(line)))) => match sent {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Broken),
+        },
+    }
+}
+
+/// Who is no auditor finds only what concerns themselves; asking for somebody else is told apart from finding nothing.
+fn read_filter(filter: AuditFilter, caller: &Caller) -> Result<Filter, Problem> {
+    let others = filter.principal.as_deref().is_some_and(|principal| principal != caller.name());
+    if others && !caller.is_auditor() {
+        return Err(Problem::forbidden(
+            "only auditors may read what concerns somebody else",
+            "leave --principal out to read what concerns yourself",
+        ));
+    }
+    Ok(Filter {
+        principal: if caller.is_auditor() { filter.principal } else { Some(caller.name().to_owned()) },
+        database: filter.database,
+        grant: filter.grant,
+        session: filter.session,
+        relation: filter.relation,
+        verdict: filter.verdict.map(|verdict| match verdict {
+            VerdictWord::Allow => RecordedVerdict::Allow,
+            VerdictWord::Deny => RecordedVerdict::Deny,
+        }),
+        text: filter.text,
+        since: filter.since,
+        until: filter.until,
+        limit: filter.limit,
+        ..Filter::default()
+    })
+}
+
+/// Waits for one of the places, but not long.
+async fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
+    match timeout(MAX_WAIT, Arc::clone(places).acquire_owned()).await {
+        Ok(Ok(place)) => Ok(place),
+        Ok(Err(_)) | Err(_) => Err(Problem::unavailable("too many are reading the journal", "try again in a moment")),
+    }
+}
+
+/// How long a caller waits for a place.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+/// How long a caller may leave an answer unread.
+const MAX_STALL: Duration = Duration::from_secs(60);
+/// Records in one answer, unless the caller says otherwise.
+const DEFAULT_RESULTS: usize = 10_000;
+/// Records that one follower is handed at once.
+const BATCH: usize = 64;

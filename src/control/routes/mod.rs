@@ -1,0 +1,11 @@
+//! The handlers, one file for each kind of thing. Each checks what its caller may do with the very object it is about.
+
+pub mod audit;
+pub mod credentials;
+pub mod decisions;
+pub mod explain;
+pub mod grants;
+pub mod requests;
+pub mod scopes;
+pub mod service;
+pub mod sessions;

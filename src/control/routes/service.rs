@@ -1,0 +1,74 @@
+//! For those who run pgward: health, readiness, metrics, and a page that says what answers here.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{Html, IntoResponse, Response};
+
+use crate::control::problem::Problem;
+use crate::control::server::Shared;
+
+/// The process answers.
+pub async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// The process can do its work: the store answers, the journal can be written, and every
+/// upstream's catalog is known.
+pub async fn readyz(State(shared): State<Arc<Shared>>) -> Result<&'static str, Problem> {
+    let hint = "look into the log of pgward";
+    if let Err(error) = shared.store.ping().await {
+        tracing::warn!(%error, "not ready: the store does not answer");
+        return Err(Problem::unavailable("the store does not answer", hint));
+    }
+    if let Err(error) = shared.journal.healthy() {
+        tracing::warn!(%error, "not ready: the journal cannot be written");
+        return Err(Problem::unavailable("the audit journal cannot be written", hint));
+    }
+    let missing = shared.explainer.not_ready();
+    if !missing.is_empty() {
+        // Anybody may ask: the names stand in the log.
+        tracing::warn!(?missing, "not ready: upstreams are not known yet");
+        return Err(Problem::unavailable(format!("{} upstreams are not known yet", missing.len()), hint));
+    }
+    Ok("ready\n")
+}
+
+/// Metrics in the OpenMetrics text format.
+pub async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &shared.metrics).map_err(|error| {
+        tracing::error!(%error, "the metrics could not be written");
+        Problem::internal()
+    })?;
+    let mut response = text.into_response();
+    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    Ok(response)
+}
+
+/// A page without scripts or anything from elsewhere.
+pub async fn index() -> Response {
+    let mut response = Html(PAGE).into_response();
+    let policy =
+        HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+const PAGE: &str = r#"<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>pgward</title></head>
+<body>
+<h1>pgward</h1>
+<p>Just-in-time access to PostgreSQL. This is the control port.</p>
+<p>Start with <code>pgward login URL</code>, then <code>pgward request SCOPE --for 30m --reason TEXT</code>.</p>
+<ul>
+<li><a href="/v1/openapi.json">The API, described</a></li>
+<li><a href="/metrics">Metrics</a></li>
+<li><a href="/readyz">Readiness</a></li>
+</ul>
+</body>
+</html>
+"#;

@@ -1,0 +1,129 @@
+//! A throw-away PostgreSQL for tests: its own data directory, a socket in a short path, nothing on the network unless
+//! asked for, gone when dropped. Started by root it runs as the system user `postgres`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A running server. Dropping it stops the server and removes its files.
+#[derive(Debug)]
+pub struct TestPostgres {
+    directory: PathBuf,
+    /// The port in the socket's name; the server listens on no address.
+    pub port: u16,
+}
+
+impl TestPostgres {
+    /// Makes a cluster with superuser `postgres` (no password on the socket), encoding UTF8, locale C, and starts it.
+    ///
+    /// # Panics
+    /// Where PostgreSQL's server programs are missing or do not start.
+    #[must_use]
+    pub fn start() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let directory = std::env::temp_dir().join(format!("pgw-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory for the server");
+        if is_root() {
+            run(Command::new("chown").arg("postgres").arg(&directory));
+        }
+        let server = Self { directory, port: 5432 };
+        run(server.program("initdb").arg("-D").arg(server.data()).args([
+            "-A",
+            "trust",
+            "-U",
+            "postgres",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]));
+        let options = format!(
+            "-c listen_addresses='' -c unix_socket_directories='{}' -c port={} -c fsync=off -c max_connections=50",
+            server.directory.display(),
+            server.port
+        );
+        run(server
+            .program("pg_ctl")
+            .arg("-D")
+            .arg(server.data())
+            .args(["-w", "-t", "60", "-o", &options, "-l"])
+            .arg(server.directory.join("log"))
+            .arg("start"));
+        server
+    }
+
+    /// Where the socket lies: what `host` means to libpq and tokio-postgres.
+    #[must_use]
+    pub fn socket_directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// A connection string of tokio-postgres for `user` on `database`.
+    #[must_use]
+    pub fn dsn(&self, user: &str, database: &str) -> String {
+        format!("host={} port={} user={user} dbname={database}", self.directory.display(), self.port)
+    }
+
+    /// Runs a script through `psql` as superuser; any error in it is one.
+    ///
+    /// # Panics
+    /// Where the script fails.
+    pub fn run_script(&self, database: &str, script: &Path) {
+        run(Command::new("psql")
+            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-f"])
+            .arg(script)
+            .args(["-h", &self.directory.display().to_string(), "-p", &self.port.to_string()]));
+    }
+
+    /// One of the server's programs, run as a user who may run it.
+    fn program(&self, name: &str) -> Command {
+        let path = programs().join(name);
+        let mut command = if is_root() {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]).arg(path);
+            command
+        } else {
+            Command::new(path)
+        };
+        command.current_dir(&self.directory);
+        command
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+}
+
+impl Drop for TestPostgres {
+    fn drop(&mut self) {
+        let stopped = self.program("pg_ctl").arg("-D").arg(self.data()).args(["-m", "immediate", "stop"]).output();
+        drop(stopped);
+        drop(std::fs::remove_dir_all(&self.directory));
+    }
+}
+
+/// The newest installed server's programs.
+fn programs() -> PathBuf {
+    let installed = std::fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL's server programs are installed");
+    let mut versions: Vec<(u32, PathBuf)> = installed
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let version = path.file_name()?.to_str()?.parse().ok()?;
+            path.join("bin/initdb").exists().then(|| (version, path.join("bin")))
+        })
+        .collect();
+    versions.sort();
+    versions.pop().expect("a PostgreSQL server").1
+}
+
+fn is_root() -> bool {
+    let output = Command::new("id").arg("-u").output().expect("id -u");
+    output.stdout == b"0\n"
+}
+
+fn run(command: &mut Command) {
+    // The server inherits the outputs of `pg_ctl`: a pipe would stay open as long as it runs.
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status().expect("the program runs");
+    assert!(status.success(), "{command:?} failed");
+}
