@@ -10,7 +10,9 @@ use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::metrics::Metrics;
-use super::upstream::Upstream;
+use super::settings::DatabaseSettings;
+use super::tls::TlsError;
+use super::upstream::{Upstream, UpstreamError};
 use crate::catalog::{LoadError, Snapshot};
 
 /// For one check or load: a catalog that cannot be read in this time is one that cannot be relied on.
@@ -20,6 +22,33 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the catalogs of the database cannot be read")]
 pub struct CatalogUnavailable;
+
+/// Why an upstream cannot be used, for whoever checks a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreachable {
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Login(#[from] UpstreamError),
+    #[error("its catalogs cannot be read: {0}")]
+    Catalogs(#[from] LoadError),
+    #[error("its catalogs cannot be read: it took too long")]
+    Timeout,
+}
+
+/// Logs in to an upstream as a session would, reads its catalogs, and answers their version.
+///
+/// # Errors
+/// Says which of that failed.
+pub async fn reach(settings: &DatabaseSettings) -> Result<u64, Unreachable> {
+    let upstream = Upstream::new(Arc::clone(&settings.upstream))?;
+    upstream.connect(&[("client_encoding", "UTF8")], TIMEOUT).await?;
+    let metrics = Arc::new(Metrics::register(&mut prometheus_client::registry::Registry::default()));
+    let keeper = Keeper::new(upstream, TIMEOUT, metrics);
+    let mut side = None;
+    let asked = tokio::time::timeout(TIMEOUT, keeper.ask(&mut side)).await;
+    Ok(asked.map_err(|_| Unreachable::Timeout)??.version)
+}
 
 /// The snapshot of one database, and the side connection that it is read by.
 #[derive(Debug)]

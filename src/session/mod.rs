@@ -33,10 +33,11 @@ mod tls;
 mod transport;
 mod upstream;
 
+pub use catalogs::{CatalogUnavailable, Unreachable, reach};
 pub use metrics::Metrics;
 pub use registry::{Registry, SessionInfo};
 pub use server::Server;
 pub use settings::{
     DatabaseSettings, Dependencies, Directory, ParameterRecording, SecretString, Settings, SslMode, UpstreamSettings, User,
 };
-pub use tls::ServerTls;
+pub use tls::{ALPN, ServerTls};

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::analysis::AnalysisCache;
-use super::catalogs::Keeper;
+use super::catalogs::{CatalogUnavailable, Keeper};
 use super::handshake::{self, HandshakeError, Opening};
 use super::judge::Database;
 use super::open;
@@ -19,6 +19,7 @@ use super::throttle::{Network, Throttle};
 use super::tls::TlsError;
 use super::upstream::Upstream;
 use crate::audit::{Event, Record};
+use crate::catalog::Snapshot;
 use crate::sql::Limits;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -50,8 +51,8 @@ pub struct Server {
 
 impl Server {
     #[must_use]
-    pub fn new(settings: Settings, parts: Dependencies) -> Arc<Self> {
-        Arc::new(Self {
+    pub fn new(settings: Settings, parts: Dependencies) -> Self {
+        Self {
             failed_logins: Throttle::new(settings.max_failed_logins, MINUTE),
             refusals: Throttle::new(MAX_REFUSAL_RECORDS, MINUTE),
             cancels: Throttle::new(MAX_CANCELS, MINUTE),
@@ -62,7 +63,7 @@ impl Server {
             tasks: TaskTracker::new(),
             settings,
             parts,
-        })
+        }
     }
 
     /// Serves clients until `shutdown`; then lets statements end for a while, ends the rest, and returns.
@@ -93,14 +94,19 @@ impl Server {
         }
     }
 
-    /// The upstream of a database is reached, its certificate right and its catalogs readable.
+    /// The catalogs of a database as they are now; `None` where there is no such database.
     ///
     /// # Errors
-    /// In words, for whoever runs pgward.
-    pub async fn check_upstream(&self, name: &str) -> Result<(), String> {
-        let settings = self.parts.databases.load().get(name).cloned().ok_or("no such database")?;
-        let database = self.database(name, &settings).map_err(|error| error.to_string())?;
-        database.catalogs.recheck().await.map(|_| ()).map_err(|error| error.to_string())
+    /// Where they cannot be read.
+    pub async fn catalogs(&self, name: &str) -> Option<Result<Arc<Snapshot>, CatalogUnavailable>> {
+        let settings = self.parts.databases.load().get(name).cloned()?;
+        match self.database(name, &settings) {
+            Ok(database) => Some(database.catalogs.recheck().await),
+            Err(error) => {
+                tracing::error!(database = %name, %error, "the upstream's TLS settings cannot be used");
+                Some(Err(CatalogUnavailable))
+            }
+        }
     }
 
     fn admit(self: &Arc<Self>, stream: TcpStream, address: SocketAddr) {
