@@ -17,7 +17,7 @@ use crate::session::{self, DatabaseSettings, Metrics, Registry, ServerTls};
 use crate::store::{GrantBook, SharedStore, SqliteStore, Store as _};
 use crate::tls::ReloadableCertificate;
 use crate::wire::scram::Verifier;
-use crate::{control, tls as _};
+use crate::control;
 
 /// How often the store is read for changes made elsewhere.
 pub const GRANT_POLL: Duration = Duration::from_secs(1);
@@ -31,6 +31,7 @@ pub struct Parts {
     pub journal: Arc<Journal>,
     pub grants: Arc<GrantBook>,
     pub session: Arc<session::Server>,
+    pub explainer: Arc<Explainer>,
     pub control: Arc<control::Server>,
     pub tls: Arc<ArcSwap<ServerTls>>,
     pub databases: Arc<ArcSwap<HashMap<String, Arc<DatabaseSettings>>>>,
@@ -54,21 +55,20 @@ impl Parts {
         let registry = Arc::new(Registry::default());
         let swapped = Swapped::of(&config)?;
 
-        let session = Arc::new(session::Server::new(
-            settings::session_settings(&config),
-            session::Dependencies {
-                store: Arc::clone(&store),
-                grants: Arc::clone(&grants),
-                journal: Arc::clone(&journal),
-                clock: Arc::clone(&clock),
-                directory: Arc::clone(&swapped.users),
-                databases: Arc::clone(&swapped.databases),
-                region_networks: Arc::clone(&swapped.networks),
-                tls: Arc::clone(&swapped.tls),
-                registry: Arc::clone(&registry),
-                metrics,
-            },
-        ));
+        let data_path = session::Dependencies {
+            store: Arc::clone(&store),
+            grants: Arc::clone(&grants),
+            journal: Arc::clone(&journal),
+            clock: Arc::clone(&clock),
+            directory: Arc::clone(&swapped.users),
+            databases: Arc::clone(&swapped.databases),
+            region_networks: Arc::clone(&swapped.networks),
+            tls: Arc::clone(&swapped.tls),
+            registry: Arc::clone(&registry),
+            metrics,
+        };
+        let session = Arc::new(session::Server::new(settings::session_settings(&config), data_path.clone()));
+        let explainer = Arc::new(Explainer::new(Arc::clone(&session), data_path));
         let (control_tls, control_certificate) = settings::control_tls(&config)?;
         let mut control_settings = control::Settings::new(control_tls, config.audit.dir.clone());
         control_settings.credential_ttl = config.control.credential_ttl;
@@ -81,7 +81,7 @@ impl Parts {
                 clock: Arc::clone(&clock),
                 sessions: registry,
                 directory: Arc::clone(&swapped.directory),
-                explainer: Arc::new(Explainer::new(Arc::clone(&session))),
+                explainer: Arc::clone(&explainer) as Arc<dyn control::Explain>,
                 derive_verifier: Arc::new(derive_verifier),
                 metrics: Arc::new(metrics_registry),
             },
@@ -93,6 +93,7 @@ impl Parts {
             journal,
             grants,
             session,
+            explainer,
             control,
             tls: swapped.tls,
             databases: swapped.databases,

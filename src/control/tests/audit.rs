@@ -80,6 +80,17 @@ async fn tail_follows_and_ends_when_the_token_does() {
     }
     assert!(seen.contains(&grant) && seen.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{seen}");
 
+    let mut one = port.call(Method::GET, "/v1/audit/tail?limit=1", "carol").send().await.unwrap();
+    port.granted().await;
+    let mut only = String::new();
+    while let Some(chunk) = one.chunk().await.unwrap() {
+        only.push_str(std::str::from_utf8(&chunk).unwrap());
+    }
+    assert_eq!(only.lines().count(), 1, "{only}");
+    while auditor.chunk().await.unwrap().is_none_or(|chunk| !String::from_utf8_lossy(&chunk).contains("grant_created"))
+    {
+    }
+
     let mut without = super::directory();
     without.users.retain(|user| user.principal.name != "carol");
     port.parts.directory.store(without.into());

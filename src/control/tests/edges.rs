@@ -106,6 +106,23 @@ async fn what_needs_no_token_answers_and_nothing_may_be_kept_or_framed() {
 }
 
 #[tokio::test]
+async fn calls_are_counted_by_route() {
+    let port = Port::open().await;
+    port.get("/v1/requests/req_none", "alice").await;
+    port.get("/v1/whoami", "mallory").await;
+    port.get("/nowhere/at/all", "alice").await;
+    let text = port.call(Method::GET, "/metrics", "alice").send().await.unwrap().text().await.unwrap();
+    for line in [
+        r#"pgward_control_calls_total{method="GET",route="/v1/requests/{id}",status="404"} 1"#,
+        r#"pgward_control_calls_total{method="GET",route="/v1/whoami",status="401"} 1"#,
+        r#"pgward_control_calls_total{method="GET",route="none",status="404"} 1"#,
+        "pgward_control_unauthenticated_total 1",
+    ] {
+        assert!(text.lines().any(|one| one == line), "{line}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn plain_http_is_not_answered() {
     let port = Port::open().await;
     let url = format!("http://{}/healthz", port.address);
@@ -115,7 +132,7 @@ async fn plain_http_is_not_answered() {
 /// A TLS connection on which nothing was said yet.
 async fn silent(port: &Port) -> tokio_rustls::client::TlsStream<tokio::net::TcpStream> {
     let ca = port.dir.path().join("certs").join("ca.crt");
-    let tls = crate::tls::client_config(crate::tls::Verification::Full, Some(&ca), &[]).unwrap();
+    let tls = crate::tls::client_config(&ca, &[]).unwrap();
     let stream = tokio::net::TcpStream::connect(port.address).await.unwrap();
     let name = rustls_pki_types::ServerName::try_from("127.0.0.1").unwrap();
     tokio_rustls::TlsConnector::from(tls).connect(name, stream).await.unwrap()

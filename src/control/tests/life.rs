@@ -185,3 +185,17 @@ async fn credentials_share_a_salt_and_are_kept_as_verifiers_only() {
     assert!(!records.iter().any(|record| record.to_string().contains(password)));
     assert!(records.iter().any(|record| record["event"] == "credential_minted" && record["database"] == "shop"));
 }
+
+#[tokio::test]
+async fn the_journal_holds_no_secret_of_a_statement() {
+    let port = Port::open().await;
+    let mut wanted = orders_read();
+    wanted["statement"] = json!("alter role bob password 'hunter2'");
+    let (_, request) = port.post("/v1/requests", "alice", wanted).await;
+    let path = format!("/v1/requests/{}/approve", request["id"].as_str().unwrap());
+    assert_eq!(port.post(&path, "bob", json!({})).await.0, StatusCode::OK);
+    let records = port.lines("/v1/audit/search", "carol").await;
+    let statements: Vec<&str> = records.iter().filter_map(|record| record["statement"].as_str()).collect();
+    assert_eq!(statements.len(), 3);
+    assert!(statements.iter().all(|statement| statement.contains("alter role bob") && !statement.contains("hunter2")));
+}

@@ -63,6 +63,8 @@ impl Port {
             Journal::open(crate::audit::Settings { dir: dir.path().join("audit"), durability: Durability::Written });
         let clock = Arc::new(Clock::default());
         let sessions = Arc::new(FakeSessions::default());
+        let mut registry = prometheus_client::registry::Registry::default();
+        let metrics = super::Metrics::register(&mut registry);
         let parts = Dependencies {
             grants: GrantBook::load(Arc::clone(&store), Arc::clone(&clock)).await.unwrap(),
             store,
@@ -72,7 +74,9 @@ impl Port {
             directory: Arc::new(ArcSwap::from_pointee(directory())),
             explainer: Arc::new(FakeExplainer),
             derive_verifier: Arc::new(derive),
-            metrics: Arc::new(prometheus_client::registry::Registry::default()),
+            redact: crate::sql::redacted,
+            registry: Arc::new(registry),
+            metrics,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
