@@ -1,7 +1,14 @@
 //! The live sessions, for those who list and kill them. The only part of `session` that `control` knows.
 
-use jiff::Timestamp;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use dashmap::DashMap;
+use jiff::Timestamp;
+use subtle::ConstantTimeEq as _;
+use tokio_util::sync::CancellationToken;
+
+use super::upstream::CancelTarget;
 use crate::access::{GrantId, Region, SessionId};
 
 /// One live session as a listing shows it.
@@ -23,17 +30,184 @@ pub struct SessionInfo {
 
 /// All live sessions of this process.
 #[derive(Debug, Default)]
-pub struct Registry {}
+pub struct Registry {
+    sessions: DashMap<SessionId, Arc<Entry>>,
+    /// By the process number that the client was told.
+    keys: DashMap<u32, Arc<Entry>>,
+}
 
 impl Registry {
     /// Every live session, oldest first.
     #[must_use]
     pub fn list(&self) -> Vec<SessionInfo> {
-        Vec::new()
+        let mut sessions: Vec<_> = self.sessions.iter().map(|entry| entry.info()).collect();
+        sessions.sort_by(|a, b| a.id.cmp(&b.id));
+        sessions
     }
 
     /// Ends a session, its running statement cancelled. Answers whether there was one.
-    pub fn kill(&self, _id: &SessionId, _by: &str, _reason: Option<&str>) -> bool {
-        false
+    pub fn kill(&self, id: &SessionId, by: &str, reason: Option<&str>) -> bool {
+        let Some(entry) = self.sessions.get(id).map(|entry| Arc::clone(&entry)) else { return false };
+        // The first kill decides who is named; a second one changes nothing.
+        let _ = entry.killed.set(Kill { by: by.to_owned(), reason: reason.map(str::to_owned) });
+        entry.kill.cancel();
+        true
+    }
+
+    /// Lists a session under a process number that nobody else has; it stays listed until the guard is dropped.
+    ///
+    /// # Errors
+    /// Where the random source fails.
+    pub(super) fn enter(self: &Arc<Self>, new: NewEntry) -> Result<Listed, aws_lc_rs::error::Unspecified> {
+        let mut secret = [0; 4];
+        aws_lc_rs::rand::fill(&mut secret)?;
+        loop {
+            let mut process = [0; 4];
+            aws_lc_rs::rand::fill(&mut process)?;
+            let process = u32::from_be_bytes(process) >> 1;
+            // The map's own lock makes the number this session's alone.
+            if let dashmap::Entry::Vacant(place) = self.keys.entry(process) {
+                let entry = Arc::new(Entry::new(new, process, secret));
+                place.insert(Arc::clone(&entry));
+                self.sessions.insert(entry.info.id.clone(), Arc::clone(&entry));
+                return Ok(Listed { registry: Arc::clone(self), entry });
+            }
+        }
+    }
+
+    /// The session whose cancel key this is.
+    pub(super) fn by_key(&self, process: u32, key: &[u8]) -> Option<Arc<Entry>> {
+        let entry = self.keys.get(&process).map(|entry| Arc::clone(&entry));
+        let expected = entry.as_ref().map_or([0; 4], |entry| entry.secret);
+        let matches: bool = expected.ct_eq(key).into();
+        entry.filter(|_| matches)
+    }
+}
+
+/// What a session is listed by.
+#[derive(Debug)]
+pub(super) struct NewEntry {
+    pub info: SessionInfo,
+    pub target: CancelTarget,
+}
+
+/// Who ended a session by hand.
+#[derive(Clone, Debug)]
+pub(super) struct Kill {
+    pub by: String,
+    pub reason: Option<String>,
+}
+
+/// One live session.
+#[derive(Debug)]
+pub(super) struct Entry {
+    info: SessionInfo,
+    process: u32,
+    secret: [u8; 4],
+    changing: Mutex<Changing>,
+    statements: AtomicU64,
+    killed: OnceLock<Kill>,
+    kill: CancellationToken,
+    target: CancelTarget,
+    cancelled: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Changing {
+    grants: Vec<GrantId>,
+    statement: Option<Arc<str>>,
+}
+
+impl Entry {
+    fn new(new: NewEntry, process: u32, secret: [u8; 4]) -> Self {
+        let changing = Mutex::new(Changing { grants: new.info.grants.clone(), statement: None });
+        Self {
+            info: new.info,
+            process,
+            secret,
+            changing,
+            statements: AtomicU64::new(0),
+            killed: OnceLock::new(),
+            kill: CancellationToken::new(),
+            target: new.target,
+            cancelled: AtomicBool::new(false),
+        }
+    }
+
+    fn info(&self) -> SessionInfo {
+        let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        SessionInfo {
+            grants: changing.grants.clone(),
+            statement: changing.statement.as_deref().map(str::to_owned),
+            statements: self.statements.load(Ordering::Relaxed),
+            ..self.info.clone()
+        }
+    }
+
+    pub(super) fn id(&self) -> &SessionId {
+        &self.info.id
+    }
+
+    pub(super) fn principal(&self) -> &str {
+        &self.info.principal
+    }
+
+    pub(super) fn database(&self) -> &str {
+        &self.info.database
+    }
+
+    pub(super) fn target(&self) -> &CancelTarget {
+        &self.target
+    }
+
+    /// What the client is told as its cancel key.
+    pub(super) fn key(&self) -> (u32, [u8; 4]) {
+        (self.process, self.secret)
+    }
+
+    pub(super) fn set_statement(&self, statement: Option<Arc<str>>) {
+        if statement.is_some() {
+            self.statements.fetch_add(1, Ordering::Relaxed);
+        }
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner).statement = statement;
+    }
+
+    pub(super) fn set_grants(&self, grants: Vec<GrantId>) {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner).grants = grants;
+    }
+
+    /// Notes that the client asked for its statement to be cancelled, so that its end is told apart from a timeout.
+    pub(super) fn note_cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+    }
+
+    pub(super) fn take_cancel(&self) -> bool {
+        self.cancelled.swap(false, Ordering::AcqRel)
+    }
+
+    /// Waits until somebody kills the session. Cancel safe.
+    pub(super) async fn killed(&self) -> Kill {
+        self.kill.cancelled().await;
+        self.killed.get().cloned().unwrap_or(Kill { by: "an administrator".to_owned(), reason: None })
+    }
+}
+
+/// Keeps a session listed.
+#[derive(Debug)]
+pub(super) struct Listed {
+    registry: Arc<Registry>,
+    entry: Arc<Entry>,
+}
+
+impl Listed {
+    pub(super) fn entry(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.registry.keys.remove(&self.entry.process);
+        self.registry.sessions.remove(&self.entry.info.id);
     }
 }

@@ -339,7 +339,7 @@ impl Rewriter<'_> {
             "ordinality" => before == "with",
             "insert" => next == "into" || before == "then",
             "update" => {
-                matches!(before, "" | "then" | "do") && !self.cursor.is_mark(1, '.') && (before != "" || self.starts())
+                matches!(before, "" | "then" | "do") && !self.cursor.is_mark(1, '.') && (!before.is_empty() || self.starts())
             }
             "delete" => next == "from" || before == "then",
             "merge" => self.starts() && next == "into",

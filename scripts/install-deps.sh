@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Installs what `make demo`, `make test` or `make bench` needs from Debian's or Ubuntu's packages and is missing.
+# Everything that is there already is left alone; no service is started.
+set -euo pipefail
+
+purpose=${1:-demo}
+missing=()
+
+want() { # want PACKAGE TEST...: the package, unless the test succeeds
+  local package=$1
+  shift
+  "$@" >/dev/null 2>&1 || missing+=("$package")
+}
+
+has_server() { compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; }
+
+want gcc command -v cc
+want make command -v make
+want postgresql has_server
+want postgresql-client command -v psql
+want openssl command -v openssl
+want util-linux command -v setpriv
+if [ "$purpose" = test ]; then
+  want python3 test -x /usr/bin/python3
+  want python3-psycopg /usr/bin/python3 -c 'import psycopg'
+fi
+if [ "$purpose" = bench ]; then
+  want pgbouncer command -v pgbouncer
+  want python3 command -v python3
+fi
+
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if ! command -v apt-get >/dev/null; then
+  echo "missing: ${missing[*]}; install them with your system's package manager" >&2
+  exit 1
+fi
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || { echo "missing: ${missing[*]}; install them as root" >&2; exit 1; }
+  as_root=(sudo)
+fi
+
+echo "installing: ${missing[*]}" >&2
+# Debian's package would start a cluster of its own on port 5432; nothing here uses it.
+if printf '%s\n' "${missing[@]}" | grep -qx postgresql && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+  "${as_root[@]}" mkdir -p /etc/postgresql-common
+  echo 'create_main_cluster = false' | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
+fi
+"${as_root[@]}" apt-get update -qq
+# A service that a package would start is not wanted: 101 is policy-rc.d's word for "no".
+policy=/usr/sbin/policy-rc.d
+made_policy=
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+  "${as_root[@]}" chmod 755 "$policy"
+  made_policy=1
+fi
+status=0
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 || status=$?
+[ -z "$made_policy" ] || "${as_root[@]}" rm -f "$policy"
+exit "$status"

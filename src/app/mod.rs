@@ -1,0 +1,114 @@
+//! The composition root: builds every part from the configuration, hands each what it needs, reloads on SIGHUP and drains
+//! on SIGTERM. The only place that knows all parts.
+
+mod explainer;
+mod logging;
+mod parts;
+mod reload;
+mod settings;
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use self::parts::Parts;
+use crate::config::Config;
+
+/// Runs the proxy and the control port until SIGTERM or SIGINT ends them.
+///
+/// # Errors
+/// Where the configuration or a part of it cannot be used.
+pub fn serve(path: &Path) -> anyhow::Result<()> {
+    logging::start();
+    runtime()?.block_on(run(path))
+}
+
+/// Validates the configuration and everything that it names, and reaches each upstream.
+///
+/// # Errors
+/// With every problem that was found.
+pub fn check(path: &Path) -> anyhow::Result<()> {
+    let config = load(path)?;
+    settings::server_tls(&config)?;
+    settings::control_tls(&config)?;
+    runtime()?.block_on(settings::reach_upstreams(&config))
+}
+
+fn load(path: &Path) -> anyhow::Result<Config> {
+    let config = Config::load(path)?;
+    config.check_files()?;
+    Ok(config)
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime could not be started")
+}
+
+async fn run(path: &Path) -> anyhow::Result<()> {
+    let config = load(path)?;
+    let (proxy_address, control_address) = (config.proxy.listen, config.control.listen);
+    let proxy_listener = bind(proxy_address).await?;
+    let control_listener = bind(control_address).await?;
+    let parts = Parts::build(config).await?;
+    let stop = CancellationToken::new();
+    let mut signals = Signals::listen()?;
+
+    let grants = tokio::spawn(std::sync::Arc::clone(&parts.grants).run(parts::GRANT_POLL, stop.clone()));
+    let warm_up = tokio::spawn(std::sync::Arc::clone(&parts.explainer).warm_up(stop.clone()));
+    let control = {
+        let (server, stop) = (std::sync::Arc::clone(&parts.control), stop.clone());
+        tokio::spawn(async move { server.run(control_listener, stop).await })
+    };
+    let proxy = {
+        let (server, stop) = (std::sync::Arc::clone(&parts.session), stop.clone());
+        tokio::spawn(async move { server.run(proxy_listener, stop).await })
+    };
+    tracing::info!(proxy = %proxy_address, control = %control_address, "ready");
+
+    signals.until_end(&parts).await;
+    tracing::info!("stopping: no new connections, live ones end");
+    stop.cancel();
+    for part in [proxy, control, grants, warm_up] {
+        if let Err(error) = part.await {
+            tracing::error!(%error, "a part ended badly");
+        }
+    }
+    parts.journal.close().await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}
+
+/// The signals that a service answers.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Reloads at each SIGHUP; returns at SIGTERM or SIGINT.
+    async fn until_end(&mut self, parts: &Parts) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => parts.reload().await,
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Every part of a running pgward, built in the order in which they need each other.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+
+use super::explainer::Explainer;
+use super::settings::{self, Fixed};
+use crate::access::{Clock, RegionNetworks};
+use crate::audit::{self, Journal};
+use crate::config::{Config, StoreLocation};
+use crate::session::{self, DatabaseSettings, Metrics, Registry, ServerTls};
+use crate::store::{GrantBook, SharedStore, SqliteStore, Store as _};
+use crate::tls::ReloadableCertificate;
+use crate::wire::scram::Verifier;
+use crate::control;
+
+/// How often the store is read for changes made elsewhere.
+pub const GRANT_POLL: Duration = Duration::from_secs(1);
+
+/// The parts, and the handles that a reload swaps.
+#[derive(Debug)]
+pub struct Parts {
+    pub config_path: PathBuf,
+    pub fixed: Fixed,
+    pub clock: Arc<Clock>,
+    pub journal: Arc<Journal>,
+    pub grants: Arc<GrantBook>,
+    pub session: Arc<session::Server>,
+    pub explainer: Arc<Explainer>,
+    pub control: Arc<control::Server>,
+    pub tls: Arc<ArcSwap<ServerTls>>,
+    pub databases: Arc<ArcSwap<HashMap<String, Arc<DatabaseSettings>>>>,
+    pub users: Arc<ArcSwap<session::Directory>>,
+    pub networks: Arc<ArcSwap<RegionNetworks>>,
+    pub directory: Arc<ArcSwap<control::Directory>>,
+    pub control_certificate: Arc<ReloadableCertificate>,
+}
+
+impl Parts {
+    /// Builds everything; nothing listens yet.
+    pub async fn build(config: Config) -> anyhow::Result<Self> {
+        let journal = Journal::open(audit::Settings { dir: config.audit.dir.clone(), durability: config.audit.durability })?;
+        let StoreLocation::Sqlite(path) = &config.store;
+        let store = SqliteStore::open(path).with_context(|| format!("store {}", path.display()))?;
+        let clock = Arc::new(Clock::starting_at(store.latest_instant().await?));
+        let store: SharedStore = Arc::new(store);
+        let grants = GrantBook::load(Arc::clone(&store), Arc::clone(&clock)).await?;
+        let mut metrics_registry = prometheus_client::registry::Registry::default();
+        let metrics = Arc::new(Metrics::register(&mut metrics_registry));
+        let registry = Arc::new(Registry::default());
+        let swapped = Swapped::of(&config)?;
+
+        let data_path = session::Dependencies {
+            store: Arc::clone(&store),
+            grants: Arc::clone(&grants),
+            journal: Arc::clone(&journal),
+            clock: Arc::clone(&clock),
+            directory: Arc::clone(&swapped.users),
+            databases: Arc::clone(&swapped.databases),
+            region_networks: Arc::clone(&swapped.networks),
+            tls: Arc::clone(&swapped.tls),
+            registry: Arc::clone(&registry),
+            metrics,
+        };
+        let session = Arc::new(session::Server::new(settings::session_settings(&config), data_path.clone()));
+        let explainer = Arc::new(Explainer::new(Arc::clone(&session), data_path));
+        let (control_tls, control_certificate) = settings::control_tls(&config)?;
+        let mut control_settings = control::Settings::new(control_tls, config.audit.dir.clone());
+        control_settings.credential_ttl = config.control.credential_ttl;
+        let control = Arc::new(control::Server::new(
+            control_settings,
+            control::Dependencies {
+                store,
+                grants: Arc::clone(&grants),
+                journal: Arc::clone(&journal),
+                clock: Arc::clone(&clock),
+                sessions: registry,
+                directory: Arc::clone(&swapped.directory),
+                explainer: Arc::clone(&explainer) as Arc<dyn control::Explain>,
+                derive_verifier: Arc::new(derive_verifier),
+                metrics: Arc::new(metrics_registry),
+            },
+        ));
+        Ok(Self {
+            config_path: config.path.clone(),
+            fixed: Fixed::of(&config),
+            clock,
+            journal,
+            grants,
+            session,
+            explainer,
+            control,
+            tls: swapped.tls,
+            databases: swapped.databases,
+            users: swapped.users,
+            networks: swapped.networks,
+            directory: swapped.directory,
+            control_certificate,
+        })
+    }
+}
+
+/// What a reload swaps, made once.
+struct Swapped {
+    tls: Arc<ArcSwap<ServerTls>>,
+    databases: Arc<ArcSwap<HashMap<String, Arc<DatabaseSettings>>>>,
+    users: Arc<ArcSwap<session::Directory>>,
+    networks: Arc<ArcSwap<RegionNetworks>>,
+    directory: Arc<ArcSwap<control::Directory>>,
+}
+
+impl Swapped {
+    fn of(config: &Config) -> anyhow::Result<Self> {
+        Ok(Self {
+            tls: Arc::new(ArcSwap::from_pointee(settings::server_tls(config)?)),
+            databases: Arc::new(ArcSwap::from_pointee(settings::databases(config)?)),
+            users: Arc::new(ArcSwap::from_pointee(settings::session_directory(config)?)),
+            networks: Arc::new(ArcSwap::from_pointee(config.networks.clone())),
+            directory: Arc::new(ArcSwap::from_pointee(settings::control_directory(config))),
+        })
+    }
+}
+
+/// SCRAM names one salt per user before it knows the password: a new verifier takes those of one that the user has.
+fn derive_verifier(password: &str, like: Option<&str>) -> Result<String, String> {
+    let (salt, iterations) = match like.map(Verifier::parse) {
+        Some(Ok(known)) => (known.salt().to_vec(), known.iterations()),
+        Some(Err(_)) => return Err("a stored verifier cannot be read".to_owned()),
+        None => {
+            let mut salt = [0; 16];
+            aws_lc_rs::rand::fill(&mut salt).map_err(|_| "no randomness".to_owned())?;
+            (salt.to_vec(), ITERATIONS)
+        }
+    };
+    Ok(Verifier::derive(password, &salt, iterations).to_string())
+}
+
+/// PostgreSQL's own default.
+const ITERATIONS: u32 = 4096;

@@ -1,0 +1,52 @@
+//! SIGHUP: the configuration and the certificates are read again. If anything is wrong everything stays as it was, and the log
+//! and the journal say so.
+
+use super::parts::Parts;
+use super::{load, settings};
+use crate::audit::{Event, Record};
+use crate::config::Config;
+
+impl Parts {
+    /// Reads the configuration again and swaps what may change while the process runs.
+    pub async fn reload(&self) {
+        let outcome = self.read_again();
+        let (event, detail) = match &outcome {
+            Ok(config) => (Event::ConfigReloaded, format!("version {:016x}", config.version)),
+            Err(error) => (Event::ConfigRefused, format!("the old settings stay: {error:#}")),
+        };
+        match &outcome {
+            Ok(_) => tracing::info!(%detail, "configuration reloaded"),
+            Err(_) => tracing::error!(%detail, "configuration refused"),
+        }
+        let mut record = Record::new(self.clock.now(), event);
+        record.detail = Some(detail);
+        if let Err(error) = self.journal.record(record).await {
+            tracing::error!(%error, "the reload was not recorded");
+        }
+    }
+
+    /// All or nothing: everything that can fail comes before the first swap.
+    fn read_again(&self) -> anyhow::Result<Config> {
+        let config = load(&self.config_path)?;
+        self.refuse_changes_that_need_a_restart(&config)?;
+        let server_tls = settings::server_tls(&config)?;
+        let databases = settings::databases(&config)?;
+        let users = settings::session_directory(&config)?;
+        let control = settings::control_directory(&config);
+        self.control_certificate.reload()?;
+        self.tls.store(server_tls.into());
+        self.databases.store(databases.into());
+        self.users.store(users.into());
+        self.networks.store(config.networks.clone().into());
+        self.directory.store(control.into());
+        Ok(config)
+    }
+
+    fn refuse_changes_that_need_a_restart(&self, config: &Config) -> anyhow::Result<()> {
+        let fixed = settings::Fixed::of(config);
+        match self.fixed.difference(&fixed) {
+            None => Ok(()),
+            Some(key) => anyhow::bail!("{}: {key} cannot change while pgward runs; restart it", self.config_path.display()),
+        }
+    }
+}

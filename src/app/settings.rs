@@ -1,0 +1,168 @@
+//! From the configuration's values to the settings that each part declares for itself.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use crate::config::{Config, Database, ParameterRecording, PasswordSource, SslMode, StoreLocation, UpstreamHost};
+use crate::session::{self, DatabaseSettings, ServerTls, UpstreamSettings};
+use crate::wire::scram::Verifier;
+use crate::{control, tls};
+
+/// The session side's bounds.
+pub fn session_settings(config: &Config) -> session::Settings {
+    session::Settings {
+        max_connections: config.proxy.max_connections,
+        max_per_address: config.proxy.max_connections_per_address,
+        handshake_timeout: config.proxy.handshake_timeout,
+        max_message: config.proxy.max_message_bytes,
+        parameters: match config.audit.parameters {
+            ParameterRecording::Record => session::ParameterRecording::Record,
+            ParameterRecording::Hash => session::ParameterRecording::Hash,
+            ParameterRecording::Omit => session::ParameterRecording::Omit,
+        },
+        ..session::Settings::default()
+    }
+}
+
+/// Who may log in.
+pub fn session_directory(config: &Config) -> anyhow::Result<session::Directory> {
+    let mut users = Vec::new();
+    for user in &config.users {
+        let scram = user.scram.as_ref().map(|secret| Verifier::parse(secret.expose())).transpose();
+        let scram = scram.map_err(|_| anyhow::anyhow!("user \"{}\": scram is no verifier", user.principal.name))?;
+        users.push(session::User { principal: user.principal.clone(), scram });
+    }
+    Ok(session::Directory::new(users))
+}
+
+/// Who may call the control port, and what they may ask for.
+pub fn control_directory(config: &Config) -> control::Directory {
+    let users = config.users.iter().map(|user| control::User {
+        principal: user.principal.clone(),
+        token_hashes: user.token_hash.iter().map(ToString::to_string).collect(),
+        scram: user.scram.as_ref().map(|secret| secret.expose().to_owned()),
+    });
+    let databases = config.databases.iter().map(|database| control::Database {
+        name: database.policy.name.clone(),
+        region: database.policy.region.clone(),
+        host: config.proxy.public_host.clone(),
+        port: config.proxy.public_port,
+    });
+    control::Directory {
+        users: users.collect(),
+        admins: config.control.admins.clone(),
+        auditors: config.control.auditors.clone(),
+        scopes: config.scopes.clone(),
+        databases: databases.collect(),
+    }
+}
+
+/// Databases by name, passwords read.
+pub fn databases(config: &Config) -> anyhow::Result<HashMap<String, Arc<DatabaseSettings>>> {
+    let mut databases = HashMap::new();
+    for database in &config.databases {
+        let name = database.policy.name.clone();
+        let settings = DatabaseSettings {
+            policy: Arc::clone(&database.policy),
+            upstream: Arc::new(upstream(database)?),
+            scopes: config.scopes.iter().filter(|scope| scope.database == name).cloned().collect(),
+        };
+        databases.insert(name, Arc::new(settings));
+    }
+    Ok(databases)
+}
+
+fn upstream(database: &Database) -> anyhow::Result<UpstreamSettings> {
+    let url = &database.upstream;
+    let password = match &database.password {
+        PasswordSource::File(path) => std::fs::read_to_string(path)
+            .with_context(|| format!("database \"{}\": password_file {}", database.policy.name, path.display()))?,
+        PasswordSource::Environment(name) => std::env::var(name)
+            .with_context(|| format!("database \"{}\": password_env {name}", database.policy.name))?,
+    };
+    Ok(UpstreamSettings {
+        host: match &url.host {
+            UpstreamHost::Tcp(host) => host.clone(),
+            UpstreamHost::Unix(directory) => directory.display().to_string(),
+        },
+        port: url.port,
+        user: url.user.clone(),
+        database: url.database.clone(),
+        sslmode: match url.sslmode {
+            SslMode::VerifyFull => session::SslMode::VerifyFull,
+            SslMode::VerifyCa => session::SslMode::VerifyCa,
+            SslMode::Require => session::SslMode::Require,
+            SslMode::Disable => session::SslMode::Disable,
+        },
+        root_cert: url.sslrootcert.clone(),
+        password: session::SecretString::new(password.trim_end_matches(['\r', '\n']).to_owned()),
+    })
+}
+
+/// What clients of the proxy are shown. ALPN is `postgresql` alone.
+pub fn server_tls(config: &Config) -> anyhow::Result<ServerTls> {
+    let files = &config.proxy.tls;
+    let certificate = tls::ReloadableCertificate::load(&files.cert, &files.key)?;
+    let leaf = certificate.end_entity_der();
+    let server = tls::server_config(certificate, config.proxy.client_ca.as_deref(), &[session::ALPN])?;
+    Ok(ServerTls::new(Arc::unwrap_or_clone(server), &leaf))
+}
+
+/// What callers of the control port are shown, and the handle that reads it again.
+pub fn control_tls(config: &Config) -> anyhow::Result<(Arc<rustls::ServerConfig>, Arc<tls::ReloadableCertificate>)> {
+    let files = &config.control.tls;
+    let certificate = tls::ReloadableCertificate::load(&files.cert, &files.key)?;
+    Ok((tls::server_config(Arc::clone(&certificate), None, &[b"h2", b"http/1.1"])?, certificate))
+}
+
+/// Logs in to each upstream and reads its catalogs; says which it could not.
+pub async fn reach_upstreams(config: &Config) -> anyhow::Result<()> {
+    let mut failed = Vec::new();
+    for (name, settings) in databases(config)? {
+        match session::reach(&settings).await {
+            Ok(version) => tracing::debug!(database = %name, version, "reached"),
+            Err(error) => failed.push(format!("database \"{name}\": upstream cannot be used: {error}")),
+        }
+    }
+    failed.sort();
+    if failed.is_empty() { Ok(()) } else { anyhow::bail!(failed.join("\n")) }
+}
+
+/// What cannot change while the process runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fixed {
+    proxy: SocketAddr,
+    control: SocketAddr,
+    store: StoreLocation,
+    journal: PathBuf,
+    control_files: (PathBuf, PathBuf),
+}
+
+impl Fixed {
+    pub fn of(config: &Config) -> Self {
+        Self {
+            proxy: config.proxy.listen,
+            control: config.control.listen,
+            store: config.store.clone(),
+            journal: config.audit.dir.clone(),
+            control_files: (config.control.tls.cert.clone(), config.control.tls.key.clone()),
+        }
+    }
+
+    /// The first key that differs.
+    pub fn difference(&self, other: &Self) -> Option<&'static str> {
+        [
+            ("proxy.listen", self.proxy == other.proxy),
+            ("control.listen", self.control == other.control),
+            ("store.url", self.store == other.store),
+            ("audit.dir", self.journal == other.journal),
+            ("control.tls_cert", self.control_files == other.control_files),
+        ]
+        .into_iter()
+        .find_map(|(key, same)| (!same).then_some(key))
+    }
+}

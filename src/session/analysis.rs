@@ -1,0 +1,251 @@
+//! What a text says and touches, kept by text so that a statement seen before is not parsed again. Shared by all
+//! sessions of a database.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::Semaphore;
+
+use crate::catalog::{self, Footprint, Snapshot, Unresolved};
+use crate::sql::tree::{Action, Statement};
+use crate::sql::{self, Limits, Unreadable};
+
+/// Texts in each of the two generations of the cache.
+const GENERATION: usize = 4_096;
+/// Longer texts are not kept: they rarely come again, and they are what fills memory.
+const MAX_KEPT: usize = 16 * 1024;
+/// Longer texts are parsed off the reactor.
+const MAX_INLINE: usize = 4 * 1024;
+/// Texts that are parsed off the reactor at once.
+const MAX_PARSING: usize = 8;
+
+/// One text, read.
+#[derive(Debug)]
+pub struct Analysis {
+    pub text: Arc<str>,
+    pub parsed: Result<Vec<Statement>, Unreadable>,
+    resolved: ArcSwapOption<Resolved>,
+}
+
+/// What each statement of one text touches, by one version of the catalogs.
+#[derive(Debug)]
+pub struct Resolved {
+    version: u64,
+    statements: Vec<Touched>,
+}
+
+type Touched = Touches<Result<Footprint, Unresolved>>;
+
+/// A statement's own footprint, and that of the statement that a PREPARE holds.
+#[derive(Debug)]
+pub struct Touches<T> {
+    whole: T,
+    prepared: Option<T>,
+}
+
+/// One statement that a name means.
+#[derive(Debug)]
+pub struct Meaning {
+    pub analysis: Arc<Analysis>,
+    pub part: Part,
+}
+
+/// Which statement of an analysis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Whole(usize),
+    /// What the PREPARE at this place prepares.
+    Prepared(usize),
+    /// Pgward's own answer, which every live grant allows.
+    Answer,
+    /// Nothing: an empty text.
+    Empty,
+}
+
+impl Analysis {
+    fn new(text: Arc<str>, parsed: Result<Vec<Statement>, Unreadable>) -> Self {
+        Self { text, parsed, resolved: ArcSwapOption::empty() }
+    }
+
+    /// The statements; none where the text could not be read.
+    #[must_use]
+    pub fn statements(&self) -> &[Statement] {
+        self.parsed.as_deref().unwrap_or_default()
+    }
+
+    /// What the statements touch, by `snapshot`: kept until a session asks by another.
+    #[must_use]
+    pub fn resolved(&self, snapshot: &Snapshot) -> Arc<Resolved> {
+        if let Some(resolved) = self.resolved.load_full()
+            && resolved.version == snapshot.version
+        {
+            return resolved;
+        }
+        let touched = |statement: &Statement| Touches {
+            whole: catalog::resolve(snapshot, &statement.action),
+            prepared: prepared_by(statement).map(|inner| catalog::resolve(snapshot, &inner.action)),
+        };
+        let statements = self.statements().iter().map(touched).collect();
+        let resolved = Arc::new(Resolved { version: snapshot.version, statements });
+        self.resolved.store(Some(Arc::clone(&resolved)));
+        resolved
+    }
+
+    /// The statement at `part`.
+    #[must_use]
+    pub fn statement(&self, part: Part) -> Option<&Statement> {
+        match part {
+            Part::Whole(index) => self.statements().get(index),
+            Part::Prepared(index) => self.statements().get(index).and_then(prepared_by),
+            Part::Answer | Part::Empty => None,
+        }
+    }
+
+    /// The text of the statement at `part`, with what stands between it and the one before, so that all statements
+    /// together leave nothing of the message out. The statement of a PREPARE is cut out exactly.
+    #[must_use]
+    pub fn text_of(&self, part: Part) -> &str {
+        let statements = self.statements();
+        match part {
+            Part::Whole(_) if statements.len() <= 1 => &self.text,
+            Part::Whole(index) => {
+                let start = index.checked_sub(1).and_then(|before| statements.get(before)).map_or(0, |s| s.range.end);
+                let end = match statements.get(index) {
+                    Some(statement) if index + 1 < statements.len() => statement.range.end,
+                    Some(_) | None => self.text.len(),
+                };
+                let text = self.text.get(start..end).unwrap_or(&self.text);
+                text.trim_start_matches(|c: char| c == ';' || c.is_ascii_whitespace()).trim_end()
+            }
+            Part::Prepared(_) => {
+                self.statement(part).and_then(|inner| self.text.get(inner.range.clone())).unwrap_or(&self.text)
+            }
+            Part::Answer | Part::Empty => &self.text,
+        }
+    }
+}
+
+impl Resolved {
+    /// What the statement at `part` touches.
+    #[must_use]
+    pub fn footprint(&self, part: Part) -> Option<&Result<Footprint, Unresolved>> {
+        match part {
+            Part::Whole(index) => self.statements.get(index).map(|touches| &touches.whole),
+            Part::Prepared(index) => self.statements.get(index).and_then(|touches| touches.prepared.as_ref()),
+            Part::Answer | Part::Empty => None,
+        }
+    }
+
+    /// Whether some name was not found: newer catalogs may know it.
+    #[must_use]
+    pub fn has_unresolved(&self) -> bool {
+        self.statements.iter().any(|touches| touches.whole.is_err() || matches!(touches.prepared, Some(Err(_))))
+    }
+}
+
+impl Meaning {
+    #[must_use]
+    pub fn statement(&self) -> Option<&Statement> {
+        self.analysis.statement(self.part)
+    }
+
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.analysis.text_of(self.part)
+    }
+}
+
+fn prepared_by(statement: &Statement) -> Option<&Statement> {
+    match &statement.action {
+        Action::Prepare { inner, .. } => Some(inner),
+        _ => None,
+    }
+}
+
+/// The analyses of one database's texts. Two generations: when the young one is full it becomes the old one, and what is
+/// asked for again comes back.
+#[derive(Debug)]
+pub struct AnalysisCache {
+    generations: Mutex<Generations>,
+    parsing: Arc<Semaphore>,
+    limits: Limits,
+    timeout: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Generations {
+    young: HashMap<Arc<str>, Arc<Analysis>>,
+    old: HashMap<Arc<str>, Arc<Analysis>>,
+}
+
+impl AnalysisCache {
+    #[must_use]
+    pub fn new(limits: Limits, timeout: Duration) -> Self {
+        let parsing = Arc::new(Semaphore::new(MAX_PARSING));
+        Self { generations: Mutex::default(), parsing, limits, timeout }
+    }
+
+    /// Reads a text, or recalls it.
+    pub async fn analyse(&self, text: &str) -> Arc<Analysis> {
+        if let Some(known) = self.recall(text) {
+            return known;
+        }
+        let text: Arc<str> = text.into();
+        let parsed = if text.len() <= MAX_INLINE || text.len() > self.limits.text {
+            sql::read(&text, &self.limits)
+        } else {
+            self.read_elsewhere(Arc::clone(&text)).await
+        };
+        let analysis = Arc::new(Analysis::new(text, parsed));
+        self.keep(&analysis);
+        analysis
+    }
+
+    async fn read_elsewhere(&self, text: Arc<str>) -> Result<Vec<Statement>, Unreadable> {
+        let limits = self.limits;
+        let parsing = Arc::clone(&self.parsing);
+        let work = async move {
+            let permit = parsing.acquire_owned().await;
+            tokio::task::spawn_blocking(move || {
+                // Held by the thread, so that one that outlasts its deadline still counts.
+                let _permit = permit;
+                sql::read(&text, &limits)
+            })
+            .await
+        };
+        let failed = |message: &str| Unreadable { message: message.to_owned(), position: 0 };
+        match tokio::time::timeout(self.timeout, work).await {
+            Ok(Ok(parsed)) => parsed,
+            Ok(Err(_)) => Err(failed("the statement could not be analysed")),
+            Err(_) => Err(failed("the statement took too long to analyse")),
+        }
+    }
+
+    fn recall(&self, text: &str) -> Option<Arc<Analysis>> {
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = generations.young.get(text) {
+            return Some(Arc::clone(known));
+        }
+        let (key, known) = generations.old.remove_entry(text)?;
+        generations.insert(key, &known);
+        Some(known)
+    }
+
+    fn keep(&self, analysis: &Arc<Analysis>) {
+        if analysis.text.len() <= MAX_KEPT {
+            let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+            generations.insert(Arc::clone(&analysis.text), analysis);
+        }
+    }
+}
+
+impl Generations {
+    fn insert(&mut self, key: Arc<str>, analysis: &Arc<Analysis>) {
+        if self.young.len() >= GENERATION {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, Arc::clone(analysis));
+    }
+}

@@ -1,0 +1,187 @@
+//! Keeps one database's catalog snapshot: checked again when it is older than a second, loaded anew when it changed.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::Mutex;
+use tokio_postgres::config::{ChannelBinding, SslMode as ClientSslMode};
+use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::metrics::Metrics;
+use super::settings::DatabaseSettings;
+use super::tls::TlsError;
+use super::upstream::{Upstream, UpstreamError};
+use crate::catalog::{LoadError, Snapshot};
+
+/// For one check or load: a catalog that cannot be read in this time is one that cannot be relied on.
+const TIMEOUT: Duration = Duration::from_secs(8);
+
+/// The catalogs cannot be read now. The cause is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the catalogs of the database cannot be read")]
+pub struct CatalogUnavailable;
+
+/// Why an upstream cannot be used, for whoever checks a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreachable {
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Login(#[from] UpstreamError),
+    #[error("its catalogs cannot be read: {0}")]
+    Catalogs(#[from] LoadError),
+    #[error("its catalogs cannot be read: it took too long")]
+    Timeout,
+}
+
+/// Logs in to an upstream as a session would, reads its catalogs, and answers their version.
+///
+/// # Errors
+/// Says which of that failed.
+pub async fn reach(settings: &DatabaseSettings) -> Result<u64, Unreachable> {
+    let upstream = Upstream::new(Arc::clone(&settings.upstream))?;
+    upstream.connect(&[("client_encoding", "UTF8")], TIMEOUT).await?;
+    let metrics = Arc::new(Metrics::register(&mut prometheus_client::registry::Registry::default()));
+    let keeper = Keeper::new(upstream, TIMEOUT, metrics);
+    let mut side = None;
+    let asked = tokio::time::timeout(TIMEOUT, keeper.ask(&mut side)).await;
+    Ok(asked.map_err(|_| Unreachable::Timeout)??.version)
+}
+
+/// The snapshot of one database, and the side connection that it is read by.
+#[derive(Debug)]
+pub struct Keeper {
+    upstream: Upstream,
+    max_age: Duration,
+    metrics: Arc<Metrics>,
+    known: ArcSwapOption<Known>,
+    /// Held while the catalogs are asked, so that concurrent callers share one question.
+    side: Mutex<Option<Client>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    snapshot: Arc<Snapshot>,
+    /// When the question was asked whose answer confirmed it.
+    checked_at: Instant,
+}
+
+impl Keeper {
+    #[must_use]
+    pub fn new(upstream: Upstream, max_age: Duration, metrics: Arc<Metrics>) -> Self {
+        Self { upstream, max_age, metrics, known: ArcSwapOption::empty(), side: Mutex::new(None) }
+    }
+
+    /// A snapshot that was true at most `max_age` ago. Cancel safe.
+    ///
+    /// # Errors
+    /// Where the upstream does not say.
+    pub async fn current(&self) -> Result<Arc<Snapshot>, CatalogUnavailable> {
+        match self.checked_since(Instant::now().checked_sub(self.max_age)) {
+            Some(snapshot) => Ok(snapshot),
+            None => self.check(Instant::now().checked_sub(self.max_age)).await,
+        }
+    }
+
+    /// A snapshot that is true now. Cancel safe.
+    ///
+    /// # Errors
+    /// Where the upstream does not say.
+    pub async fn recheck(&self) -> Result<Arc<Snapshot>, CatalogUnavailable> {
+        self.check(Some(Instant::now())).await
+    }
+
+    /// Has the next caller check, whatever the age: somebody changed the catalogs.
+    pub fn forget_check(&self) {
+        if let Some(known) = self.known.load_full()
+            && let Some(checked_at) = known.checked_at.checked_sub(self.max_age * 2)
+        {
+            self.known.store(Some(Arc::new(Known { snapshot: Arc::clone(&known.snapshot), checked_at })));
+        }
+    }
+
+    fn checked_since(&self, since: Option<Instant>) -> Option<Arc<Snapshot>> {
+        let known = self.known.load();
+        let known = known.as_ref()?;
+        since.is_none_or(|since| known.checked_at >= since).then(|| Arc::clone(&known.snapshot))
+    }
+
+    async fn check(&self, since: Option<Instant>) -> Result<Arc<Snapshot>, CatalogUnavailable> {
+        let mut side = self.side.lock().await;
+        // Somebody else may have asked while this caller waited.
+        if let Some(snapshot) = self.checked_since(since) {
+            return Ok(snapshot);
+        }
+        // Once more on a new connection: the old one may have been closed long ago.
+        for _ in 0..2 {
+            let reused = side.is_some();
+            match tokio::time::timeout(TIMEOUT, self.ask(&mut side)).await {
+                Ok(Ok(snapshot)) => return Ok(snapshot),
+                Ok(Err(error)) => tracing::warn!(%error, "the catalogs cannot be read"),
+                Err(_) => tracing::warn!("reading the catalogs takes too long"),
+            }
+            *side = None;
+            if !reused {
+                break;
+            }
+        }
+        self.metrics.upstream_failures.inc();
+        Err(CatalogUnavailable)
+    }
+
+    async fn ask(&self, side: &mut Option<Client>) -> Result<Arc<Snapshot>, LoadError> {
+        let asked_at = Instant::now();
+        let client = match side.take().filter(|client| !client.is_closed()) {
+            Some(client) => side.insert(client),
+            None => side.insert(self.connect().await?),
+        };
+        let known = self.known.load_full();
+        if let Some(known) = known
+            && Snapshot::mark(client).await? == known.snapshot.version
+        {
+            let snapshot = Arc::clone(&known.snapshot);
+            self.known.store(Some(Arc::new(Known { snapshot: Arc::clone(&snapshot), checked_at: asked_at })));
+            return Ok(snapshot);
+        }
+        let snapshot = Arc::new(Snapshot::load(client).await?);
+        self.metrics.catalog_loads.inc();
+        self.known.store(Some(Arc::new(Known { snapshot: Arc::clone(&snapshot), checked_at: asked_at })));
+        Ok(snapshot)
+    }
+
+    async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
+        let settings = self.upstream.settings();
+        let mut config = Config::new();
+        config
+            .host(&settings.host)
+            .port(settings.port)
+            .user(&settings.user)
+            .dbname(&settings.database)
+            .password(settings.password.expose())
+            .application_name("pgward catalogs")
+            .connect_timeout(TIMEOUT);
+        match self.upstream.tls() {
+            Some(tls) if !settings.host.starts_with('/') => {
+                config.ssl_mode(ClientSslMode::Require).channel_binding(ChannelBinding::Prefer);
+                let (client, connection) = config.connect(MakeRustlsConnect::new(tls.as_ref().clone())).await?;
+                tokio::spawn(run(connection));
+                Ok(client)
+            }
+            Some(_) | None => {
+                config.ssl_mode(ClientSslMode::Disable);
+                let (client, connection) = config.connect(NoTls).await?;
+                tokio::spawn(run(connection));
+                Ok(client)
+            }
+        }
+    }
+}
+
+/// Drives the side connection until its client is dropped or the server ends it.
+async fn run(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
+    if let Err(error) = connection.await {
+        tracing::info!(%error, "the catalogs' connection ended");
+    }
+}

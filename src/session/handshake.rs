@@ -1,0 +1,140 @@
+//! From the first byte to a startup packet inside TLS. Nothing that was read before TLS is ever read as if it had come
+//! through it.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::tls::ALPN;
+use crate::wire::encode::ClientVisible;
+use crate::wire::startup::{self, Packet, Startup};
+use crate::wire::{ProtocolError, sqlstate};
+
+/// The first byte of a TLS handshake record.
+const TLS_HANDSHAKE: u8 = 0x16;
+/// What a refused client may still send before its connection is dropped.
+const LINGER: std::time::Duration = std::time::Duration::from_millis(500);
+const MAX_LINGER_READS: usize = 64;
+
+/// A client inside TLS.
+pub type ClientStream = TlsStream<TcpStream>;
+
+/// What a client wants.
+#[derive(Debug)]
+pub enum Opening {
+    Startup { stream: Box<ClientStream>, rest: BytesMut, startup: Startup },
+    Cancel { process: u32, key: Vec<u8> },
+}
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub enum HandshakeError {
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    #[error("closed before a startup packet")]
+    Closed,
+    #[error("TLS is required")]
+    Plaintext,
+    #[error("bytes behind SSLRequest")]
+    Smuggled,
+    #[error("SSLRequest or GSSENCRequest where there can be none")]
+    Repeated,
+    #[error("direct TLS without ALPN postgresql")]
+    Alpn,
+}
+
+/// Negotiates TLS and reads the startup packet.
+///
+/// # Errors
+/// [`HandshakeError`]; the client has been told what it may be told.
+pub async fn open(mut tcp: TcpStream, tls: Arc<rustls::ServerConfig>) -> Result<Opening, HandshakeError> {
+    let mut first = [0];
+    if tcp.peek(&mut first).await? == 0 {
+        return Err(HandshakeError::Closed);
+    }
+    if first == [TLS_HANDSHAKE] {
+        let stream = TlsAcceptor::from(tls).accept(tcp).await?;
+        if stream.get_ref().1.alpn_protocol() != Some(ALPN) {
+            return Err(HandshakeError::Alpn);
+        }
+        return inside(stream).await;
+    }
+    let mut buffer = BytesMut::new();
+    let mut gss_refused = false;
+    loop {
+        match read_packet(&mut tcp, &mut buffer).await? {
+            Packet::GssEnc if !gss_refused && buffer.is_empty() => {
+                gss_refused = true;
+                tcp.write_all(b"N").await?;
+            }
+            Packet::GssEnc => return Err(HandshakeError::Repeated),
+            Packet::Cancel { process, key } => return Ok(Opening::Cancel { process, key }),
+            Packet::Startup(_) => {
+                let error = ClientVisible::fatal(sqlstate::INVALID_AUTHORIZATION, "TLS is required").hint("Connect with sslmode=verify-full.");
+                refuse(&mut tcp, &error).await;
+                return Err(HandshakeError::Plaintext);
+            }
+            // Whoever stands in between may have put them there, to be read as if they had come through TLS.
+            Packet::Ssl if !buffer.is_empty() => return Err(HandshakeError::Smuggled),
+            Packet::Ssl => {
+                tcp.write_all(b"S").await?;
+                return inside(TlsAcceptor::from(tls).accept(tcp).await?).await;
+            }
+        }
+    }
+}
+
+async fn inside(mut stream: ClientStream) -> Result<Opening, HandshakeError> {
+    let mut buffer = BytesMut::new();
+    let packet = match read_packet(&mut stream, &mut buffer).await {
+        Err(HandshakeError::Protocol(error)) => {
+            let said = ClientVisible::fatal(sqlstate::PROTOCOL_VIOLATION, error.to_string());
+            refuse(&mut stream, &said).await;
+            return Err(error.into());
+        }
+        other => other?,
+    };
+    match packet {
+        Packet::Startup(startup) => Ok(Opening::Startup { stream: Box::new(stream), rest: buffer, startup }),
+        Packet::Cancel { process, key } => Ok(Opening::Cancel { process, key }),
+        Packet::Ssl | Packet::GssEnc => {
+            let said = ClientVisible::fatal(sqlstate::PROTOCOL_VIOLATION, "the connection is encrypted already");
+            refuse(&mut stream, &said).await;
+            Err(HandshakeError::Repeated)
+        }
+    }
+}
+
+async fn read_packet(stream: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut) -> Result<Packet, HandshakeError> {
+    loop {
+        if let Some(packet) = startup::take(buffer)? {
+            return Ok(packet);
+        }
+        if stream.read_buf(buffer).await? == 0 {
+            return Err(HandshakeError::Closed);
+        }
+    }
+}
+
+/// Tells a client why it is refused and closes, so that what it still sends does not take the answer from it.
+pub async fn refuse(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), error: &ClientVisible) {
+    let told = async {
+        stream.write_all(&error.to_bytes()).await?;
+        stream.shutdown().await?;
+        let mut nothing = [0; 1024];
+        for _ in 0..MAX_LINGER_READS {
+            if stream.read(&mut nothing).await? == 0 {
+                break;
+            }
+        }
+        std::io::Result::Ok(())
+    };
+    // Whether it hears it is the client's affair.
+    let _ = tokio::time::timeout(LINGER, told).await;
+}

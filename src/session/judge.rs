@@ -1,0 +1,381 @@
+//! Asks policy about one statement: with the catalogs as they are, the grants as they are, and everything that the names
+//! in it may mean.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use tokio::sync::watch;
+
+use super::analysis::{Analysis, AnalysisCache, Meaning, Part, Resolved};
+use super::catalogs::{CatalogUnavailable, Keeper};
+use super::metrics::Metrics;
+use super::names::{Key, Names};
+use super::records::{self, Recorder};
+use super::settings::DatabaseSettings;
+use super::special::Facts;
+use super::upstream::Upstream;
+use crate::access::{Clock, Principal, Region, Scope};
+use crate::audit::{Protocol, Record};
+use crate::catalog::{Footprint, Snapshot, Unresolved};
+use crate::policy::{self, Context, Denial, Permit, Rule, Verdict};
+use crate::sql::Unreadable;
+use crate::sql::tree::{Action, Name};
+use crate::store::GrantSet;
+
+/// An EXECUTE of an EXECUTE and so on is followed this far.
+const MAX_DEPTH: usize = 4;
+
+/// What all sessions of one database share.
+#[derive(Debug)]
+pub struct Database {
+    pub settings: Arc<DatabaseSettings>,
+    pub upstream: Upstream,
+    pub catalogs: Keeper,
+    pub analyses: AnalysisCache,
+}
+
+/// Judges for one session.
+#[derive(Debug)]
+pub struct Judge {
+    pub database: Arc<Database>,
+    pub principal: String,
+    pub client_region: Option<Region>,
+    pub grants: watch::Receiver<Arc<GrantSet>>,
+    pub clock: Arc<Clock>,
+    pub metrics: Arc<Metrics>,
+    /// The search_path that the session was opened with.
+    search_path: Arc<str>,
+    requestable: Vec<Arc<Scope>>,
+    view: Option<View>,
+}
+
+/// What a judge needs of the session that it judges for.
+#[derive(Debug)]
+pub struct Client {
+    pub region: Option<Region>,
+    pub grants: watch::Receiver<Arc<GrantSet>>,
+    pub clock: Arc<Clock>,
+    pub metrics: Arc<Metrics>,
+    pub search_path: Arc<str>,
+}
+
+/// What one batch is judged by.
+#[derive(Debug)]
+struct View {
+    context: Context,
+    version: u64,
+    catalogs: Option<Result<Arc<Snapshot>, CatalogUnavailable>>,
+    rechecked: bool,
+}
+
+/// An allowed statement.
+#[derive(Debug)]
+pub struct Judged {
+    pub permit: Permit,
+    pub footprint: Evidence,
+    /// The count of rows that a cursor has given, where the statement fetches from one.
+    pub rows: Option<Arc<AtomicU64>>,
+    /// The place of the Parse's item, where the verdict was the Parse's.
+    pub parsed_at: Option<usize>,
+}
+
+/// A refused one.
+#[derive(Debug)]
+pub struct Refused {
+    pub denial: Denial,
+    pub footprint: Evidence,
+}
+
+/// What a verdict rests on.
+#[derive(Clone, Debug)]
+pub enum Evidence {
+    None,
+    Resolved(Arc<Resolved>, Part),
+    Merged(Arc<Footprint>),
+}
+
+impl Evidence {
+    #[must_use]
+    pub fn footprint(&self) -> Option<&Footprint> {
+        match self {
+            Evidence::None => None,
+            Evidence::Resolved(resolved, part) => resolved.footprint(*part)?.as_ref().ok(),
+            Evidence::Merged(footprint) => Some(footprint),
+        }
+    }
+}
+
+impl Judge {
+    #[must_use]
+    pub fn new(database: Arc<Database>, principal: &Principal, client: Client) -> Self {
+        let may_request = |scope: &&Scope| scope.may_request(principal);
+        let requestable = database.settings.scopes.iter().filter(may_request).cloned().map(Arc::new).collect();
+        let Client { region, grants, clock, metrics, search_path } = client;
+        let principal = principal.name.clone();
+        Self { database, principal, client_region: region, grants, clock, metrics, search_path, requestable, view: None }
+    }
+
+    /// Looks at grants and clock anew.
+    pub fn begin_batch(&mut self) {
+        let set = Arc::clone(&self.grants.borrow());
+        let context = Context {
+            database: Arc::clone(&self.database.settings.policy),
+            principal: self.principal.clone(),
+            client_region: self.client_region.clone(),
+            grants: set.grants.clone(),
+            now: self.clock.now(),
+            search_path: Arc::clone(&self.search_path),
+            requestable: self.requestable.clone(),
+        };
+        self.view = Some(View { context, version: set.version, catalogs: None, rechecked: false });
+    }
+
+    pub async fn analyse(&self, text: &str) -> Arc<Analysis> {
+        self.database.analyses.analyse(text).await
+    }
+
+    /// The version of the grants that the batch is judged by.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.view.as_ref().map_or(0, |view| view.version)
+    }
+
+    pub fn count_denial(&self, rule: Rule) {
+        self.metrics.count_denial(rule);
+    }
+
+    /// Decides on one statement, and on whatever it runs by name.
+    ///
+    /// # Errors
+    /// [`Refused`] says why not.
+    pub async fn judge(&mut self, meaning: &Meaning, names: &Names) -> Result<Judged, Refused> {
+        let refused = |denial| Refused { denial, footprint: Evidence::None };
+        let mut snapshot = self.snapshot(false).await.map_err(|error| refused(unreadable_catalogs(error)))?;
+        if meaning.analysis.resolved(&snapshot).has_unresolved() {
+            snapshot = self.snapshot(true).await.map_err(|error| refused(unreadable_catalogs(error)))?;
+        }
+        // Names were resolved along another path than the one that the upstream would go.
+        if *snapshot.search_path != *self.search_path {
+            return Err(refused(other_path(&self.search_path, &snapshot.search_path)));
+        }
+        let Some(view) = &self.view else { return Err(refused(unknown_portal(""))) };
+        let judged = decide(meaning, names, &snapshot, &view.context, 0)?;
+        self.metrics.allowed.inc();
+        Ok(judged)
+    }
+
+    /// The catalogs; known to be true now where `again`, once per batch.
+    async fn snapshot(&mut self, again: bool) -> Result<Arc<Snapshot>, CatalogUnavailable> {
+        let Some(view) = &mut self.view else { return Err(CatalogUnavailable) };
+        if again && !view.rechecked {
+            view.rechecked = true;
+            view.catalogs = Some(self.database.catalogs.recheck().await);
+        }
+        match &view.catalogs {
+            Some(known) => known.clone(),
+            None => {
+                let snapshot = self.database.catalogs.current().await;
+                view.catalogs = Some(snapshot.clone());
+                snapshot
+            }
+        }
+    }
+
+    /// The record of an allowed statement.
+    #[must_use]
+    pub fn record(&self, recorder: &Recorder, meaning: &Meaning, protocol: Protocol, judged: &Judged) -> Box<Record> {
+        let mut record = recorder.statement(meaning, protocol, self.version());
+        let grants = self.view.as_ref().map(|view| view.context.grants.as_slice()).unwrap_or_default();
+        if let Some(grant) = grants.iter().find(|grant| grant.id == *judged.permit.grant()) {
+            records::allow(&mut record, grant, judged.footprint.footprint());
+        }
+        record
+    }
+
+    /// What `SHOW pgward.…` tells.
+    #[must_use]
+    pub fn session_facts(&self, recorder: &Recorder) -> Facts {
+        let view = self.view.as_ref();
+        let grants = view.map(|view| view.context.grants.clone()).unwrap_or_default();
+        let now = view.map_or_else(|| self.clock.now(), |view| view.context.now);
+        Facts { now, grants, entry: recorder.entry(crate::audit::Event::SessionOpen), reason: recorder.reason.clone() }
+    }
+}
+
+/// What a statement runs that stands elsewhere.
+enum Reference<'a> {
+    Prepared(&'a Name),
+    Cursor(&'a Name),
+}
+
+fn decide(meaning: &Meaning, names: &Names, snapshot: &Snapshot, context: &Context, depth: usize) -> Result<Judged, Refused> {
+    let missing = || Refused { denial: unknown_portal(""), footprint: Evidence::None };
+    let statement = meaning.statement().ok_or_else(missing)?;
+    let resolved = meaning.analysis.resolved(snapshot);
+    let own = resolved.footprint(meaning.part).ok_or_else(missing)?;
+    let evidence = Evidence::Resolved(Arc::clone(&resolved), meaning.part);
+    let permit = match policy::decide(statement, &meaning.analysis.text, own, context) {
+        Verdict::Allow(permit) => permit,
+        Verdict::Deny(denial) => return Err(Refused { denial, footprint: evidence }),
+    };
+    let none = || Judged { permit, footprint: evidence.clone(), rows: None, parsed_at: None };
+    match reference(&statement.action) {
+        None => Ok(none()),
+        Some(Reference::Prepared(name)) => {
+            let meanings: Vec<&Meaning> = names.statements(&Key::new(name.as_str())).map(Arc::as_ref).collect();
+            let unknown = Unresolved::Prepared(name.to_string());
+            referred(own, &meanings, unknown, names, snapshot, context, depth)
+        }
+        Some(Reference::Cursor(name)) => {
+            let portals: Vec<_> = names.portals(&Key::new(name.as_str())).collect();
+            let meanings: Vec<&Meaning> = portals.iter().flat_map(|p| p.meanings.iter().map(Arc::as_ref)).collect();
+            let unknown = Unresolved::Cursor(name.to_string());
+            let mut judged = referred(own, &meanings, unknown, names, snapshot, context, depth)?;
+            judged.rows = portals.first().map(|portal| Arc::clone(&portal.rows));
+            Ok(judged)
+        }
+    }
+}
+
+/// Everything that a name may mean must be allowed; where one of them is not, that is why the statement is refused.
+fn referred(
+    own: &Result<Footprint, Unresolved>,
+    meanings: &[&Meaning],
+    unknown: Unresolved,
+    names: &Names,
+    snapshot: &Snapshot,
+    context: &Context,
+    depth: usize,
+) -> Result<Judged, Refused> {
+    let refuse = |message: String| Refused {
+        denial: Denial {
+            rule: Rule::Unresolved,
+            message,
+            detail: "What runs under a name is judged by what the name means.".to_owned(),
+            hint: None,
+        },
+        footprint: Evidence::None,
+    };
+    if meanings.is_empty() {
+        return Err(refuse(unknown.to_string()));
+    }
+    if depth >= MAX_DEPTH {
+        return Err(refuse("names refer to names too deeply".to_owned()));
+    }
+    let mut first = None;
+    for meaning in meanings {
+        let Some(statement) = meaning.statement() else { return Err(refuse(unknown.to_string())) };
+        let resolved = meaning.analysis.resolved(snapshot);
+        let inner = decide(meaning, names, snapshot, context, depth + 1)?;
+        let (Ok(own), Some(Ok(theirs))) = (own, resolved.footprint(meaning.part)) else {
+            return Err(refuse(unknown.to_string()));
+        };
+        // One grant must allow both what the name means and what it is called with.
+        let merged = merge(inner.footprint.footprint().unwrap_or(theirs), own);
+        match policy::decide(statement, &meaning.analysis.text, &Ok(merged.clone()), context) {
+            Verdict::Allow(permit) => {
+                let footprint = Evidence::Merged(Arc::new(merged));
+                first = first.or(Some(Judged { permit, footprint, rows: inner.rows, parsed_at: None }));
+            }
+            Verdict::Deny(denial) => return Err(Refused { denial, footprint: Evidence::Merged(Arc::new(merged)) }),
+        }
+    }
+    first.ok_or_else(|| refuse(unknown.to_string()))
+}
+
+fn merge(one: &Footprint, other: &Footprint) -> Footprint {
+    let mut merged = one.clone();
+    merged.relations.extend(other.relations.iter().cloned());
+    merged.functions.extend(other.functions.iter().cloned());
+    merged.effects.extend(other.effects.iter().cloned());
+    merged
+}
+
+/// Whether the statement runs something by name, so that its verdict is good for one moment only.
+#[must_use]
+pub fn depends_on_names(meaning: &Meaning) -> bool {
+    meaning.statement().is_some_and(|statement| reference(&statement.action).is_some())
+}
+
+fn reference(action: &Action) -> Option<Reference<'_>> {
+    match action {
+        Action::Execute { name, arguments: _ } => Some(Reference::Prepared(name)),
+        Action::Fetch { cursor } => Some(Reference::Cursor(cursor)),
+        Action::Explain { analyze: _, inner } => reference(inner),
+        Action::Query(_)
+        | Action::Insert(_)
+        | Action::Update(_)
+        | Action::Delete(_)
+        | Action::Merge(_)
+        | Action::Copy(_)
+        | Action::Prepare { .. }
+        | Action::Deallocate(_)
+        | Action::DeclareCursor { .. }
+        | Action::CloseCursor(_)
+        | Action::Transaction(_)
+        | Action::Set(_)
+        | Action::Reset(_)
+        | Action::Show(_)
+        | Action::SetIdentity
+        | Action::SetConstraints
+        | Action::Discard
+        | Action::Channel
+        | Action::Lock { .. }
+        | Action::Truncate { .. }
+        | Action::Ddl(_)
+        | Action::Call(_)
+        | Action::Do
+        | Action::Other => None,
+    }
+}
+
+/// The denial of a text that could not be read.
+#[must_use]
+pub fn unreadable(error: &Unreadable) -> Denial {
+    Denial {
+        rule: Rule::Unreadable,
+        message: format!("the statement could not be read: {error}"),
+        detail: format!("Noticed at byte {} of the text. What cannot be read is not passed on.", error.position),
+        hint: None,
+    }
+}
+
+/// The denial of a name too many.
+#[must_use]
+pub fn too_many_names() -> Denial {
+    Denial {
+        rule: Rule::Protocol,
+        message: "too many prepared statements or portals".to_owned(),
+        detail: "A session may hold 5000 of each.".to_owned(),
+        hint: Some("DEALLOCATE what is no longer needed.".to_owned()),
+    }
+}
+
+/// The denial of an Execute of nothing that is known.
+#[must_use]
+pub fn unknown_portal(name: &str) -> Denial {
+    Denial {
+        rule: Rule::Unresolved,
+        message: format!("portal \"{name}\" does not exist"),
+        detail: "No statement was bound to it in this session, or its transaction is over.".to_owned(),
+        hint: None,
+    }
+}
+
+fn other_path(ours: &str, theirs: &str) -> Denial {
+    Denial {
+        rule: Rule::Unresolved,
+        message: "the database's search_path has changed".to_owned(),
+        detail: format!("The session was opened with {ours}; it is {theirs} now."),
+        hint: Some("Connect again.".to_owned()),
+    }
+}
+
+fn unreadable_catalogs(error: CatalogUnavailable) -> Denial {
+    Denial {
+        rule: Rule::Unresolved,
+        message: error.to_string(),
+        detail: "Without them no name can be resolved, so nothing is passed on.".to_owned(),
+        hint: Some("Try again; if it stays so, tell those who run pgward.".to_owned()),
+    }
+}

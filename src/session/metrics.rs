@@ -1,0 +1,84 @@
+//! The data path's counters.
+
+use std::sync::atomic::AtomicI64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::policy::Rule;
+
+/// The label of [`Metrics::statements`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct VerdictLabel {
+    pub verdict: &'static str,
+}
+
+/// The label of [`Metrics::denials`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RuleLabel {
+    pub rule: &'static str,
+}
+
+/// The label of [`Metrics::bytes`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct DirectionLabel {
+    pub direction: &'static str,
+}
+
+/// Counters and gauges of all sessions.
+#[derive(Debug)]
+pub struct Metrics {
+    pub sessions_open: Gauge<i64, AtomicI64>,
+    pub allowed: Counter,
+    pub denied: Counter,
+    pub bytes_to_clients: Counter,
+    pub bytes_to_upstreams: Counter,
+    pub cancels: Counter,
+    pub auth_failures: Counter,
+    pub refused_connections: Counter,
+    pub upstream_failures: Counter,
+    pub catalog_loads: Counter,
+    denials: Family<RuleLabel, Counter>,
+}
+
+impl Metrics {
+    /// Makes the metrics and tells `registry` of them.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let statements = Family::<VerdictLabel, Counter>::default();
+        let bytes = Family::<DirectionLabel, Counter>::default();
+        let metrics = Self {
+            sessions_open: Gauge::default(),
+            allowed: statements.get_or_create(&VerdictLabel { verdict: "allow" }).clone(),
+            denied: statements.get_or_create(&VerdictLabel { verdict: "deny" }).clone(),
+            bytes_to_clients: bytes.get_or_create(&DirectionLabel { direction: "client" }).clone(),
+            bytes_to_upstreams: bytes.get_or_create(&DirectionLabel { direction: "upstream" }).clone(),
+            cancels: Counter::default(),
+            auth_failures: Counter::default(),
+            refused_connections: Counter::default(),
+            upstream_failures: Counter::default(),
+            catalog_loads: Counter::default(),
+            denials: Family::default(),
+        };
+        registry.register("pgward_sessions_open", "Live client sessions", metrics.sessions_open.clone());
+        registry.register("pgward_statements", "Statements judged", statements);
+        registry.register("pgward_denials", "Statements denied, by rule", metrics.denials.clone());
+        registry.register("pgward_bytes", "Bytes passed on, by who received them", bytes);
+        registry.register("pgward_cancels", "Cancel requests passed on", metrics.cancels.clone());
+        registry.register("pgward_auth_failures", "Logins refused", metrics.auth_failures.clone());
+        let refused = metrics.refused_connections.clone();
+        registry.register("pgward_connections_refused", "Connections over a bound", refused);
+        registry.register("pgward_upstream_failures", "Upstreams not reached", metrics.upstream_failures.clone());
+        registry.register("pgward_catalog_loads", "Catalog snapshots loaded", metrics.catalog_loads.clone());
+        metrics
+    }
+
+    /// Counts one denial.
+    pub fn count_denial(&self, rule: Rule) {
+        self.denied.inc();
+        self.denials.get_or_create(&RuleLabel { rule: rule.as_str() }).inc();
+    }
+}

@@ -1,0 +1,321 @@
+//! From a startup packet to a live session: parameters, authentication, grants, upstream, the first record.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::Instant as Deadline;
+
+use super::authenticate::{self, Attempt, AuthError};
+use super::ends::{self, Ends, Warnings};
+use super::gate::Gate;
+use super::handshake::{ClientStream, refuse};
+use super::judge::{Client, Database, Judge};
+use super::parameters::{self, Requested};
+use super::peer::Peer;
+use super::records::{Recorder, Who};
+use super::registry::{Listed, NewEntry, SessionInfo};
+use super::relay::Relay;
+use super::replies::Replies;
+use super::server::Server;
+use super::settings::{DatabaseSettings, User};
+use super::throttle::Network;
+use super::upstream::{Backend, UpstreamError};
+use crate::access::{Grant, Principal, Scope, SessionId};
+use crate::audit::{Event, Record};
+use crate::store::GrantSet;
+use crate::wire::encode::{self, ClientVisible};
+use crate::wire::sqlstate;
+use crate::wire::startup::Startup;
+
+/// A client that has said who it wants to be.
+#[derive(Debug)]
+pub struct Arrival {
+    pub stream: Box<ClientStream>,
+    pub rest: BytesMut,
+    pub startup: Startup,
+    pub address: SocketAddr,
+    pub binding: Option<Vec<u8>>,
+}
+
+/// Makes a session of an arrival, or tells it why not.
+pub async fn serve(server: &Arc<Server>, mut arrival: Arrival, deadline: Deadline) {
+    let requested = match parameters::read(&arrival.startup) {
+        Ok(requested) => requested,
+        Err(error) => {
+            server.refused(arrival.address.ip(), &error.message).await;
+            return refuse(&mut arrival.stream, &error).await;
+        }
+    };
+    let opening = Opening { server: Arc::clone(server), requested };
+    let user = match tokio::time::timeout_at(deadline, opening.authenticate(&mut arrival)).await {
+        Ok(Ok(user)) => user,
+        Ok(Err(None)) => return,
+        Ok(Err(Some(said))) => return refuse(&mut arrival.stream, &said).await,
+        Err(_) => return server.refused(arrival.address.ip(), "authentication took too long").await,
+    };
+    match opening.prepare(user, &arrival).await {
+        Ok(prepared) => prepared.run(server, arrival).await,
+        Err(said) => refuse(&mut arrival.stream, &said).await,
+    }
+}
+
+/// One session in the making.
+struct Opening {
+    server: Arc<Server>,
+    requested: Requested,
+}
+
+impl Opening {
+    /// Who it is; otherwise what it is told, if it is told anything.
+    async fn authenticate(&self, arrival: &mut Arrival) -> Result<User, Option<ClientVisible>> {
+        let server = &self.server;
+        let network = Network::of(arrival.address.ip());
+        if server.failed_logins.is_over(&network, Instant::now()) {
+            server.parts.metrics.auth_failures.inc();
+            return Err(Some(ClientVisible::fatal(
+                sqlstate::TOO_MANY_CONNECTIONS,
+                "too many failed logins from this address; try again in a minute",
+            )));
+        }
+        if self.requested.newer_protocol || !self.requested.protocol_options.is_empty() {
+            let options: Vec<&str> = self.requested.protocol_options.iter().map(String::as_str).collect();
+            let answer = encode::negotiate_protocol_version(&options);
+            tokio::io::AsyncWriteExt::write_all(&mut arrival.stream, &answer).await.map_err(|_| None)?;
+        }
+        let attempt = Attempt {
+            user: &self.requested.user,
+            database: &self.requested.database,
+            binding: arrival.binding.as_deref(),
+        };
+        let result =
+            authenticate::authenticate(&mut arrival.stream, &mut arrival.rest, &attempt, &server.settings, &server.parts);
+        match result.await {
+            Ok(user) => Ok(user),
+            Err(AuthError::Refused { said, why }) => {
+                server.parts.metrics.auth_failures.inc();
+                server.failed_logins.count(network, Instant::now());
+                self.denied(arrival.address, why, &said).await;
+                Err(Some(said))
+            }
+            Err(AuthError::Broken(said)) => {
+                server.refused(arrival.address.ip(), "authentication was broken off").await;
+                Err(said)
+            }
+            Err(AuthError::Unavailable) => {
+                let text = "logins cannot be checked now";
+                let said = ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, text);
+                self.denied(arrival.address, text, &said).await;
+                Err(Some(said))
+            }
+        }
+    }
+
+    /// Everything that a session needs, or what the client is told.
+    async fn prepare(&self, user: User, arrival: &Arrival) -> Result<Prepared, ClientVisible> {
+        let server = &self.server;
+        let parts = &server.parts;
+        let principal = user.principal;
+        let found = parts.databases.load().get(&self.requested.database).cloned();
+        let Some(settings) = found else {
+            let text = format!("database \"{}\" does not exist", self.requested.database);
+            let said = ClientVisible::fatal(sqlstate::INVALID_CATALOG_NAME, text);
+            self.denied(arrival.address, "unknown database", &said).await;
+            return Err(said);
+        };
+        let grants = parts.grants.subscribe(&principal.name, &self.requested.database);
+        if !parts.grants.is_fresh(server.settings.store_lease) {
+            let said = ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, "grants cannot be checked now");
+            self.denied(arrival.address, "the store does not answer", &said).await;
+            return Err(said);
+        }
+        let set = Arc::clone(&grants.borrow());
+        let now = parts.clock.now();
+        let live = ends::live(&set, now);
+        if live.is_empty() {
+            let said = no_grant(&principal, &self.requested.database, &settings.scopes);
+            self.denied(arrival.address, "no live grant", &said).await;
+            return Err(said);
+        }
+        let (database, search_path, backend) = self.reach(&settings).await?;
+        let who = Who {
+            session: SessionId::generate(),
+            client_addr: arrival.address.to_string(),
+            client_region: parts.region_networks.load().region_of(arrival.address.ip()).cloned(),
+            application_name: self.requested.application_name.clone(),
+            database: self.requested.database.clone(),
+            upstream_region: settings.policy.region.clone(),
+            principal,
+        };
+        let info = SessionInfo {
+            id: who.session.clone(),
+            principal: who.principal.name.clone(),
+            database: who.database.clone(),
+            client_addr: who.client_addr.clone(),
+            client_region: who.client_region.clone(),
+            application_name: who.application_name.clone(),
+            opened_at: now,
+            grants: live.iter().map(|grant| grant.id.clone()).collect(),
+            statement: None,
+            statements: 0,
+        };
+        let target = database.upstream.cancel_target(backend.key.clone());
+        let listed = parts.registry.enter(NewEntry { info, target }).map_err(|_| {
+            ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, "no cancel key can be made now")
+        })?;
+        let client = Client {
+            region: who.client_region.clone(),
+            grants: grants.clone(),
+            clock: Arc::clone(&parts.clock),
+            metrics: Arc::clone(&parts.metrics),
+            search_path,
+        };
+        let judge = Judge::new(Arc::clone(&database), &who.principal, client);
+        let mut recorder = Recorder::new(Arc::clone(&parts.journal), Arc::clone(&parts.clock), who, server.settings.parameters);
+        let opened = recorder.entry(Event::SessionOpen);
+        recorder.require(opened).await.map_err(|error| {
+            tracing::error!(%error, "no session: it cannot be recorded");
+            ClientVisible::fatal(sqlstate::IO_ERROR, "the session cannot be recorded, so it may not begin")
+        })?;
+        let gate = Gate::new(judge, recorder);
+        Ok(Prepared { listed, database, backend, gate, grants, set, live, now })
+    }
+
+    /// The database's shared parts, and a backend of this session's own.
+    async fn reach(&self, settings: &Arc<DatabaseSettings>) -> Result<(Arc<Database>, Arc<str>, Backend), ClientVisible> {
+        let server = &self.server;
+        let name = &self.requested.database;
+        let unreachable = || {
+            server.parts.metrics.upstream_failures.inc();
+            ClientVisible::fatal(sqlstate::UNABLE_TO_CONNECT, format!("the database \"{name}\" cannot be reached"))
+        };
+        let database = server.database(name, settings).map_err(|error| {
+            tracing::error!(database = %name, %error, "the upstream's TLS settings cannot be used");
+            unreachable()
+        })?;
+        let within = tokio::time::timeout(server.settings.connect_timeout, database.catalogs.recheck()).await;
+        let snapshot = within.ok().and_then(Result::ok).ok_or_else(unreachable)?;
+        let pinned = snapshot.search_path.as_str();
+        if self.requested.default_path && pinned.replace(' ', "") != "\"$user\",public" {
+            let said = ClientVisible::fatal(sqlstate::FEATURE_NOT_SUPPORTED, "startup parameter \"search_path\" is refused");
+            return Err(said.detail(format!("It is pinned to {pinned}.")));
+        }
+        let mut parameters = vec![
+            ("client_encoding", "UTF8"),
+            ("standard_conforming_strings", "on"),
+            ("search_path", pinned),
+            ("application_name", self.requested.application_name.as_str()),
+        ];
+        parameters.extend(self.requested.settings.iter().map(|(name, value)| (*name, value.as_str())));
+        let connected = database.upstream.connect(&parameters, server.settings.connect_timeout).await;
+        let backend = connected.map_err(|error| {
+            tracing::error!(database = %name, %error, "the upstream cannot be reached");
+            told(&error).unwrap_or_else(unreachable)
+        })?;
+        Ok((database, pinned.into(), backend))
+    }
+
+    async fn denied(&self, address: SocketAddr, why: &str, said: &ClientVisible) {
+        let mut record = Record::new(self.server.parts.clock.now(), Event::LoginDenied);
+        record.principal = Some(parameters::printable(&self.requested.user));
+        record.database = Some(parameters::printable(&self.requested.database));
+        record.client_addr = Some(address.to_string());
+        record.client_region = self.server.parts.region_networks.load().region_of(address.ip()).cloned();
+        record.application_name = Some(self.requested.application_name.clone()).filter(|name| !name.is_empty());
+        record.sqlstate = Some(said.sqlstate.to_owned());
+        record.detail = Some(why.to_owned());
+        if let Err(error) = self.server.parts.journal.record(record).await {
+            tracing::error!(%error, "a denied login could not be recorded");
+        }
+    }
+}
+
+/// A session that only needs to be run.
+struct Prepared {
+    listed: Listed,
+    database: Arc<Database>,
+    backend: Backend,
+    gate: Gate,
+    grants: watch::Receiver<Arc<GrantSet>>,
+    set: Arc<GrantSet>,
+    live: Vec<Arc<Grant>>,
+    now: Timestamp,
+}
+
+impl Prepared {
+    async fn run(self, server: &Arc<Server>, arrival: Arrival) {
+        let Self { listed, database, backend, gate, grants, set, live, now } = self;
+        let parts = &server.parts;
+        let entry = Arc::clone(listed.entry());
+        let ends = Ends {
+            grants: grants.clone(),
+            book: Arc::clone(&parts.grants),
+            lease: server.settings.store_lease,
+            clock: Arc::clone(&parts.clock),
+            entry: Arc::clone(&entry),
+            shutdown: server.stop.clone(),
+            last_live: live,
+        };
+        let mut client = Peer::new(*arrival.stream, arrival.rest);
+        client.push(greeting(&backend.parameters, entry.key()));
+        let relay = Relay {
+            client,
+            upstream: Peer::new(backend.transport, backend.rest),
+            gate,
+            replies: Replies::new(server.settings.max_message),
+            database,
+            warnings: Warnings::new(&set, now),
+            grants,
+            clock: Arc::clone(&parts.clock),
+            metrics: Arc::clone(&parts.metrics),
+            tasks: server.tasks.clone(),
+            stopping: server.stopping.clone(),
+            max_message: server.settings.max_message,
+            copy_left: 0,
+            copy_passes: false,
+            leaving: false,
+            entry,
+        };
+        parts.metrics.sessions_open.inc();
+        // Boxed: the state of a session is large, and the task around it should not be.
+        Box::pin(relay.run(ends)).await;
+        parts.metrics.sessions_open.dec();
+        drop(listed);
+    }
+}
+
+/// The words with which a session begins for the client.
+#[must_use]
+pub fn greeting(parameters: &[(String, String)], key: (u32, [u8; 4])) -> Bytes {
+    let mut bytes = BytesMut::new();
+    bytes.extend_from_slice(&encode::authentication_ok());
+    for (name, value) in parameters {
+        bytes.extend_from_slice(&encode::parameter_status(name, value));
+    }
+    let (process, secret) = key;
+    bytes.extend_from_slice(&encode::backend_key_data(process, secret));
+    bytes.extend_from_slice(&encode::ready_for_query_idle());
+    bytes.freeze()
+}
+
+/// What of an upstream's refusal a client may know: that its own parameters are wrong, or that the place is full.
+fn told(error: &UpstreamError) -> Option<ClientVisible> {
+    let UpstreamError::Refused { sqlstate, .. } = error else { return None };
+    match sqlstate.as_str() {
+        "53300" => Some(ClientVisible::fatal(sqlstate::TOO_MANY_CONNECTIONS, "the database has too many connections")),
+        "22023" => Some(ClientVisible::fatal("22023", "a startup parameter has a value that the database refuses")),
+        _ => None,
+    }
+}
+
+fn no_grant(principal: &Principal, database: &str, scopes: &[Scope]) -> ClientVisible {
+    let text = format!("no live grant for \"{}\" on \"{database}\"", principal.name);
+    let said = ClientVisible::fatal(sqlstate::INVALID_AUTHORIZATION, text);
+    match scopes.iter().find(|scope| scope.may_request(principal)) {
+        Some(scope) => said.hint(format!("pgward request {} --for 30m --reason '…'", scope.name)),
+        None => said.detail("No scope of this database may be requested by you."),
+    }
+}

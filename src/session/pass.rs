@@ -1,0 +1,146 @@
+//! What may be written to an upstream, as types. A message with SQL becomes [`ToUpstream`] only with receipts for all of
+//! its statements; messages without SQL pass by an explicit list of types; everything else that pgward sends is made here
+//! of constants and quoted literals.
+
+use bytes::Bytes;
+
+use crate::audit::Receipt;
+use crate::wire::{Frame, encode};
+
+/// The text that stands in for a denied one: PostgreSQL fails on it as on any other syntax error.
+const DENIED: &str = "pgward_denied";
+
+/// Bytes that may be written to an upstream. No code outside of this module makes one of bytes.
+#[derive(Debug)]
+#[must_use = "what is not written leaves the upstream waiting"]
+pub struct ToUpstream(Bytes);
+
+impl ToUpstream {
+    pub(in crate::session) fn into_bytes(self) -> Bytes {
+        self.0
+    }
+
+    /// A message that carries no SQL and starts none: by its type byte.
+    #[must_use]
+    pub fn without_sql(frame: Frame) -> Option<Self> {
+        match frame.tag() {
+            b'B' | b'C' | b'D' | b'H' | b'S' | b'X' | b'c' | b'd' | b'f' => Some(Self(frame.into_bytes())),
+            _ => None,
+        }
+    }
+
+    /// A piece of a CopyData message, which is data to the statement that was admitted.
+    pub(in crate::session) fn copy_data(piece: Bytes) -> Self {
+        Self(piece)
+    }
+
+    /// In place of a denied Query or FunctionCall: fails where that stood.
+    pub fn failing_query() -> Self {
+        Self(encode::query(DENIED))
+    }
+
+    /// In place of a denied Parse: fails, under the name that the client gave.
+    pub fn failing_parse(name: &str) -> Self {
+        Self(encode::parse(name, DENIED))
+    }
+
+    /// In place of a denied Bind or Execute: a Parse that fails, under a name that no client's statement is lost for.
+    pub fn failing_step() -> Self {
+        Self(encode::parse(DENIED, DENIED))
+    }
+
+    /// A Sync that the client sent and that was held back.
+    pub fn sync() -> Self {
+        Self(encode::sync())
+    }
+
+    /// The end of the session.
+    pub fn terminate() -> Self {
+        Self(encode::terminate())
+    }
+
+    /// A Query whose text is the answer to `SHOW pgward.…`.
+    pub fn answer_query(answer: &Answer) -> Self {
+        Self(encode::query(&answer.to_sql()))
+    }
+
+    /// The same for the extended protocol.
+    pub fn answer_parse(name: &str, answer: &Answer) -> Self {
+        Self(encode::parse(name, &answer.to_sql()))
+    }
+}
+
+/// Rows of text that pgward answers by itself, let through the upstream so that its protocol state stays true.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub columns: &'static [&'static str],
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Answer {
+    /// A query over constants alone. Literals are quoted under `standard_conforming_strings`, which is pinned to on.
+    fn to_sql(&self) -> String {
+        let literal = |text: &String| format!("'{}'::text", text.replace('\0', " ").replace('\'', "''"));
+        let row = |cells: &Vec<String>| format!("({})", cells.iter().map(literal).collect::<Vec<_>>().join(", "));
+        let names: Vec<_> = self.columns.iter().map(|name| format!("\"{name}\"")).collect();
+        if self.rows.is_empty() {
+            let nulls: Vec<_> = names.iter().map(|name| format!("NULL::text AS {name}")).collect();
+            return format!("SELECT {} LIMIT 0", nulls.join(", "));
+        }
+        let rows: Vec<_> = self.rows.iter().map(row).collect();
+        format!("SELECT * FROM (VALUES {}) AS pgward ({})", rows.join(", "), names.join(", "))
+    }
+}
+
+/// A message that holds SQL, or starts it, and how many statements that is.
+#[derive(Debug)]
+pub struct SqlFrame {
+    frame: Frame,
+    statements: usize,
+}
+
+impl SqlFrame {
+    #[must_use]
+    pub fn new(frame: Frame, statements: usize) -> Self {
+        Self { frame, statements }
+    }
+
+    /// Lets the message through, given one receipt for each of its statements.
+    ///
+    /// # Errors
+    /// Gives the message back where there are fewer or more.
+    pub fn admit(self, receipts: &[Receipt]) -> Result<ToUpstream, Self> {
+        if receipts.len() == self.statements { Ok(ToUpstream(self.frame.into_bytes())) } else { Err(self) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use bytes::BytesMut;
+
+    use super::*;
+    use crate::wire::frame;
+
+    fn frame_of(bytes: Bytes) -> Frame {
+        frame::take(&mut BytesMut::from(&bytes[..]), 1 << 20).unwrap().unwrap()
+    }
+
+    #[test]
+    fn messages_with_sql_do_not_pass_unjudged() {
+        for tag in 0..=u8::MAX {
+            let frame = frame_of(Bytes::from(vec![tag, 0, 0, 0, 4]));
+            let passes = ToUpstream::without_sql(frame).is_some();
+            assert_eq!(passes, b"BCDHSXcdf".contains(&tag), "{}", char::from(tag));
+        }
+        let query = SqlFrame::new(frame_of(encode::query("select 1")), 1);
+        assert!(query.admit(&[]).is_err());
+    }
+
+    #[test]
+    fn answers_are_quoted() {
+        let answer = Answer { columns: &["a"], rows: vec![vec!["it's \\ \0 x".to_owned()]] };
+        assert_eq!(answer.to_sql(), "SELECT * FROM (VALUES ('it''s \\   x'::text)) AS pgward (\"a\")");
+        assert_eq!(Answer { columns: &["a"], rows: vec![] }.to_sql(), "SELECT NULL::text AS \"a\" LIMIT 0");
+    }
+}

@@ -1,0 +1,156 @@
+//! One side of a session: its stream, what was read of it and not yet handled, what is to be written to it.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Read at once while little comes: on the stack, so that an idle session holds no buffer.
+const SMALL_READ: usize = 4 * 1024;
+/// Read at once while much comes.
+const LARGE_READ: usize = 32 * 1024;
+/// Pieces handed to one write.
+const MAX_SLICES: usize = 16;
+
+/// A stream with its buffers. The input is bounded by who handles it, the output by [`Peer::is_full`].
+#[derive(Debug)]
+pub struct Peer<S> {
+    stream: S,
+    pub input: BytesMut,
+    output: VecDeque<Bytes>,
+    output_length: usize,
+    unflushed: bool,
+    ended: bool,
+    busy: bool,
+}
+
+/// Output beyond which nothing more is read from the other side.
+pub const HIGH_WATER: usize = 256 * 1024;
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
+    pub fn new(stream: S, input: BytesMut) -> Self {
+        Self { stream, input, output: VecDeque::new(), output_length: 0, unflushed: false, ended: false, busy: false }
+    }
+
+    /// Queues bytes for writing.
+    pub fn push(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.output_length += bytes.len();
+            self.output.push_back(bytes);
+        }
+    }
+
+    /// Whether so much waits to be written that no more should be made.
+    pub fn is_full(&self) -> bool {
+        self.output_length >= HIGH_WATER
+    }
+
+    pub fn has_output(&self) -> bool {
+        self.output_length > 0 || self.unflushed
+    }
+
+    /// Whether the other side has closed its half.
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Gives the input's memory back, where nothing is in it.
+    pub fn shrink(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+            self.busy = false;
+            self.output.shrink_to(4);
+        }
+    }
+
+    /// Writes what waits. Ready when all of it is out and flushed. Nothing is lost where it is polled no further.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.output_length > 0 {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let mut count = 0;
+            for (slice, bytes) in slices.iter_mut().zip(&self.output) {
+                *slice = IoSlice::new(bytes);
+                count += 1;
+            }
+            let slices = slices.get(..count).unwrap_or_default();
+            let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.unflushed = true;
+            self.consume(written);
+        }
+        if self.unflushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads once into the input. Ready with the number of bytes; zero is the end of the stream. What was read is in
+    /// the input whatever happens next.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let read = if self.busy {
+            self.input.reserve(LARGE_READ);
+            ready!(tokio_util_read(Pin::new(&mut self.stream), cx, &mut self.input))?
+        } else {
+            let mut space = [MaybeUninit::uninit(); SMALL_READ];
+            let mut buffer = ReadBuf::uninit(&mut space);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+            self.input.extend_from_slice(buffer.filled());
+            buffer.filled().len()
+        };
+        self.busy = read >= SMALL_READ;
+        self.ended = read == 0;
+        Poll::Ready(Ok(read))
+    }
+
+    /// Writes what waits and closes the stream, for as long as the caller cares to wait.
+    ///
+    /// # Errors
+    /// Where the other side is gone.
+    pub async fn finish(&mut self) -> io::Result<()> {
+        std::future::poll_fn(|cx| self.poll_write(cx)).await?;
+        std::future::poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await
+    }
+
+    /// Forgets what waits to be written. Answers whether the other side has only seen whole pushes: if not, nothing
+    /// more can be said to it.
+    pub fn discard_output(&mut self) -> bool {
+        let was_whole = self.output.is_empty();
+        self.output.clear();
+        self.output_length = 0;
+        was_whole
+    }
+
+    /// Reads to the end of the stream and keeps nothing.
+    pub async fn drain(&mut self) {
+        loop {
+            let read = std::future::poll_fn(|cx| self.poll_read(cx)).await;
+            self.input.clear();
+            if !matches!(read, Ok(1..)) {
+                return;
+            }
+        }
+    }
+
+    fn consume(&mut self, mut written: usize) {
+        self.output_length = self.output_length.saturating_sub(written);
+        while let Some(front) = self.output.front_mut() {
+            if front.len() > written {
+                front.advance(written);
+                return;
+            }
+            written -= front.len();
+            self.output.pop_front();
+        }
+    }
+}
+
+fn tokio_util_read<S: AsyncRead>(stream: Pin<&mut S>, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
+    tokio_util::io::poll_read_buf(stream, cx, buffer)
+}

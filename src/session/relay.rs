@@ -1,0 +1,449 @@
+//! One session's task: both directions in one loop, each with its own backpressure, no hop between socket and socket.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::ends::{self, End, Ends, Warnings};
+use super::gate::{Gate, MAX_BATCH, Outgoing};
+use super::handshake::ClientStream;
+use super::judge::Database;
+use super::metrics::Metrics;
+use super::pass::ToUpstream;
+use super::peer::Peer;
+use super::records::Outcome;
+use super::registry::Entry;
+use super::replies::{CopyIn, Effect, Expected, Happened, Replies, Running, Step, Violation};
+use super::transport::Transport;
+use crate::access::Clock;
+use crate::audit::{EndedBy, Event};
+use crate::store::GrantSet;
+use crate::wire::encode::ClientVisible;
+use crate::wire::frontend::Tag;
+use crate::wire::{Frame, ProtocolError, frame, frontend, sqlstate};
+
+/// Answers that may be owed; beyond it the client is not read.
+const MAX_OWED: usize = 4_096;
+/// Between looks at what time has changed.
+const LOOK: Duration = Duration::from_secs(1);
+/// For the client to take its last message.
+const LAST_WORD: Duration = Duration::from_millis(300);
+/// For the upstream to take a cancel request.
+const CANCEL: Duration = Duration::from_millis(500);
+/// For the upstream to leave what it was doing, once asked.
+const LEAVE: Duration = Duration::from_millis(150);
+
+/// How a session came to its end.
+#[derive(Debug)]
+pub enum Finish {
+    ClientLeft,
+    /// Whether the client has been told by the upstream itself.
+    UpstreamLeft { told: bool },
+    ClientViolation(ProtocolError),
+    UpstreamViolation(Violation),
+    Ended(End),
+}
+
+/// What a session's loop works on.
+#[derive(Debug)]
+pub struct Relay {
+    pub client: Peer<ClientStream>,
+    pub upstream: Peer<Transport>,
+    pub gate: Gate,
+    pub replies: Replies,
+    pub database: Arc<Database>,
+    pub entry: Arc<Entry>,
+    pub grants: watch::Receiver<Arc<GrantSet>>,
+    pub warnings: Warnings,
+    pub clock: Arc<Clock>,
+    pub metrics: Arc<Metrics>,
+    pub tasks: TaskTracker,
+    pub stopping: CancellationToken,
+    pub max_message: usize,
+    /// Bytes of a CopyData that are still to come from the client.
+    pub copy_left: usize,
+    /// Whether they go on: one message goes whole or not at all.
+    pub copy_passes: bool,
+    /// The client has said goodbye; what it asked before is still answered.
+    pub leaving: bool,
+}
+
+impl Relay {
+    /// Runs the session to its end, and records that.
+    pub async fn run(mut self, mut ends: Ends) {
+        // Both are cancel safe as used here: whichever is dropped, the session is over.
+        let finish = tokio::select! {
+            biased;
+            end = ends.wait() => Finish::Ended(end),
+            finish = self.relay() => finish,
+        };
+        self.close(finish).await;
+    }
+
+    async fn relay(&mut self) -> Finish {
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut grants = self.grants.clone();
+        let stopping = self.stopping.clone();
+        loop {
+            if let Some(finish) = self.step().await {
+                return finish;
+            }
+            // Cancel safe: I/O keeps its progress in the peers, the others hold nothing.
+            tokio::select! {
+                biased;
+                turned = std::future::poll_fn(|cx| self.poll_turn(cx)) => {
+                    if let Err(finish) = turned {
+                        return finish;
+                    }
+                }
+                Ok(()) = grants.changed() => {
+                    grants.mark_unchanged();
+                    self.look();
+                }
+                _ = looks.tick() => self.look(),
+                () = stopping.cancelled(), if self.replies.is_quiet() => return Finish::Ended(End::Shutdown),
+            }
+        }
+    }
+
+    /// Handles everything that has been read.
+    async fn step(&mut self) -> Option<Finish> {
+        if !self.client.is_full()
+            && let Err(finish) = self.take_answers().await
+        {
+            return Some(finish);
+        }
+        if self.upstream.is_ended() {
+            return Some(if self.leaving { Finish::ClientLeft } else { Finish::UpstreamLeft { told: false } });
+        }
+        if let Err(error) = self.take_messages().await {
+            return Some(Finish::ClientViolation(error));
+        }
+        for notice in self.replies.due_notices() {
+            self.client.push(notice);
+        }
+        self.client.shrink();
+        self.upstream.shrink();
+        None
+    }
+
+    /// One write and one read in each direction, as far as they are possible now. Ready once there is something to
+    /// handle.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Finish>> {
+        let was_stalled = self.client.is_full() || self.is_upstream_stalled();
+        if self.client.has_output() && matches!(self.client.poll_write(cx), Poll::Ready(Err(_))) {
+            return Poll::Ready(Err(Finish::ClientLeft));
+        }
+        if self.upstream.has_output() && matches!(self.upstream.poll_write(cx), Poll::Ready(Err(_))) {
+            return Poll::Ready(Err(Finish::UpstreamLeft { told: false }));
+        }
+        let mut ready = was_stalled && !self.client.is_full() && !self.is_upstream_stalled();
+        if !self.leaving && !self.is_upstream_stalled() {
+            match self.client.poll_read(cx) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Finish::ClientLeft)),
+                Poll::Ready(Ok(_)) => ready = true,
+                Poll::Pending => {}
+            }
+        }
+        if !self.client.is_full() && !self.upstream.is_ended() {
+            match self.upstream.poll_read(cx) {
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Finish::UpstreamLeft { told: false })),
+                Poll::Ready(Ok(_)) => ready = true,
+                Poll::Pending => {}
+            }
+        }
+        if ready { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    fn is_upstream_stalled(&self) -> bool {
+        self.upstream.is_full() || self.replies.len() > MAX_OWED
+    }
+
+    /// Passes the upstream's answers on and closes the records of what has ended.
+    async fn take_answers(&mut self) -> Result<(), Finish> {
+        if self.upstream.input.is_empty() {
+            return Ok(());
+        }
+        let mut happened = Happened::default();
+        let handled = self.replies.handle(&mut self.upstream.input, &mut self.gate.names, &mut happened);
+        let mut bytes = 0;
+        for piece in happened.out.drain(..) {
+            bytes += piece.len() as u64;
+            self.client.push(piece);
+        }
+        self.metrics.bytes_to_clients.inc_by(bytes);
+        for (running, outcome) in happened.ended.drain(..) {
+            self.ended(running, outcome).await;
+        }
+        if self.replies.is_idle() {
+            self.entry.set_statement(None);
+        }
+        if happened.cancel {
+            self.cancel_upstream();
+        }
+        if happened.send_sync {
+            self.replies.synced();
+            let change = self.gate.names.next_change();
+            self.send(Outgoing { message: ToUpstream::sync(), expected: Some(Expected::new(Step::Sync, change)) });
+        }
+        handled.map_err(Finish::UpstreamViolation)?;
+        if happened.fatal { Err(Finish::UpstreamLeft { told: true }) } else { Ok(()) }
+    }
+
+    /// Passes the client's messages through the gate, as far as they are whole and the upstream takes them.
+    async fn take_messages(&mut self) -> Result<(), ProtocolError> {
+        while !self.is_upstream_stalled() && !self.leaving {
+            let mut batch = Vec::new();
+            let more = self.collect(&mut batch)?;
+            if !batch.is_empty() {
+                for outgoing in self.gate.pass(batch).await? {
+                    self.send(outgoing);
+                }
+            }
+            match more {
+                More::Nothing => break,
+                More::Messages => {}
+                More::CopyData => self.pass_copy_data()?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes whole messages off the input, to be judged together.
+    fn collect(&mut self, batch: &mut Vec<Frame>) -> Result<More, ProtocolError> {
+        if self.copy_left > 0 {
+            return Ok(if self.client.input.is_empty() { More::Nothing } else { More::CopyData });
+        }
+        while batch.len() < MAX_BATCH {
+            let Some(header) = frame::header(&self.client.input)? else { return Ok(More::Nothing) };
+            let tag = Tag::read(header.tag)?;
+            if tag == Tag::CopyData {
+                return Ok(More::CopyData);
+            }
+            let Some(frame) = frame::take(&mut self.client.input, self.max_message)? else { return Ok(More::Nothing) };
+            if let CopyIn::Open { .. } = self.replies.copy_in() {
+                // Judged messages may be waiting in the batch only where COPY was not open when they came.
+                self.in_copy(tag, frame)?;
+                continue;
+            }
+            if self.replies.is_skipping() && !matches!(tag, Tag::Sync | Tag::Terminate) {
+                continue;
+            }
+            if tag == Tag::Sync {
+                self.replies.synced();
+            }
+            batch.push(frame);
+            if tag == Tag::Terminate {
+                self.leaving = true;
+                return Ok(More::Nothing);
+            }
+        }
+        Ok(More::Messages)
+    }
+
+    /// A message while the upstream waits for COPY data.
+    fn in_copy(&mut self, tag: Tag, frame: Frame) -> Result<(), ProtocolError> {
+        match tag {
+            Tag::Sync => {
+                frontend::empty(frame.body())?;
+                self.replies.hold_sync();
+                return Ok(());
+            }
+            Tag::Flush => return frontend::empty(frame.body()),
+            Tag::CopyDone => frontend::empty(frame.body())?,
+            Tag::CopyFail => frontend::copy_fail(frame.body())?,
+            Tag::Terminate => {
+                frontend::empty(frame.body())?;
+                self.leaving = true;
+            }
+            Tag::Bind
+            | Tag::Close
+            | Tag::CopyData
+            | Tag::Describe
+            | Tag::Execute
+            | Tag::FunctionCall
+            | Tag::Parse
+            | Tag::Password
+            | Tag::Query => return Err(ProtocolError::Invalid("message during COPY")),
+        }
+        let tag = frame.tag();
+        let message = ToUpstream::without_sql(frame).ok_or(ProtocolError::Tag(tag))?;
+        self.replies.copy_ended();
+        self.send(Outgoing { message, expected: None });
+        Ok(())
+    }
+
+    /// Passes what there is of a CopyData on, without waiting for the rest. Where nothing takes it, it is dropped.
+    fn pass_copy_data(&mut self) -> Result<(), ProtocolError> {
+        if self.copy_left == 0 {
+            let Some(header) = frame::header(&self.client.input)? else { return Ok(()) };
+            self.copy_left = header.total();
+            self.copy_passes = !self.replies.is_idle() && !self.replies.is_skipping() && !self.gate.is_doomed();
+        }
+        let length = self.copy_left.min(self.client.input.len());
+        let piece = self.client.input.split_to(length).freeze();
+        self.copy_left -= length;
+        if self.copy_passes {
+            self.replies.count_copy_in(length);
+            self.send(Outgoing { message: ToUpstream::copy_data(piece), expected: None });
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, outgoing: Outgoing) {
+        let Outgoing { message, expected } = outgoing;
+        let bytes = message.into_bytes();
+        self.metrics.bytes_to_upstreams.inc_by(bytes.len() as u64);
+        self.upstream.push(bytes);
+        let Some(expected) = expected else { return };
+        if expected.step == Step::CopyEnd && self.replies.is_idle() {
+            return;
+        }
+        if let Some(running) = expected.statements.back() {
+            self.entry.set_statement(Some(Arc::clone(&running.text)));
+        }
+        self.replies.push(expected);
+    }
+
+    /// Closes a statement's record, and does what it changed.
+    async fn ended(&mut self, running: Running, outcome: Outcome) {
+        let mut outcome = outcome;
+        if outcome.sqlstate.as_deref() == Some(sqlstate::QUERY_CANCELED) && self.entry.take_cancel() {
+            outcome.ended_by = EndedBy::ClientCancel;
+        }
+        let mut record = self.gate.recorder.entry(Event::StatementEnd);
+        record.grant = running.grant;
+        record.statement_seq = Some(running.seq);
+        record.sqlstate = outcome.sqlstate;
+        record.command_tag = outcome.command_tag;
+        record.rows = Some(running.rows);
+        record.bytes = Some(running.bytes);
+        record.duration_us = u64::try_from(running.started.elapsed().as_micros()).ok();
+        record.ended_by = Some(outcome.ended_by);
+        self.gate.recorder.note(record).await;
+        if outcome.ended_by == EndedBy::Completed {
+            match running.effect {
+                Effect::None => {}
+                Effect::Catalogs => self.database.catalogs.forget_check(),
+                Effect::Reason(reason) => self.gate.recorder.reason = reason,
+                Effect::ApplicationName(name) => {
+                    self.gate.recorder.set_application_name(super::parameters::printable(&name));
+                }
+            }
+        }
+    }
+
+    /// Looks at what time and others have changed: statements whose own grant is over, warnings that are due.
+    fn look(&mut self) {
+        let set = Arc::clone(&self.grants.borrow());
+        let now = self.clock.now();
+        let live = ends::live(&set, now);
+        self.entry.set_grants(live.iter().map(|grant| grant.id.clone()).collect());
+        if let Some(notice) = self.warnings.due(&set, now) {
+            self.replies.notice(notice.to_bytes());
+        }
+        let mut cancel = false;
+        for (index, running) in self.replies.running().enumerate() {
+            let Some(grant) = &running.grant else { continue };
+            if running.ending.is_none() && !live.iter().any(|live| live.id == *grant) {
+                running.ending = Some(ends::statement_over(grant, &set));
+                cancel |= index == 0;
+            }
+        }
+        if cancel {
+            self.cancel_upstream();
+        }
+    }
+
+    fn cancel_upstream(&self) {
+        let entry = Arc::clone(&self.entry);
+        self.tasks.spawn(async move { entry.target().cancel().await });
+    }
+
+    /// Ends both legs, and records how.
+    async fn close(mut self, finish: Finish) {
+        let is_busy = !self.replies.is_idle();
+        let said = last_word(&finish);
+        let said = said.filter(|_| self.replies.is_between_messages());
+        let farewell = self.leaving && matches!(finish, Finish::ClientLeft);
+        let (client, upstream, entry) = (&mut self.client, &mut self.upstream, &self.entry);
+        let to_client = async {
+            if let Some(said) = &said {
+                client.push(said.to_bytes());
+            }
+            // A client that does not read is not waited for.
+            let _ = tokio::time::timeout(LAST_WORD, client.finish()).await;
+        };
+        let to_upstream = async {
+            if farewell {
+                let _ = tokio::time::timeout(LEAVE, upstream.finish()).await;
+                return;
+            }
+            // Nothing that was not sent yet is sent now.
+            let was_whole = upstream.discard_output();
+            if is_busy {
+                let _ = tokio::time::timeout(CANCEL, entry.target().cancel()).await;
+                let _ = tokio::time::timeout(LEAVE, upstream.drain()).await;
+            }
+            if was_whole {
+                upstream.push(ToUpstream::terminate().into_bytes());
+            }
+            let _ = tokio::time::timeout(LEAVE, upstream.finish()).await;
+        };
+        tokio::join!(to_client, to_upstream);
+        self.record_close(&finish).await;
+    }
+
+    async fn record_close(&mut self, finish: &Finish) {
+        let ended_by = match finish {
+            Finish::ClientLeft => EndedBy::ClientDisconnect,
+            Finish::UpstreamLeft { .. } | Finish::UpstreamViolation(_) => EndedBy::UpstreamDisconnect,
+            Finish::ClientViolation(_) => EndedBy::ProtocolViolation,
+            Finish::Ended(end) => end.ended_by(),
+        };
+        for running in self.replies.abandon() {
+            self.ended(running, Outcome { sqlstate: None, command_tag: None, ended_by }).await;
+        }
+        let mut record = self.gate.recorder.entry(Event::SessionClose);
+        record.ended_by = Some(ended_by);
+        record.detail = match finish {
+            Finish::ClientLeft | Finish::UpstreamLeft { .. } => None,
+            Finish::ClientViolation(error) => Some(error.to_string()),
+            Finish::UpstreamViolation(violation) => {
+                tracing::error!(session = %self.entry.id(), %violation, "the upstream broke the protocol");
+                Some(violation.to_string())
+            }
+            Finish::Ended(end) => Some(end.message().message),
+        };
+        self.gate.recorder.note(record).await;
+    }
+}
+
+/// What may follow in the client's input.
+enum More {
+    Nothing,
+    Messages,
+    CopyData,
+}
+
+/// What the client is told at the end, if pgward has anything to tell.
+fn last_word(finish: &Finish) -> Option<ClientVisible> {
+    match finish {
+        Finish::ClientLeft | Finish::UpstreamLeft { told: true } => None,
+        Finish::UpstreamLeft { told: false } => {
+            Some(ClientVisible::fatal(sqlstate::CONNECTION_FAILURE, "the database closed the connection"))
+        }
+        Finish::ClientViolation(error) => Some(ClientVisible::fatal(sqlstate::PROTOCOL_VIOLATION, error.to_string())),
+        Finish::UpstreamViolation(_) => {
+            let text = "the database sent what it was not asked for; the connection is closed";
+            Some(ClientVisible::fatal(sqlstate::PROTOCOL_VIOLATION, text))
+        }
+        Finish::Ended(end) => Some(end.message()),
+    }
+}

@@ -1,0 +1,1 @@
+//! Answers matched to what was asked.

@@ -1,0 +1,181 @@
+//! What the data path needs to be told: its own bounds, and the parts that it is built from.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::metrics::Metrics;
+use super::registry::Registry;
+use super::tls::ServerTls;
+use crate::access::{Clock, Principal, RegionNetworks, Scope};
+use crate::audit::Journal;
+use crate::policy::DatabasePolicy;
+use crate::store::{GrantBook, SharedStore};
+use crate::wire::scram::Verifier;
+
+/// Bounds and deadlines. Each has a default that is safe on a small machine.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Client connections at once.
+    pub max_connections: usize,
+    /// Client connections at once from one address (IPv6: from one /64).
+    pub max_per_address: usize,
+    /// From the first byte to the end of authentication, TLS included.
+    pub handshake_timeout: Duration,
+    /// To reach and log in to an upstream.
+    pub connect_timeout: Duration,
+    /// Bytes of one message's body that is held whole: SQL, bind values, errors.
+    pub max_message: usize,
+    /// To analyse one text.
+    pub analysis_timeout: Duration,
+    /// Age at which a catalog snapshot is checked again.
+    pub catalog_max_age: Duration,
+    /// How long live sessions outlast a store that does not answer.
+    pub store_lease: Duration,
+    /// For statements to end once the process is asked to stop.
+    pub drain: Duration,
+    /// Failed logins from one address within a minute.
+    pub max_failed_logins: u32,
+    /// What of bind values goes into the journal.
+    pub parameters: ParameterRecording,
+    /// Keys the salts that unknown users are shown; the same on each start where it is kept.
+    pub salt_secret: [u8; 32],
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let mut salt_secret = [0; 32];
+        // A process whose random source fails cannot make keys or nonces either: those fail closed where they are made.
+        let _ = aws_lc_rs::rand::fill(&mut salt_secret);
+        Self {
+            max_connections: 2_000,
+            max_per_address: 200,
+            handshake_timeout: Duration::from_secs(60),
+            connect_timeout: Duration::from_secs(10),
+            max_message: 16 * 1024 * 1024,
+            analysis_timeout: Duration::from_secs(5),
+            catalog_max_age: Duration::from_secs(1),
+            store_lease: Duration::from_secs(30),
+            drain: Duration::from_secs(5),
+            max_failed_logins: 30,
+            parameters: ParameterRecording::Record,
+            salt_secret,
+        }
+    }
+}
+
+/// What of bind values goes into the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParameterRecording {
+    Record,
+    /// SHA-256 of each value.
+    Hash,
+    Omit,
+}
+
+/// The parts that a server works with.
+#[derive(Clone, Debug)]
+pub struct Dependencies {
+    pub store: SharedStore,
+    pub grants: Arc<GrantBook>,
+    pub journal: Arc<Journal>,
+    pub clock: Arc<Clock>,
+    /// Swapped whole on reload; sessions that are open keep what they began with.
+    pub directory: Arc<ArcSwap<Directory>>,
+    pub databases: Arc<ArcSwap<HashMap<String, Arc<DatabaseSettings>>>>,
+    pub region_networks: Arc<ArcSwap<RegionNetworks>>,
+    /// The certificate that clients are shown; swapped on reload.
+    pub tls: Arc<ArcSwap<ServerTls>>,
+    pub registry: Arc<Registry>,
+    pub metrics: Arc<Metrics>,
+}
+
+/// Who may log in.
+#[derive(Clone, Debug, Default)]
+pub struct Directory {
+    users: HashMap<String, User>,
+}
+
+/// One `[[user]]`.
+#[derive(Clone, Debug)]
+pub struct User {
+    pub principal: Principal,
+    /// A stable password's verifier, besides those that are minted.
+    pub scram: Option<Verifier>,
+}
+
+impl Directory {
+    #[must_use]
+    pub fn new(users: impl IntoIterator<Item = User>) -> Self {
+        Self { users: users.into_iter().map(|user| (user.principal.name.clone(), user)).collect() }
+    }
+
+    #[must_use]
+    pub fn user(&self, name: &str) -> Option<&User> {
+        self.users.get(name)
+    }
+}
+
+/// One `[[database]]`.
+#[derive(Clone, Debug)]
+pub struct DatabaseSettings {
+    pub policy: Arc<DatabasePolicy>,
+    pub upstream: Arc<UpstreamSettings>,
+    /// The scopes of this database, in the order of the configuration.
+    pub scopes: Vec<Scope>,
+}
+
+/// Where an upstream is and how it is logged in to.
+#[derive(Clone, Debug)]
+pub struct UpstreamSettings {
+    /// A name, an address, or the directory of a Unix socket.
+    pub host: String,
+    pub port: u16,
+    pub user: String,
+    pub database: String,
+    pub sslmode: SslMode,
+    /// Certificates to trust, in PEM.
+    pub root_cert: Option<PathBuf>,
+    pub password: SecretString,
+}
+
+/// How the upstream's identity is checked; as in libpq, without the modes that fall back to plain text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SslMode {
+    /// Certificate and host name.
+    #[default]
+    VerifyFull,
+    /// Certificate, any host name.
+    VerifyCa,
+    /// Encrypted, with whoever answers.
+    Require,
+    /// Plain text; only where the configuration says so in as many words.
+    Disable,
+}
+
+/// A secret that no log shows.
+#[derive(Clone)]
+pub struct SecretString(zeroize::Zeroizing<String>);
+
+impl SecretString {
+    #[must_use]
+    pub fn new(secret: String) -> Self {
+        Self(zeroize::Zeroizing::new(secret))
+    }
+
+    /// The secret itself, for the one place that needs it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretString {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}

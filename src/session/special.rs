@@ -1,0 +1,144 @@
+//! Statements that mean something to pgward itself: `SHOW pgward.…`, `SET pgward.reason`, and those that give and take
+//! names.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use jiff::Timestamp;
+
+use super::analysis::{Analysis, Meaning, Part};
+use super::names::{Key, NameChange, Names, Portal, TooMany};
+use super::pass::Answer;
+use super::replies::Effect;
+use crate::access::{Grant, GrantState};
+use crate::audit::Record;
+use crate::policy::{Denial, Rule};
+use crate::sql::tree::{Action, Statement};
+
+const GRANTS: &str = "pgward.grants";
+const SESSION: &str = "pgward.session";
+const REASON: &str = "pgward.reason";
+
+/// What there is to tell of a session.
+#[derive(Debug)]
+pub struct Facts {
+    pub now: Timestamp,
+    pub grants: Vec<Arc<Grant>>,
+    pub entry: Record,
+    pub reason: Option<String>,
+}
+
+/// The answer to a text that is `SHOW pgward.grants` or `SHOW pgward.session`.
+pub fn answer(analysis: &Analysis, facts: impl FnOnce() -> Facts) -> Option<Answer> {
+    match analysis.statements() {
+        [only] => match asked(only)? {
+            GRANTS => Some(grants(&facts())),
+            _ => Some(session(facts())),
+        },
+        _ => None,
+    }
+}
+
+/// Refuses a text that asks pgward something among other statements: the answer takes the place of the whole text.
+#[must_use]
+pub fn misplaced(analysis: &Analysis) -> Option<Denial> {
+    let statements = analysis.statements();
+    let name = statements.iter().filter(|_| statements.len() > 1).find_map(asked)?;
+    Some(Denial {
+        rule: Rule::Statement,
+        message: format!("SHOW {name} must be sent alone"),
+        detail: "The message holds other statements too.".to_owned(),
+        hint: None,
+    })
+}
+
+fn asked(statement: &Statement) -> Option<&'static str> {
+    match &statement.action {
+        Action::Show(Some(name)) if name == GRANTS => Some(GRANTS),
+        Action::Show(Some(name)) if name == SESSION => Some(SESSION),
+        _ => None,
+    }
+}
+
+fn grants(facts: &Facts) -> Answer {
+    let row = |grant: &Arc<Grant>| {
+        let state = match grant.state_at(facts.now) {
+            GrantState::Pending => "pending",
+            GrantState::Live => "live",
+            GrantState::Expired => "expired",
+            GrantState::Revoked => "revoked",
+        };
+        vec![
+            grant.id.to_string(),
+            grant.scope.name.clone(),
+            state.to_owned(),
+            grant.expires_at.to_string(),
+            grant.reason.clone(),
+            grant.approvers.join(", "),
+        ]
+    };
+    Answer {
+        columns: &["grant", "scope", "state", "expires_at", "reason", "approvers"],
+        rows: facts.grants.iter().map(row).collect(),
+    }
+}
+
+fn session(facts: Facts) -> Answer {
+    let Facts { entry, reason, .. } = facts;
+    let cells = [
+        entry.session.map(|id| id.to_string()),
+        entry.principal,
+        entry.database,
+        entry.client_addr,
+        entry.client_region.map(|region| region.to_string()),
+        entry.upstream_region.map(|region| region.to_string()),
+        reason,
+    ];
+    Answer {
+        columns: &["session", "principal", "database", "client_addr", "client_region", "upstream_region", "reason"],
+        rows: vec![cells.into_iter().map(Option::unwrap_or_default).collect()],
+    }
+}
+
+/// What a statement changes besides data.
+#[must_use]
+pub fn effect(statement: &Statement) -> Effect {
+    match &statement.action {
+        Action::Ddl(_) => Effect::Catalogs,
+        Action::Set(setting) if setting.name == REASON => {
+            Effect::Reason(setting.values.as_ref().map(|values| values.join(", ")))
+        }
+        Action::Reset(Some(name)) if name == REASON => Effect::Reason(None),
+        Action::Reset(None) => Effect::Reason(None),
+        Action::Set(setting) if setting.name == "application_name" => {
+            Effect::ApplicationName(setting.values.as_ref().map(|values| values.join(", ")).unwrap_or_default())
+        }
+        _ => Effect::None,
+    }
+}
+
+/// The names that a statement will give or take, once it succeeds.
+///
+/// # Errors
+/// [`TooMany`]
+pub fn name_changes(meaning: &Meaning, statement: &Statement, names: &mut Names) -> Result<Vec<NameChange>, TooMany> {
+    let change = match &statement.action {
+        Action::Prepare { name, .. } => {
+            let Part::Whole(index) = meaning.part else { return Ok(Vec::new()) };
+            let prepared = Meaning { analysis: Arc::clone(&meaning.analysis), part: Part::Prepared(index) };
+            names.add_statement(Key::new(name.as_str()), Arc::new(prepared))?
+        }
+        Action::DeclareCursor { name, hold, .. } => {
+            let cursor = Meaning { analysis: Arc::clone(&meaning.analysis), part: meaning.part };
+            let rows = Arc::new(AtomicU64::new(0));
+            let portal = Portal { meanings: vec![Arc::new(cursor)], parameters: None, rows, hold: *hold };
+            names.add_portal(Key::new(name.as_str()), portal)?
+        }
+        Action::Deallocate(Some(name)) => NameChange::CloseStatement(Key::new(name.as_str()), names.next_change()),
+        Action::Deallocate(None) => NameChange::CloseAllStatements(names.next_change()),
+        Action::CloseCursor(Some(name)) => NameChange::ClosePortal(Key::new(name.as_str()), names.next_change()),
+        Action::CloseCursor(None) => NameChange::CloseAllPortals(names.next_change()),
+        _ => return Ok(Vec::new()),
+    };
+    Ok(vec![change])
+}

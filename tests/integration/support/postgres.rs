@@ -1,0 +1,154 @@
+//! A throw-away PostgreSQL over TLS, never run as root, that dies with the test process.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::{free_port, wait_until};
+
+#[derive(Debug)]
+pub struct Postgres {
+    pub port: u16,
+    pub dir: PathBuf,
+    pub password_file: PathBuf,
+    child: Child,
+}
+
+pub const SUPERUSER: &str = "pgw_admin";
+const PASSWORD: &str = "pgw_admin_pw";
+
+impl Postgres {
+    /// Starts a cluster under `dir` with the server certificate of `certs`.
+    pub fn start(dir: &Path, certs: &Path) -> Self {
+        std::fs::create_dir_all(dir).unwrap();
+        own(dir);
+        let (data, port) = (dir.join("data"), free_port());
+        let password_file = dir.join("password");
+        write_private(&password_file, PASSWORD);
+        own(&password_file);
+        let mut initdb = unprivileged(&bin("initdb"));
+        initdb.arg("-D").arg(&data).args(["-U", SUPERUSER, "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "-N"]);
+        initdb.arg("--pwfile").arg(&password_file);
+        let made = initdb.output().unwrap();
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        for (from, to, private) in [("server.crt", "server.crt", false), ("server.key", "server.key", true)] {
+            let target = data.join(to);
+            std::fs::copy(certs.join(from), &target).unwrap();
+            if private {
+                restrict(&target);
+            }
+            own(&target);
+        }
+        let log = std::fs::File::create(dir.join("server.log")).unwrap();
+        let mut server = unprivileged(&bin("postgres"));
+        server.arg("-D").arg(&data).arg("-k").arg(dir).arg("-p").arg(port.to_string());
+        for setting in SETTINGS {
+            server.arg("-c").arg(setting);
+        }
+        let child = server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let postgres = Self { port, dir: dir.to_owned(), password_file, child };
+        wait_until("PostgreSQL accepts connections", Duration::from_secs(60), || postgres.answers());
+        postgres
+    }
+
+    /// Runs SQL as the superuser and answers rows as `psql -At` prints them.
+    pub fn run(&self, database: &str, sql: &str) -> String {
+        let output = self.psql(database).arg("-c").arg(sql).output().unwrap();
+        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    pub fn run_file(&self, database: &str, file: &Path) {
+        let output = self.psql(database).arg("-q").arg("-f").arg(file).output().unwrap();
+        assert!(output.status.success(), "{}: {}", file.display(), String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// The server's own log.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.dir.join("server.log")).unwrap()).into_owned()
+    }
+
+    /// The server's processes that run as `application_name`.
+    pub fn backends(&self, application: &str) -> usize {
+        let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{application}'");
+        self.run("postgres", &sql).parse().unwrap()
+    }
+
+    /// Freezes or thaws every server process, as a machine that hangs would.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn psql(&self, database: &str) -> Command {
+        let mut command = Command::new("psql");
+        command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", SUPERUSER, "-d", database, "-p", &self.port.to_string()]);
+        command.arg("-h").arg(&self.dir).env("PGPASSWORD", PASSWORD).stdin(Stdio::null());
+        command
+    }
+
+    fn answers(&self) -> bool {
+        self.psql("postgres").args(["-c", "SELECT 1"]).output().is_ok_and(|output| output.status.success())
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        let _ = self.child.wait();
+    }
+}
+
+const SETTINGS: [&str; 12] = [
+    "listen_addresses=127.0.0.1",
+    "ssl=on",
+    "ssl_cert_file=server.crt",
+    "ssl_key_file=server.key",
+    "fsync=off",
+    "max_connections=300",
+    "log_statement=all",
+    "log_min_messages=log",
+    "log_line_prefix=%m [%p] %q%a|",
+    "max_prepared_transactions=10",
+    "wal_level=logical",
+    "log_error_verbosity=terse",
+];
+
+fn bin(name: &str) -> PathBuf {
+    let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .map(|entries| entries.flatten().map(|entry| entry.path().join("bin").join(name)).collect())
+        .unwrap_or_default();
+    found.retain(|path| path.exists());
+    found.sort();
+    found.pop().unwrap_or_else(|| PathBuf::from(name))
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0)
+}
+
+/// A command as the `postgres` user where we are root, as ourselves elsewhere; ended when this process ends.
+fn unprivileged(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    if is_root() {
+        command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]);
+    }
+    command.args(["--pdeathsig", "INT"]).arg(program);
+    command
+}
+
+fn own(path: &Path) {
+    if is_root() {
+        let status = Command::new("chown").arg("postgres:postgres").arg(path).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+fn restrict(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+pub fn write_private(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    restrict(path);
+}

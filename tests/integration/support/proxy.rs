@@ -1,0 +1,222 @@
+//! A running `pgward serve`, and its command line as alice, bob and the others would use it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use super::postgres::write_private;
+use super::{Bench, binary, free_port, wait_until};
+
+/// What a configuration needs to know of where it runs.
+#[derive(Debug)]
+pub struct Setup {
+    pub port: u16,
+    pub control_port: u16,
+    pub upstream_port: u16,
+    pub certs: PathBuf,
+    pub dir: PathBuf,
+    /// `token_hash` by user.
+    pub hashes: Vec<(String, String)>,
+}
+
+impl Setup {
+    pub fn hash(&self, user: &str) -> &str {
+        self.hashes.iter().find(|(name, _)| name == user).map(|(_, hash)| hash.as_str()).unwrap()
+    }
+}
+
+#[derive(Debug)]
+pub struct Proxy {
+    pub setup: Setup,
+    tokens: Vec<(String, String)>,
+    child: Mutex<Child>,
+    _dir: tempfile::TempDir,
+}
+
+#[derive(Clone, Debug, serde::Deserialize)]
+pub struct Credentials {
+    pub user: String,
+    pub password: String,
+    pub host: String,
+    pub port: u16,
+    pub database: String,
+    pub dsn: String,
+}
+
+pub const PEOPLE: [&str; 6] = ["alice", "bob", "carol", "dave", "erin", "billing"];
+
+impl Proxy {
+    pub fn start(bench: &Bench, config: &dyn Fn(&Setup) -> String) -> Self {
+        let dir = tempfile::Builder::new().prefix("pgwp").tempdir_in("/tmp").unwrap();
+        let (mut tokens, mut hashes) = (Vec::new(), Vec::new());
+        for person in PEOPLE {
+            let output = Command::new(binary()).args(["token", "-o", "json"]).output().unwrap();
+            let made: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            tokens.push((person.to_owned(), made["token"].as_str().unwrap().to_owned()));
+            hashes.push((person.to_owned(), made["hash"].as_str().unwrap().to_owned()));
+        }
+        let setup = Setup {
+            port: free_port(),
+            control_port: free_port(),
+            upstream_port: bench.postgres.port,
+            certs: bench.certs.clone(),
+            dir: dir.path().to_owned(),
+            hashes,
+        };
+        write_private(&dir.path().join("shop_password"), "shop_backend_pw");
+        write_private(&dir.path().join("admin_password"), "pgw_admin_pw");
+        std::fs::write(dir.path().join("proxy.toml"), config(&setup)).unwrap();
+        let child = Mutex::new(serve(dir.path()));
+        let proxy = Self { setup, tokens, child, _dir: dir };
+        proxy.wait_ready();
+        proxy
+    }
+
+    /// Waits until both ports answer; panics with the log if the process is gone.
+    pub fn wait_ready(&self) {
+        wait_until("pgward accepts connections", Duration::from_secs(30), || {
+            if let Some(status) = self.child.lock().unwrap().try_wait().unwrap() {
+                panic!("pgward ended with {status}: {}", self.log());
+            }
+            [self.setup.port, self.setup.control_port]
+                .iter()
+                .all(|port| std::net::TcpStream::connect(("127.0.0.1", *port)).is_ok())
+        });
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.lock().unwrap().id()
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.child.lock().unwrap().try_wait().unwrap().is_none()
+    }
+
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.setup.dir.join("serve.log")).unwrap()).into_owned()
+    }
+
+    pub fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap().success());
+    }
+
+    /// Kills the process as a crash would, and starts it again on the same files.
+    pub fn crash_and_restart(&self) {
+        {
+            let mut child = self.child.lock().unwrap();
+            child.kill().unwrap();
+            child.wait().unwrap();
+            *child = serve(&self.setup.dir);
+        }
+        self.wait_ready();
+    }
+
+    pub fn token(&self, person: &str) -> &str {
+        self.tokens.iter().find(|(name, _)| name == person).map(|(_, token)| token.as_str()).unwrap()
+    }
+
+    /// `pgward ARGUMENTS` as `person`.
+    pub fn cli(&self, person: &str, arguments: &[&str]) -> Output {
+        Command::new(binary())
+            .args(arguments)
+            .env("PGWARD_URL", format!("https://127.0.0.1:{}", self.setup.control_port))
+            .env("PGWARD_TOKEN", self.token(person))
+            .env("PGWARD_CA", self.setup.certs.join("ca.crt"))
+            .env("HOME", &self.setup.dir)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// The one JSON document that the command prints; panics if it fails.
+    pub fn json(&self, person: &str, arguments: &[&str]) -> serde_json::Value {
+        let mut all = arguments.to_vec();
+        all.extend(["-o", "json"]);
+        let output = self.cli(person, &all);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// `person` asks for `scope`, bob approves; answers the grant's id.
+    pub fn grant(&self, person: &str, scope: &str, duration: &str) -> String {
+        let filed = self.json(person, &["request", scope, "--for", duration, "--reason", "the tests need it"]);
+        let id = filed["id"].as_str().unwrap();
+        let approved = self.json("bob", &["approve", id]);
+        assert_eq!(approved["state"], "approved", "{approved}");
+        approved["grant"]["id"].as_str().unwrap().to_owned()
+    }
+
+    pub fn revoke(&self, grant: &str) {
+        let output = self.cli("bob", &["revoke", grant, "--reason", "enough"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    pub fn credentials(&self, person: &str, database: &str) -> Credentials {
+        serde_json::from_value(self.json(person, &["credentials", database])).unwrap()
+    }
+
+    /// `psql` on a database through this proxy, with credentials minted for `person`.
+    pub fn psql(&self, person: &str, database: &str) -> Command {
+        let minted = self.credentials(person, database);
+        self.psql_with(&minted)
+    }
+
+    pub fn psql_with(&self, minted: &Credentials) -> Command {
+        let mut command = self.client("psql", minted);
+        command.arg("-X").stdin(Stdio::null());
+        command
+    }
+
+    /// Any libpq client, told where to go by the environment.
+    pub fn client(&self, program: &str, minted: &Credentials) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env("PGHOST", "localhost")
+            .env("PGPORT", self.setup.port.to_string())
+            .env("PGUSER", &minted.user)
+            .env("PGPASSWORD", &minted.password)
+            .env("PGDATABASE", &minted.database)
+            .env("PGSSLMODE", "verify-full")
+            .env("PGSSLROOTCERT", self.setup.certs.join("ca.crt"))
+            .env("HOME", &self.setup.dir);
+        command
+    }
+
+    /// Runs one `psql -c` and answers (stdout, stderr, succeeded).
+    pub fn sql(&self, minted: &Credentials, sql: &str) -> (String, String, bool) {
+        let output = self.psql_with(minted).args(["-At", "-v", "VERBOSITY=verbose", "-c", sql]).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+        (text(&output.stdout), text(&output.stderr), output.status.success())
+    }
+
+    /// The journal's records that `audit search` finds, as bob.
+    pub fn audit(&self, filters: &[&str]) -> Vec<serde_json::Value> {
+        let output = self.cli("bob", &[&["audit", "search"], filters].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let mut child = self.child.lock().unwrap();
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+fn serve(dir: &Path) -> Child {
+    let log = std::fs::File::options().create(true).append(true).open(dir.join("serve.log")).unwrap();
+    Command::new("setpriv")
+        .args(["--pdeathsig", "KILL"])
+        .arg(binary())
+        .args(["serve", "--config"])
+        .arg(dir.join("proxy.toml"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
