@@ -58,7 +58,10 @@ async fn run(path: &Path) -> anyhow::Result<()> {
 
     let grants = tokio::spawn(std::sync::Arc::clone(&parts.grants).run(parts::GRANT_POLL, stop.clone()));
     let warm_up = tokio::spawn(std::sync::Arc::clone(&parts.explainer).warm_up(stop.clone()));
-    let control = tokio::spawn(control.serve(control_listener, stop.clone()));
+    let control = {
+        let stop = stop.clone();
+        tokio::spawn(async move { control.run(control_listener, stop).await })
+    };
     let proxy = {
         let (server, stop) = (std::sync::Arc::clone(&parts.session), stop.clone());
         tokio::spawn(async move { server.run(proxy_listener, stop).await })
