@@ -32,7 +32,6 @@ pub struct Parts {
     pub grants: Arc<GrantBook>,
     pub session: Arc<session::Server>,
     pub explainer: Arc<Explainer>,
-    pub control: Arc<control::Server>,
     pub tls: Arc<ArcSwap<ServerTls>>,
     pub databases: Arc<ArcSwap<HashMap<String, Arc<DatabaseSettings>>>>,
     pub users: Arc<ArcSwap<session::Directory>>,
@@ -42,8 +41,8 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Builds everything; nothing listens yet.
-    pub async fn build(config: Config) -> anyhow::Result<Self> {
+    /// Builds everything; nothing listens yet. The control port's server is apart: serving consumes it.
+    pub async fn build(config: Config) -> anyhow::Result<(Self, control::Server)> {
         let journal = Journal::open(audit::Settings { dir: config.audit.dir.clone(), durability: config.audit.durability })?;
         let StoreLocation::Sqlite(path) = &config.store;
         let store = SqliteStore::open(path).with_context(|| format!("store {}", path.display()))?;
@@ -70,9 +69,9 @@ impl Parts {
         let session = Arc::new(session::Server::new(settings::session_settings(&config), data_path.clone()));
         let explainer = Arc::new(Explainer::new(Arc::clone(&session), data_path));
         let (control_tls, control_certificate) = settings::control_tls(&config)?;
-        let mut control_settings = control::Settings::new(control_tls, config.audit.dir.clone());
+        let mut control_settings = control::Settings::new(control_tls);
         control_settings.credential_ttl = config.control.credential_ttl;
-        let control = Arc::new(control::Server::new(
+        let control = control::Server::new(
             control_settings,
             control::Dependencies {
                 store,
@@ -83,10 +82,12 @@ impl Parts {
                 directory: Arc::clone(&swapped.directory),
                 explainer: Arc::clone(&explainer) as Arc<dyn control::Explain>,
                 derive_verifier: Arc::new(derive_verifier),
-                metrics: Arc::new(metrics_registry),
+                redact: crate::sql::redacted,
+                metrics: control::Metrics::register(&mut metrics_registry),
+                registry: Arc::new(metrics_registry),
             },
-        ));
-        Ok(Self {
+        );
+        let parts = Self {
             config_path: config.path.clone(),
             fixed: Fixed::of(&config),
             clock,
@@ -94,14 +95,14 @@ impl Parts {
             grants,
             session,
             explainer,
-            control,
             tls: swapped.tls,
             databases: swapped.databases,
             users: swapped.users,
             networks: swapped.networks,
             directory: swapped.directory,
             control_certificate,
-        })
+        };
+        Ok((parts, control))
     }
 }
 
@@ -127,7 +128,7 @@ impl Swapped {
 }
 
 /// SCRAM names one salt per user before it knows the password: a new verifier takes those of one that the user has.
-fn derive_verifier(password: &str, like: Option<&str>) -> Result<String, String> {
+fn derive_verifier(_user: &str, password: &str, like: Option<&str>) -> Result<String, String> {
     let (salt, iterations) = match like.map(Verifier::parse) {
         Some(Ok(known)) => (known.salt().to_vec(), known.iterations()),
         Some(Err(_)) => return Err("a stored verifier cannot be read".to_owned()),

@@ -18,10 +18,11 @@ use crate::catalog::snapshot::{
 pub(super) async fn snapshot(client: &Client) -> Result<Snapshot, LoadError> {
     let mut reader = Reader { snapshot: Snapshot::default(), names: HashSet::new() };
     reader.snapshot.version = Snapshot::mark(client).await?;
+    let settings = client.query_one(sql::SETTINGS, &[]).await?;
+    client.batch_execute(sql::PIN).await?;
     for row in client.query(sql::SCHEMAS, &[]).await? {
         reader.schema(&row)?;
     }
-    let settings = client.query_one(sql::SETTINGS, &[]).await?;
     reader.settings(&settings)?;
     for row in client.query(sql::RELATIONS, &[]).await? {
         reader.relation(&row)?;
