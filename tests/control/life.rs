@@ -121,6 +121,10 @@ async fn requests_are_checked() {
     check("alice", json!({ "statement": " " }), StatusCode::UNPROCESSABLE_ENTITY).await;
     check("alice", json!({ "approvals": 0 }), StatusCode::UNPROCESSABLE_ENTITY).await;
     check("alice", json!({ "principal": "bob" }), StatusCode::UNPROCESSABLE_ENTITY).await;
+    let mut long = orders_read();
+    long["duration_seconds"] = json!(5400);
+    let (_, problem) = port.post("/v1/requests", "alice", long).await;
+    assert_eq!(problem["detail"], "at most 1h may be asked for scope \"orders-read\"");
     let events = port.events().await;
     assert!(!events.iter().any(|event| event == "request_filed"), "{events:?}");
 }

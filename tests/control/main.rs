@@ -17,16 +17,16 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use pgward::control::{
-    Database, Dependencies, Directory, Explain, ExplainAnswer, ExplainError, ExplainQuestion, Server, Sessions,
-    Settings, User,
-};
 use pgward::access::{
     Clock, ObjectPattern, Operation, OperationSet, Principal, Privilege, Region, Scope, Secret, SessionId, Subject,
     TokenHash,
 };
 use pgward::audit::{Durability, Journal};
 use pgward::control::api::VerdictWord;
+use pgward::control::{
+    Database, Dependencies, Directory, Explain, ExplainAnswer, ExplainError, ExplainQuestion, Server, Sessions,
+    Settings, User,
+};
 use pgward::session::SessionInfo;
 use pgward::store::{GrantBook, SharedStore, SqliteStore};
 use pgward::wire::scram::Verifier;
@@ -84,7 +84,7 @@ impl Port {
         let mut settings = Settings::new(tls);
         adjust(&mut settings);
         let (server, until) = (Server::new(settings, parts.clone()), stop.clone());
-        tokio::spawn(async move { server.run(listener, until).await });
+        tokio::spawn(async move { server.serve(listener, until).await });
         let authority = reqwest::Certificate::from_pem(&std::fs::read(&certificates.ca).unwrap()).unwrap();
         let http = reqwest::Client::builder().tls_certs_only([authority]).no_proxy().build().unwrap();
         Self { dir, address, http, parts, sessions, stop }
