@@ -100,7 +100,7 @@ async fn serve(dir: &Path, files: &devcerts::Files, stop: CancellationToken) -> 
     let url = format!("https://{}", listener.local_addr().unwrap());
     let settings = Settings::new(tls::server_config(certificate, None, &[]).unwrap());
     let server = Server::new(settings, parts);
-    tokio::spawn(async move { server.run(listener, stop).await });
+    tokio::spawn(async move { server.serve(listener, stop).await });
     url
 }
 

@@ -24,6 +24,3 @@ pub use metrics::Metrics;
 pub use problem::Problem;
 pub use router::openapi;
 pub use server::{Dependencies, DeriveVerifier, Server, Sessions, Settings};
-
-#[cfg(test)]
-mod tests;

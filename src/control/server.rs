@@ -160,7 +160,7 @@ impl Server {
 
     /// Serves until `stop` is cancelled, then lets open calls end within the drain time. Acts that were begun are
     /// waited for: none is left half done.
-    pub async fn run(&self, listener: TcpListener, stop: CancellationToken) {
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         listener::run(&self.shared, listener, &stop).await;
         self.shared.streams.close();
         self.shared.acts.close();
