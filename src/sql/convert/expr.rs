@@ -369,11 +369,7 @@ impl Converter {
             arguments.push(self.expr(*character)?);
         }
         let escape = Call::plain(QualifiedName::builtin("similar_to_escape"), arguments);
-        Ok(Expr::Operator {
-            name: symbol(name),
-            left: Some(left),
-            right: Box::new(Expr::Call(Box::new(escape))),
-        })
+        Ok(Expr::Operator { name: symbol(name), left: Some(left), right: Box::new(Expr::Call(Box::new(escape))) })
     }
 
     /// Casts, and the postfix marks that were written as casts.

@@ -44,7 +44,10 @@ impl Converter {
     /// Runs a conversion one level down.
     fn deeper<T>(&mut self, convert: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.depth >= DEEPEST {
-            return Err(Unreadable { message: "the statement is nested too deeply".to_owned(), position: self.position });
+            return Err(Unreadable {
+                message: "the statement is nested too deeply".to_owned(),
+                position: self.position,
+            });
         }
         self.depth += 1;
         let converted = convert(self);

@@ -115,8 +115,20 @@ impl Rewriter<'_> {
             None | Some(Kind::Mark(',' | ')')) => true,
             Some(Kind::Word(word)) => matches!(
                 word.as_str(),
-                "from" | "into" | "where" | "group" | "having" | "window" | "union" | "intersect" | "except" | "order"
-                    | "limit" | "offset" | "fetch" | "for"
+                "from"
+                    | "into"
+                    | "where"
+                    | "group"
+                    | "having"
+                    | "window"
+                    | "union"
+                    | "intersect"
+                    | "except"
+                    | "order"
+                    | "limit"
+                    | "offset"
+                    | "fetch"
+                    | "for"
             ),
             Some(_) => false,
         }

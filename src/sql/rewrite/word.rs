@@ -175,13 +175,16 @@ impl Rewriter<'_> {
         match self.kind_before(1) {
             Some(Kind::Operator(_)) => true,
             Some(Kind::Word(word)) => matches!(word.as_str(), "like" | "ilike"),
-            Some(Kind::Mark(')')) => matches!(self.out.last().map(|token| &token.token), Some(Core::CustomBinaryOperator(_))),
+            Some(Kind::Mark(')')) => {
+                matches!(self.out.last().map(|token| &token.token), Some(Core::CustomBinaryOperator(_)))
+            }
             Some(_) | None => false,
         }
     }
 
     fn begins_set(&self) -> bool {
-        let target = self.cursor.is_mark(1, '(') || matches!(self.cursor.kind(1), Some(Kind::Word(_) | Kind::Quoted(_)));
+        let target =
+            self.cursor.is_mark(1, '(') || matches!(self.cursor.kind(1), Some(Kind::Word(_) | Kind::Quoted(_)));
         target && (self.operand || self.before(1) == "update")
     }
 
@@ -304,7 +307,8 @@ impl Rewriter<'_> {
         let in_frame = self.frames.last().is_some_and(|frame| frame.window_frame);
         match word {
             "by" => {
-                let found = matches!(before, "group" | "order" | "partition") || (before == "matched" && matches!(next, "source" | "target"));
+                let found = matches!(before, "group" | "order" | "partition")
+                    || (before == "matched" && matches!(next, "source" | "target"));
                 if let (true, Some(frame)) = (before == "group", self.frame()) {
                     frame.group_by = true;
                 }
@@ -334,14 +338,20 @@ impl Rewriter<'_> {
             "ties" => before == "with",
             "ordinality" => before == "with",
             "insert" => next == "into" || before == "then",
-            "update" => matches!(before, "" | "then" | "do") && !self.cursor.is_mark(1, '.') && (before != "" || self.starts()),
+            "update" => {
+                matches!(before, "" | "then" | "do") && !self.cursor.is_mark(1, '.') && (before != "" || self.starts())
+            }
             "delete" => next == "from" || before == "then",
             "merge" => self.starts() && next == "into",
             "matched" => matches!(before, "when" | "not"),
             "source" | "target" => before == "by",
             "nothing" => before == "do",
-            "escape" => self.operand && !matches!(category(next), Category::Reserved) && after.kind(0).is_some()
-                && !matches!(after.kind(0), Some(Kind::Mark(',' | ')' | '.'))),
+            "escape" => {
+                self.operand
+                    && !matches!(category(next), Category::Reserved)
+                    && after.kind(0).is_some()
+                    && !matches!(after.kind(0), Some(Kind::Mark(',' | ')' | '.')))
+            }
             _ => false,
         }
     }
@@ -350,7 +360,6 @@ impl Rewriter<'_> {
     fn starts(&self) -> bool {
         matches!(self.kind_before(1), None | Some(Kind::Mark('(' | ')')))
     }
-
 }
 
 /// Whether a window frame's first bound stands here.
@@ -366,7 +375,19 @@ fn frame_follows(after: &Cursor<'_>) -> bool {
 fn takes_operand(word: &str) -> bool {
     matches!(
         word,
-        "ilike" | "like" | "similar" | "is" | "isnull" | "notnull" | "overlaps" | "join" | "cross" | "full" | "inner"
-            | "natural" | "outer" | "tablesample"
+        "ilike"
+            | "like"
+            | "similar"
+            | "is"
+            | "isnull"
+            | "notnull"
+            | "overlaps"
+            | "join"
+            | "cross"
+            | "full"
+            | "inner"
+            | "natural"
+            | "outer"
+            | "tablesample"
     )
 }
