@@ -1,6 +1,7 @@
 //! From sqlparser's tree to ours. Every struct is taken apart whole and every enum matched without a catch-all, so that
 //! a field or variant of a new sqlparser is an error at compile time; what we do not carry over is refused.
 
+mod compare;
 mod dml;
 mod expr;
 mod function;

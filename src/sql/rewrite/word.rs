@@ -78,6 +78,19 @@ impl Rewriter<'_> {
             "current_catalog" | "current_date" | "current_role" | "current_time" | "current_timestamp"
             | "current_user" | "localtime" | "localtimestamp" | "session_user" | "user" => self.value_keyword(word),
             "current_schema" if !self.cursor.is_mark(1, '(') => self.value_keyword(word),
+            "default" if self.before(1) == "insert" => {
+                // MERGE's INSERT DEFAULT VALUES is one row of defaults.
+                self.emit_keyword("values");
+                self.emit(Core::LParen);
+                self.emit_name(&marker::plain("default"));
+                self.emit(Core::RParen);
+                self.cursor.advance(2);
+            }
+            "fetch" if matches!(self.cursor.word(1), "first" | "next") => self.fetch(),
+            "row" | "rows" if self.operand && self.cursor.word(1) == "only" => self.cursor.advance(2),
+            "row" | "rows" if self.operand && self.cursor.word(1) == "with" && self.cursor.word(2) == "ties" => {
+                self.cursor.advance(3);
+            }
             "default" if self.cursor.word(1) != "values" => {
                 self.emit_name(&marker::plain("default"));
                 self.cursor.advance(1);
@@ -265,6 +278,16 @@ impl Rewriter<'_> {
         Ok(local)
     }
 
+    /// FETCH FIRST n ROWS ONLY is LIMIT n, where n may be any expression in parentheses.
+    fn fetch(&mut self) {
+        self.clause("limit");
+        self.cursor.advance(1);
+        if matches!(self.cursor.word(0), "row" | "rows") {
+            self.emit(Core::Number("1".to_owned(), false));
+            self.operand = true;
+        }
+    }
+
     /// SYMMETRIC swaps the bounds and uses the same operators.
     fn between(&mut self) {
         self.emit_keyword("between");
@@ -315,6 +338,7 @@ impl Rewriter<'_> {
                 found
             }
             "recursive" => before == "with",
+            "materialized" => before == "not" && self.before(2) == "as" && after.is_mark(0, '('),
             "over" => self.kind_before(1) == Some(&Kind::Mark(')')) && self.operand,
             "filter" => self.kind_before(1) == Some(&Kind::Mark(')')) && after.is_mark(0, '('),
             "within" => self.kind_before(1) == Some(&Kind::Mark(')')) && next == "group",
@@ -339,7 +363,9 @@ impl Rewriter<'_> {
             "ordinality" => before == "with",
             "insert" => next == "into" || before == "then",
             "update" => {
-                matches!(before, "" | "then" | "do") && !self.cursor.is_mark(1, '.') && (before != "" || self.starts())
+                matches!(before, "" | "then" | "do")
+                    && !self.cursor.is_mark(1, '.')
+                    && (!before.is_empty() || self.starts())
             }
             "delete" => next == "from" || before == "then",
             "merge" => self.starts() && next == "into",
