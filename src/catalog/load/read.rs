@@ -141,6 +141,7 @@ impl Reader {
         let path: Vec<String> = get(row, 3)?;
         self.snapshot.path = path.iter().filter_map(|name| self.snapshot.schemas.get(name.as_str()).copied()).collect();
         self.snapshot.server_version_num = get(row, 4)?;
+        self.snapshot.effective_path = get(row, 5)?;
         Ok(())
     }
 

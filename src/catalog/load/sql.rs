@@ -33,7 +33,8 @@ pub(super) const PIN: &str = "SET LOCAL search_path = pg_catalog";
 pub(super) const SETTINGS: &str = "
 SELECT pg_catalog.current_database()::pg_catalog.text, session_user::pg_catalog.text,
  pg_catalog.current_setting('search_path'), pg_catalog.current_schemas(true)::pg_catalog.text[],
- pg_catalog.current_setting('server_version_num')::pg_catalog.int4";
+ pg_catalog.current_setting('server_version_num')::pg_catalog.int4,
+ pg_catalog.array_to_string(pg_catalog.current_schemas(false), ', ')";
 
 pub(super) const SCHEMAS: &str = "
 SELECT oid, nspname::pg_catalog.text FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_(toast$|temp_|toast_temp_)'";

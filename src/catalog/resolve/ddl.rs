@@ -53,7 +53,9 @@ impl Resolver<'_> {
             }
             DdlObject::Table | DdlObject::View | DdlObject::MaterializedView | DdlObject::Sequence => {
                 match self.use_relation(&target.name, true) {
-                    Ok(relation) => drop(self.touch(relation, Operation::Ddl)),
+                    Ok(relation) => {
+                        self.touch(relation, Operation::Ddl);
+                    }
                     Err(_) => self.create_as(&target.name, object_kind(target.kind))?,
                 }
                 Ok(())
