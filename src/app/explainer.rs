@@ -68,7 +68,7 @@ impl Explainer {
             client_region: region_networks.load().region_of(question.client).cloned(),
             grants: grants.subscribe(&question.principal.name, &question.database).borrow().grants.clone(),
             now: clock.now(),
-            search_path: Arc::from(snapshot.search_path.as_ref()),
+            search_paths: snapshot.search_paths(),
             requestable: settings.scopes.iter().filter(may_request).cloned().map(Arc::new).collect(),
         }
     }

@@ -60,7 +60,7 @@ async fn run(path: &Path) -> anyhow::Result<()> {
     let warm_up = tokio::spawn(std::sync::Arc::clone(&parts.explainer).warm_up(stop.clone()));
     let control = {
         let stop = stop.clone();
-        tokio::spawn(async move { control.run(control_listener, stop).await })
+        tokio::spawn(async move { control.serve(control_listener, stop).await })
     };
     let proxy = {
         let (server, stop) = (std::sync::Arc::clone(&parts.session), stop.clone());

@@ -140,7 +140,7 @@ impl Opening {
             self.denied(arrival.address, "no live grant", &said).await;
             return Err(said);
         }
-        let (database, search_path, backend) = self.reach(&settings).await?;
+        let (database, search_paths, backend) = self.reach(&settings).await?;
         let who = Who {
             session: SessionId::generate(),
             client_addr: arrival.address.to_string(),
@@ -171,7 +171,7 @@ impl Opening {
             grants: grants.clone(),
             clock: Arc::clone(&parts.clock),
             metrics: Arc::clone(&parts.metrics),
-            search_path,
+            search_paths,
         };
         let judge = Judge::new(Arc::clone(&database), &who.principal, client);
         let mut recorder = Recorder::new(Arc::clone(&parts.journal), Arc::clone(&parts.clock), who, server.settings.parameters);
@@ -185,7 +185,7 @@ impl Opening {
     }
 
     /// The database's shared parts, and a backend of this session's own.
-    async fn reach(&self, settings: &Arc<DatabaseSettings>) -> Result<(Arc<Database>, Arc<str>, Backend), ClientVisible> {
+    async fn reach(&self, settings: &Arc<DatabaseSettings>) -> Result<(Arc<Database>, Arc<[String]>, Backend), ClientVisible> {
         let server = &self.server;
         let name = &self.requested.database;
         let unreachable = || {
@@ -215,7 +215,7 @@ impl Opening {
             tracing::error!(database = %name, %error, "the upstream cannot be reached");
             told(&error).unwrap_or_else(unreachable)
         })?;
-        Ok((database, pinned.into(), backend))
+        Ok((database, snapshot.search_paths(), backend))
     }
 
     async fn denied(&self, address: SocketAddr, why: &str, said: &ClientVisible) {
