@@ -52,10 +52,10 @@ impl Metrics {
         let bytes = Family::<DirectionLabel, Counter>::default();
         let metrics = Self {
             sessions_open: Gauge::default(),
-            allowed: statements.get_or_create(&VerdictLabel { verdict: "allow" }).clone(),
-            denied: statements.get_or_create(&VerdictLabel { verdict: "deny" }).clone(),
-            bytes_to_clients: bytes.get_or_create(&DirectionLabel { direction: "client" }).clone(),
-            bytes_to_upstreams: bytes.get_or_create(&DirectionLabel { direction: "upstream" }).clone(),
+            allowed: statements.get_or_create_owned(&VerdictLabel { verdict: "allow" }),
+            denied: statements.get_or_create_owned(&VerdictLabel { verdict: "deny" }),
+            bytes_to_clients: bytes.get_or_create_owned(&DirectionLabel { direction: "client" }),
+            bytes_to_upstreams: bytes.get_or_create_owned(&DirectionLabel { direction: "upstream" }),
             cancels: Counter::default(),
             auth_failures: Counter::default(),
             refused_connections: Counter::default(),
