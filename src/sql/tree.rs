@@ -271,6 +271,7 @@ pub struct Alias {
 
 /// One item of a FROM clause.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "the largest is also the most frequent")]
 pub enum FromItem {
     Relation {
         relation: RelationRef,
