@@ -352,7 +352,7 @@ pub enum Expr {
         expr: Box<Expr>,
         name: Name,
     },
-    /// `expr[…]`, slices included.
+    /// `expr[…]`, slices included. Without indices it is any one element: `x = ANY (array)` compares with that.
     Subscript {
         expr: Box<Expr>,
         indices: Vec<Expr>,
@@ -364,7 +364,8 @@ pub enum Expr {
         whens: Vec<(Expr, Expr)>,
         otherwise: Option<Box<Expr>>,
     },
-    /// COALESCE, GREATEST, LEAST: one type in and out.
+    /// COALESCE, GREATEST, LEAST, XMLCONCAT: one type in and out. NULLIF is `nullif` of one comparison, whose left side is
+    /// the result.
     Common {
         name: &'static str,
         arguments: Vec<Expr>,
