@@ -27,7 +27,7 @@ fn psql_describes_objects(bench: &Bench) {
         (r"\d", "v_orders"),
         (r"\dt", "customers"),
         (r"\d public.orders", "customer_id"),
-        (r"\d+ public.v_orders", "View definition"),
+        (r"\d+ public.v_orders", "extended"),
         (r"\dn", "public"),
         (r"\df public.*", "order_count"),
         (r"\l", "shop"),
@@ -176,10 +176,7 @@ fn application_with_a_stable_secret(bench: &Bench) {
     let billing = Credentials {
         user: "billing".into(),
         password: "billing secret".into(),
-        host: "localhost".into(),
-        port: proxy.setup.port,
         database: "plain".into(),
-        dsn: String::new(),
     };
     let (_, err, ok) = proxy.sql(&billing, "SELECT 1");
     assert!(!ok && err.contains("no live grant for \"billing\" on \"plain\""), "{err}");

@@ -43,7 +43,7 @@ fn transaction_fails_as_on_postgresql(bench: &Bench) {
     let proxy = bench.proxy();
     proxy.grant("alice", "plain-write", "30m");
     let alice = proxy.credentials("alice", "plain");
-    let steps = "BEGIN;\nINSERT INTO public.sink VALUES (-1, 'lost');\nSAVEPOINT s;\nLOCK TABLE public.notes;\n\
+    let steps = "BEGIN;\nINSERT INTO public.sink VALUES (-1, 'lost');\nSAVEPOINT s;\nCREATE TABLE public.nope (a int);\n\
                  SELECT 1;\nROLLBACK TO s;\nSELECT 'after savepoint';\nDROP TABLE public.sink;\nCOMMIT;\nSELECT 'idle';\n";
     let output = {
         use std::io::Write;

@@ -10,7 +10,6 @@ use super::{free_port, wait_until};
 pub struct Postgres {
     pub port: u16,
     pub dir: PathBuf,
-    pub password_file: PathBuf,
     child: Child,
 }
 
@@ -46,7 +45,7 @@ impl Postgres {
             server.arg("-c").arg(setting);
         }
         let child = server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        let postgres = Self { port, dir: dir.to_owned(), password_file, child };
+        let postgres = Self { port, dir: dir.to_owned(), child };
         wait_until("PostgreSQL accepts connections", Duration::from_secs(60), || postgres.answers());
         postgres
     }
@@ -72,11 +71,6 @@ impl Postgres {
     pub fn backends(&self, application: &str) -> usize {
         let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{application}'");
         self.run("postgres", &sql).parse().unwrap()
-    }
-
-    /// Freezes or thaws every server process, as a machine that hangs would.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
     }
 
     fn psql(&self, database: &str) -> Command {
