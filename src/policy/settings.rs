@@ -24,7 +24,11 @@ pub(super) fn may_set(name: &str, values: Option<&[String]>, search_paths: &[Str
         return Err(SettingRefused::Name);
     };
     let allowed = SETTABLE.get(at).map(|(_, allowed)| allowed);
-    let Some(values) = values else { return Ok(()) };
+    let Some(values) = values else {
+        // What is pinned is not left to a default.
+        let pinned = PINNED.contains(&name.as_str());
+        return if pinned { Err(SettingRefused::Value) } else { Ok(()) };
+    };
     let only = match values {
         [only] => Some(only.trim().to_ascii_lowercase()),
         _ => None,
@@ -68,6 +72,10 @@ enum Allowed {
 }
 
 const ON: Allowed = Allowed::OneOf(&["on", "true", "yes", "1", "t", "y"]);
+
+/// May be set to what they are pinned to, and not be reset by themselves.
+const PINNED: &[&str] =
+    &["client_encoding", "default_transaction_read_only", "standard_conforming_strings", "transaction_read_only"];
 
 /// Sorted by name. None of these changes what a text means, who one is, what one may do, or what is logged.
 #[rustfmt::skip]
@@ -162,7 +170,7 @@ const SHOWABLE: &[&str] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::{SETTABLE, SHOWABLE, may_set, may_show};
+    use super::{SETTABLE, SHOWABLE, may_reset, may_set, may_show};
 
     #[test]
     fn the_lists_are_sorted() {
@@ -197,6 +205,14 @@ mod tests {
         check("log_statement", "none", false);
         check("work_mem", "1TB", false);
         check("pgward.reason", "an incident", true);
+    }
+
+    #[test]
+    fn what_is_pinned_is_not_reset() {
+        for name in ["search_path", "client_encoding", "default_transaction_read_only", "role"] {
+            assert!(!may_reset(name), "{name}");
+        }
+        assert!(may_reset("statement_timeout"));
     }
 
     #[test]

@@ -12,13 +12,14 @@ mod query;
 mod scope;
 mod write;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::footprint::{CalledBy, Effect, Footprint, Oid, TouchedFunction, TouchedRelation, Unresolved};
 use super::snapshot::Snapshot;
+use super::types::Type;
 use crate::access::Operation;
-use crate::sql::tree::{Action, QualifiedName, TypeName};
+use crate::sql::tree::{Action, OperatorName, QualifiedName, TypeName};
 use scope::{CommonTable, Level};
 
 /// Bounds one analysis: columns looked at, in all scopes together. What needs more is refused.
@@ -60,10 +61,12 @@ fn attempt(snapshot: &Snapshot, action: &Action, parameters: &[Oid], depth_limit
         parameters: parameters.to_vec(),
         uses: Vec::new(),
         functions: Vec::new(),
+        called: HashSet::new(),
         effects: Vec::new(),
         created: Vec::new(),
         levels: Vec::new(),
         tables: Vec::new(),
+        last_operator: None,
         work: 0,
         depth: 0,
         depth_limit,
@@ -108,6 +111,8 @@ struct Resolver<'s> {
     parameters: Vec<Oid>,
     uses: Vec<Use>,
     functions: Vec<TouchedFunction>,
+    /// What `functions` holds already.
+    called: HashSet<(Oid, u8, Vec<Option<String>>)>,
     effects: Vec<Effect>,
     /// What does not exist yet.
     created: Vec<TouchedRelation>,
@@ -115,6 +120,8 @@ struct Resolver<'s> {
     levels: Vec<Level>,
     /// The common table expressions in scope, the innermost last.
     tables: Vec<CommonTable>,
+    /// The last operator that was resolved, with its operands' types and its result.
+    last_operator: Option<(OperatorName, (Option<Type>, Type), Type)>,
     work: usize,
     depth: usize,
     depth_limit: usize,
@@ -248,7 +255,7 @@ impl<'s> Resolver<'s> {
             literal_arguments,
             by,
         };
-        if !self.functions.contains(&touched) {
+        if self.called.insert((oid, by as u8, touched.literal_arguments.clone())) {
             self.functions.push(touched);
         }
     }
