@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use pgward::access::{
     Grant, GrantId, ObjectPattern, Operation, OperationSet, Privilege, Region, RequestId, Scope, Subject,
 };
-use pgward::catalog::{Snapshot, resolve};
+use pgward::catalog::{Columns, Snapshot, TouchedRelation, resolve};
 use pgward::policy::{Context, DataClass, DatabasePolicy, Verdict, decide};
 use pgward::sql::{self, Limits};
 use postgres::TestPostgres;
@@ -77,6 +77,79 @@ async fn a_schema_change_shows_in_the_mark() {
     }
     client.batch_execute("CREATE TEMP TABLE passing (a int)").await.unwrap();
     assert_eq!(Snapshot::load(&client).await.unwrap().version, Snapshot::mark(&client).await.unwrap());
+}
+
+#[tokio::test]
+async fn statements_touch_what_postgresql_says_they_touch() {
+    let server = TestPostgres::start();
+    server.run_script("postgres", &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/world/world.sql"));
+    let shop = snapshot(&server, "shop").await;
+    let check = |text: &str, expected: &[&str]| {
+        let statements = sql::read(text, &Limits::default()).expect(text);
+        let footprint = resolve(&shop, &statements[0].action).expect(text);
+        let mut found: Vec<String> = footprint.relations.iter().map(shown).collect();
+        found.sort();
+        assert_eq!(found, expected, "{text}");
+    };
+    check("SELECT 1", &[]);
+    check("SELECT count(*) FROM orders", &["select public.orders()"]);
+    check("SELECT o.id FROM orders o WHERE status = 'x' ORDER BY amount", &["select public.orders(amount,id,status)"]);
+    check("SELECT p FROM products p", &["select public.products(*)"]);
+    check("SELECT id AS note FROM orders ORDER BY note", &["select public.orders(id)"]);
+    check("SELECT id AS note FROM orders GROUP BY note, id", &["select public.orders(id,note)"]);
+    check(
+        "SELECT c.name FROM customers c JOIN orders o ON o.customer_id = c.id",
+        &[
+            "select public.customers(id,name)",
+            "select public.customers_archive(id,name) child",
+            "select public.orders(customer_id)",
+        ],
+    );
+    check("SELECT id FROM ONLY customers", &["select public.customers(id)"]);
+    check(
+        "SELECT id FROM v_contacts",
+        &[
+            "select public.customers(email,id) through",
+            "select public.customers_archive(email,id) child through",
+            "select public.v_contacts(id)",
+        ],
+    );
+    check(
+        "SELECT body FROM events",
+        &["select eu.events_eu(body) child", "select public.events(body)", "select public.events_us(body) child"],
+    );
+    check("WITH payroll AS (SELECT 1 AS id) SELECT id FROM payroll", &[]);
+    check("WITH payroll AS (SELECT id FROM payroll) SELECT id FROM payroll", &["select public.payroll(id)"]);
+    check(
+        "INSERT INTO logbook (at) SELECT status FROM orders RETURNING id",
+        &["insert public.logbook(at)", "select public.logbook(id)", "select public.orders(status)"],
+    );
+    check("UPDATE orders SET note = 'x' WHERE id = 1", &["select public.orders(id)", "update public.orders(note)"]);
+    check("DELETE FROM orders", &["delete public.orders()"]);
+    check(
+        "INSERT INTO events VALUES (1)",
+        &[
+            "insert eu.events_eu(body,id,region) child",
+            "insert public.events(body,id,region)",
+            "insert public.events_us(body,id,region) child",
+        ],
+    );
+    check("COPY products TO STDOUT", &["select public.products(attrs,id,name,price,tags)"]);
+    check("SELECT 1 FROM orders FOR UPDATE", &["select public.orders()", "update public.orders()"]);
+    check("DROP TABLE payroll", &["ddl public.payroll()"]);
+    check("CREATE TABLE fresh (a int)", &["ddl public.fresh()"]);
+}
+
+/// One line for one use of one relation.
+fn shown(touched: &TouchedRelation) -> String {
+    let columns = match &touched.columns {
+        Columns::None => String::new(),
+        Columns::Named(names) => names.join(","),
+        Columns::WholeRow => "*".to_owned(),
+    };
+    let child = if touched.child_of.is_some() { " child" } else { "" };
+    let through = if touched.through.is_some() { " through" } else { "" };
+    format!("{} {}.{}({columns}){child}{through}", touched.operation, touched.schema, touched.name)
 }
 
 /// Every statement of every message has to be allowed; the first that is not says why.
