@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use pgward::access::{
     Grant, GrantId, ObjectPattern, Operation, OperationSet, Privilege, Region, RequestId, Scope, Subject,
 };
-use pgward::catalog::{Columns, Snapshot, TouchedRelation, resolve};
+use pgward::catalog::{Columns, Snapshot, TouchedRelation, resolve, resolve_with};
 use pgward::policy::{Context, DataClass, DatabasePolicy, Verdict, decide};
 use pgward::sql::{self, Limits};
 use postgres::TestPostgres;
@@ -51,6 +51,37 @@ async fn every_case_of_the_world_gets_its_verdict() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn parameters_may_be_of_any_type_that_the_client_declares() {
+    let server = TestPostgres::start();
+    server.run_script("postgres", &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/world/world.sql"));
+    // What an ordinary login sees of the catalogs is enough.
+    let (client, connection) =
+        tokio_postgres::connect(&server.dsn("grant_oracle", "shop"), NoTls).await.expect("a login");
+    tokio::spawn(connection);
+    let shop = Snapshot::load(&client).await.expect("a snapshot");
+    let check = |text: &str, declared: Option<&[u32]>, expected: bool| {
+        let statements = sql::read(text, &Limits::default()).expect(text);
+        let action = &statements[0].action;
+        let footprint = match declared {
+            None => resolve(&shop, action).expect(text),
+            Some(declared) => resolve_with(&shop, action, declared).expect(text),
+        };
+        let builtin = footprint.functions.iter().all(|function| function.builtin);
+        assert_eq!(builtin, expected, "{text} {declared:?}");
+    };
+    check("SELECT upper($1)", None, false);
+    check("SELECT upper($1)", Some(&[]), true);
+    check("SELECT upper($1)", Some(&[0]), true);
+    check("SELECT upper($1)", Some(&[25]), true);
+    check("SELECT upper($1)", Some(&[23]), false);
+    check("SELECT $1::int, upper($1)", Some(&[]), false);
+    check("SELECT upper($1), $2::int", Some(&[0, 23]), true);
+    check("SELECT $1 + 1", None, true);
+    check("PREPARE q AS SELECT upper($1)", None, true);
+    check("PREPARE q(int) AS SELECT upper($1)", None, false);
 }
 
 #[tokio::test]

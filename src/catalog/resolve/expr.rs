@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Resolver;
 use super::scope::Item;
+use super::{Parameters, Resolver};
 use crate::catalog::footprint::{CalledBy, Oid, Unresolved};
 use crate::catalog::snapshot::CastContext;
 use crate::catalog::types::{
@@ -126,13 +126,15 @@ impl Resolver<'_> {
         }
     }
 
-    fn parameter(&self, number: u16) -> Type {
-        let declared = usize::from(number).checked_sub(1).and_then(|index| self.parameters.get(index));
-        match declared {
-            Some(oid) if *oid != 0 => Type::Known(*oid),
-            // Undeclared, or declared out of our sight: it may be of any type.
-            Some(_) | None => Type::Any,
+    fn parameter(&mut self, number: u16) -> Type {
+        // Not heard of, its type may be anything.
+        let Parameters::Declared(types) = &self.parameters else { return Type::Any };
+        let declared = usize::from(number).checked_sub(1).and_then(|index| types.get(index));
+        if let Some(oid) = declared.filter(|oid| **oid != 0) {
+            return Type::Known(*oid);
         }
+        *self.open_parameters.entry(number).or_default() += 1;
+        if self.inferred.contains(&number) { Type::Unknown } else { Type::Any }
     }
 
     fn common(&mut self, values: &[Expr]) -> Result<Type, Unresolved> {
