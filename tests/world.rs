@@ -114,6 +114,10 @@ async fn a_schema_change_shows_in_the_mark() {
 async fn statements_touch_what_postgresql_says_they_touch() {
     let server = TestPostgres::start();
     server.run_script("postgres", &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/world/world.sql"));
+    let more = "CREATE TABLE parent (id int PRIMARY KEY, note text);
+        CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE CASCADE ON UPDATE CASCADE);
+        CREATE TABLE grandchild (child int REFERENCES child ON DELETE SET NULL)";
+    connect(&server, "shop").await.batch_execute(more).await.unwrap();
     let shop = snapshot(&server, "shop").await;
     let check = |text: &str, expected: &[&str]| {
         let statements = sql::read(text, &Limits::default()).expect(text);
@@ -167,6 +171,12 @@ async fn statements_touch_what_postgresql_says_they_touch() {
     );
     check("COPY products TO STDOUT", &["select public.products(attrs,id,name,price,tags)"]);
     check("SELECT 1 FROM orders FOR UPDATE", &["select public.orders()", "update public.orders()"]);
+    check("UPDATE parent SET note = 'x'", &["update public.parent(note)"]);
+    check("UPDATE parent SET id = 1", &["update public.child(parent)", "update public.parent(id)"]);
+    check(
+        "DELETE FROM parent",
+        &["delete public.child()", "delete public.parent()", "update public.grandchild(child)"],
+    );
     check("DROP TABLE payroll", &["ddl public.payroll()"]);
     check("CREATE TABLE fresh (a int)", &["ddl public.fresh()"]);
 }
