@@ -41,6 +41,17 @@ pub(super) fn may_set(name: &str, values: Option<&[String]>, search_paths: &[Str
     if fits { Ok(()) } else { Err(SettingRefused::Value) }
 }
 
+/// Whether `name` may be set whatever the value.
+pub(super) fn may_set_to_anything(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let found = SETTABLE.binary_search_by(|(known, _)| (*known).cmp(name.as_str()));
+    let allowed = found.ok().and_then(|at| SETTABLE.get(at)).map(|(_, allowed)| allowed);
+    match allowed {
+        Some(Allowed::Any) => true,
+        Some(Allowed::OneOf(_)) | None => false,
+    }
+}
+
 /// Whether `name` may be reset by itself. RESET goes back to what the session was opened with.
 pub(super) fn may_reset(name: &str) -> bool {
     may_set(name, None, &[]).is_ok()
