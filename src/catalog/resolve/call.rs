@@ -197,6 +197,18 @@ impl Resolver<'_> {
         Ok(if boolean { Type::Known(BOOL) } else { self.result(&chosen, &actual).of })
     }
 
+    /// Records the operators that fit these operands and did not come with the server; answers whether there are any.
+    pub(super) fn record_fitting(&mut self, name: &OperatorName, left: Type, right: Type) -> bool {
+        let found = self.operator_candidates(name.schema.as_ref().map(Name::as_str), &name.symbol, false);
+        let actual = [left, right];
+        let chosen = self.choose_operator(&found, &actual);
+        let own = has_foreign(&chosen);
+        if own {
+            self.record(&chosen, &actual, CalledBy::Operator, &[]);
+        }
+        own
+    }
+
     /// Operators by name and number of operands; of several with the same operand types, the first in the search path.
     fn operator_candidates(&self, schema: Option<&str>, symbol: &str, prefix: bool) -> Vec<Candidate> {
         let snapshot = self.snapshot;
