@@ -58,8 +58,6 @@ pub enum Part {
     Whole(usize),
     /// What the PREPARE at this place prepares.
     Prepared(usize),
-    /// Pgward's own answer, which every live grant allows.
-    Answer,
     /// Nothing: an empty text.
     Empty,
 }
@@ -99,7 +97,7 @@ impl Analysis {
         match part {
             Part::Whole(index) => self.statements().get(index),
             Part::Prepared(index) => self.statements().get(index).and_then(prepared_by),
-            Part::Answer | Part::Empty => None,
+            Part::Empty => None,
         }
     }
 
@@ -122,7 +120,7 @@ impl Analysis {
             Part::Prepared(_) => {
                 self.statement(part).and_then(|inner| self.text.get(inner.range.clone())).unwrap_or(&self.text)
             }
-            Part::Answer | Part::Empty => &self.text,
+            Part::Empty => &self.text,
         }
     }
 }
@@ -134,7 +132,7 @@ impl Resolved {
         match part {
             Part::Whole(index) => self.statements.get(index).map(|touches| &touches.whole),
             Part::Prepared(index) => self.statements.get(index).and_then(|touches| touches.prepared.as_ref()),
-            Part::Answer | Part::Empty => None,
+            Part::Empty => None,
         }
     }
 

@@ -150,7 +150,7 @@ impl Gate {
         }
         let tag = frame.tag();
         let message = ToUpstream::without_sql(frame).ok_or(ProtocolError::Tag(tag))?;
-        let expected = step.map(|step| Expected { changes, ..Expected::new(step, self.names.next_change()) });
+        let expected = step.map(|step| Expected::new(step, self.names.next_change()).with_changes(changes));
         batch.planned.push(Planned { message: Message::Free(message), expected });
         Ok(())
     }

@@ -86,6 +86,12 @@ impl Expected {
     pub fn new(step: Step, change: Change) -> Self {
         Self { step, statements: VecDeque::new(), changes: Vec::new(), denied: None, change, failed: false }
     }
+
+    #[must_use]
+    pub fn with_changes(mut self, changes: Vec<NameChange>) -> Self {
+        self.changes = changes;
+        self
+    }
 }
 
 /// COPY FROM STDIN, as far as the upstream has said.
