@@ -4,7 +4,6 @@ CREATE ROLE pgward LOGIN PASSWORD :'password';
 CREATE DATABASE shop OWNER pgward;
 \connect shop
 SET ROLE pgward;
-DROP SCHEMA IF EXISTS eu CASCADE;
 CREATE SCHEMA eu;
 
 CREATE TABLE public.products (id int PRIMARY KEY, name text NOT NULL, price numeric(10,2) NOT NULL);

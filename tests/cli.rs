@@ -12,7 +12,8 @@ use pgward::access::{Clock, Principal, Region, Scope, Subject, TokenHash};
 use pgward::audit::{Durability, Journal};
 use pgward::control::api::{RelationView, VerdictWord};
 use pgward::control::{
-    Database, Dependencies, Directory, Explain, ExplainAnswer, ExplainError, ExplainQuestion, Server, Settings, User,
+    Database, Dependencies, Directory, Explain, ExplainAnswer, ExplainError, ExplainQuestion, Metrics, Server,
+    Settings, User,
 };
 use pgward::session::Registry;
 use pgward::store::{GrantBook, SharedStore, SqliteStore};
@@ -91,12 +92,15 @@ async fn serve(dir: &Path, files: &devcerts::Files, stop: CancellationToken) -> 
         directory: Arc::new(ArcSwap::from_pointee(directory())),
         explainer: Arc::new(FakeExplainer),
         derive_verifier: Arc::new(|_, password, _| Ok(Verifier::derive(password, b"some salt", 4096).to_string())),
-        metrics: Arc::default(),
+        redact: pgward::sql::redacted,
+        registry: Arc::default(),
+        metrics: Metrics::default(),
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let settings = Settings::new(tls::server_config(certificate, None, &[]).unwrap());
-    tokio::spawn(Server::new(settings, parts).serve(listener, stop));
+    let server = Server::new(settings, parts);
+    tokio::spawn(async move { server.serve(listener, stop).await });
     url
 }
 

@@ -153,7 +153,7 @@ fn context(snapshot: &Snapshot) -> Context {
         client_region: Some(Region::new("us-east")),
         grants: vec![Arc::new(grant)],
         now,
-        search_path: snapshot.search_path.as_str().into(),
+        search_paths: snapshot.search_paths(),
         requestable: Vec::new(),
     }
 }

@@ -52,14 +52,15 @@ async fn run(path: &Path) -> anyhow::Result<()> {
     let (proxy_address, control_address) = (config.proxy.listen, config.control.listen);
     let proxy_listener = bind(proxy_address).await?;
     let control_listener = bind(control_address).await?;
-    let parts = Parts::build(config).await?;
+    let (parts, control) = Parts::build(config).await?;
     let stop = CancellationToken::new();
     let mut signals = Signals::listen()?;
 
     let grants = tokio::spawn(std::sync::Arc::clone(&parts.grants).run(parts::GRANT_POLL, stop.clone()));
+    let warm_up = tokio::spawn(std::sync::Arc::clone(&parts.explainer).warm_up(stop.clone()));
     let control = {
-        let (server, stop) = (std::sync::Arc::clone(&parts.control), stop.clone());
-        tokio::spawn(async move { server.run(control_listener, stop).await })
+        let stop = stop.clone();
+        tokio::spawn(async move { control.serve(control_listener, stop).await })
     };
     let proxy = {
         let (server, stop) = (std::sync::Arc::clone(&parts.session), stop.clone());
@@ -70,7 +71,7 @@ async fn run(path: &Path) -> anyhow::Result<()> {
     signals.until_end(&parts).await;
     tracing::info!("stopping: no new connections, live ones end");
     stop.cancel();
-    for part in [proxy, control, grants] {
+    for part in [proxy, control, grants, warm_up] {
         if let Err(error) = part.await {
             tracing::error!(%error, "a part ended badly");
         }

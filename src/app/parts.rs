@@ -13,11 +13,11 @@ use super::settings::{self, Fixed};
 use crate::access::{Clock, RegionNetworks};
 use crate::audit::{self, Journal};
 use crate::config::{Config, StoreLocation};
+use crate::control;
 use crate::session::{self, DatabaseSettings, Metrics, Registry, ServerTls};
 use crate::store::{GrantBook, SharedStore, SqliteStore, Store as _};
 use crate::tls::ReloadableCertificate;
 use crate::wire::scram::Verifier;
-use crate::{control, tls as _};
 
 /// How often the store is read for changes made elsewhere.
 pub const GRANT_POLL: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ pub struct Parts {
     pub journal: Arc<Journal>,
     pub grants: Arc<GrantBook>,
     pub session: Arc<session::Server>,
-    pub control: Arc<control::Server>,
+    pub explainer: Arc<Explainer>,
     pub tls: Arc<ArcSwap<ServerTls>>,
     pub databases: Arc<ArcSwap<HashMap<String, Arc<DatabaseSettings>>>>,
     pub users: Arc<ArcSwap<session::Directory>>,
@@ -41,9 +41,10 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Builds everything; nothing listens yet.
-    pub async fn build(config: Config) -> anyhow::Result<Self> {
-        let journal = Journal::open(audit::Settings { dir: config.audit.dir.clone(), durability: config.audit.durability })?;
+    /// Builds everything; nothing listens yet. The control port's server is apart: serving consumes it.
+    pub async fn build(config: Config) -> anyhow::Result<(Self, control::Server)> {
+        let journal =
+            Journal::open(audit::Settings { dir: config.audit.dir.clone(), durability: config.audit.durability })?;
         let StoreLocation::Sqlite(path) = &config.store;
         let store = SqliteStore::open(path).with_context(|| format!("store {}", path.display()))?;
         let clock = Arc::new(Clock::starting_at(store.latest_instant().await?));
@@ -54,25 +55,24 @@ impl Parts {
         let registry = Arc::new(Registry::default());
         let swapped = Swapped::of(&config)?;
 
-        let session = Arc::new(session::Server::new(
-            settings::session_settings(&config),
-            session::Dependencies {
-                store: Arc::clone(&store),
-                grants: Arc::clone(&grants),
-                journal: Arc::clone(&journal),
-                clock: Arc::clone(&clock),
-                directory: Arc::clone(&swapped.users),
-                databases: Arc::clone(&swapped.databases),
-                region_networks: Arc::clone(&swapped.networks),
-                tls: Arc::clone(&swapped.tls),
-                registry: Arc::clone(&registry),
-                metrics,
-            },
-        ));
+        let data_path = session::Dependencies {
+            store: Arc::clone(&store),
+            grants: Arc::clone(&grants),
+            journal: Arc::clone(&journal),
+            clock: Arc::clone(&clock),
+            directory: Arc::clone(&swapped.users),
+            databases: Arc::clone(&swapped.databases),
+            region_networks: Arc::clone(&swapped.networks),
+            tls: Arc::clone(&swapped.tls),
+            registry: Arc::clone(&registry),
+            metrics,
+        };
+        let session = Arc::new(session::Server::new(settings::session_settings(&config), data_path.clone()));
+        let explainer = Arc::new(Explainer::new(Arc::clone(&session), data_path));
         let (control_tls, control_certificate) = settings::control_tls(&config)?;
-        let mut control_settings = control::Settings::new(control_tls, config.audit.dir.clone());
+        let mut control_settings = control::Settings::new(control_tls);
         control_settings.credential_ttl = config.control.credential_ttl;
-        let control = Arc::new(control::Server::new(
+        let control = control::Server::new(
             control_settings,
             control::Dependencies {
                 store,
@@ -81,26 +81,29 @@ impl Parts {
                 clock: Arc::clone(&clock),
                 sessions: registry,
                 directory: Arc::clone(&swapped.directory),
-                explainer: Arc::new(Explainer::new(Arc::clone(&session))),
+                explainer: Arc::clone(&explainer) as Arc<dyn control::Explain>,
                 derive_verifier: Arc::new(derive_verifier),
-                metrics: Arc::new(metrics_registry),
+                redact: crate::sql::redacted,
+                metrics: control::Metrics::register(&mut metrics_registry),
+                registry: Arc::new(metrics_registry),
             },
-        ));
-        Ok(Self {
+        );
+        let parts = Self {
             config_path: config.path.clone(),
             fixed: Fixed::of(&config),
             clock,
             journal,
             grants,
             session,
-            control,
+            explainer,
             tls: swapped.tls,
             databases: swapped.databases,
             users: swapped.users,
             networks: swapped.networks,
             directory: swapped.directory,
             control_certificate,
-        })
+        };
+        Ok((parts, control))
     }
 }
 
@@ -126,7 +129,7 @@ impl Swapped {
 }
 
 /// SCRAM names one salt per user before it knows the password: a new verifier takes those of one that the user has.
-fn derive_verifier(password: &str, like: Option<&str>) -> Result<String, String> {
+fn derive_verifier(_user: &str, password: &str, like: Option<&str>) -> Result<String, String> {
     let (salt, iterations) = match like.map(Verifier::parse) {
         Some(Ok(known)) => (known.salt().to_vec(), known.iterations()),
         Some(Err(_)) => return Err("a stored verifier cannot be read".to_owned()),

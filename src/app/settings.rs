@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context as _;
-
-use crate::config::{Config, Database, ParameterRecording, PasswordSource, SslMode, StoreLocation, UpstreamHost};
+use crate::config::{Config, Database, ParameterRecording, SslMode, StoreLocation, UpstreamHost};
 use crate::session::{self, DatabaseSettings, ServerTls, UpstreamSettings};
 use crate::wire::scram::Verifier;
 use crate::{control, tls};
@@ -43,8 +41,8 @@ pub fn session_directory(config: &Config) -> anyhow::Result<session::Directory> 
 pub fn control_directory(config: &Config) -> control::Directory {
     let users = config.users.iter().map(|user| control::User {
         principal: user.principal.clone(),
-        token_hashes: user.token_hash.iter().map(ToString::to_string).collect(),
-        scram: user.scram.as_ref().map(|secret| secret.expose().to_owned()),
+        token_hashes: user.token_hash.iter().cloned().collect(),
+        scram: user.scram.clone(),
     });
     let databases = config.databases.iter().map(|database| control::Database {
         name: database.policy.name.clone(),
@@ -78,12 +76,9 @@ pub fn databases(config: &Config) -> anyhow::Result<HashMap<String, Arc<Database
 
 fn upstream(database: &Database) -> anyhow::Result<UpstreamSettings> {
     let url = &database.upstream;
-    let password = match &database.password {
-        PasswordSource::File(path) => std::fs::read_to_string(path)
-            .with_context(|| format!("database \"{}\": password_file {}", database.policy.name, path.display()))?,
-        PasswordSource::Environment(name) => std::env::var(name)
-            .with_context(|| format!("database \"{}\": password_env {name}", database.policy.name))?,
-    };
+    let password =
+        database.password.read().map_err(|error| anyhow::anyhow!("database \"{}\": {error}", database.policy.name))?;
+    let password = password.map(|secret| secret.expose().to_owned()).unwrap_or_default();
     Ok(UpstreamSettings {
         host: match &url.host {
             UpstreamHost::Tcp(host) => host.clone(),
@@ -99,7 +94,7 @@ fn upstream(database: &Database) -> anyhow::Result<UpstreamSettings> {
             SslMode::Disable => session::SslMode::Disable,
         },
         root_cert: url.sslrootcert.clone(),
-        password: session::SecretString::new(password.trim_end_matches(['\r', '\n']).to_owned()),
+        password: session::SecretString::new(password),
     })
 }
 

@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub server_version_num: i32,
     /// The `search_path` setting as `SHOW` prints it; sessions are pinned to it.
     pub search_path: String,
+    /// The schemas that it comes to.
+    pub effective_path: String,
     /// The schemas that unqualified names are looked up in, in order: `pg_catalog` in its place, no temporary ones.
     pub(in crate::catalog) path: Vec<Oid>,
     pub(in crate::catalog) schemas: HashMap<Arc<str>, Oid>,
@@ -179,6 +181,13 @@ impl Relation {
 }
 
 impl Snapshot {
+    /// The spellings of `search_path` that mean what sessions are pinned to: the setting itself, and the schemas that it
+    /// comes to (`"$user"` is none of them where no schema has that name).
+    #[must_use]
+    pub fn search_paths(&self) -> Arc<[String]> {
+        [self.search_path.clone(), self.effective_path.clone()].into()
+    }
+
     /// The relation that `parts` names, by the pinned search path.
     pub(in crate::catalog) fn relation(&self, parts: &[&str]) -> Option<&Relation> {
         let (schema, name) = self.split(parts)?;

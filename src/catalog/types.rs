@@ -131,7 +131,8 @@ impl Snapshot {
         if is_polymorphic(to) {
             return self.fits_polymorphic(from, to);
         }
-        let source = self.base_type(from);
+        // Domains coerce as what they are over, on either side.
+        let (source, to) = (self.base_type(from), self.base_type(to));
         if source == to || self.has_implicit_cast(from, to) || self.has_implicit_cast(source, to) {
             return true;
         }
@@ -206,21 +207,26 @@ impl Snapshot {
         Type::Any
     }
 
-    /// The type that CASE, COALESCE, ARRAY, VALUES and set operations give to several.
+    /// The type that CASE, COALESCE, ARRAY, VALUES and set operations give to several (`select_common_type` in
+    /// `parse_coerce.c`): the first one's, unless a later one of its category takes it in and not the other way round.
     pub(in crate::catalog) fn common_type(&self, types: &[Type]) -> Type {
-        let mut common: Option<&Type> = None;
-        for found in types.iter().filter(|found| **found != Type::Unknown) {
-            match common {
-                None => common = Some(found),
-                Some(known) if known == found => {}
-                Some(_) => return Type::Any,
+        let mut decided = types.iter().filter(|found| **found != Type::Unknown);
+        let Some(first) = decided.next() else { return Type::Unknown };
+        let mut common = first.clone();
+        for found in decided {
+            if *found == common {
+                continue;
             }
+            let (Type::Known(one), Type::Known(other)) = (&common, found) else { return Type::Any };
+            let (one, other) = (self.base_type(*one), self.base_type(*other));
+            let ((category, preferred), (other_category, _)) = (self.category(one), self.category(other));
+            if category != other_category {
+                return Type::Any;
+            }
+            let gives_way = !preferred && self.coercible(one, other) && !self.coercible(other, one);
+            common = Type::Known(if gives_way { other } else { one });
         }
-        match common {
-            None => Type::Unknown,
-            Some(Type::Known(oid)) => Type::Known(*oid),
-            Some(other) => other.clone(),
-        }
+        common
     }
 
     /// The functions, none of them built in, that run when a value becomes one of type `oid`: input functions, and the

@@ -32,7 +32,7 @@ pub struct Options {
     /// The certificate authority of the control port, PEM [default: that of the login, or the system's]
     #[arg(long, global = true, env = "PGWARD_CA", value_name = "FILE", help_heading = "Connection")]
     pub ca: Option<PathBuf>,
-    /// How answers are printed
+    /// How answers are printed: for people, or as one JSON document
     #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
 }
@@ -49,7 +49,7 @@ impl std::fmt::Debug for Options {
 pub enum Format {
     #[default]
     Table,
-    /// One JSON document on stdout and nothing else
+    // One document on stdout and nothing else.
     Json,
 }
 
@@ -156,6 +156,7 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct RequestArguments {
+    /// What to ask for: one of `pgward scopes`
     pub scope: String,
     /// For how long: 45s, 30m, 1h30m, 2d
     #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse)]
@@ -163,6 +164,7 @@ pub struct RequestArguments {
     /// Why, for the approvers and the journal
     #[arg(long)]
     pub reason: String,
+    /// Where it is talked about
     #[arg(long)]
     pub ticket: Option<String>,
     /// Not before this instant (RFC 3339) [default: at approval]
@@ -194,6 +196,7 @@ pub enum AuditCommand {
     Export {
         #[command(flatten)]
         search: SearchArguments,
+        /// A line of cells for each record, or a line of JSON
         #[arg(long, value_enum, default_value_t)]
         format: ExportFormat,
     },
@@ -202,10 +205,10 @@ pub enum AuditCommand {
 /// What `audit export` writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
-    /// With a header line
+    // With a header line.
     #[default]
     Csv,
-    /// One JSON document a line
+    // One JSON document a line.
     Jsonl,
 }
 

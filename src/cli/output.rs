@@ -3,7 +3,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -86,32 +86,35 @@ pub fn table(what: &str, headers: &[&str], rows: Vec<Vec<String>>) -> Result<(),
         notice(&format!("no {what}"));
         return Ok(());
     }
-    print(&(render(headers, rows, io::stdout().is_terminal()) + "\n"))
+    let width = if io::stdout().is_terminal() { Table::new().width() } else { None };
+    print(&(render(headers, rows, width) + "\n"))
 }
 
-/// On a terminal long cells are wrapped to its width, but never the first column: it holds what is copied into the next
-/// command. Elsewhere a row is a line.
-fn render(headers: &[&str], rows: Vec<Vec<String>>, terminal: bool) -> String {
+/// On a terminal the last column, which holds what people wrote, is wrapped to its width; the others hold what is copied
+/// into the next command, and stay whole. Elsewhere a row is a line.
+fn render(headers: &[&str], rows: Vec<Vec<String>>, width: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).force_no_tty();
-    if terminal {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-        if let Some(width) = Table::new().width() {
-            table.set_width(width);
-        }
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     table.set_header(headers.iter().map(|header| header.to_uppercase()));
     for row in rows {
         table.add_row(row.iter().map(|cell| escape_cell(cell)));
     }
-    if let Some(first) = table.column_mut(0) {
-        first.set_constraint(ColumnConstraint::ContentWidth);
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+    let last = headers.len().saturating_sub(1);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2)).set_constraint(if index < last {
+            ColumnConstraint::ContentWidth
+        } else {
+            ColumnConstraint::LowerBoundary(Width::Fixed(LEAST_WIDTH))
+        });
     }
     table.trim_fmt()
 }
+
+/// Columns that the wrapped text has at least.
+const LEAST_WIDTH: u16 = 24;
 
 /// Prints one thing as lines of name and value.
 pub fn fields(fields: &[(&str, String)]) -> Result<(), Failure> {
@@ -154,8 +157,16 @@ mod tests {
     #[test]
     fn off_a_terminal_each_row_is_one_line() {
         let rows = vec![vec!["req_1".to_owned(), "x".repeat(300)], vec!["req_2".to_owned(), "a\nb".to_owned()]];
-        let text = render(&["id", "reason"], rows, false);
+        let text = render(&["id", "reason"], rows, None);
         assert_eq!(text.lines().count(), 3, "{text}");
         assert!(text.starts_with("ID"));
+    }
+
+    #[test]
+    fn on_a_terminal_ids_stay_whole() {
+        let id = "req_0123456789abcdef0123456789abcdef";
+        let text = render(&["id", "reason"], vec![vec![id.to_owned(), "word ".repeat(30)]], Some(70));
+        assert!(text.contains(id), "{text}");
+        assert!(text.lines().count() > 3 && text.lines().all(|line| line.chars().count() <= 70), "{text}");
     }
 }

@@ -42,6 +42,36 @@ impl Shared {
         record
     }
 
+    /// Fills in what an access request is about.
+    pub fn about_request(&self, record: &mut Record, request: &AccessRequest) {
+        record.principal = Some(request.principal.name.clone());
+        record.groups.clone_from(&request.principal.groups);
+        record.database = Some(request.scope.database.clone());
+        record.scope = Some(request.scope.name.clone());
+        record.request = Some(request.id.clone());
+        record.reason = Some(request.reason.clone());
+        record.ticket.clone_from(&request.ticket);
+        record.statement = self.without_secrets(request.statement.as_deref());
+    }
+
+    /// Fills in what a grant is about.
+    pub fn about_grant(&self, record: &mut Record, grant: &Grant) {
+        record.principal = Some(grant.principal.clone());
+        record.groups = Vec::new();
+        record.database = Some(grant.scope.database.clone());
+        record.scope = Some(grant.scope.name.clone());
+        record.grant = Some(grant.id.clone());
+        record.request = Some(grant.request.clone());
+        record.reason = Some(grant.reason.clone());
+        record.ticket.clone_from(&grant.ticket);
+        record.approvers.clone_from(&grant.approvers);
+        record.statement = self.without_secrets(grant.statement.as_deref());
+    }
+
+    fn without_secrets(&self, statement: Option<&str>) -> Option<String> {
+        statement.map(|statement| (self.redact)(statement).into_owned())
+    }
+
     /// Records that an act which the journal already names did not take effect, and passes the cause on.
     pub async fn failed<E: Into<Problem>>(&self, record: &Record, error: E) -> Problem {
         let problem: Problem = error.into();
@@ -54,30 +84,4 @@ impl Shared {
         }
         problem
     }
-}
-
-/// Fills in what an access request is about.
-pub fn about_request(record: &mut Record, request: &AccessRequest) {
-    record.principal = Some(request.principal.name.clone());
-    record.groups.clone_from(&request.principal.groups);
-    record.database = Some(request.scope.database.clone());
-    record.scope = Some(request.scope.name.clone());
-    record.request = Some(request.id.clone());
-    record.reason = Some(request.reason.clone());
-    record.ticket.clone_from(&request.ticket);
-    record.statement.clone_from(&request.statement);
-}
-
-/// Fills in what a grant is about.
-pub fn about_grant(record: &mut Record, grant: &Grant) {
-    record.principal = Some(grant.principal.clone());
-    record.groups = Vec::new();
-    record.database = Some(grant.scope.database.clone());
-    record.scope = Some(grant.scope.name.clone());
-    record.grant = Some(grant.id.clone());
-    record.request = Some(grant.request.clone());
-    record.reason = Some(grant.reason.clone());
-    record.ticket.clone_from(&grant.ticket);
-    record.approvers.clone_from(&grant.approvers);
-    record.statement.clone_from(&grant.statement);
 }

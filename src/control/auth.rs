@@ -123,6 +123,7 @@ pub async fn authenticate(
     }
     let Some(caller) = identify(&shared, request.headers(), address) else {
         shared.limiter.failed(address.ip(), now);
+        shared.metrics.strangers.inc();
         tracing::warn!(%address, "a call to the control port had no valid token");
         return Err(Problem::unauthenticated());
     };

@@ -11,6 +11,7 @@ mod extract;
 mod limiter;
 mod lines;
 mod listener;
+mod metrics;
 mod problem;
 mod router;
 mod routes;
@@ -19,9 +20,7 @@ mod views;
 
 pub use directory::{Database, Directory, User};
 pub use explain::{Explain, ExplainAnswer, ExplainError, ExplainQuestion};
+pub use metrics::Metrics;
 pub use problem::Problem;
 pub use router::openapi;
 pub use server::{Dependencies, DeriveVerifier, Server, Sessions, Settings};
-
-#[cfg(test)]
-mod tests;

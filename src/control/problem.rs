@@ -198,8 +198,9 @@ impl From<RequestRefused> for Problem {
             RequestRefused::NotRequester(_) => {
                 Self::forbidden(detail, "see `pgward scopes` for those that you may ask for")
             }
-            RequestRefused::TooLong { max, .. } => {
-                Self::invalid(detail, format!("ask for at most --for {}s", max.as_secs()))
+            RequestRefused::TooLong { scope, max } => {
+                let max = words(max.as_secs());
+                Self::invalid(format!("at most {max} may be asked for scope \"{scope}\""), format!("use --for {max}"))
             }
             RequestRefused::NoDuration => Self::invalid(detail, "say for how long: --for 30m"),
             RequestRefused::NoReason => Self::invalid(detail, "say why: --reason TEXT"),
@@ -230,4 +231,10 @@ impl From<ExplainError> for Problem {
             ExplainError::Failed(_) => Self::invalid(error.to_string(), "check the statement"),
         }
     }
+}
+
+/// A duration as the command line reads it.
+fn words(seconds: u64) -> String {
+    let parts = [(seconds / 86400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    parts.iter().filter(|(number, _)| *number > 0).map(|(number, unit)| format!("{number}{unit}")).collect()
 }

@@ -17,6 +17,7 @@ use utoipa_axum::routes;
 
 use super::auth::authenticate;
 use super::extract::MAX_BODY;
+use super::metrics::count;
 use super::problem::Problem;
 use super::routes::{audit, credentials, decisions, explain, grants, requests, scopes, service, sessions};
 use super::server::Shared;
@@ -40,6 +41,7 @@ pub fn build(shared: &Arc<Shared>) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(Arc::clone(shared), timed))
         .layer(middleware::from_fn(headers))
+        .layer(middleware::from_fn_with_state(shared.metrics.clone(), count))
         .with_state(Arc::clone(shared))
 }
 

@@ -1,5 +1,6 @@
 //! The control port as one part: what it is given, what its handlers share.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::limiter::FailureLimiter;
-use super::{Directory, Explain, listener};
+use super::{Directory, Explain, Metrics, listener};
 use crate::access::{Clock, SessionId};
 use crate::audit::Journal;
 use crate::session::{Registry, SessionInfo};
@@ -89,7 +90,12 @@ pub struct Dependencies {
     pub directory: Arc<ArcSwap<Directory>>,
     pub explainer: Arc<dyn Explain>,
     pub derive_verifier: DeriveVerifier,
-    pub metrics: Arc<prometheus_client::registry::Registry>,
+    /// Takes the secrets out of a statement's text before it is recorded.
+    pub redact: for<'a> fn(&'a str) -> Cow<'a, str>,
+    /// What `/metrics` shows.
+    pub registry: Arc<prometheus_client::registry::Registry>,
+    /// What the control port itself counts there.
+    pub metrics: Metrics,
 }
 
 impl std::fmt::Debug for Dependencies {
@@ -107,6 +113,8 @@ pub struct Shared {
     /// One act at a time: what was checked before an act is recorded still holds when it is done.
     pub turn: Mutex<()>,
     pub acts: TaskTracker,
+    /// Answers that are sent as they are found.
+    pub streams: TaskTracker,
     /// Statements that are judged at once.
     pub judges: Semaphore,
     /// Readers of the journal at once, its provers, and its followers.
@@ -140,6 +148,7 @@ impl Server {
             limiter: FailureLimiter::default(),
             turn: Mutex::new(()),
             acts: TaskTracker::new(),
+            streams: TaskTracker::new(),
             readers: Arc::new(Semaphore::new(MAX_READERS)),
             judges: Semaphore::new(MAX_JUDGES),
             provers: Arc::new(Semaphore::new(MAX_PROVERS)),
@@ -153,6 +162,7 @@ impl Server {
     /// waited for: none is left half done.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         listener::run(&self.shared, listener, &stop).await;
+        self.shared.streams.close();
         self.shared.acts.close();
         if tokio::time::timeout(self.shared.settings.drain_timeout, self.shared.acts.wait()).await.is_err() {
             tracing::error!("acts on the control port did not end in time");

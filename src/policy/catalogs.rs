@@ -43,14 +43,14 @@ pub(super) fn may_read(schema: &str, name: &str, columns: &Columns) -> Result<()
 
 fn in_pg_catalog(name: &str) -> Option<Readable> {
     Some(match name {
-        "pg_attribute" => Readable::AllBut(&["attmissingval"]),
         "pg_proc" => Readable::AllBut(&["prosrc", "probin", "prosqlbody"]),
         "pg_foreign_server" => Readable::AllBut(&["srvoptions"]),
         "pg_foreign_data_wrapper" => Readable::AllBut(&["fdwoptions"]),
         "pg_user_mappings" => Readable::AllBut(&["umoptions"]),
         "pg_sequences" => Readable::AllBut(&["last_value"]),
-        "pg_roles" => Readable::AllBut(&["rolpassword", "rolconfig"]),
-        "pg_user" => Readable::AllBut(&["passwd", "useconfig"]),
+        // `rolpassword` is a row of asterisks there; what settings of roles hold may be secrets of applications.
+        "pg_roles" => Readable::AllBut(&["rolconfig"]),
+        "pg_user" => Readable::AllBut(&["useconfig"]),
         "pg_subscription" => {
             Readable::Only(&["oid", "subdbid", "subname", "subowner", "subenabled", "subpublications"])
         }
@@ -88,7 +88,7 @@ fn in_information_schema(name: &str) -> Option<Readable> {
 /// Sorted: catalogs that hold nothing but the description of the database.
 #[rustfmt::skip]
 const PLAIN: &[&str] = &[
-    "pg_aggregate", "pg_am", "pg_amop", "pg_amproc", "pg_attrdef", "pg_auth_members", "pg_available_extension_versions",
+    "pg_aggregate", "pg_am", "pg_amop", "pg_amproc", "pg_attrdef", "pg_attribute", "pg_auth_members", "pg_available_extension_versions",
     "pg_available_extensions", "pg_cast", "pg_class", "pg_collation", "pg_constraint", "pg_conversion", "pg_cursors",
     "pg_database", "pg_default_acl", "pg_depend", "pg_description", "pg_enum", "pg_event_trigger", "pg_extension",
     "pg_foreign_table", "pg_group", "pg_index", "pg_indexes", "pg_inherits", "pg_init_privs", "pg_language",

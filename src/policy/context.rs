@@ -36,9 +36,9 @@ pub struct Context {
     /// Every grant of the principal on this database that is not yet over, newest last.
     pub grants: Vec<Arc<Grant>>,
     pub now: Timestamp,
-    /// The `search_path` that the session is pinned to, as the catalog snapshot has it: a client may set it to this and
-    /// to nothing else.
-    pub search_path: Arc<str>,
+    /// The `search_path` that the session is pinned to, in the spellings that mean the same
+    /// ([`crate::catalog::Snapshot::search_paths`]): a client may set it to one of these and to nothing else.
+    pub search_paths: Arc<[String]>,
     /// The scopes of this database that the principal may request: hints name one that would have helped.
     pub requestable: Vec<Arc<Scope>>,
 }

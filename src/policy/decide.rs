@@ -6,7 +6,7 @@ use super::context::Context;
 use super::denial::{Refusal, request_command};
 use super::verdict::{Denial, Permit, Rule, Verdict};
 use super::{functions, relations, statements};
-use crate::access::{Grant, GrantState};
+use crate::access::{Grant, GrantState, Operation, Scope};
 use crate::catalog::{CalledBy, Effect, Footprint, Unresolved};
 use crate::sql::tree::{Action, Statement};
 
@@ -87,7 +87,7 @@ fn under(
     {
         return Err(Refusal::OtherStatement);
     }
-    statements::check(statement, &grant.scope, &context.search_path)?;
+    statements::check(statement, &grant.scope, &context.search_paths)?;
     let one_setting = statements::reads_one_shown_setting(&statement.action);
     for touched in &footprint.relations {
         let is_settings = touched.schema == "pg_catalog" && touched.name == "pg_settings";
@@ -96,25 +96,42 @@ fn under(
         }
     }
     for function in &footprint.functions {
-        functions::check(function, &grant.scope, &context.search_path)?;
+        if one_setting && function.builtin && function.name == "pg_show_all_settings" {
+            continue;
+        }
+        functions::check(function, &grant.scope, &context.search_paths)?;
     }
-    footprint.effects.iter().try_for_each(|effect| self::effect(effect, statement))
+    footprint.effects.iter().try_for_each(|effect| self::effect(effect, statement, &grant.scope))
 }
 
-fn effect(effect: &Effect, statement: &Statement) -> Result<(), Refusal> {
+fn effect(effect: &Effect, statement: &Statement, scope: &Scope) -> Result<(), Refusal> {
+    // CASCADE reaches whatever depends on the object, which the footprint does not list: only who may do this
+    // everywhere may do it there. Foreign keys' own actions are in the footprint as writes.
+    let reaching = match statement.action {
+        Action::Truncate { .. } => Some(Operation::Truncate),
+        Action::Ddl(_) => Some(Operation::Ddl),
+        ref _listed => None,
+    };
     match effect {
         // Locked rows count as updated ones, a new table as a schema change: the relations say so themselves.
         Effect::Locks | Effect::CreatesTable => Ok(()),
         // Triggers belong to the table: who may write it sets them off, as in PostgreSQL.
         Effect::Triggers { .. } => Ok(()),
         Effect::Rewrites { relation } => Err(Refusal::Rewrites(relation.clone())),
-        // CASCADE reaches whatever depends on the object, which the footprint does not list.
-        Effect::Cascades { relation } if matches!(statement.action, Action::Truncate { .. } | Action::Ddl(_)) => {
-            Err(Refusal::Cascades(relation.clone()))
-        }
-        // Foreign keys' own actions are in the footprint as writes.
-        Effect::Cascades { .. } => Ok(()),
+        Effect::Cascades { relation } => match reaching {
+            Some(operation) if !everywhere(scope, operation) => Err(Refusal::Cascades(relation.clone())),
+            Some(_) | None => Ok(()),
+        },
     }
+}
+
+/// Whether a scope allows an operation on every relation of the database.
+fn everywhere(scope: &Scope, operation: Operation) -> bool {
+    scope.allow.iter().any(|privilege| {
+        privilege.operations.contains(operation)
+            && privilege.columns.is_none()
+            && privilege.on.iter().any(|on| on.schema.is_none() && on.name.is_none())
+    })
 }
 
 /// The letter of a statement, without the white space and semicolons around it.

@@ -7,13 +7,16 @@ use crate::access::{ObjectPattern, Scope};
 use crate::catalog::{CalledBy, TouchedFunction};
 
 /// Whether `scope` lets this function run.
-pub(super) fn check(function: &TouchedFunction, scope: &Scope, search_path: &str) -> Result<(), Refusal> {
+pub(super) fn check(function: &TouchedFunction, scope: &Scope, search_paths: &[String]) -> Result<(), Refusal> {
     let covered = match function.by {
-        // The view, or the privilege to write the relation, speaks for what its definition calls.
-        CalledBy::View | CalledBy::Write => true,
+        // The privilege to write a relation speaks for its triggers and defaults.
+        CalledBy::Write => true,
+        // A view's functions run with the rights of who queries it: PostgreSQL asks that role for EXECUTE, and so does
+        // this. What they read is behind no view's lineage.
+        CalledBy::View => function.builtin,
         // No operator, cast or type that comes with the server runs text it is given or reaches beyond its arguments.
         CalledBy::Operator | CalledBy::Cast | CalledBy::Type => function.builtin,
-        CalledBy::Call => function.builtin && is_harmless_call(function, search_path),
+        CalledBy::Call => function.builtin && is_harmless_call(function, search_paths),
     };
     if covered || scope.allow.iter().flat_map(|privilege| &privilege.functions).any(|on| names(on, function)) {
         Ok(())
@@ -22,12 +25,12 @@ pub(super) fn check(function: &TouchedFunction, scope: &Scope, search_path: &str
     }
 }
 
-fn is_harmless_call(function: &TouchedFunction, search_path: &str) -> bool {
+fn is_harmless_call(function: &TouchedFunction, search_paths: &[String]) -> bool {
     let literal = |index: usize| function.literal_arguments.get(index).and_then(Option::as_deref);
     match (function.schema.as_str(), function.name.as_str()) {
         ("pg_catalog", "current_setting") => literal(0).is_some_and(settings::may_show),
         ("pg_catalog", "set_config") => match (literal(0), literal(1)) {
-            (Some(name), Some(value)) => settings::may_set(name, Some(&[value.to_owned()]), search_path).is_ok(),
+            (Some(name), Some(value)) => settings::may_set(name, Some(&[value.to_owned()]), search_paths).is_ok(),
             (Some(_) | None, _) => false,
         },
         ("pg_catalog", name) => is_harmless(name),

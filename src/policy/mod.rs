@@ -10,6 +10,8 @@ mod harmless;
 mod relations;
 mod settings;
 mod statements;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 pub use context::{Context, DataClass, DatabasePolicy};

@@ -9,14 +9,15 @@ pub(super) enum SettingRefused {
     Value,
 }
 
-/// Whether `name` may be set to `values`; `None` is DEFAULT. `search_path` is the one that the session is pinned to.
-pub(super) fn may_set(name: &str, values: Option<&[String]>, search_path: &str) -> Result<(), SettingRefused> {
+/// Whether `name` may be set to `values`; `None` is DEFAULT. `search_paths` spell the one that the session is pinned
+/// to.
+pub(super) fn may_set(name: &str, values: Option<&[String]>, search_paths: &[String]) -> Result<(), SettingRefused> {
     let name = name.to_ascii_lowercase();
     if name == "pgward.reason" {
         return Ok(());
     }
     if name == "search_path" {
-        let same = values.is_some_and(|values| is_path(values, search_path));
+        let same = values.is_some_and(|values| search_paths.iter().any(|path| is_path(values, path)));
         return if same { Ok(()) } else { Err(SettingRefused::Value) };
     }
     let Ok(at) = SETTABLE.binary_search_by(|(known, _)| (*known).cmp(name.as_str())) else {
@@ -38,7 +39,7 @@ pub(super) fn may_set(name: &str, values: Option<&[String]>, search_path: &str) 
 
 /// Whether `name` may be reset by itself. RESET goes back to what the session was opened with.
 pub(super) fn may_reset(name: &str) -> bool {
-    may_set(name, None, "").is_ok()
+    may_set(name, None, &[]).is_ok()
 }
 
 /// Whether `name` may be shown, by SHOW or `current_setting`.
@@ -173,7 +174,8 @@ mod tests {
     fn only_harmless_settings_may_be_set() {
         let check = |name: &str, value: &str, expected: bool| {
             let values = [value.to_owned()];
-            assert_eq!(may_set(name, Some(&values), "\"$user\", public").is_ok(), expected, "{name} = {value}");
+            let paths = ["\"$user\", public".to_owned(), "public".to_owned()];
+            assert_eq!(may_set(name, Some(&values), &paths).is_ok(), expected, "{name} = {value}");
         };
         check("application_name", "psql", true);
         check("DateStyle", "ISO", true);
@@ -186,6 +188,8 @@ mod tests {
         check("transaction_read_only", "0", false);
         check("search_path", "hr", false);
         check("search_path", "\"$user\", public", true);
+        check("search_path", "public", true);
+        check("search_path", "public, hr", false);
         check("role", "postgres", false);
         check("session_replication_role", "replica", false);
         check("row_security", "off", false);

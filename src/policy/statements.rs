@@ -4,15 +4,16 @@ use super::denial::Refusal;
 use super::settings::{self, SettingRefused};
 use crate::access::{Operation, Scope};
 use crate::sql::tree::{
-    Action, CopyEndpoint, Expr, FromItem, Literal, Query, SetExpr, Setting, Statement, Transaction, TransactionModes,
+    Action, CopyEndpoint, Expr, FromItem, Literal, Query, SetExpr, Setting, Statement, Target, Transaction,
+    TransactionModes,
 };
 
 /// Whether `scope` lets statements of this kind through, whatever they touch.
-pub(super) fn check(statement: &Statement, scope: &Scope, search_path: &str) -> Result<(), Refusal> {
-    action(&statement.action, statement.kind, scope, search_path)
+pub(super) fn check(statement: &Statement, scope: &Scope, search_paths: &[String]) -> Result<(), Refusal> {
+    action(&statement.action, statement.kind, scope, search_paths)
 }
 
-fn action(action: &Action, kind: &'static str, scope: &Scope, search_path: &str) -> Result<(), Refusal> {
+fn action(action: &Action, kind: &'static str, scope: &Scope, search_paths: &[String]) -> Result<(), Refusal> {
     match action {
         Action::Query(_)
         | Action::Insert(_)
@@ -33,10 +34,10 @@ fn action(action: &Action, kind: &'static str, scope: &Scope, search_path: &str)
             CopyEndpoint::File => Err(Refusal::Statement("COPY to or from a file of the server")),
             CopyEndpoint::Program => Err(Refusal::Statement("COPY to or from a program")),
         },
-        Action::Explain { inner, .. } => self::action(inner, kind, scope, search_path),
-        Action::Prepare { inner, .. } => check(inner, scope, search_path),
+        Action::Explain { inner, .. } => self::action(inner, kind, scope, search_paths),
+        Action::Prepare { inner, .. } => check(inner, scope, search_paths),
         Action::Transaction(transaction) => self::transaction(transaction, scope),
-        Action::Set(setting) => set(setting, search_path),
+        Action::Set(setting) => set(setting, search_paths),
         // RESET restores what the session was opened with: its pins travel in the startup packet.
         Action::Reset(None) => Ok(()),
         Action::Reset(Some(name)) if settings::may_reset(name) => Ok(()),
@@ -112,20 +113,35 @@ fn may_write(scope: &Scope) -> bool {
     scope.allow.iter().any(|privilege| privilege.operations.iter().any(|operation| writes(&operation)))
 }
 
-fn set(setting: &Setting, search_path: &str) -> Result<(), Refusal> {
-    settings::may_set(&setting.name, setting.values.as_deref(), search_path)
+fn set(setting: &Setting, search_paths: &[String]) -> Result<(), Refusal> {
+    settings::may_set(&setting.name, setting.values.as_deref(), search_paths)
         .map_err(|refused| Refusal::Setting { name: setting.name.clone(), value: refused == SettingRefused::Value })
 }
 
-/// `SELECT … FROM pg_settings WHERE name = '…'`, of a setting that may be shown: drivers ask for limits like this. Any
-/// other way of reading values from `pg_settings` could show all of them.
+/// `SELECT … FROM pg_settings WHERE name = '…'`, of a setting that may be shown, with `pg_show_all_settings()` for the
+/// view: drivers ask for single values like this. Any other way of reading them could show all.
 pub(super) fn reads_one_shown_setting(action: &Action) -> bool {
     let Action::Query(query) = action else { return false };
-    let Query { with: None, body: SetExpr::Select(select), .. } = query.as_ref() else { return false };
-    let [FromItem::Relation { relation, .. }] = select.from.as_slice() else { return false };
-    let is_settings = match relation.name.parts.as_slice() {
-        [name] => name.as_str() == "pg_settings",
-        [schema, name] => schema.as_str() == "pg_catalog" && name.as_str() == "pg_settings",
+    let Query { with: None, body: SetExpr::Select(select), order_by, limits, locks } = query.as_ref() else {
+        return false;
+    };
+    // Nothing else in the query may read settings: no subquery, so nothing but plain targets and the one condition.
+    let plain = order_by.is_empty() && limits.is_empty() && locks.is_empty();
+    let plain = plain && select.group_by.is_empty() && select.having.is_none() && select.windows.is_empty();
+    if !plain || !select.distinct_on.is_empty() || !select.targets.iter().all(is_plain_target) {
+        return false;
+    }
+    let name = match select.from.as_slice() {
+        [FromItem::Relation { relation, .. }] => (&relation.name, "pg_settings"),
+        [FromItem::Functions { calls, .. }] => match calls.as_slice() {
+            [call] => (&call.name, "pg_show_all_settings"),
+            _ => return false,
+        },
+        _ => return false,
+    };
+    let is_settings = match name.0.parts.as_slice() {
+        [only] => only.as_str() == name.1,
+        [schema, last] => schema.as_str() == "pg_catalog" && last.as_str() == name.1,
         _ => false,
     };
     let Some(Expr::Operator { name, left: Some(left), right }) = &select.selection else { return false };
@@ -135,4 +151,38 @@ pub(super) fn reads_one_shown_setting(action: &Action) -> bool {
     let by_name = matches!(column.parts.as_slice(), [only] if only.as_str() == "name");
     let equals = name.schema.is_none() && &*name.symbol == "=";
     is_settings && by_name && equals && settings::may_show(setting)
+}
+
+fn is_plain_target(target: &Target) -> bool {
+    match target {
+        Target::Star | Target::QualifiedStar(_) => true,
+        Target::Expr { expr, alias: _ } => is_plain(expr),
+        Target::FieldStar(_) => false,
+    }
+}
+
+/// A column, a literal, a cast of one, or a call on such.
+fn is_plain(expr: &Expr) -> bool {
+    match expr {
+        Expr::Column(_) | Expr::Literal(_) => true,
+        Expr::Cast { expr, to: _ } => is_plain(expr),
+        Expr::Call(call) => {
+            let bare = call.order_by.is_empty() && call.within_group.is_empty();
+            bare && call.filter.is_none() && call.over.is_none() && call.arguments.iter().all(|one| is_plain(&one.expr))
+        }
+        Expr::Parameter(_)
+        | Expr::Operator { .. }
+        | Expr::Boolean(_)
+        | Expr::Collate { .. }
+        | Expr::Subquery(_)
+        | Expr::Field { .. }
+        | Expr::Subscript { .. }
+        | Expr::Row(_)
+        | Expr::Array(_)
+        | Expr::Case { .. }
+        | Expr::Common { .. }
+        | Expr::Keyword(_)
+        | Expr::WholeRow(_)
+        | Expr::Default => false,
+    }
 }

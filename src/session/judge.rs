@@ -43,8 +43,8 @@ pub struct Judge {
     pub grants: watch::Receiver<Arc<GrantSet>>,
     pub clock: Arc<Clock>,
     pub metrics: Arc<Metrics>,
-    /// The search_path that the session was opened with.
-    search_path: Arc<str>,
+    /// The search_path that the session was opened with, in the spellings that mean the same.
+    search_paths: Arc<[String]>,
     requestable: Vec<Arc<Scope>>,
     view: Option<View>,
 }
@@ -56,7 +56,7 @@ pub struct Client {
     pub grants: watch::Receiver<Arc<GrantSet>>,
     pub clock: Arc<Clock>,
     pub metrics: Arc<Metrics>,
-    pub search_path: Arc<str>,
+    pub search_paths: Arc<[String]>,
 }
 
 /// What one batch is judged by.
@@ -110,9 +110,19 @@ impl Judge {
     pub fn new(database: Arc<Database>, principal: &Principal, client: Client) -> Self {
         let may_request = |scope: &&Scope| scope.may_request(principal);
         let requestable = database.settings.scopes.iter().filter(may_request).cloned().map(Arc::new).collect();
-        let Client { region, grants, clock, metrics, search_path } = client;
+        let Client { region, grants, clock, metrics, search_paths } = client;
         let principal = principal.name.clone();
-        Self { database, principal, client_region: region, grants, clock, metrics, search_path, requestable, view: None }
+        Self {
+            database,
+            principal,
+            client_region: region,
+            grants,
+            clock,
+            metrics,
+            search_paths,
+            requestable,
+            view: None,
+        }
     }
 
     /// Looks at grants and clock anew.
@@ -124,7 +134,7 @@ impl Judge {
             client_region: self.client_region.clone(),
             grants: set.grants.clone(),
             now: self.clock.now(),
-            search_path: Arc::clone(&self.search_path),
+            search_paths: Arc::clone(&self.search_paths),
             requestable: self.requestable.clone(),
         };
         self.view = Some(View { context, version: set.version, catalogs: None, rechecked: false });
@@ -155,8 +165,11 @@ impl Judge {
             snapshot = self.snapshot(true).await.map_err(|error| refused(unreadable_catalogs(error)))?;
         }
         // Names were resolved along another path than the one that the upstream would go.
-        if *snapshot.search_path != *self.search_path {
-            return Err(refused(other_path(&self.search_path, &snapshot.search_path)));
+        if self.search_paths.first() != Some(&snapshot.search_path) {
+            return Err(refused(other_path(
+                self.search_paths.first().map_or("", String::as_str),
+                &snapshot.search_path,
+            )));
         }
         let Some(view) = &self.view else { return Err(refused(unknown_portal(""))) };
         let judged = decide(meaning, names, &snapshot, &view.context, 0)?;
@@ -208,7 +221,13 @@ enum Reference<'a> {
     Cursor(&'a Name),
 }
 
-fn decide(meaning: &Meaning, names: &Names, snapshot: &Snapshot, context: &Context, depth: usize) -> Result<Judged, Refused> {
+fn decide(
+    meaning: &Meaning,
+    names: &Names,
+    snapshot: &Snapshot,
+    context: &Context,
+    depth: usize,
+) -> Result<Judged, Refused> {
     let missing = || Refused { denial: unknown_portal(""), footprint: Evidence::None };
     let statement = meaning.statement().ok_or_else(missing)?;
     let resolved = meaning.analysis.resolved(snapshot);

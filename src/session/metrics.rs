@@ -50,17 +50,12 @@ impl Metrics {
     pub fn register(registry: &mut Registry) -> Self {
         let statements = Family::<VerdictLabel, Counter>::default();
         let bytes = Family::<DirectionLabel, Counter>::default();
-        // A family lends under a lock, so each is borrowed in a statement of its own.
-        let of_verdict = |verdict| statements.get_or_create(&VerdictLabel { verdict }).clone();
-        let of_direction = |direction| bytes.get_or_create(&DirectionLabel { direction }).clone();
-        let (allowed, denied) = (of_verdict("allow"), of_verdict("deny"));
-        let (bytes_to_clients, bytes_to_upstreams) = (of_direction("client"), of_direction("upstream"));
         let metrics = Self {
             sessions_open: Gauge::default(),
-            allowed,
-            denied,
-            bytes_to_clients,
-            bytes_to_upstreams,
+            allowed: statements.get_or_create_owned(&VerdictLabel { verdict: "allow" }),
+            denied: statements.get_or_create_owned(&VerdictLabel { verdict: "deny" }),
+            bytes_to_clients: bytes.get_or_create_owned(&DirectionLabel { direction: "client" }),
+            bytes_to_upstreams: bytes.get_or_create_owned(&DirectionLabel { direction: "upstream" }),
             cancels: Counter::default(),
             auth_failures: Counter::default(),
             refused_connections: Counter::default(),

@@ -18,7 +18,9 @@ pub fn fingerprint(tokens: &[Token]) -> Fingerprint {
         index += 1;
         // `?, ?, ?` and `(?), (?)` say no more than their first element.
         if is_constant(kind) {
-            while parts.get(index) == Some(&&Kind::Mark(',')) && parts.get(index + 1).is_some_and(|next| is_constant(next)) {
+            while parts.get(index) == Some(&&Kind::Mark(','))
+                && parts.get(index + 1).is_some_and(|next| is_constant(next))
+            {
                 index += 2;
             }
         } else if **kind == Kind::Mark(')') && text.ends_with(ROW) {
@@ -37,10 +39,8 @@ pub fn fingerprint(tokens: &[Token]) -> Fingerprint {
 const ROW: &str = "(\u{1}?\u{1})\u{1}";
 
 fn is_constant(kind: &Kind) -> bool {
-    matches!(
-        kind,
-        Kind::String(_) | Kind::Bit(_) | Kind::Integer(_) | Kind::Numeric(_) | Kind::Parameter(_)
-    ) || matches!(kind, Kind::Word(word) if matches!(word.as_str(), "null" | "true" | "false" | "default"))
+    matches!(kind, Kind::String(_) | Kind::Bit(_) | Kind::Integer(_) | Kind::Numeric(_) | Kind::Parameter(_))
+        || matches!(kind, Kind::Word(word) if matches!(word.as_str(), "null" | "true" | "false" | "default"))
 }
 
 /// Whether `, (?, ?)` stands here.

@@ -68,8 +68,8 @@ fn weigh(tokens: &[Token], limits: &Limits) -> Result<Weight, Unreadable> {
             Kind::Operator(_) | Kind::DoubleColon => term = 1,
             Kind::Word(word) => match word.as_str() {
                 "union" | "intersect" | "except" | "join" | "case" | "with" => link = 1,
-                "and" | "or" | "not" | "is" | "isnull" | "notnull" | "in" | "between" | "like" | "ilike" | "similar"
-                | "collate" | "at" | "operator" | "overlaps" | "only" => term = 1,
+                "and" | "or" | "not" | "is" | "isnull" | "notnull" | "in" | "between" | "like" | "ilike"
+                | "similar" | "collate" | "at" | "operator" | "overlaps" | "only" => term = 1,
                 _ => {}
             },
             Kind::Quoted(_)
@@ -104,7 +104,17 @@ fn weigh(tokens: &[Token], limits: &Limits) -> Result<Weight, Unreadable> {
 fn is_grammar_function(word: &str) -> bool {
     matches!(
         word,
-        "position" | "substring" | "overlay" | "trim" | "extract" | "cast" | "normalize" | "ceil" | "floor" | "exists"
-            | "nullif" | "treat"
+        "position"
+            | "substring"
+            | "overlay"
+            | "trim"
+            | "extract"
+            | "cast"
+            | "normalize"
+            | "ceil"
+            | "floor"
+            | "exists"
+            | "nullif"
+            | "treat"
     )
 }

@@ -59,7 +59,10 @@ fn index_element(tokens: &[Token]) -> Result<Expr, Unreadable> {
     if cursor.take(&["collate"]) && cursor.qualified_name().is_none() {
         return Err(cursor.refuse("COLLATE without a collation"));
     }
-    if !matches!(cursor.word(0), "asc" | "desc" | "nulls") && cursor.qualified_name().is_some() && cursor.is_mark(0, '(') {
+    if !matches!(cursor.word(0), "asc" | "desc" | "nulls")
+        && cursor.qualified_name().is_some()
+        && cursor.is_mark(0, '(')
+    {
         cursor.group();
     }
     cursor.take_one(&["asc", "desc"]);

@@ -37,7 +37,9 @@ fn collect(statement: &[Token], secrets: &mut Vec<Range<usize>>) {
         Some(_) | None => "",
     };
     let connection = (0..statement.len()).any(|index| {
-        word(index) == "subscription" || word(index) == "server" || (word(index) == "user" && word(index + 1) == "mapping")
+        word(index) == "subscription"
+            || word(index) == "server"
+            || (word(index) == "user" && word(index + 1) == "mapping")
     });
     let definition = matches!(word(0), "create" | "alter");
     for (index, token) in statement.iter().enumerate() {
@@ -45,7 +47,8 @@ fn collect(statement: &[Token], secrets: &mut Vec<Range<usize>>) {
             continue;
         }
         // `PASSWORD = '…'` and `password => '…'` are calls and options; nearby is near enough.
-        let after_password = (1..=2).any(|back| index.checked_sub(back).is_some_and(|at| word(at).contains("password")));
+        let after_password =
+            (1..=2).any(|back| index.checked_sub(back).is_some_and(|at| word(at).contains("password")));
         if after_password || (definition && connection) {
             secrets.push(token.range.clone());
         }
@@ -68,12 +71,18 @@ mod tests {
     fn passwords_do_not_stay() {
         for (text, expected) in [
             ("ALTER ROLE a PASSWORD 'x' VALID UNTIL 'y'", "ALTER ROLE a PASSWORD '***' VALID UNTIL 'y'"),
-            ("CREATE USER a ENCRYPTED PASSWORD $$x$$; SELECT 'x'", "CREATE USER a ENCRYPTED PASSWORD '***'; SELECT 'x'"),
+            (
+                "CREATE USER a ENCRYPTED PASSWORD $$x$$; SELECT 'x'",
+                "CREATE USER a ENCRYPTED PASSWORD '***'; SELECT 'x'",
+            ),
             (
                 "CREATE USER MAPPING FOR a SERVER s OPTIONS (user 'u', password 'x')",
                 "CREATE USER MAPPING FOR a SERVER s OPTIONS (user '***', password '***')",
             ),
-            ("CREATE SUBSCRIPTION s CONNECTION 'host=x password=y' PUBLICATION p", "CREATE SUBSCRIPTION s CONNECTION '***' PUBLICATION p"),
+            (
+                "CREATE SUBSCRIPTION s CONNECTION 'host=x password=y' PUBLICATION p",
+                "CREATE SUBSCRIPTION s CONNECTION '***' PUBLICATION p",
+            ),
             ("ALTER ROLE a PASSWORD 'x", "ALTER ROLE a PASSWORD'***'"),
             ("SELECT 'x'", "SELECT 'x'"),
             ("SELECT a FROM users WHERE password = 'x'", "SELECT a FROM users WHERE password = '***'"),

@@ -64,14 +64,20 @@ fn scope(name: &str, tables: &[&str], operations: &[Operation], row_limit: Optio
         approvals: 1,
         max_duration: Duration::from_secs(3600),
         row_limit,
-        allow: vec![Privilege { on, columns: None, operations: OperationSet::of(operations), functions: vec![ObjectPattern::parse("pg_catalog.pg_sleep").unwrap()] }],
+        allow: vec![Privilege {
+            on,
+            columns: None,
+            operations: OperationSet::of(operations),
+            functions: vec![ObjectPattern::parse("pg_catalog.pg_sleep").unwrap()],
+        }],
     }
 }
 
 impl Bench {
     pub async fn start() -> Self {
         let postgres = tokio::task::spawn_blocking(TestPostgres::start).await.unwrap();
-        let (client, connection) = tokio_postgres::connect(&postgres.dsn("postgres", "postgres"), tokio_postgres::NoTls).await.unwrap();
+        let (client, connection) =
+            tokio_postgres::connect(&postgres.dsn("postgres", "postgres"), tokio_postgres::NoTls).await.unwrap();
         tokio::spawn(connection);
         client.batch_execute(SCHEMA).await.unwrap();
         let directory = tempfile::tempdir().unwrap();
@@ -125,7 +131,13 @@ impl Bench {
         Self { postgres, port, registry, stop, store, grants, clock, directory, certificate }
     }
 
-    pub async fn grant(&self, name: &str, tables: &[&str], operations: &[Operation], row_limit: Option<u64>) -> GrantId {
+    pub async fn grant(
+        &self,
+        name: &str,
+        tables: &[&str],
+        operations: &[Operation],
+        row_limit: Option<u64>,
+    ) -> GrantId {
         let new = NewRequest {
             reason: "the tests need it".into(),
             ticket: None,
@@ -178,11 +190,12 @@ impl Bench {
         assert_eq!(tcp.read_u8().await.unwrap(), b'S');
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
-        let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let config =
+            rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(roots)
+                .with_no_client_auth();
         let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
         connector.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap()
     }

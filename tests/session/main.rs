@@ -21,7 +21,6 @@ use pgward::access::Operation;
 use pgward::audit::{EndedBy, Event, RecordedVerdict};
 use pgward::wire::encode::{parse, query, sync};
 
-
 const DENIED: &str = "SELECT body FROM secret";
 
 /// One server for all: starting PostgreSQL is what takes the time.
@@ -164,7 +163,10 @@ async fn names(bench: &Bench) {
     assert_eq!(shape(&raw.ask(&ready(&[bind("", "s", &[]), execute("", 0)])).await), "2 D C(SELECT 1) Z(I)");
     assert_eq!(shape(&raw.query("DEALLOCATE s").await), "C(DEALLOCATE) Z(I)");
     assert_eq!(shape(&raw.query("EXECUTE s").await), "E(42501) Z(I)");
-    assert_eq!(shape(&raw.query("PREPARE p(int) AS SELECT body FROM notes WHERE id = $1; EXECUTE p(7)").await), "C(PREPARE) T D C(SELECT 1) Z(I)");
+    assert_eq!(
+        shape(&raw.query("PREPARE p(int) AS SELECT body FROM notes WHERE id = $1; EXECUTE p(7)").await),
+        "C(PREPARE) T D C(SELECT 1) Z(I)"
+    );
     assert_eq!(shape(&raw.query("PREPARE q AS SELECT body FROM secret").await), "E(42501) Z(I)");
     assert_eq!(shape(&raw.query("EXECUTE q").await), "E(42501) Z(I)");
     assert_eq!(shape(&raw.query("EXPLAIN EXECUTE p(7)").await).split(' ').next(), Some("T"));
@@ -184,12 +186,18 @@ async fn portals(bench: &Bench) {
     assert_eq!(shape(&raw.query("BEGIN").await), "C(BEGIN) Z(T)");
     assert_eq!(shape(&raw.ask(&first).await), "1 2 D D s D D D s Z(T)");
     assert_eq!(shape(&raw.query("FETCH 2 FROM p").await), "T D D C(FETCH 2) Z(T)");
-    assert_eq!(shape(&raw.query("DECLARE c CURSOR FOR SELECT body FROM notes; FETCH 1 FROM c; MOVE 5 IN c").await), "C(DECLARE CURSOR) T D C(FETCH 1) C(MOVE 5) Z(T)");
+    assert_eq!(
+        shape(&raw.query("DECLARE c CURSOR FOR SELECT body FROM notes; FETCH 1 FROM c; MOVE 5 IN c").await),
+        "C(DECLARE CURSOR) T D C(FETCH 1) C(MOVE 5) Z(T)"
+    );
     assert_eq!(shape(&raw.ask(&[execute("c", 2), sync()]).await), "D D s Z(T)");
     assert_eq!(shape(&raw.query("CLOSE c").await), "C(CLOSE CURSOR) Z(T)");
     assert_eq!(shape(&raw.query("FETCH 1 FROM c").await), "E(42501) Z(E)");
     assert_eq!(shape(&raw.query("ROLLBACK").await), "C(ROLLBACK) Z(I)");
-    assert_eq!(shape(&raw.query("BEGIN; DECLARE h CURSOR WITH HOLD FOR SELECT 1; COMMIT").await), "C(BEGIN) C(DECLARE CURSOR) C(COMMIT) Z(I)");
+    assert_eq!(
+        shape(&raw.query("BEGIN; DECLARE h CURSOR WITH HOLD FOR SELECT 1; COMMIT").await),
+        "C(BEGIN) C(DECLARE CURSOR) C(COMMIT) Z(I)"
+    );
     assert_eq!(shape(&raw.query("FETCH ALL FROM h").await), "T D C(FETCH 1) Z(I)");
     assert_eq!(shape(&raw.query("DECLARE x CURSOR FOR SELECT body FROM secret").await), "E(42501) Z(I)");
 }
@@ -201,7 +209,8 @@ async fn copies(bench: &Bench) {
     raw.send(&[copy_data(b"5\te\n"), copy_data(b"6\tf\n7\tg\n"), plain(b'c')]).await;
     assert_eq!(shape(&raw.until_ready().await), "C(COPY 3) Z(I)");
     // All at once, before the server has said that it waits for data.
-    raw.send(&[query("COPY sink FROM STDIN"), copy_data(b"8\th\n"), plain(b'c'), query("SELECT count(*) FROM sink")]).await;
+    raw.send(&[query("COPY sink FROM STDIN"), copy_data(b"8\th\n"), plain(b'c'), query("SELECT count(*) FROM sink")])
+        .await;
     assert_eq!(shape(&raw.until_ready().await), "G C(COPY 1) Z(I)");
     assert_eq!(shape(&raw.until_ready().await), "T D C(SELECT 1) Z(I)");
     // A denied COPY: the data that follows is nobody's.
@@ -298,7 +307,10 @@ async fn wait_for(bench: &Bench, sql: &str, expected: &str) {
         }
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
-    panic!("never: {sql} = {expected}: {}", bench.ask("SELECT string_agg(state || query, chr(10)) FROM pg_stat_activity").await);
+    panic!(
+        "never: {sql} = {expected}: {}",
+        bench.ask("SELECT string_agg(state || query, chr(10)) FROM pg_stat_activity").await
+    );
 }
 
 async fn journal(bench: &Bench) {
@@ -373,7 +385,12 @@ async fn ends(bench: &Bench) {
     let sleeping = bench.grant("second", &["public.secret"], &[Operation::Select], None).await;
     let mut raw = bench.session().await;
     raw.send(&[query("SELECT s.body FROM secret s, pg_sleep(30)")]).await;
-    wait_for(bench, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT s.body%' AND state = 'active'", "1").await;
+    wait_for(
+        bench,
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT s.body%' AND state = 'active'",
+        "1",
+    )
+    .await;
     bench.revoke(&sleeping).await;
     let said = raw.until_ready().await;
     assert_eq!(said.last().unwrap().tag, b'Z', "{said:?}");
@@ -395,7 +412,12 @@ async fn ends(bench: &Bench) {
         assert_eq!(said.last().unwrap().tag, 0);
     }
     wait_for_close(bench).await;
-    wait_for(bench, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND application_name = ''", "1").await;
+    wait_for(
+        bench,
+        "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND application_name = ''",
+        "1",
+    )
+    .await;
     let revoked = bench.records(Event::SessionClose);
     assert!(revoked.iter().filter(|record| record.ended_by == Some(EndedBy::GrantRevoked)).count() >= 3);
     drop(deaf);
@@ -403,7 +425,13 @@ async fn ends(bench: &Bench) {
 
 async fn violations(bench: &Bench) {
     bench.grant_most().await;
-    for garbage in [&b"Q\0\0\0\0"[..], b"Q\x7f\xff\xff\xff", b"~\0\0\0\x04", b"Q\0\0\0\x0eSELECT 1\0xx\0", b"B\0\0\0\x0c\0\0\0\x01\0\0\xff\xff"] {
+    for garbage in [
+        &b"Q\0\0\0\0"[..],
+        b"Q\x7f\xff\xff\xff",
+        b"~\0\0\0\x04",
+        b"Q\0\0\0\x0eSELECT 1\0xx\0",
+        b"B\0\0\0\x0c\0\0\0\x01\0\0\xff\xff",
+    ] {
         let mut raw = bench.session().await;
         raw.send(&[bytes::Bytes::copy_from_slice(garbage)]).await;
         let said = raw.until_ready().await;

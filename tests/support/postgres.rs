@@ -53,6 +53,7 @@ impl TestPostgres {
         server
     }
 
+    #[allow(dead_code, reason = "each test takes what it needs of this")]
     /// Where the socket lies: what `host` means to libpq and tokio-postgres.
     #[must_use]
     pub fn socket_directory(&self) -> &Path {

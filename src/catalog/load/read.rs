@@ -18,10 +18,11 @@ use crate::catalog::snapshot::{
 pub(super) async fn snapshot(client: &Client) -> Result<Snapshot, LoadError> {
     let mut reader = Reader { snapshot: Snapshot::default(), names: HashSet::new() };
     reader.snapshot.version = Snapshot::mark(client).await?;
+    let settings = client.query_one(sql::SETTINGS, &[]).await?;
+    client.batch_execute(sql::PIN).await?;
     for row in client.query(sql::SCHEMAS, &[]).await? {
         reader.schema(&row)?;
     }
-    let settings = client.query_one(sql::SETTINGS, &[]).await?;
     reader.settings(&settings)?;
     for row in client.query(sql::RELATIONS, &[]).await? {
         reader.relation(&row)?;
@@ -140,6 +141,7 @@ impl Reader {
         let path: Vec<String> = get(row, 3)?;
         self.snapshot.path = path.iter().filter_map(|name| self.snapshot.schemas.get(name.as_str()).copied()).collect();
         self.snapshot.server_version_num = get(row, 4)?;
+        self.snapshot.effective_path = get(row, 5)?;
         Ok(())
     }
 

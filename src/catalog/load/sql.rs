@@ -1,35 +1,40 @@
-//! The queries that a snapshot is made of. Every name in them is qualified: they mean the same under any `search_path`.
+//! The queries that a snapshot is made of. [`MARK`] and [`SETTINGS`] run under the client's own `search_path` and so qualify
+//! every name and operator in them: nobody's `public.=` runs with the rights of the login. The others run under [`PIN`].
 
 /// Of each catalog that names depend on: how many rows, and a sum over each row's identity and the transaction that
 /// wrote it. Temporary objects of other sessions come and go without changing it.
 pub(super) const MARK: &str = "
 SELECT pg_catalog.concat_ws('|',
- (SELECT pg_catalog.concat(oid, ':', datname, ':', xmin) FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()),
+ (SELECT pg_catalog.concat(oid, ':', datname, ':', xmin) FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()),
  pg_catalog.current_setting('search_path'), pg_catalog.current_schemas(true), pg_catalog.current_setting('server_version_num'),
- (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8)))
-    FROM pg_catalog.pg_class WHERE relpersistence <> 't'),
- (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(a.xmin::pg_catalog.text::pg_catalog.int8, a.attrelid::pg_catalog.int8 * 4096 + a.attnum)))
-    FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid WHERE c.relpersistence <> 't'),
- (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, inhrelid::pg_catalog.int8)))
+ (SELECT pg_catalog.concat(pg_catalog.count(*), ':', pg_catalog.sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8)))
+    FROM pg_catalog.pg_class WHERE relpersistence OPERATOR(pg_catalog.<>) 't'),
+ (SELECT pg_catalog.concat(pg_catalog.count(*), ':', pg_catalog.sum(pg_catalog.hashint8extended(a.xmin::pg_catalog.text::pg_catalog.int8, (a.attrelid::pg_catalog.int8 OPERATOR(pg_catalog.*) 4096) OPERATOR(pg_catalog.+) a.attnum)))
+    FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) a.attrelid WHERE c.relpersistence OPERATOR(pg_catalog.<>) 't'),
+ (SELECT pg_catalog.concat(pg_catalog.count(*), ':', pg_catalog.sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, inhrelid::pg_catalog.int8)))
     FROM pg_catalog.pg_inherits),
- (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_proc),
- (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_rewrite),
- (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_operator),
- (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_cast),
- (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(t.xmin::pg_catalog.text::pg_catalog.int8, t.oid::pg_catalog.int8)))
-    FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname !~ '^pg_(toast_)?temp_'),
- (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_trigger),
- (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8)))
-    FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_'),
- (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_constraint),
- (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_attrdef),
- (SELECT pg_catalog.concat(count(*), ':', sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_collation)
+ (SELECT pg_catalog.concat(pg_catalog.count(*), ':', pg_catalog.sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_proc),
+ (SELECT pg_catalog.concat(pg_catalog.count(*), ':', pg_catalog.sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_rewrite),
+ (SELECT pg_catalog.concat(pg_catalog.count(*), ':', pg_catalog.sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_operator),
+ (SELECT pg_catalog.concat(pg_catalog.count(*), ':', pg_catalog.sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_cast),
+ (SELECT pg_catalog.concat(pg_catalog.count(*), ':', pg_catalog.sum(pg_catalog.hashint8extended(t.xmin::pg_catalog.text::pg_catalog.int8, t.oid::pg_catalog.int8)))
+    FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) t.typnamespace WHERE n.nspname OPERATOR(pg_catalog.!~) '^pg_(toast_)?temp_'),
+ (SELECT pg_catalog.concat(pg_catalog.count(*), ':', pg_catalog.sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_trigger),
+ (SELECT pg_catalog.concat(pg_catalog.count(*), ':', pg_catalog.sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8)))
+    FROM pg_catalog.pg_namespace WHERE nspname OPERATOR(pg_catalog.!~) '^pg_(toast_)?temp_'),
+ (SELECT pg_catalog.concat(pg_catalog.count(*), ':', pg_catalog.sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_constraint),
+ (SELECT pg_catalog.concat(pg_catalog.count(*), ':', pg_catalog.sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_attrdef),
+ (SELECT pg_catalog.concat(pg_catalog.count(*), ':', pg_catalog.sum(pg_catalog.hashint8extended(xmin::pg_catalog.text::pg_catalog.int8, oid::pg_catalog.int8))) FROM pg_catalog.pg_collation)
 )";
+
+/// Lets unqualified operators mean the server's, for the rest of the transaction.
+pub(super) const PIN: &str = "SET LOCAL search_path = pg_catalog";
 
 pub(super) const SETTINGS: &str = "
 SELECT pg_catalog.current_database()::pg_catalog.text, session_user::pg_catalog.text,
  pg_catalog.current_setting('search_path'), pg_catalog.current_schemas(true)::pg_catalog.text[],
- pg_catalog.current_setting('server_version_num')::pg_catalog.int4";
+ pg_catalog.current_setting('server_version_num')::pg_catalog.int4,
+ pg_catalog.array_to_string(pg_catalog.current_schemas(false), ', ')";
 
 pub(super) const SCHEMAS: &str = "
 SELECT oid, nspname::pg_catalog.text FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_(toast$|temp_|toast_temp_)'";

@@ -4,7 +4,7 @@ use super::Resolver;
 use super::scope::Level;
 use crate::access::Operation;
 use crate::catalog::footprint::{Columns, Effect, RelationKind, TouchedRelation, Unresolved};
-use crate::sql::tree::{Ddl, DdlObject, DdlTarget, QualifiedName};
+use crate::sql::tree::{Ddl, DdlObject, DdlTarget, QualifiedName, TypeName};
 
 impl Resolver<'_> {
     pub(super) fn ddl(&mut self, ddl: &Ddl) -> Result<(), Unresolved> {
@@ -16,7 +16,9 @@ impl Resolver<'_> {
             self.touch(relation, Operation::Ddl);
         }
         for name in &ddl.types {
-            self.type_name(name)?;
+            if !is_serial(name) {
+                self.type_name(name)?;
+            }
         }
         if ddl.cascade {
             let dropped = ddl.targets.first().map_or_else(String::new, |target| target.name.to_string());
@@ -51,7 +53,9 @@ impl Resolver<'_> {
             }
             DdlObject::Table | DdlObject::View | DdlObject::MaterializedView | DdlObject::Sequence => {
                 match self.use_relation(&target.name, true) {
-                    Ok(relation) => drop(self.touch(relation, Operation::Ddl)),
+                    Ok(relation) => {
+                        self.touch(relation, Operation::Ddl);
+                    }
                     Err(_) => self.create_as(&target.name, object_kind(target.kind))?,
                 }
                 Ok(())
@@ -72,6 +76,12 @@ impl Resolver<'_> {
         self.created.push(touched(schema.to_owned(), object.to_owned(), kind));
         Ok(())
     }
+}
+
+/// `serial` and its kin are the grammar's: an integer with a sequence of its own.
+fn is_serial(name: &TypeName) -> bool {
+    let names = ["serial", "serial2", "serial4", "serial8", "bigserial", "smallserial"];
+    matches!(name.name.parts.as_slice(), [only] if names.contains(&only.as_str()))
 }
 
 fn object_kind(object: DdlObject) -> RelationKind {

@@ -148,7 +148,8 @@ impl Resolver<'_> {
         };
         let (left, right) = (self.expr(left)?, self.expr(right)?);
         self.operator(name, Some(left.clone()), right)?;
-        Ok(left.settled())
+        // A literal on the left takes the type that the comparison gives it.
+        Ok(if left == Type::Unknown { Type::Any } else { left })
     }
 
     fn array_type(&self, element: Type) -> Type {
@@ -167,7 +168,7 @@ impl Resolver<'_> {
     ) -> Result<Type, Unresolved> {
         let operand = operand.map(|operand| self.expr(operand)).transpose()?;
         let equals = OperatorName { schema: None, symbol: "=".into() };
-        let mut results = Vec::new();
+        let mut results = vec![Type::Unknown];
         for (when, then) in whens {
             let when = self.expr(when)?;
             if let Some(operand) = &operand {
@@ -175,8 +176,9 @@ impl Resolver<'_> {
             }
             results.push(self.expr(then)?);
         }
-        if let Some(otherwise) = otherwise {
-            results.push(self.expr(otherwise)?);
+        // ELSE comes first where the common type is sought.
+        if let (Some(otherwise), Some(first)) = (otherwise, results.first_mut()) {
+            *first = self.expr(otherwise)?;
         }
         Ok(self.snapshot.common_type(&results).settled())
     }

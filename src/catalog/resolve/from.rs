@@ -28,9 +28,9 @@ impl Added {
 
 impl Resolver<'_> {
     /// A comma list: each item is seen by the LATERAL ones after it, all are seen by the rest of the query.
-    pub(super) fn from_items(&mut self, items: &[FromItem]) -> Result<(), Unresolved> {
+    pub(super) fn add_items(&mut self, items: &[FromItem]) -> Result<(), Unresolved> {
         for item in items {
-            let mut added = self.from_item(item)?.items;
+            let mut added = self.added_item(item)?.items;
             added.iter_mut().for_each(|item| item.lateral_only = true);
             self.here()?.items.extend(added);
         }
@@ -38,7 +38,7 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    pub(super) fn from_item(&mut self, item: &FromItem) -> Result<Added, Unresolved> {
+    pub(super) fn added_item(&mut self, item: &FromItem) -> Result<Added, Unresolved> {
         self.spend(1)?;
         match item {
             FromItem::Relation { relation, alias, sample } => {
@@ -193,11 +193,11 @@ impl Resolver<'_> {
         constraint: &JoinConstraint,
         alias: &Alias,
     ) -> Result<Added, Unresolved> {
-        let left = self.from_item(left)?;
+        let left = self.added_item(left)?;
         let before = self.here()?.items.len();
         let lateral = left.items.iter().map(|item| Item { lateral_only: true, ..item.clone() });
         self.here()?.items.extend(lateral);
-        let right = self.from_item(right);
+        let right = self.added_item(right);
         self.here()?.items.truncate(before);
         let right = right?;
         let merged = self.merged(&left.whole, &right.whole, constraint)?;

@@ -127,7 +127,7 @@ impl Resolver<'_> {
     }
 
     fn select(&mut self, select: &Select) -> Result<Vec<Output>, Unresolved> {
-        self.from_items(&select.from)?;
+        self.add_items(&select.from)?;
         let outputs = self.targets(&select.targets)?;
         for condition in select.selection.iter().chain(&select.having) {
             self.expr(condition)?;
@@ -239,14 +239,22 @@ impl Resolver<'_> {
         for name in &lock.of {
             let item = self.named_item(name)?.ok_or_else(|| Unresolved::Relation(name.to_string()))?;
             match item.relation {
-                Some(use_index) => drop(self.touch(use_index, Operation::Update)),
-                None => read.clone().for_each(|use_index| drop(self.touch(use_index, Operation::Update))),
+                Some(use_index) => {
+                    self.touch(use_index, Operation::Update);
+                }
+                None => self.lock_all(read.clone()),
             }
         }
         if lock.of.is_empty() {
-            read.for_each(|use_index| drop(self.touch(use_index, Operation::Update)));
+            self.lock_all(read);
         }
         Ok(())
+    }
+
+    fn lock_all(&mut self, read: Range<usize>) {
+        for use_index in read {
+            self.touch(use_index, Operation::Update);
+        }
     }
 
     pub(super) fn with(&mut self, with: Option<&With>) -> Result<(), Unresolved> {

@@ -75,7 +75,7 @@ impl Resolver<'_> {
             let target = resolver.use_relation(&update.table.name, update.table.only)?;
             resolver.touch(target, Operation::Update);
             let item = resolver.table_item(target, update.alias.name.as_ref())?;
-            resolver.from_beside(item, &update.from)?;
+            resolver.items_beside(item, &update.from)?;
             resolver.assignments(target, &update.assignments)?;
             if let Some(condition) = &update.selection {
                 resolver.expr(condition)?;
@@ -90,7 +90,7 @@ impl Resolver<'_> {
             let target = resolver.use_relation(&delete.table.name, delete.table.only)?;
             resolver.touch(target, Operation::Delete);
             let item = resolver.table_item(target, delete.alias.name.as_ref())?;
-            resolver.from_beside(item, &delete.using)?;
+            resolver.items_beside(item, &delete.using)?;
             if let Some(condition) = &delete.selection {
                 resolver.expr(condition)?;
             }
@@ -105,7 +105,7 @@ impl Resolver<'_> {
             // PostgreSQL joins the target with the source: it reads it, whatever the columns.
             resolver.touch(target, Operation::Select);
             let item = resolver.table_item(target, merge.alias.name.as_ref())?;
-            resolver.from_items(std::slice::from_ref(&merge.source))?;
+            resolver.add_items(std::slice::from_ref(&merge.source))?;
             let source = std::mem::take(&mut resolver.here()?.items);
             let both: Vec<Item> = [item].into_iter().chain(source.iter().cloned()).collect();
             resolver.here()?.items = both.clone();
@@ -147,15 +147,17 @@ impl Resolver<'_> {
                 self.touch(target, Operation::Update);
                 self.assignments(target, assignments)?;
             }
-            MergeAction::Delete => drop(self.touch(target, Operation::Delete)),
+            MergeAction::Delete => {
+                self.touch(target, Operation::Delete);
+            }
             MergeAction::DoNothing => {}
         }
         Ok(())
     }
 
     /// The target stands before the FROM items, which do not see it.
-    fn from_beside(&mut self, target: Item, from: &[FromItem]) -> Result<(), Unresolved> {
-        self.from_items(from)?;
+    fn items_beside(&mut self, target: Item, from: &[FromItem]) -> Result<(), Unresolved> {
+        self.add_items(from)?;
         self.here()?.items.insert(0, target);
         Ok(())
     }

@@ -49,7 +49,8 @@ pub async fn search(
     let surplus = found.len().saturating_sub(limit);
     found.drain(..surplus);
     let (sender, lines) = Lines::channel();
-    tokio::spawn(async move {
+    let streams = shared.streams.clone();
+    streams.spawn(async move {
         for entry in found {
             if send(&shared, &sender, entry).await.is_err() {
                 break;
@@ -64,7 +65,8 @@ pub async fn search(
     Ok(response)
 }
 
-/// Follows the journal: new records that meet the filter, one JSON document a line, until the caller goes away.
+/// Follows the journal: new records that meet the filter, one JSON document a line, until the caller goes away or has
+/// as many as the limit says.
 #[utoipa::path(
     get, path = "/v1/audit/tail", tag = "audit", params(AuditFilter),
     responses(
@@ -82,7 +84,8 @@ pub async fn tail(
     let (last, _) = shared.journal.position();
     let subscription = shared.journal.subscribe(last + 1);
     let (sender, lines) = Lines::channel();
-    tokio::spawn(async move {
+    let streams = shared.streams.clone();
+    streams.spawn(async move {
         follow(&shared, &caller, &filter, subscription, &sender).await;
         drop(place);
     });
@@ -153,7 +156,8 @@ async fn follow(
     mut subscription: Subscription,
     sender: &LineSender,
 ) {
-    loop {
+    let mut left = filter.limit.unwrap_or(usize::MAX);
+    while left > 0 {
         let entries = tokio::select! {
             () = shared.stop.cancelled() => return,
             () = sender.closed() => return,
@@ -176,9 +180,13 @@ async fn follow(
                 return;
             };
             let wanted = filter.matches(&entry.record) && directory.may_read(&user.principal, &entry.record);
-            if wanted && send(shared, sender, entry).await.is_err() {
+            if !wanted {
+                continue;
+            }
+            if left == 0 || send(shared, sender, entry).await.is_err() {
                 return;
             }
+            left -= 1;
         }
     }
 }

@@ -8,7 +8,6 @@ use axum::extract::State;
 use super::requests::{MAX_TEXT, still_offered, visible};
 use crate::access::{AccessRequest, Decision, Grant, RequestId};
 use crate::audit::Event;
-use crate::control::acts::{about_grant, about_request};
 use crate::control::api::{Note, RequestView};
 use crate::control::auth::Caller;
 use crate::control::extract::{Id, OptionalBody, check_text};
@@ -79,7 +78,7 @@ async fn decide_now(
         Decision::Deny => Event::RequestDenied,
     };
     let mut record = shared.record_by(event, &caller);
-    about_request(&mut record, &request);
+    shared.about_request(&mut record, &request);
     record.approvers = vec![caller.name().to_owned()];
     record.detail.clone_from(&note);
     shared.journal.record(record.clone()).await?;
@@ -98,7 +97,7 @@ async fn announce(
     grant: Grant,
 ) -> Result<RequestView, Problem> {
     let mut record = shared.record_by(Event::GrantCreated, caller);
-    about_grant(&mut record, &grant);
+    shared.about_grant(&mut record, &grant);
     record.groups.clone_from(&request.principal.groups);
     record.detail = Some(format!("from {} until {}", grant.not_before, grant.expires_at));
     if let Err(error) = shared.journal.record(record).await {

@@ -8,7 +8,6 @@ use axum::extract::State;
 use super::requests::MAX_TEXT;
 use crate::access::{GrantId, GrantState};
 use crate::audit::Event;
-use crate::control::acts::about_grant;
 use crate::control::api::{GrantFilter, GrantView, Reason};
 use crate::control::auth::Caller;
 use crate::control::extract::{Id, OptionalBody, Params, check_text};
@@ -75,7 +74,7 @@ async fn revoke_now(
         }
     }
     let mut record = shared.record_by(Event::GrantRevoked, &caller);
-    about_grant(&mut record, &grant);
+    shared.about_grant(&mut record, &grant);
     record.detail = Some(match &reason {
         Some(reason) => format!("revoked by {}: {reason}", caller.name()),
         None => format!("revoked by {}", caller.name()),

@@ -12,7 +12,6 @@ use crate::access::{
     AccessRequest, ApprovalRefused, Grant, NewRequest, Principal, RequestId, RequestState, Scope, WithdrawalRefused,
 };
 use crate::audit::Event;
-use crate::control::acts::about_request;
 use crate::control::api::{NewAccessRequest, RequestFilter, RequestView};
 use crate::control::auth::Caller;
 use crate::control::extract::{Body, Id, Params, check_text};
@@ -55,7 +54,7 @@ async fn file_now(shared: Arc<Shared>, caller: Caller, new: NewAccessRequest) ->
     };
     let request = AccessRequest::file(caller.principal().clone(), scope, wanted, now)?;
     let mut record = shared.record_by(Event::RequestFiled, &caller);
-    about_request(&mut record, &request);
+    shared.about_request(&mut record, &request);
     record.detail = Some(format!("for {} seconds", request.duration.as_secs()));
     shared.journal.record(record.clone()).await?;
     if let Err(error) = shared.store.file_request(&request).await {
@@ -129,7 +128,7 @@ async fn withdraw_now(shared: Arc<Shared>, caller: Caller, id: RequestId) -> Res
         WithdrawalRefused::NotPending(state) => ApprovalRefused::NotPending(state).into(),
     })?;
     let mut record = shared.record_by(Event::RequestWithdrawn, &caller);
-    about_request(&mut record, &request);
+    shared.about_request(&mut record, &request);
     shared.journal.record(record.clone()).await?;
     match shared.store.withdraw(&id, caller.principal(), now).await {
         Ok(request) => Ok(views::request(request, None)),

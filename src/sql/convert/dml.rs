@@ -230,7 +230,9 @@ impl Converter {
         let ast::FromTable::WithFromKeyword(from) = from else { return self.refuse("DELETE without FROM") };
         let mut from = from.into_iter();
         let (table, alias) = match (from.next(), from.next()) {
-            (Some(ast::TableWithJoins { relation, joins }), None) if joins.is_empty() => self.changed_table(relation)?,
+            (Some(ast::TableWithJoins { relation, joins }), None) if joins.is_empty() => {
+                self.changed_table(relation)?
+            }
             (_, _) => return self.refuse("this kind of DELETE"),
         };
         let using = self.from(using.unwrap_or_default())?;
@@ -242,9 +244,10 @@ impl Converter {
     fn changed_table(&mut self, found: ast::TableFactor) -> Result<(RelationRef, Alias)> {
         match self.factor(found)? {
             FromItem::Relation { relation, alias, sample: None } => Ok((relation, alias)),
-            FromItem::Relation { .. } | FromItem::Functions { .. } | FromItem::Subquery { .. } | FromItem::Join { .. } => {
-                self.refuse("changing anything but a table")
-            }
+            FromItem::Relation { .. }
+            | FromItem::Functions { .. }
+            | FromItem::Subquery { .. }
+            | FromItem::Join { .. } => self.refuse("changing anything but a table"),
         }
     }
 
@@ -259,7 +262,8 @@ impl Converter {
     }
 
     fn merge(&mut self, found: ast::Merge, with: Option<With>) -> Result<Merge> {
-        let ast::Merge { merge_token: _, optimizer_hints, into: true, table, source, on, clauses, output } = found else {
+        let ast::Merge { merge_token: _, optimizer_hints, into: true, table, source, on, clauses, output } = found
+        else {
             return self.refuse("this kind of MERGE");
         };
         if !optimizer_hints.is_empty() {

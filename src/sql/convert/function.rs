@@ -16,11 +16,13 @@ impl Converter {
 
     /// A call by name.
     pub(super) fn call(&mut self, found: ast::Function) -> Result<Call> {
-        let ast::Function { name, uses_odbc_syntax, parameters, args, within_group, filter, null_treatment, over } = found;
+        let ast::Function { name, uses_odbc_syntax, parameters, args, within_group, filter, null_treatment, over } =
+            found;
         if uses_odbc_syntax || null_treatment.is_some() || parameters != ast::FunctionArguments::None {
             return self.refuse("this kind of call");
         }
-        let ast::FunctionArguments::List(ast::FunctionArgumentList { duplicate_treatment: _, args, clauses }) = args else {
+        let ast::FunctionArguments::List(ast::FunctionArgumentList { duplicate_treatment: _, args, clauses }) = args
+        else {
             return self.refuse("this kind of call");
         };
         let mut call = Call::plain(self.qualified(name)?, Vec::new());
@@ -225,7 +227,9 @@ impl Converter {
                     flat.append(&mut self.deeper(|converter| converter.group_by(inner))?);
                 }
                 ast::Expr::Tuple(inner) => flat.append(&mut self.deeper(|converter| converter.group_by(inner))?),
-                ast::Expr::Nested(inner) => flat.append(&mut self.deeper(|converter| converter.group_by(vec![*inner]))?),
+                ast::Expr::Nested(inner) => {
+                    flat.append(&mut self.deeper(|converter| converter.group_by(vec![*inner]))?)
+                }
                 other => flat.push(self.expr(other)?),
             }
         }
@@ -240,9 +244,11 @@ pub(super) fn quantifier(found: ast::Expr) -> std::result::Result<ast::Expr, Box
         return Err(Box::new(ast::Expr::Function(function)));
     }
     match function.args {
-        ast::FunctionArguments::List(ast::FunctionArgumentList { mut args, duplicate_treatment: None, ref clauses })
-            if clauses.is_empty() && args.len() == 1 =>
-        {
+        ast::FunctionArguments::List(ast::FunctionArgumentList {
+            mut args,
+            duplicate_treatment: None,
+            ref clauses,
+        }) if clauses.is_empty() && args.len() == 1 => {
             match args.pop() {
                 Some(ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr))) => Ok(expr),
                 // Converted as a mark in the wrong place, and so refused.
@@ -261,4 +267,3 @@ pub(super) fn mark(name: &ast::ObjectName) -> Option<&str> {
         [..] => None,
     }
 }
-

@@ -1,6 +1,7 @@
 //! From sqlparser's tree to ours. Every struct is taken apart whole and every enum matched without a catch-all, so that
 //! a field or variant of a new sqlparser is an error at compile time; what we do not carry over is refused.
 
+mod compare;
 mod dml;
 mod expr;
 mod function;
@@ -44,7 +45,10 @@ impl Converter {
     /// Runs a conversion one level down.
     fn deeper<T>(&mut self, convert: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.depth >= DEEPEST {
-            return Err(Unreadable { message: "the statement is nested too deeply".to_owned(), position: self.position });
+            return Err(Unreadable {
+                message: "the statement is nested too deeply".to_owned(),
+                position: self.position,
+            });
         }
         self.depth += 1;
         let converted = convert(self);

@@ -29,9 +29,7 @@ impl Converter {
             BinaryOperator::NotEq => "<>",
             BinaryOperator::Custom(text) => {
                 return Ok(match marker::split(&text) {
-                    Some((text, schema)) => {
-                        OperatorName { schema: Some(Name::from(schema)), symbol: text.into() }
-                    }
+                    Some((text, schema)) => OperatorName { schema: Some(Name::from(schema)), symbol: text.into() },
                     None => symbol(&text),
                 });
             }

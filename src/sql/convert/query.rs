@@ -163,10 +163,9 @@ impl Converter {
                 ast::SetQuantifier::All | ast::SetQuantifier::Distinct | ast::SetQuantifier::None,
             ) => Ok(()),
             (ast::SetOperator::Minus, _)
-            | (
-                _,
-                ast::SetQuantifier::ByName | ast::SetQuantifier::AllByName | ast::SetQuantifier::DistinctByName,
-            ) => self.refuse("this set operation"),
+            | (_, ast::SetQuantifier::ByName | ast::SetQuantifier::AllByName | ast::SetQuantifier::DistinctByName) => {
+                self.refuse("this set operation")
+            }
         }
     }
 
@@ -235,10 +234,7 @@ impl Converter {
         })
     }
 
-    fn windows(
-        &mut self,
-        found: Vec<ast::NamedWindowDefinition>,
-    ) -> Result<Vec<(crate::sql::tree::Name, Window)>> {
+    fn windows(&mut self, found: Vec<ast::NamedWindowDefinition>) -> Result<Vec<(crate::sql::tree::Name, Window)>> {
         let mut windows = Vec::with_capacity(found.len());
         for ast::NamedWindowDefinition(name, definition) in found {
             let ast::NamedWindowExpr::WindowSpec(spec) = definition else {

@@ -5,9 +5,7 @@ use sqlparser::ast;
 use super::function::mark;
 use super::{Converter, Result};
 use crate::sql::marker;
-use crate::sql::tree::{
-    Alias, Call, Expr, FromItem, JoinConstraint, Name, QualifiedName, RelationRef, TypeName,
-};
+use crate::sql::tree::{Alias, Call, Expr, FromItem, JoinConstraint, Name, QualifiedName, RelationRef, TypeName};
 
 impl Converter {
     pub(super) fn from(&mut self, found: Vec<ast::TableWithJoins>) -> Result<Vec<FromItem>> {
@@ -176,7 +174,8 @@ impl Converter {
         let ast::TableSample { modifier: _, name: _, quantity, seed: None, bucket: None, offset: None } = sample else {
             return self.refuse("this kind of TABLESAMPLE");
         };
-        let Some(ast::TableSampleQuantity { parenthesized: true, value: ast::Expr::Value(value), unit: None }) = quantity
+        let Some(ast::TableSampleQuantity { parenthesized: true, value: ast::Expr::Value(value), unit: None }) =
+            quantity
         else {
             return self.refuse("this kind of TABLESAMPLE");
         };

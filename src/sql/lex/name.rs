@@ -109,7 +109,8 @@ fn escape_character(text: &str, clause: Option<&Token>) -> Option<char> {
     let mut characters = body.chars();
     let escape = characters.next()?;
     let plain = text.get(clause.range.clone())?.starts_with('\'');
-    let forbidden = escape.is_ascii_hexdigit() || matches!(escape, '+' | '\'' | '"' | ' ' | '\t' | '\n' | '\r' | '\x0c');
+    let forbidden =
+        escape.is_ascii_hexdigit() || matches!(escape, '+' | '\'' | '"' | ' ' | '\t' | '\n' | '\r' | '\x0c');
     (plain && characters.next().is_none() && escape.is_ascii() && !forbidden).then_some(escape)
 }
 

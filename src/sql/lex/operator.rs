@@ -21,9 +21,7 @@ impl Lexer<'_> {
         if let Some(cut) = [symbol.find("/*"), symbol.find("--")].into_iter().flatten().min() {
             symbol = symbol.get(..cut).unwrap_or_default();
         }
-        while symbol.len() > 1
-            && symbol.ends_with(['+', '-'])
-            && !symbol.bytes().rev().skip(1).any(allows_sign_at_end)
+        while symbol.len() > 1 && symbol.ends_with(['+', '-']) && !symbol.bytes().rev().skip(1).any(allows_sign_at_end)
         {
             symbol = symbol.get(..symbol.len() - 1).unwrap_or_default();
         }

@@ -89,7 +89,9 @@ impl Rewriter<'_> {
     /// `EXTRACT(field FROM x)`.
     fn extract(&mut self) -> Result<(), Unreadable> {
         let field = match self.cursor.kind(2) {
-            Some(Kind::Word(field) | Kind::Quoted(field) | Kind::String(field)) if self.cursor.word(3) == "from" => field,
+            Some(Kind::Word(field) | Kind::Quoted(field) | Kind::String(field)) if self.cursor.word(3) == "from" => {
+                field
+            }
             _ => return self.refuse_here("EXTRACT without a field"),
         };
         self.emit_builtin("extract");

@@ -115,8 +115,20 @@ impl Rewriter<'_> {
             None | Some(Kind::Mark(',' | ')')) => true,
             Some(Kind::Word(word)) => matches!(
                 word.as_str(),
-                "from" | "into" | "where" | "group" | "having" | "window" | "union" | "intersect" | "except" | "order"
-                    | "limit" | "offset" | "fetch" | "for"
+                "from"
+                    | "into"
+                    | "where"
+                    | "group"
+                    | "having"
+                    | "window"
+                    | "union"
+                    | "intersect"
+                    | "except"
+                    | "order"
+                    | "limit"
+                    | "offset"
+                    | "fetch"
+                    | "for"
             ),
             Some(_) => false,
         }
@@ -141,6 +153,9 @@ impl Rewriter<'_> {
             self.operand = true;
             self.cursor.advance(1);
             return Ok(());
+        } else if symbol == "*" && self.ends_relation() {
+            self.cursor.advance(1);
+            return Ok(());
         } else if self.operand {
             infix(symbol)
         } else {
@@ -153,6 +168,12 @@ impl Rewriter<'_> {
         self.operand = false;
         self.cursor.advance(1);
         Ok(())
+    }
+
+    /// Whether the star here is that of `FROM t *`, which asks for what is asked for anyway: nothing follows to multiply by.
+    fn ends_relation(&self) -> bool {
+        let name = matches!(self.kind_before(1), Some(Kind::Word(_) | Kind::Quoted(_)));
+        name && (self.ends_target(1) || matches!(self.cursor.word(1), "set" | "using" | "as" | "join" | "returning"))
     }
 
     /// `OPERATOR(schema.symbol)`; binds like any operator that is not arithmetic or comparison.

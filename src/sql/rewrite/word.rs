@@ -78,6 +78,19 @@ impl Rewriter<'_> {
             "current_catalog" | "current_date" | "current_role" | "current_time" | "current_timestamp"
             | "current_user" | "localtime" | "localtimestamp" | "session_user" | "user" => self.value_keyword(word),
             "current_schema" if !self.cursor.is_mark(1, '(') => self.value_keyword(word),
+            "default" if self.before(1) == "insert" => {
+                // MERGE's INSERT DEFAULT VALUES is one row of defaults.
+                self.emit_keyword("values");
+                self.emit(Core::LParen);
+                self.emit_name(&marker::plain("default"));
+                self.emit(Core::RParen);
+                self.cursor.advance(2);
+            }
+            "fetch" if matches!(self.cursor.word(1), "first" | "next") => self.fetch(),
+            "row" | "rows" if self.operand && self.cursor.word(1) == "only" => self.cursor.advance(2),
+            "row" | "rows" if self.operand && self.cursor.word(1) == "with" && self.cursor.word(2) == "ties" => {
+                self.cursor.advance(3);
+            }
             "default" if self.cursor.word(1) != "values" => {
                 self.emit_name(&marker::plain("default"));
                 self.cursor.advance(1);
@@ -175,13 +188,16 @@ impl Rewriter<'_> {
         match self.kind_before(1) {
             Some(Kind::Operator(_)) => true,
             Some(Kind::Word(word)) => matches!(word.as_str(), "like" | "ilike"),
-            Some(Kind::Mark(')')) => matches!(self.out.last().map(|token| &token.token), Some(Core::CustomBinaryOperator(_))),
+            Some(Kind::Mark(')')) => {
+                matches!(self.out.last().map(|token| &token.token), Some(Core::CustomBinaryOperator(_)))
+            }
             Some(_) | None => false,
         }
     }
 
     fn begins_set(&self) -> bool {
-        let target = self.cursor.is_mark(1, '(') || matches!(self.cursor.kind(1), Some(Kind::Word(_) | Kind::Quoted(_)));
+        let target =
+            self.cursor.is_mark(1, '(') || matches!(self.cursor.kind(1), Some(Kind::Word(_) | Kind::Quoted(_)));
         target && (self.operand || self.before(1) == "update")
     }
 
@@ -262,6 +278,16 @@ impl Rewriter<'_> {
         Ok(local)
     }
 
+    /// FETCH FIRST n ROWS ONLY is LIMIT n, where n may be any expression in parentheses.
+    fn fetch(&mut self) {
+        self.clause("limit");
+        self.cursor.advance(1);
+        if matches!(self.cursor.word(0), "row" | "rows") {
+            self.emit(Core::Number("1".to_owned(), false));
+            self.operand = true;
+        }
+    }
+
     /// SYMMETRIC swaps the bounds and uses the same operators.
     fn between(&mut self) {
         self.emit_keyword("between");
@@ -304,13 +330,15 @@ impl Rewriter<'_> {
         let in_frame = self.frames.last().is_some_and(|frame| frame.window_frame);
         match word {
             "by" => {
-                let found = matches!(before, "group" | "order" | "partition") || (before == "matched" && matches!(next, "source" | "target"));
+                let found = matches!(before, "group" | "order" | "partition")
+                    || (before == "matched" && matches!(next, "source" | "target"));
                 if let (true, Some(frame)) = (before == "group", self.frame()) {
                     frame.group_by = true;
                 }
                 found
             }
             "recursive" => before == "with",
+            "materialized" => before == "not" && self.before(2) == "as" && after.is_mark(0, '('),
             "over" => self.kind_before(1) == Some(&Kind::Mark(')')) && self.operand,
             "filter" => self.kind_before(1) == Some(&Kind::Mark(')')) && after.is_mark(0, '('),
             "within" => self.kind_before(1) == Some(&Kind::Mark(')')) && next == "group",
@@ -334,14 +362,22 @@ impl Rewriter<'_> {
             "ties" => before == "with",
             "ordinality" => before == "with",
             "insert" => next == "into" || before == "then",
-            "update" => matches!(before, "" | "then" | "do") && !self.cursor.is_mark(1, '.') && (before != "" || self.starts()),
+            "update" => {
+                matches!(before, "" | "then" | "do")
+                    && !self.cursor.is_mark(1, '.')
+                    && (!before.is_empty() || self.starts())
+            }
             "delete" => next == "from" || before == "then",
             "merge" => self.starts() && next == "into",
             "matched" => matches!(before, "when" | "not"),
             "source" | "target" => before == "by",
             "nothing" => before == "do",
-            "escape" => self.operand && !matches!(category(next), Category::Reserved) && after.kind(0).is_some()
-                && !matches!(after.kind(0), Some(Kind::Mark(',' | ')' | '.'))),
+            "escape" => {
+                self.operand
+                    && !matches!(category(next), Category::Reserved)
+                    && after.kind(0).is_some()
+                    && !matches!(after.kind(0), Some(Kind::Mark(',' | ')' | '.')))
+            }
             _ => false,
         }
     }
@@ -350,7 +386,6 @@ impl Rewriter<'_> {
     fn starts(&self) -> bool {
         matches!(self.kind_before(1), None | Some(Kind::Mark('(' | ')')))
     }
-
 }
 
 /// Whether a window frame's first bound stands here.
@@ -366,7 +401,19 @@ fn frame_follows(after: &Cursor<'_>) -> bool {
 fn takes_operand(word: &str) -> bool {
     matches!(
         word,
-        "ilike" | "like" | "similar" | "is" | "isnull" | "notnull" | "overlaps" | "join" | "cross" | "full" | "inner"
-            | "natural" | "outer" | "tablesample"
+        "ilike"
+            | "like"
+            | "similar"
+            | "is"
+            | "isnull"
+            | "notnull"
+            | "overlaps"
+            | "join"
+            | "cross"
+            | "full"
+            | "inner"
+            | "natural"
+            | "outer"
+            | "tablesample"
     )
 }

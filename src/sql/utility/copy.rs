@@ -33,7 +33,11 @@ fn source(cursor: &mut Cursor<'_>) -> Result<CopySource, Unreadable> {
         let Some(inside) = cursor.group() else { return malformed(cursor) };
         return Ok(CopySource::Query(optimizable(inside)?.1));
     }
-    if cursor.kind(1).is_some() && !matches!(cursor.word(1), "from" | "to") && !cursor.is_mark(1, '(') && !cursor.is_mark(1, '.') {
+    if cursor.kind(1).is_some()
+        && !matches!(cursor.word(1), "from" | "to")
+        && !cursor.is_mark(1, '(')
+        && !cursor.is_mark(1, '.')
+    {
         cursor.take(&["binary"]);
     }
     let Some(name) = cursor.qualified_name() else { return malformed(cursor) };

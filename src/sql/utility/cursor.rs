@@ -21,7 +21,9 @@ pub fn read(cursor: &mut Cursor<'_>) -> Found {
 
 fn declare(cursor: &mut Cursor<'_>) -> Found {
     let Some(name) = cursor.name() else { return malformed(cursor) };
-    while cursor.take_one(&["binary", "insensitive", "asensitive", "scroll"]).is_some() || cursor.take(&["no", "scroll"]) {}
+    while cursor.take_one(&["binary", "insensitive", "asensitive", "scroll"]).is_some()
+        || cursor.take(&["no", "scroll"])
+    {}
     if !cursor.take(&["cursor"]) {
         return malformed(cursor);
     }

@@ -139,7 +139,11 @@ fn create_view(cursor: &mut Cursor<'_>) -> Understood<Ddl> {
         return Ok(None);
     }
     let mut query = without_data(cursor.rest());
-    for end in [&["with", "check", "option"][..], &["with", "local", "check", "option"], &["with", "cascaded", "check", "option"]] {
+    for end in [
+        &["with", "check", "option"][..],
+        &["with", "local", "check", "option"],
+        &["with", "cascaded", "check", "option"],
+    ] {
         if let Some(start) = query.len().checked_sub(end.len())
             && Cursor::at(query, start).take(end)
         {

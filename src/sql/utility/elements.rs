@@ -49,8 +49,18 @@ fn column(cursor: &mut Cursor<'_>, ddl: &mut Ddl) -> Understood {
 
 /// The words that begin the next constraint of a column, and so end an expression before.
 const NEXT: [&str; 12] = [
-    "constraint", "null", "check", "unique", "primary", "references", "default", "generated", "collate", "deferrable",
-    "initially", "not",
+    "constraint",
+    "null",
+    "check",
+    "unique",
+    "primary",
+    "references",
+    "default",
+    "generated",
+    "collate",
+    "deferrable",
+    "initially",
+    "not",
 ];
 
 fn column_constraint(cursor: &mut Cursor<'_>, ddl: &mut Ddl) -> Understood {
@@ -263,7 +273,8 @@ fn alter_column(cursor: &mut Cursor<'_>, ddl: &mut Ddl) -> Understood {
         }
         return Ok(cursor.is_done());
     }
-    let plain =
-        cursor.take(&["set", "not", "null"]) || cursor.take(&["drop", "not", "null"]) || cursor.take(&["drop", "default"]);
+    let plain = cursor.take(&["set", "not", "null"])
+        || cursor.take(&["drop", "not", "null"])
+        || cursor.take(&["drop", "default"]);
     Ok(plain && cursor.is_done())
 }

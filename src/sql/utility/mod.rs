@@ -101,6 +101,3 @@ fn relations(cursor: &mut Cursor<'_>) -> Result<Vec<RelationRef>, Unreadable> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -103,8 +103,18 @@ pub fn read(cursor: &Cursor<'_>) -> Found {
 /// A CREATE, ALTER or DROP that is not understood wholly.
 pub fn definition(cursor: &Cursor<'_>) -> Found {
     const MODIFIERS: [&str; 12] = [
-        "or", "replace", "temp", "temporary", "local", "global", "unlogged", "unique", "recursive", "trusted",
-        "procedural", "constraint",
+        "or",
+        "replace",
+        "temp",
+        "temporary",
+        "local",
+        "global",
+        "unlogged",
+        "unique",
+        "recursive",
+        "trusted",
+        "procedural",
+        "constraint",
     ];
     let verb = cursor.word(0);
     let mut cursor = cursor.clone();

@@ -141,7 +141,9 @@ fn value(cursor: &mut Cursor<'_>) -> Result<String, Unreadable> {
         }
     }
     match cursor.kind(0) {
-        Some(Kind::Word(text) | Kind::Quoted(text) | Kind::String(text) | Kind::Integer(text) | Kind::Numeric(text)) => {
+        Some(
+            Kind::Word(text) | Kind::Quoted(text) | Kind::String(text) | Kind::Integer(text) | Kind::Numeric(text),
+        ) => {
             value.push_str(text);
         }
         Some(_) | None => return malformed(cursor),

@@ -8,7 +8,15 @@ use crate::sql::tree::{Action, Transaction, TransactionModes};
 
 pub fn read(cursor: &mut Cursor<'_>) -> Found {
     let (kind, transaction) = match cursor.take_one(&[
-        "begin", "start", "commit", "end", "rollback", "abort", "savepoint", "release", "prepare",
+        "begin",
+        "start",
+        "commit",
+        "end",
+        "rollback",
+        "abort",
+        "savepoint",
+        "release",
+        "prepare",
     ]) {
         Some("begin") => {
             cursor.take_one(&["work", "transaction"]);

@@ -1,7 +1,5 @@
 //! What strangers, clumsy callers and attackers meet.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -9,8 +7,10 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{Port, answer};
-use crate::control::limiter::{FailureLimiter, MAX_FAILURES};
+use crate::{Port, answer};
+
+/// Failures of one address within a minute after which it has to wait.
+const MAX_FAILURES: usize = 10;
 
 #[tokio::test]
 async fn an_address_that_fails_often_has_to_wait() {
@@ -26,18 +26,6 @@ async fn an_address_that_fails_often_has_to_wait() {
     // The address waits, whatever it brings; what needs no token still answers.
     assert_eq!(port.get("/v1/whoami", "alice").await.0, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(port.call(Method::GET, "/healthz", "mallory").send().await.unwrap().status(), StatusCode::OK);
-}
-
-#[test]
-fn another_address_is_heard() {
-    let limiter = Arc::new(FailureLimiter::default());
-    let now = std::time::Instant::now();
-    let address = |text: &str| text.parse::<SocketAddr>().unwrap().ip();
-    for _ in 0..=MAX_FAILURES {
-        limiter.failed(address("192.0.2.1:1"), now);
-    }
-    assert!(limiter.wait(address("192.0.2.1:2"), now).is_some());
-    assert!(limiter.wait(address("192.0.2.2:1"), now).is_none());
 }
 
 #[tokio::test]
@@ -78,7 +66,7 @@ async fn two_tokens_are_no_token() {
 async fn a_token_counts_no_more_once_it_left_the_directory() {
     let port = Port::open().await;
     assert_eq!(port.get("/v1/whoami", "alice").await.0, StatusCode::OK);
-    let mut changed = super::directory();
+    let mut changed = crate::directory();
     changed.users[0].token_hashes.clear();
     port.parts.directory.store(changed.into());
     assert_eq!(port.get("/v1/whoami", "alice").await.0, StatusCode::UNAUTHORIZED);
@@ -106,6 +94,23 @@ async fn what_needs_no_token_answers_and_nothing_may_be_kept_or_framed() {
 }
 
 #[tokio::test]
+async fn calls_are_counted_by_route() {
+    let port = Port::open().await;
+    port.get("/v1/requests/req_none", "alice").await;
+    port.get("/v1/whoami", "mallory").await;
+    port.get("/nowhere/at/all", "alice").await;
+    let text = port.call(Method::GET, "/metrics", "alice").send().await.unwrap().text().await.unwrap();
+    for line in [
+        r#"pgward_control_calls_total{method="GET",route="/v1/requests/{id}",status="404"} 1"#,
+        r#"pgward_control_calls_total{method="GET",route="/v1/whoami",status="401"} 1"#,
+        r#"pgward_control_calls_total{method="GET",route="none",status="404"} 1"#,
+        "pgward_control_unauthenticated_total 1",
+    ] {
+        assert!(text.lines().any(|one| one == line), "{line}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn plain_http_is_not_answered() {
     let port = Port::open().await;
     let url = format!("http://{}/healthz", port.address);
@@ -115,7 +120,7 @@ async fn plain_http_is_not_answered() {
 /// A TLS connection on which nothing was said yet.
 async fn silent(port: &Port) -> tokio_rustls::client::TlsStream<tokio::net::TcpStream> {
     let ca = port.dir.path().join("certs").join("ca.crt");
-    let tls = crate::tls::client_config(crate::tls::Verification::Full, Some(&ca), &[]).unwrap();
+    let tls = pgward::tls::client_config(&ca, &[]).unwrap();
     let stream = tokio::net::TcpStream::connect(port.address).await.unwrap();
     let name = rustls_pki_types::ServerName::try_from("127.0.0.1").unwrap();
     tokio_rustls::TlsConnector::from(tls).connect(name, stream).await.unwrap()

@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Port, answer};
+use crate::{Port, answer};
 
 /// Every user of the directory.
 const USERS: [&str; 6] = ["alice", "bob", "carol", "root", "eve", "billing"];
@@ -47,10 +47,10 @@ async fn only_approvers_decide_and_never_on_their_own() {
         }
     }
     // An approver who is a requester, too, does not decide on what they asked for.
-    let mut both = super::directory();
-    both.scopes[0].requesters.push(crate::access::Subject::User("bob".to_owned()));
+    let mut both = crate::directory();
+    both.scopes[0].requesters.push(pgward::access::Subject::User("bob".to_owned()));
     port.parts.directory.store(both.into());
-    let (_, own) = port.post("/v1/requests", "bob", super::orders_read()).await;
+    let (_, own) = port.post("/v1/requests", "bob", crate::orders_read()).await;
     let path = format!("/v1/requests/{}/approve", own["id"].as_str().unwrap());
     let (status, problem) = port.post(&path, "bob", json!({})).await;
     assert_eq!((status, problem["detail"].as_str().unwrap()), (no, "nobody decides on their own request"));
@@ -125,7 +125,7 @@ async fn scopes_are_listed_for_those_who_can_use_them() {
 #[tokio::test]
 async fn no_route_is_open_without_a_token() {
     let port = Port::open().await;
-    let document = serde_json::to_value(crate::control::openapi()).unwrap();
+    let document = serde_json::to_value(pgward::control::openapi()).unwrap();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys() {
             let method: Method = method.to_uppercase().parse().unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::Port;
+use crate::Port;
 
 #[tokio::test]
 async fn auditors_read_all_and_others_what_concerns_themselves() {
@@ -24,7 +24,7 @@ async fn auditors_read_all_and_others_what_concerns_themselves() {
     let more = async |query: &str| {
         let path = format!("/v1/audit/search{query}");
         let response = port.call(Method::GET, &path, "carol").send().await.unwrap();
-        response.headers().contains_key(crate::control::api::MORE_HEADER)
+        response.headers().contains_key(pgward::control::api::MORE_HEADER)
     };
     assert!(more("?limit=1").await && more("?limit=0").await && !more("").await);
     assert!(principals("carol", "?limit=0").await.is_empty());
@@ -80,7 +80,18 @@ async fn tail_follows_and_ends_when_the_token_does() {
     }
     assert!(seen.contains(&grant) && seen.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{seen}");
 
-    let mut without = super::directory();
+    let mut one = port.call(Method::GET, "/v1/audit/tail?limit=1", "carol").send().await.unwrap();
+    port.granted().await;
+    let mut only = String::new();
+    while let Some(chunk) = one.chunk().await.unwrap() {
+        only.push_str(std::str::from_utf8(&chunk).unwrap());
+    }
+    assert_eq!(only.lines().count(), 1, "{only}");
+    while auditor.chunk().await.unwrap().is_none_or(|chunk| !String::from_utf8_lossy(&chunk).contains("grant_created"))
+    {
+    }
+
+    let mut without = crate::directory();
     without.users.retain(|user| user.principal.name != "carol");
     port.parts.directory.store(without.into());
     port.filed().await;

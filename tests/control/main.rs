@@ -17,19 +17,19 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Database, Dependencies, Directory, Explain, ExplainAnswer, ExplainError, ExplainQuestion, Server, Sessions,
-    Settings, User,
-};
-use crate::access::{
+use pgward::access::{
     Clock, ObjectPattern, Operation, OperationSet, Principal, Privilege, Region, Scope, Secret, SessionId, Subject,
     TokenHash,
 };
-use crate::audit::{Durability, Journal};
-use crate::control::api::VerdictWord;
-use crate::session::SessionInfo;
-use crate::store::{GrantBook, SharedStore, SqliteStore};
-use crate::wire::scram::Verifier;
+use pgward::audit::{Durability, Journal};
+use pgward::control::api::VerdictWord;
+use pgward::control::{
+    Database, Dependencies, Directory, Explain, ExplainAnswer, ExplainError, ExplainQuestion, Server, Sessions,
+    Settings, User,
+};
+use pgward::session::SessionInfo;
+use pgward::store::{GrantBook, SharedStore, SqliteStore};
+use pgward::wire::scram::Verifier;
 
 /// A control port that serves, and everything behind it. Its end ends the server.
 struct Port {
@@ -54,15 +54,17 @@ impl Port {
 
     async fn open_with(adjust: impl FnOnce(&mut Settings)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let certificates = crate::devcerts::generate(&dir.path().join("certs"), &[]).unwrap();
+        let certificates = pgward::devcerts::generate(&dir.path().join("certs"), &[]).unwrap();
         let certificate =
-            crate::tls::ReloadableCertificate::load(&certificates.server_cert, &certificates.server_key).unwrap();
-        let tls = crate::tls::server_config(certificate, None, &[]).unwrap();
+            pgward::tls::ReloadableCertificate::load(&certificates.server_cert, &certificates.server_key).unwrap();
+        let tls = pgward::tls::server_config(certificate, None, &[]).unwrap();
         let store: SharedStore = Arc::new(SqliteStore::open(&dir.path().join("pgward.db")).unwrap());
         let journal =
-            Journal::open(crate::audit::Settings { dir: dir.path().join("audit"), durability: Durability::Written });
+            Journal::open(pgward::audit::Settings { dir: dir.path().join("audit"), durability: Durability::Written });
         let clock = Arc::new(Clock::default());
         let sessions = Arc::new(FakeSessions::default());
+        let mut registry = prometheus_client::registry::Registry::default();
+        let metrics = pgward::control::Metrics::register(&mut registry);
         let parts = Dependencies {
             grants: GrantBook::load(Arc::clone(&store), Arc::clone(&clock)).await.unwrap(),
             store,
@@ -72,14 +74,17 @@ impl Port {
             directory: Arc::new(ArcSwap::from_pointee(directory())),
             explainer: Arc::new(FakeExplainer),
             derive_verifier: Arc::new(derive),
-            metrics: Arc::new(prometheus_client::registry::Registry::default()),
+            redact: pgward::sql::redacted,
+            registry: Arc::new(registry),
+            metrics,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let mut settings = Settings::new(tls);
         adjust(&mut settings);
-        tokio::spawn(Server::new(settings, parts.clone()).serve(listener, stop.clone()));
+        let (server, until) = (Server::new(settings, parts.clone()), stop.clone());
+        tokio::spawn(async move { server.serve(listener, until).await });
         let authority = reqwest::Certificate::from_pem(&std::fs::read(&certificates.ca).unwrap()).unwrap();
         let http = reqwest::Client::builder().tls_certs_only([authority]).no_proxy().build().unwrap();
         Self { dir, address, http, parts, sessions, stop }

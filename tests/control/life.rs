@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::json;
 
-use super::{Port, orders_read};
+use crate::{Port, orders_read};
 
 #[tokio::test]
 async fn a_request_is_filed_approved_used_and_revoked() {
@@ -82,18 +82,18 @@ async fn what_left_the_configuration_is_no_longer_granted() {
     let port = Port::open().await;
     let id = port.filed().await;
     let path = format!("/v1/requests/{id}/approve");
-    let mut changed = super::directory();
+    let mut changed = crate::directory();
     changed.scopes.retain(|scope| scope.name != "orders-read");
     port.parts.directory.store(changed.into());
     assert_eq!(port.post(&path, "bob", json!({})).await.0, StatusCode::CONFLICT);
 
-    let mut changed = super::directory();
+    let mut changed = crate::directory();
     changed.users.retain(|user| user.principal.name != "alice");
     port.parts.directory.store(changed.into());
     assert_eq!(port.post(&path, "bob", json!({})).await.0, StatusCode::CONFLICT);
 
-    let mut changed = super::directory();
-    changed.scopes[0].approvers = vec![crate::access::Subject::User("dora".to_owned())];
+    let mut changed = crate::directory();
+    changed.scopes[0].approvers = vec![pgward::access::Subject::User("dora".to_owned())];
     port.parts.directory.store(changed.into());
     assert_eq!(port.post(&path, "bob", json!({})).await.0, StatusCode::FORBIDDEN);
     assert_eq!(port.post(&path, "dora", json!({})).await.0, StatusCode::OK);
@@ -121,6 +121,10 @@ async fn requests_are_checked() {
     check("alice", json!({ "statement": " " }), StatusCode::UNPROCESSABLE_ENTITY).await;
     check("alice", json!({ "approvals": 0 }), StatusCode::UNPROCESSABLE_ENTITY).await;
     check("alice", json!({ "principal": "bob" }), StatusCode::UNPROCESSABLE_ENTITY).await;
+    let mut long = orders_read();
+    long["duration_seconds"] = json!(5400);
+    let (_, problem) = port.post("/v1/requests", "alice", long).await;
+    assert_eq!(problem["detail"], "at most 1h may be asked for scope \"orders-read\"");
     let events = port.events().await;
     assert!(!events.iter().any(|event| event == "request_filed"), "{events:?}");
 }
@@ -175,7 +179,7 @@ async fn credentials_share_a_salt_and_are_kept_as_verifiers_only() {
     assert_eq!(salt(&stored[0].verifier), salt(&stored[1].verifier));
 
     mint("billing").await;
-    let stable = super::derive("billing", "x", None).unwrap();
+    let stable = crate::derive("billing", "x", None).unwrap();
     let stored = port.parts.store.credentials("billing", "shop", port.parts.clock.now()).await.unwrap();
     assert_ne!(salt(&stored[0].verifier), salt(&stable));
 
@@ -184,4 +188,18 @@ async fn credentials_share_a_salt_and_are_kept_as_verifiers_only() {
     let records = port.lines("/v1/audit/search", "carol").await;
     assert!(!records.iter().any(|record| record.to_string().contains(password)));
     assert!(records.iter().any(|record| record["event"] == "credential_minted" && record["database"] == "shop"));
+}
+
+#[tokio::test]
+async fn the_journal_holds_no_secret_of_a_statement() {
+    let port = Port::open().await;
+    let mut wanted = orders_read();
+    wanted["statement"] = json!("alter role bob password 'hunter2'");
+    let (_, request) = port.post("/v1/requests", "alice", wanted).await;
+    let path = format!("/v1/requests/{}/approve", request["id"].as_str().unwrap());
+    assert_eq!(port.post(&path, "bob", json!({})).await.0, StatusCode::OK);
+    let records = port.lines("/v1/audit/search", "carol").await;
+    let statements: Vec<&str> = records.iter().filter_map(|record| record["statement"].as_str()).collect();
+    assert_eq!(statements.len(), 3);
+    assert!(statements.iter().all(|statement| statement.contains("alter role bob") && !statement.contains("hunter2")));
 }
