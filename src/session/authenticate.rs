@@ -90,7 +90,11 @@ pub async fn authenticate(
 
 /// Everything that the principal's password may be. A database that does not exist has those of every other one, so that
 /// only who knows a password learns that it does not.
-async fn verifiers(user: Option<&User>, attempt: &Attempt<'_>, parts: &Dependencies) -> Result<Vec<Verifier>, AuthError> {
+async fn verifiers(
+    user: Option<&User>,
+    attempt: &Attempt<'_>,
+    parts: &Dependencies,
+) -> Result<Vec<Verifier>, AuthError> {
     let databases = parts.databases.load();
     let asked: Vec<&str> = if databases.contains_key(attempt.database) {
         vec![attempt.database]
@@ -128,7 +132,8 @@ async fn exchange(
         return Err(broken("client selected an invalid SASL authentication mechanism"));
     }
     let first = first.ok_or_else(|| broken("the first SASL message is missing"))?;
-    let exchange = Exchange::start(mechanism, attempt.binding, first, &nonce()?, candidates).map_err(|e| refused(e, attempt))?;
+    let exchange =
+        Exchange::start(mechanism, attempt.binding, first, &nonce()?, candidates).map_err(|e| refused(e, attempt))?;
     stream.write_all(&encode::authentication_sasl_continue(exchange.server_first())).await?;
     stream.flush().await?;
     let last = password_message(stream, buffer).await?;

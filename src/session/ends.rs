@@ -47,7 +47,10 @@ impl End {
             End::Expired(None) => "no grant is live any more".to_owned(),
             End::Revoked(grant) => revoked(grant),
             End::Killed { by, reason } => {
-                format!("terminating connection: killed by {by}{}", reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default())
+                format!(
+                    "terminating connection: killed by {by}{}",
+                    reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default()
+                )
             }
             End::StoreLost => "terminating connection: grants can no longer be checked".to_owned(),
             End::Shutdown => "terminating connection due to administrator command".to_owned(),
@@ -168,7 +171,10 @@ impl Warnings {
         self.told = Some(step);
         let left = if step == SignedDuration::from_mins(1) { "1 minute" } else { "5 minutes" };
         let text = format!("grant {} ends in {left}, and this session with it", grant.id);
-        Some(ClientVisible::new(Severity::Notice, sqlstate::WARNING, text).detail(format!("It ends at {}.", grant.expires_at)))
+        Some(
+            ClientVisible::new(Severity::Notice, sqlstate::WARNING, text)
+                .detail(format!("It ends at {}.", grant.expires_at)),
+        )
     }
 
     fn step(end: Timestamp, now: Timestamp) -> Option<SignedDuration> {

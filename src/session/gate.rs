@@ -83,7 +83,8 @@ impl Gate {
             self.plan(frame, &mut batch).await?;
         }
         let Batch { mut items, planned, parsed: _, bound: _ } = batch;
-        let moved: Vec<Option<usize>> = items.iter().map(|item| if let Item::Moved(to) = item { Some(*to) } else { None }).collect();
+        let moved: Vec<Option<usize>> =
+            items.iter().map(|item| if let Item::Moved(to) = item { Some(*to) } else { None }).collect();
         items.shrink_to_fit();
         let mut receipts = if items.is_empty() { Vec::new() } else { self.recorder.settle(items).await };
         let mut outgoing = Vec::with_capacity(planned.len());
@@ -172,7 +173,9 @@ impl Gate {
                 expected.changes.extend(running.changes);
             }
             self.refuse(&analysis, part, refused, Protocol::Simple, &mut expected, batch);
-            batch.planned.push(Planned { message: Message::Free(ToUpstream::failing_query()), expected: Some(expected) });
+            batch
+                .planned
+                .push(Planned { message: Message::Free(ToUpstream::failing_query()), expected: Some(expected) });
             return Ok(());
         }
         let first = batch.items.len();
@@ -321,7 +324,8 @@ impl Gate {
         }
         let portals: Vec<Portal> = self.names.portals(&Key::new(execute.portal)).cloned().collect();
         let mut expected = Expected::new(Step::Execute, self.names.next_change());
-        let meanings: Vec<Arc<Meaning>> = portals.iter().flat_map(|portal| portal.meanings.iter().map(Arc::clone)).collect();
+        let meanings: Vec<Arc<Meaning>> =
+            portals.iter().flat_map(|portal| portal.meanings.iter().map(Arc::clone)).collect();
         let (Some(portal), Some(meaning)) = (portals.first(), meanings.first()) else {
             let denial = unknown_portal(execute.portal);
             let mut record = self.recorder.unread("", Protocol::Extended, self.judge.version());
@@ -465,8 +469,7 @@ impl Gate {
     /// What a statement does to names and to the session, once it has succeeded.
     fn effects(&mut self, meaning: &Meaning) -> Result<(Vec<NameChange>, Effect), Denial> {
         let Some(statement) = meaning.statement() else { return Ok((Vec::new(), Effect::None)) };
-        let changes = special::name_changes(meaning, statement, &mut self.names)
-            .map_err(|TooMany| too_many_names())?;
+        let changes = special::name_changes(meaning, statement, &mut self.names).map_err(|TooMany| too_many_names())?;
         Ok((changes, special::effect(statement)))
     }
 
@@ -611,4 +614,3 @@ fn visible(denial: &Denial) -> ClientVisible {
         hint: denial.hint.clone(),
     }
 }
-

@@ -76,7 +76,8 @@ pub async fn open(mut tcp: TcpStream, tls: Arc<rustls::ServerConfig>) -> Result<
             Packet::GssEnc => return Err(HandshakeError::Repeated),
             Packet::Cancel { process, key } => return Ok(Opening::Cancel { process, key }),
             Packet::Startup(_) => {
-                let error = ClientVisible::fatal(sqlstate::INVALID_AUTHORIZATION, "TLS is required").hint("Connect with sslmode=verify-full.");
+                let error = ClientVisible::fatal(sqlstate::INVALID_AUTHORIZATION, "TLS is required")
+                    .hint("Connect with sslmode=verify-full.");
                 refuse(&mut tcp, &error).await;
                 return Err(HandshakeError::Plaintext);
             }

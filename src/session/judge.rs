@@ -112,7 +112,17 @@ impl Judge {
         let requestable = database.settings.scopes.iter().filter(may_request).cloned().map(Arc::new).collect();
         let Client { region, grants, clock, metrics, search_paths } = client;
         let principal = principal.name.clone();
-        Self { database, principal, client_region: region, grants, clock, metrics, search_paths, requestable, view: None }
+        Self {
+            database,
+            principal,
+            client_region: region,
+            grants,
+            clock,
+            metrics,
+            search_paths,
+            requestable,
+            view: None,
+        }
     }
 
     /// Looks at grants and clock anew.
@@ -156,7 +166,10 @@ impl Judge {
         }
         // Names were resolved along another path than the one that the upstream would go.
         if self.search_paths.first() != Some(&snapshot.search_path) {
-            return Err(refused(other_path(self.search_paths.first().map_or("", String::as_str), &snapshot.search_path)));
+            return Err(refused(other_path(
+                self.search_paths.first().map_or("", String::as_str),
+                &snapshot.search_path,
+            )));
         }
         let Some(view) = &self.view else { return Err(refused(unknown_portal(""))) };
         let judged = decide(meaning, names, &snapshot, &view.context, 0)?;
@@ -208,7 +221,13 @@ enum Reference<'a> {
     Cursor(&'a Name),
 }
 
-fn decide(meaning: &Meaning, names: &Names, snapshot: &Snapshot, context: &Context, depth: usize) -> Result<Judged, Refused> {
+fn decide(
+    meaning: &Meaning,
+    names: &Names,
+    snapshot: &Snapshot,
+    context: &Context,
+    depth: usize,
+) -> Result<Judged, Refused> {
     let missing = || Refused { denial: unknown_portal(""), footprint: Evidence::None };
     let statement = meaning.statement().ok_or_else(missing)?;
     let resolved = meaning.analysis.resolved(snapshot);

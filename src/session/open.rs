@@ -91,8 +91,13 @@ impl Opening {
             database: &self.requested.database,
             binding: arrival.binding.as_deref(),
         };
-        let result =
-            authenticate::authenticate(&mut arrival.stream, &mut arrival.rest, &attempt, &server.settings, &server.parts);
+        let result = authenticate::authenticate(
+            &mut arrival.stream,
+            &mut arrival.rest,
+            &attempt,
+            &server.settings,
+            &server.parts,
+        );
         match result.await {
             Ok(user) => Ok(user),
             Err(AuthError::Refused { said, why }) => {
@@ -163,9 +168,10 @@ impl Opening {
             statements: 0,
         };
         let target = database.upstream.cancel_target(backend.key.clone());
-        let listed = parts.registry.enter(NewEntry { info, target }).map_err(|_| {
-            ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, "no cancel key can be made now")
-        })?;
+        let listed = parts
+            .registry
+            .enter(NewEntry { info, target })
+            .map_err(|_| ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, "no cancel key can be made now"))?;
         let client = Client {
             region: who.client_region.clone(),
             grants: grants.clone(),
@@ -174,7 +180,8 @@ impl Opening {
             search_paths,
         };
         let judge = Judge::new(Arc::clone(&database), &who.principal, client);
-        let mut recorder = Recorder::new(Arc::clone(&parts.journal), Arc::clone(&parts.clock), who, server.settings.parameters);
+        let mut recorder =
+            Recorder::new(Arc::clone(&parts.journal), Arc::clone(&parts.clock), who, server.settings.parameters);
         let opened = recorder.entry(Event::SessionOpen);
         recorder.require(opened).await.map_err(|error| {
             tracing::error!(%error, "no session: it cannot be recorded");
@@ -185,7 +192,10 @@ impl Opening {
     }
 
     /// The database's shared parts, and a backend of this session's own.
-    async fn reach(&self, settings: &Arc<DatabaseSettings>) -> Result<(Arc<Database>, Arc<[String]>, Backend), ClientVisible> {
+    async fn reach(
+        &self,
+        settings: &Arc<DatabaseSettings>,
+    ) -> Result<(Arc<Database>, Arc<[String]>, Backend), ClientVisible> {
         let server = &self.server;
         let name = &self.requested.database;
         let unreachable = || {
@@ -200,7 +210,8 @@ impl Opening {
         let snapshot = within.ok().and_then(Result::ok).ok_or_else(unreachable)?;
         let pinned = snapshot.search_path.as_str();
         if self.requested.default_path && pinned.replace(' ', "") != "\"$user\",public" {
-            let said = ClientVisible::fatal(sqlstate::FEATURE_NOT_SUPPORTED, "startup parameter \"search_path\" is refused");
+            let said =
+                ClientVisible::fatal(sqlstate::FEATURE_NOT_SUPPORTED, "startup parameter \"search_path\" is refused");
             return Err(said.detail(format!("It is pinned to {pinned}.")));
         }
         let mut parameters = vec![

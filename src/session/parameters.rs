@@ -146,7 +146,8 @@ pub fn printable(name: &str) -> String {
 
 fn refused(name: &str, why: &str) -> ClientVisible {
     let name = printable(name);
-    ClientVisible::fatal(sqlstate::FEATURE_NOT_SUPPORTED, format!("startup parameter \"{name}\" is refused")).detail(why)
+    ClientVisible::fatal(sqlstate::FEATURE_NOT_SUPPORTED, format!("startup parameter \"{name}\" is refused"))
+        .detail(why)
 }
 
 #[cfg(test)]

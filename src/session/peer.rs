@@ -151,6 +151,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     }
 }
 
-fn tokio_util_read<S: AsyncRead>(stream: Pin<&mut S>, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
+fn tokio_util_read<S: AsyncRead>(
+    stream: Pin<&mut S>,
+    cx: &mut Context<'_>,
+    buffer: &mut BytesMut,
+) -> Poll<io::Result<usize>> {
     tokio_util::io::poll_read_buf(stream, cx, buffer)
 }

@@ -43,7 +43,9 @@ const LEAVE: Duration = Duration::from_millis(150);
 pub enum Finish {
     ClientLeft,
     /// Whether the client has been told by the upstream itself.
-    UpstreamLeft { told: bool },
+    UpstreamLeft {
+        told: bool,
+    },
     ClientViolation(ProtocolError),
     UpstreamViolation(Violation),
     Ended(End),

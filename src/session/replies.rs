@@ -99,7 +99,9 @@ impl Expected {
 pub enum CopyIn {
     No,
     /// It waits for data; whether a Sync of the client's was held back meanwhile.
-    Open { held_sync: bool },
+    Open {
+        held_sync: bool,
+    },
 }
 
 /// What came of handling upstream's messages.
@@ -243,7 +245,11 @@ impl Replies {
 
     /// Notices that may go at once.
     pub fn due_notices(&mut self) -> VecDeque<Bytes> {
-        if self.queue.is_empty() && self.is_between_messages() { std::mem::take(&mut self.notices) } else { VecDeque::new() }
+        if self.queue.is_empty() && self.is_between_messages() {
+            std::mem::take(&mut self.notices)
+        } else {
+            VecDeque::new()
+        }
     }
 
     /// Everything that is owed and will never come.
@@ -255,7 +261,12 @@ impl Replies {
     ///
     /// # Errors
     /// [`Violation`] ends the session.
-    pub fn handle(&mut self, input: &mut BytesMut, names: &mut Names, happened: &mut Happened) -> Result<(), Violation> {
+    pub fn handle(
+        &mut self,
+        input: &mut BytesMut,
+        names: &mut Names,
+        happened: &mut Happened,
+    ) -> Result<(), Violation> {
         self.continue_long(input, happened);
         // The front of `input` that goes to the client as it is.
         let mut run = 0;
@@ -333,7 +344,9 @@ impl Replies {
             Tag::CopyDone if self.current().is_some() => {}
             Tag::CopyOut | Tag::CopyIn | Tag::CopyDone => return unexpected,
             Tag::CommandComplete => return self.complete(Some(backend::command_tag(body)?), header, names, happened),
-            Tag::PortalSuspended if self.front_is(Step::Execute) => return self.complete(None, header, names, happened),
+            Tag::PortalSuspended if self.front_is(Step::Execute) => {
+                return self.complete(None, header, names, happened);
+            }
             Tag::EmptyQuery => self.empty_query(header, names)?,
             Tag::Error => return Ok(self.error(&backend::error_fields(body)?, names, happened)),
             Tag::ReadyForQuery => return self.ready(backend::ready_for_query(body)?, header, names, happened),
@@ -363,7 +376,13 @@ impl Replies {
         self.queue.front().is_some_and(|expected| expected.step == step)
     }
 
-    fn step_done(&mut self, step: Step, header: Header, names: &mut Names, happened: &mut Happened) -> Result<(), Violation> {
+    fn step_done(
+        &mut self,
+        step: Step,
+        header: Header,
+        names: &mut Names,
+        happened: &mut Happened,
+    ) -> Result<(), Violation> {
         // What stands in for a denied message cannot succeed.
         if !self.front_is(step) || self.queue.front().is_some_and(|expected| expected.denied.is_some()) {
             return Err(Violation::Unexpected(header.tag));
@@ -430,7 +449,9 @@ impl Replies {
         let is_query = match front.step {
             Step::Query => true,
             Step::Execute => false,
-            Step::Parse | Step::Bind | Step::Describe | Step::Close | Step::Sync | Step::CopyEnd => return Err(unexpected),
+            Step::Parse | Step::Bind | Step::Describe | Step::Close | Step::Sync | Step::CopyEnd => {
+                return Err(unexpected);
+            }
         };
         if !is_query {
             self.queue.pop_front();
@@ -542,7 +563,8 @@ impl Replies {
         happened: &mut Happened,
     ) -> Result<Pass, Violation> {
         self.drop_marks();
-        let Some(expected) = self.queue.pop_front_if(|expected| matches!(expected.step, Step::Query | Step::Sync)) else {
+        let Some(expected) = self.queue.pop_front_if(|expected| matches!(expected.step, Step::Query | Step::Sync))
+        else {
             return Err(Violation::Unexpected(header.tag));
         };
         // A stand-in that gave no error is one that was run.
