@@ -1,7 +1,6 @@
 //! From what a statement names to all that it reaches: children, what lies behind views, triggers, rules, cascades.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
 use super::{ColumnSet, Resolver};
 use crate::access::Operation;
