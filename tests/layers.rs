@@ -75,12 +75,7 @@ fn control_knows_only_the_registry_of_session() {
             let rest = &text[index + "session::".len()..];
             let known = ["Registry", "SessionInfo", "{Registry", "{SessionInfo", "registry"];
             let is_ours = text[..index].ends_with("crate::");
-            assert!(
-                !is_ours || known.iter().any(|name| rest.starts_with(name)),
-                "{}: {}",
-                file.display(),
-                &rest[..40.min(rest.len())]
-            );
+            assert!(!is_ours || known.iter().any(|name| rest.starts_with(name)), "{}: {}", file.display(), &rest[..40.min(rest.len())]);
         }
     }
 }

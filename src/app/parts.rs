@@ -13,11 +13,11 @@ use super::settings::{self, Fixed};
 use crate::access::{Clock, RegionNetworks};
 use crate::audit::{self, Journal};
 use crate::config::{Config, StoreLocation};
-use crate::control;
 use crate::session::{self, DatabaseSettings, Metrics, Registry, ServerTls};
 use crate::store::{GrantBook, SharedStore, SqliteStore, Store as _};
 use crate::tls::ReloadableCertificate;
 use crate::wire::scram::Verifier;
+use crate::control;
 
 /// How often the store is read for changes made elsewhere.
 pub const GRANT_POLL: Duration = Duration::from_secs(1);
@@ -43,8 +43,7 @@ pub struct Parts {
 impl Parts {
     /// Builds everything; nothing listens yet. The control port's server is apart: serving consumes it.
     pub async fn build(config: Config) -> anyhow::Result<(Self, control::Server)> {
-        let journal =
-            Journal::open(audit::Settings { dir: config.audit.dir.clone(), durability: config.audit.durability })?;
+        let journal = Journal::open(audit::Settings { dir: config.audit.dir.clone(), durability: config.audit.durability })?;
         let StoreLocation::Sqlite(path) = &config.store;
         let store = SqliteStore::open(path).with_context(|| format!("store {}", path.display()))?;
         let clock = Arc::new(Clock::starting_at(store.latest_instant().await?));

@@ -76,8 +76,7 @@ pub fn databases(config: &Config) -> anyhow::Result<HashMap<String, Arc<Database
 
 fn upstream(database: &Database) -> anyhow::Result<UpstreamSettings> {
     let url = &database.upstream;
-    let password =
-        database.password.read().map_err(|error| anyhow::anyhow!("database \"{}\": {error}", database.policy.name))?;
+    let password = database.password.read().map_err(|error| anyhow::anyhow!("database \"{}\": {error}", database.policy.name))?;
     let password = password.map(|secret| secret.expose().to_owned()).unwrap_or_default();
     Ok(UpstreamSettings {
         host: match &url.host {

@@ -271,6 +271,7 @@ pub struct Alias {
 
 /// One item of a FROM clause.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "the largest is also the most frequent")]
 pub enum FromItem {
     Relation {
         relation: RelationRef,
@@ -351,7 +352,7 @@ pub enum Expr {
         expr: Box<Expr>,
         name: Name,
     },
-    /// `expr[…]`, slices included.
+    /// `expr[…]`, slices included. Without indices it is any one element: `x = ANY (array)` compares with that.
     Subscript {
         expr: Box<Expr>,
         indices: Vec<Expr>,
@@ -363,7 +364,8 @@ pub enum Expr {
         whens: Vec<(Expr, Expr)>,
         otherwise: Option<Box<Expr>>,
     },
-    /// COALESCE, GREATEST, LEAST: one type in and out.
+    /// COALESCE, GREATEST, LEAST, XMLCONCAT: one type in and out. NULLIF is `nullif` of one comparison, whose left side is
+    /// the result.
     Common {
         name: &'static str,
         arguments: Vec<Expr>,

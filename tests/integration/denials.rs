@@ -65,8 +65,7 @@ fn one_denied_statement_denies_its_message(bench: &Bench) {
     let proxy = bench.proxy();
     proxy.grant("alice", "plain-write", "30m");
     let alice = proxy.credentials("alice", "plain");
-    let (out, err, ok) =
-        proxy.sql(&alice, "INSERT INTO public.sink VALUES (-2, 'x'); DROP TABLE public.notes; SELECT 1");
+    let (out, err, ok) = proxy.sql(&alice, "INSERT INTO public.sink VALUES (-2, 'x'); DROP TABLE public.notes; SELECT 1");
     assert!(!ok && err.contains("42501"), "{out} {err}");
     assert_eq!(bench.postgres.run("plain", "SELECT count(*) FROM public.sink WHERE id = -2"), "0");
 }
@@ -131,11 +130,7 @@ fn show_and_reason(bench: &Bench) {
     assert!(ok && out.contains(&grant), "{out} {err}");
     let (out, err, ok) = proxy.sql(&alice, "SHOW pgward.session");
     assert!(ok && out.contains("se_"), "{out} {err}");
-    let psql = proxy
-        .psql_with(&alice)
-        .args(["-c", "SET pgward.reason = 'INC-4711'", "-c", "SELECT 'with a reason'"])
-        .output()
-        .unwrap();
+    let psql = proxy.psql_with(&alice).args(["-c", "SET pgward.reason = 'INC-4711'", "-c", "SELECT 'with a reason'"]).output().unwrap();
     assert!(psql.status.success(), "{}", String::from_utf8_lossy(&psql.stderr));
     let found = proxy.audit(&["--text", "with a reason"]);
     assert!(found.iter().any(|record| record["reason"] == "INC-4711"), "{found:?}");

@@ -19,8 +19,7 @@ pub const CASES: &[Case] = &[
 
 fn with_upstream(bench: &Bench, host: &str, port: u16) -> Proxy {
     let proxy = Proxy::start(bench, &|setup| {
-        config(setup, &Scopes::default())
-            .replace(&format!("localhost:{}/plain", setup.upstream_port), &format!("{host}:{port}/plain"))
+        config(setup, &Scopes::default()).replace(&format!("localhost:{}/plain", setup.upstream_port), &format!("{host}:{port}/plain"))
     });
     proxy.grant("alice", "plain-read", "30m");
     proxy
@@ -40,8 +39,7 @@ fn upstream_that_says_nothing(bench: &Bench) {
     let proxy = with_upstream(bench, "localhost", deaf.local_addr().unwrap().port());
     proxy.grant("alice", "world", "30m");
     let plain = proxy.credentials("alice", "plain");
-    let hanging =
-        proxy.psql_with(&plain).args(["-c", "SELECT 1"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let hanging = proxy.psql_with(&plain).args(["-c", "SELECT 1"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let (_, err, ok) = proxy.sql(&proxy.credentials("alice", "shop"), "SELECT count(*) FROM public.orders");
     assert!(ok, "another database is served meanwhile: {err}");
     let output = hanging.wait_with_output().unwrap();
@@ -113,13 +111,7 @@ const HOLD_LOCK: &str = "import sqlite3, sys\n\
 fn serve_once(dir: &Path, text: &str) -> (Option<i32>, String) {
     let file = dir.join("proxy.toml");
     std::fs::write(&file, text).unwrap();
-    let output = Command::new("timeout")
-        .arg("20")
-        .arg(crate::support::binary())
-        .args(["serve", "--config"])
-        .arg(&file)
-        .output()
-        .unwrap();
+    let output = Command::new("timeout").arg("20").arg(crate::support::binary()).args(["serve", "--config"]).arg(&file).output().unwrap();
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
@@ -140,11 +132,9 @@ fn journal_disk_full(bench: &Bench) {
     let alice = proxy.credentials("alice", "plain");
     assert!(proxy.sql(&alice, "INSERT INTO public.sink VALUES (-20, 'before')").2);
     let filler = small.path().join("filler");
-    let _ =
-        Command::new("dd").args(["if=/dev/zero", "bs=4k"]).arg(format!("of={}", filler.display())).output().unwrap();
+    let _ = Command::new("dd").args(["if=/dev/zero", "bs=4k"]).arg(format!("of={}", filler.display())).output().unwrap();
     let refused = (0..200).find_map(|n| {
-        let (_, err, ok) =
-            proxy.sql(&alice, &format!("INSERT INTO public.sink VALUES (-21, 'full {n} {}')", "x".repeat(2000)));
+        let (_, err, ok) = proxy.sql(&alice, &format!("INSERT INTO public.sink VALUES (-21, 'full {n} {}')", "x".repeat(2000)));
         (!ok).then_some(err)
     });
     let refused = refused.expect("a full disk refuses statements");

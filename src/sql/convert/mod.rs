@@ -20,7 +20,7 @@ use super::tree::{Name, QualifiedName, TypeName};
 type Result<T> = std::result::Result<T, Unreadable>;
 
 /// How deep our tree may be, so that whoever walks it can do so on a small stack.
-const DEEPEST: usize = 250;
+const DEEPEST: usize = 160;
 
 /// Converts one statement or expression.
 pub struct Converter {

@@ -83,3 +83,30 @@ fn sizes_are_bounded() {
     refused(&"SELECT 1;".repeat(1_001));
     assert_eq!(try_read(&"SELECT 1;".repeat(1_000)).unwrap().len(), 1_000);
 }
+
+#[test]
+fn what_is_read_on_the_callers_stack_needs_little_of_it() {
+    let shapes = || {
+        for (opening, closing) in [
+            ("(", ")"),
+            ("(SELECT ", ")"),
+            ("(SELECT * FROM (SELECT ", ") x)"),
+            ("ARRAY(SELECT ", ")"),
+            ("sum(a) OVER (ORDER BY ", ")"),
+            ("(WITH x AS (SELECT ", ") SELECT 1)"),
+            ("CASE WHEN a THEN (", ") END"),
+            ("NOT ", ""),
+            ("- ", ""),
+            ("CASE WHEN ", " THEN 1 END"),
+        ] {
+            for depth in 1..8 {
+                let _ = try_read(&format!("SELECT {}1{}", opening.repeat(depth), closing.repeat(depth)));
+            }
+        }
+        let _ = try_read(&format!("SELECT 1 WHERE {}a", "a = 1 AND ".repeat(90)));
+        let _ = try_read(&format!("SELECT 1 {}", "UNION SELECT 1 ".repeat(190)));
+        let _ = try_read(&format!("SELECT a {}", "|| a ".repeat(190)));
+    };
+    let thread = std::thread::Builder::new().stack_size(1024 * 1024).spawn(shapes).unwrap();
+    thread.join().unwrap();
+}
