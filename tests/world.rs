@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use pgward::access::{
     Grant, GrantId, ObjectPattern, Operation, OperationSet, Privilege, Region, RequestId, Scope, Subject,
 };
-use pgward::catalog::{Snapshot, resolve};
+use pgward::catalog::{Columns, Snapshot, TouchedRelation, resolve, resolve_with};
 use pgward::policy::{Context, DataClass, DatabasePolicy, Verdict, decide};
 use pgward::sql::{self, Limits};
 use postgres::TestPostgres;
@@ -54,6 +54,37 @@ async fn every_case_of_the_world_gets_its_verdict() {
 }
 
 #[tokio::test]
+async fn parameters_may_be_of_any_type_that_the_client_declares() {
+    let server = TestPostgres::start();
+    server.run_script("postgres", &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/world/world.sql"));
+    // What an ordinary login sees of the catalogs is enough.
+    let (client, connection) =
+        tokio_postgres::connect(&server.dsn("grant_oracle", "shop"), NoTls).await.expect("a login");
+    tokio::spawn(connection);
+    let shop = Snapshot::load(&client).await.expect("a snapshot");
+    let check = |text: &str, declared: Option<&[u32]>, expected: bool| {
+        let statements = sql::read(text, &Limits::default()).expect(text);
+        let action = &statements[0].action;
+        let footprint = match declared {
+            None => resolve(&shop, action).expect(text),
+            Some(declared) => resolve_with(&shop, action, declared).expect(text),
+        };
+        let builtin = footprint.functions.iter().all(|function| function.builtin);
+        assert_eq!(builtin, expected, "{text} {declared:?}");
+    };
+    check("SELECT upper($1)", None, false);
+    check("SELECT upper($1)", Some(&[]), true);
+    check("SELECT upper($1)", Some(&[0]), true);
+    check("SELECT upper($1)", Some(&[25]), true);
+    check("SELECT upper($1)", Some(&[23]), false);
+    check("SELECT $1::int, upper($1)", Some(&[]), false);
+    check("SELECT upper($1), $2::int", Some(&[0, 23]), true);
+    check("SELECT $1 + 1", None, true);
+    check("PREPARE q AS SELECT upper($1)", None, true);
+    check("PREPARE q(int) AS SELECT upper($1)", None, false);
+}
+
+#[tokio::test]
 async fn a_schema_change_shows_in_the_mark() {
     let server = TestPostgres::start();
     let client = connect(&server, "postgres").await;
@@ -77,6 +108,89 @@ async fn a_schema_change_shows_in_the_mark() {
     }
     client.batch_execute("CREATE TEMP TABLE passing (a int)").await.unwrap();
     assert_eq!(Snapshot::load(&client).await.unwrap().version, Snapshot::mark(&client).await.unwrap());
+}
+
+#[tokio::test]
+async fn statements_touch_what_postgresql_says_they_touch() {
+    let server = TestPostgres::start();
+    server.run_script("postgres", &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/world/world.sql"));
+    let more = "CREATE TABLE parent (id int PRIMARY KEY, note text);
+        CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE CASCADE ON UPDATE CASCADE);
+        CREATE TABLE grandchild (child int REFERENCES child ON DELETE SET NULL)";
+    connect(&server, "shop").await.batch_execute(more).await.unwrap();
+    let shop = snapshot(&server, "shop").await;
+    let check = |text: &str, expected: &[&str]| {
+        let statements = sql::read(text, &Limits::default()).expect(text);
+        let footprint = resolve(&shop, &statements[0].action).expect(text);
+        let mut found: Vec<String> = footprint.relations.iter().map(shown).collect();
+        found.sort();
+        assert_eq!(found, expected, "{text}");
+    };
+    check("SELECT 1", &[]);
+    check("SELECT count(*) FROM orders", &["select public.orders()"]);
+    check("SELECT o.id FROM orders o WHERE status = 'x' ORDER BY amount", &["select public.orders(amount,id,status)"]);
+    check("SELECT p FROM products p", &["select public.products(*)"]);
+    check("SELECT id AS note FROM orders ORDER BY note", &["select public.orders(id)"]);
+    check("SELECT id AS note FROM orders GROUP BY note, id", &["select public.orders(id,note)"]);
+    check(
+        "SELECT c.name FROM customers c JOIN orders o ON o.customer_id = c.id",
+        &[
+            "select public.customers(id,name)",
+            "select public.customers_archive(id,name) child",
+            "select public.orders(customer_id)",
+        ],
+    );
+    check("SELECT id FROM ONLY customers", &["select public.customers(id)"]);
+    check(
+        "SELECT id FROM v_contacts",
+        &[
+            "select public.customers(email,id) through",
+            "select public.customers_archive(email,id) child through",
+            "select public.v_contacts(id)",
+        ],
+    );
+    check(
+        "SELECT body FROM events",
+        &["select eu.events_eu(body) child", "select public.events(body)", "select public.events_us(body) child"],
+    );
+    check("WITH payroll AS (SELECT 1 AS id) SELECT id FROM payroll", &[]);
+    check("WITH payroll AS (SELECT id FROM payroll) SELECT id FROM payroll", &["select public.payroll(id)"]);
+    check(
+        "INSERT INTO logbook (at) SELECT status FROM orders RETURNING id",
+        &["insert public.logbook(at)", "select public.logbook(id)", "select public.orders(status)"],
+    );
+    check("UPDATE orders SET note = 'x' WHERE id = 1", &["select public.orders(id)", "update public.orders(note)"]);
+    check("DELETE FROM orders", &["delete public.orders()"]);
+    check(
+        "INSERT INTO events VALUES (1)",
+        &[
+            "insert eu.events_eu(body,id,region) child",
+            "insert public.events(body,id,region)",
+            "insert public.events_us(body,id,region) child",
+        ],
+    );
+    check("COPY products TO STDOUT", &["select public.products(attrs,id,name,price,tags)"]);
+    check("SELECT 1 FROM orders FOR UPDATE", &["select public.orders()", "update public.orders()"]);
+    check("UPDATE parent SET note = 'x'", &["update public.parent(note)"]);
+    check("UPDATE parent SET id = 1", &["update public.child(parent)", "update public.parent(id)"]);
+    check(
+        "DELETE FROM parent",
+        &["delete public.child()", "delete public.parent()", "update public.grandchild(child)"],
+    );
+    check("DROP TABLE payroll", &["ddl public.payroll()"]);
+    check("CREATE TABLE fresh (a int)", &["ddl public.fresh()"]);
+}
+
+/// One line for one use of one relation.
+fn shown(touched: &TouchedRelation) -> String {
+    let columns = match &touched.columns {
+        Columns::None => String::new(),
+        Columns::Named(names) => names.join(","),
+        Columns::WholeRow => "*".to_owned(),
+    };
+    let child = if touched.child_of.is_some() { " child" } else { "" };
+    let through = if touched.through.is_some() { " through" } else { "" };
+    format!("{} {}.{}({columns}){child}{through}", touched.operation, touched.schema, touched.name)
 }
 
 /// Every statement of every message has to be allowed; the first that is not says why.

@@ -46,7 +46,9 @@ impl Parts {
         let fixed = settings::Fixed::of(config);
         match self.fixed.difference(&fixed) {
             None => Ok(()),
-            Some(key) => anyhow::bail!("{}: {key} cannot change while pgward runs; restart it", self.config_path.display()),
+            Some(key) => {
+                anyhow::bail!("{}: {key} cannot change while pgward runs; restart it", self.config_path.display())
+            }
         }
     }
 }

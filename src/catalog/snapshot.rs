@@ -1,6 +1,6 @@
 //! A snapshot of one database's catalogs: what names mean there. Never holds a row of data.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::footprint::{Oid, RelationKind};
@@ -87,12 +87,16 @@ pub(in crate::catalog) struct Trigger {
     pub function: Oid,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::catalog) struct Cascade {
+    /// The table that refers here.
     pub relation: Oid,
     /// `pg_constraint.confdeltype`, `confupdtype`: c, n or d where it acts.
     pub on_delete: char,
     pub on_update: char,
+    /// The key columns here, and the columns there that follow them.
+    pub referenced: Vec<i16>,
+    pub referencing: Vec<i16>,
 }
 
 #[derive(Debug)]
@@ -164,6 +168,12 @@ impl Function {
 impl Relation {
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| &*column.name == name)
+    }
+
+    /// The names of columns by their numbers.
+    pub fn names_of(&self, numbers: &[i16]) -> BTreeSet<Arc<str>> {
+        let numbered = self.columns.iter().filter(|column| numbers.contains(&column.number));
+        numbered.map(|column| Arc::clone(&column.name)).collect()
     }
 
     /// Tables and the like have `ctid`, `xmin` and their kin; views and composite types have not.

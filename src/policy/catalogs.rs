@@ -51,8 +51,10 @@ fn in_pg_catalog(name: &str) -> Option<Readable> {
         // `rolpassword` is a row of asterisks there; what settings of roles hold may be secrets of applications.
         "pg_roles" => Readable::AllBut(&["rolconfig"]),
         "pg_user" => Readable::AllBut(&["useconfig"]),
-        "pg_subscription" => {
-            Readable::Only(&["oid", "subdbid", "subname", "subowner", "subenabled", "subpublications"])
+        "pg_subscription" => Readable::AllBut(&["subconninfo"]),
+        // Some clients find comments through these views: their names of tables, not their numbers.
+        "pg_statio_all_tables" | "pg_statio_user_tables" | "pg_stat_all_tables" | "pg_stat_user_tables" => {
+            Readable::Only(&["relid", "schemaname", "relname"])
         }
         "pg_db_role_setting" => Readable::Only(&["setdatabase", "setrole"]),
         "pg_settings" => Readable::Only(&[
@@ -144,6 +146,8 @@ mod tests {
         check("pg_catalog", "pg_proc", Columns::WholeRow, false);
         check("pg_catalog", "pg_subscription", named("subconninfo"), false);
         check("pg_catalog", "pg_settings", named("setting"), false);
+        check("pg_catalog", "pg_statio_all_tables", named("relid"), true);
+        check("pg_catalog", "pg_statio_all_tables", named("heap_blks_read"), false);
         check("information_schema", "columns", Columns::WholeRow, true);
         check("information_schema", "routines", named("routine_definition"), false);
     }

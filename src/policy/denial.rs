@@ -88,6 +88,18 @@ impl Refusal {
                 let reason = format!("{} may not be touched by clients there.", full_name(relation));
                 (Rule::ClientRegion, message, reason)
             }
+            Refusal::Statement(_)
+            | Refusal::Setting { .. }
+            | Refusal::Show(_)
+            | Refusal::Rewrites(_)
+            | Refusal::Cascades(_)
+            | Refusal::OtherStatement => self.statement_words(),
+        }
+    }
+
+    /// The words for what no relation and no function is the matter of.
+    fn statement_words(&self) -> (Rule, String, String) {
+        match self {
             Refusal::Statement(kind) => (
                 Rule::Statement,
                 format!("permission denied for {kind}"),
@@ -115,6 +127,12 @@ impl Refusal {
                 let message = "permission denied for this statement".to_owned();
                 (Rule::StatementGrant, message, "The grant is for one other statement, to the letter.".to_owned())
             }
+            Refusal::Relation(_)
+            | Refusal::Column { .. }
+            | Refusal::Catalog { .. }
+            | Refusal::Function(_)
+            | Refusal::Region { .. }
+            | Refusal::ClientRegion { .. } => self.words(),
         }
     }
 

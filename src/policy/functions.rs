@@ -31,7 +31,9 @@ fn is_harmless_call(function: &TouchedFunction, search_paths: &[String]) -> bool
         ("pg_catalog", "current_setting") => literal(0).is_some_and(settings::may_show),
         ("pg_catalog", "set_config") => match (literal(0), literal(1)) {
             (Some(name), Some(value)) => settings::may_set(name, Some(&[value.to_owned()]), search_paths).is_ok(),
-            (Some(_) | None, _) => false,
+            // A value that is not told has to be one of any.
+            (Some(name), None) => settings::may_set_to_anything(name),
+            (None, _) => false,
         },
         ("pg_catalog", name) => is_harmless(name),
         // Helpers of the information schema's views, which drivers call as well.

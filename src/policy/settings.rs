@@ -24,7 +24,11 @@ pub(super) fn may_set(name: &str, values: Option<&[String]>, search_paths: &[Str
         return Err(SettingRefused::Name);
     };
     let allowed = SETTABLE.get(at).map(|(_, allowed)| allowed);
-    let Some(values) = values else { return Ok(()) };
+    let Some(values) = values else {
+        // What is pinned is not left to a default.
+        let pinned = PINNED.contains(&name.as_str());
+        return if pinned { Err(SettingRefused::Value) } else { Ok(()) };
+    };
     let only = match values {
         [only] => Some(only.trim().to_ascii_lowercase()),
         _ => None,
@@ -35,6 +39,17 @@ pub(super) fn may_set(name: &str, values: Option<&[String]>, search_paths: &[Str
         None => false,
     };
     if fits { Ok(()) } else { Err(SettingRefused::Value) }
+}
+
+/// Whether `name` may be set whatever the value.
+pub(super) fn may_set_to_anything(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let found = SETTABLE.binary_search_by(|(known, _)| (*known).cmp(name.as_str()));
+    let allowed = found.ok().and_then(|at| SETTABLE.get(at)).map(|(_, allowed)| allowed);
+    match allowed {
+        Some(Allowed::Any) => true,
+        Some(Allowed::OneOf(_)) | None => false,
+    }
 }
 
 /// Whether `name` may be reset by itself. RESET goes back to what the session was opened with.
@@ -69,6 +84,10 @@ enum Allowed {
 
 const ON: Allowed = Allowed::OneOf(&["on", "true", "yes", "1", "t", "y"]);
 
+/// May be set to what they are pinned to, and not be reset by themselves.
+const PINNED: &[&str] =
+    &["client_encoding", "default_transaction_read_only", "standard_conforming_strings", "transaction_read_only"];
+
 /// Sorted by name. None of these changes what a text means, who one is, what one may do, or what is logged.
 #[rustfmt::skip]
 const SETTABLE: &[(&str, Allowed)] = &[
@@ -79,9 +98,11 @@ const SETTABLE: &[(&str, Allowed)] = &[
     ("constraint_exclusion", Allowed::Any),
     ("cursor_tuple_fraction", Allowed::Any),
     ("datestyle", Allowed::Any),
+    ("default_text_search_config", Allowed::Any),
     ("default_transaction_deferrable", Allowed::Any),
     ("default_transaction_isolation", Allowed::Any),
     ("default_transaction_read_only", ON),
+    ("effective_cache_size", Allowed::Any),
     ("enable_async_append", Allowed::Any),
     ("enable_bitmapscan", Allowed::Any),
     ("enable_distinct_reordering", Allowed::Any),
@@ -106,45 +127,53 @@ const SETTABLE: &[(&str, Allowed)] = &[
     ("enable_seqscan", Allowed::Any),
     ("enable_sort", Allowed::Any),
     ("enable_tidscan", Allowed::Any),
+    ("escape_string_warning", Allowed::Any),
     ("extra_float_digits", Allowed::Any),
+    ("from_collapse_limit", Allowed::Any),
     ("geqo", Allowed::Any),
     ("geqo_threshold", Allowed::Any),
     ("idle_in_transaction_session_timeout", Allowed::Any),
+    ("idle_session_timeout", Allowed::Any),
     ("intervalstyle", Allowed::Any),
     ("jit", Allowed::Any),
+    ("join_collapse_limit", Allowed::Any),
+    ("lc_monetary", Allowed::Any),
+    ("lc_numeric", Allowed::Any),
+    ("lc_time", Allowed::Any),
     ("lock_timeout", Allowed::Any),
+    ("max_parallel_workers_per_gather", Allowed::Any),
     ("plan_cache_mode", Allowed::Any),
+    ("quote_all_identifiers", Allowed::Any),
+    ("random_page_cost", Allowed::Any),
+    ("seq_page_cost", Allowed::Any),
     ("standard_conforming_strings", ON),
     ("statement_timeout", Allowed::Any),
     ("timezone", Allowed::Any),
     ("transaction_deferrable", Allowed::Any),
     ("transaction_isolation", Allowed::Any),
     ("transaction_read_only", ON),
+    ("xmlbinary", Allowed::Any),
     ("xmloption", Allowed::Any),
 ];
 
 /// Sorted. What may be shown beyond what may be set.
 const SHOWABLE: &[&str] = &[
     "block_size",
+    "data_checksums",
     "default_table_access_method",
-    "default_text_search_config",
     "default_toast_compression",
-    "effective_cache_size",
-    "escape_string_warning",
     "in_hot_standby",
     "integer_datetimes",
     "is_superuser",
     "lc_collate",
     "lc_ctype",
     "lc_messages",
-    "lc_monetary",
-    "lc_numeric",
-    "lc_time",
+    "maintenance_work_mem",
     "max_connections",
     "max_identifier_length",
     "max_index_keys",
+    "max_parallel_workers",
     "port",
-    "quote_all_identifiers",
     "role",
     "row_security",
     "search_path",
@@ -152,6 +181,7 @@ const SHOWABLE: &[&str] = &[
     "server_version",
     "server_version_num",
     "session_authorization",
+    "shared_buffers",
     "ssl",
     "synchronous_commit",
     "timezone_abbreviations",
@@ -162,7 +192,7 @@ const SHOWABLE: &[&str] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::{SETTABLE, SHOWABLE, may_set, may_show};
+    use super::{SETTABLE, SHOWABLE, may_reset, may_set, may_show};
 
     #[test]
     fn the_lists_are_sorted() {
@@ -197,6 +227,14 @@ mod tests {
         check("log_statement", "none", false);
         check("work_mem", "1TB", false);
         check("pgward.reason", "an incident", true);
+    }
+
+    #[test]
+    fn what_is_pinned_is_not_reset() {
+        for name in ["search_path", "client_encoding", "default_transaction_read_only", "role"] {
+            assert!(!may_reset(name), "{name}");
+        }
+        assert!(may_reset("statement_timeout"));
     }
 
     #[test]

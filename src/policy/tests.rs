@@ -307,3 +307,45 @@ fn what_cannot_be_resolved_is_refused_and_explained() {
     assert_eq!((explained.verdict, explained.rule, explained.relations.len()), ("allow", None, 1));
     assert!(explained.steps.iter().any(|step| step.contains("allows it")));
 }
+
+mod narrowing {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_privilege() -> impl Strategy<Value = Privilege> {
+        let on = prop::sample::select(vec!["public.orders", "public.people", "public.*", "eu.*", "*.*"]);
+        let columns = prop::option::of(prop::sample::subsequence(vec!["id", "name", "ssn"], 0..=3));
+        let operations = prop::sample::subsequence(Operation::ALL.to_vec(), 0..=6);
+        (on, columns, operations).prop_map(|(on, columns, operations)| privilege(on, &operations, columns.as_deref()))
+    }
+
+    fn any_touched() -> impl Strategy<Value = TouchedRelation> {
+        let name = prop::sample::select(vec!["public.orders", "public.people", "eu.people", "hr.salaries"]);
+        let columns = prop::sample::subsequence(vec!["id", "name", "ssn"], 0..=3);
+        let operation = prop::sample::select(Operation::ALL.to_vec());
+        (name, operation, columns, any::<bool>()).prop_map(|(name, operation, columns, whole)| {
+            touched(name, operation, if whole { &["*"] } else { &columns })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_grant_with_less_never_allows_more(
+            allow in prop::collection::vec(any_privilege(), 1..4),
+            relations in prop::collection::vec(any_touched(), 1..3),
+            dropped in any::<prop::sample::Index>(),
+            without_region in any::<bool>(),
+        ) {
+            let wide = grant(scope("wide", allow.clone()));
+            let mut narrow = wide.clone();
+            narrow.scope.allow.remove(dropped.index(allow.len()));
+            if without_region {
+                narrow.scope.regions.clear();
+            }
+            let narrow_allows = verdict(&context(vec![narrow]), reading(relations.clone())).is_ok();
+            let wide_allows = verdict(&context(vec![wide]), reading(relations)).is_ok();
+            prop_assert!(!narrow_allows || wide_allows);
+        }
+    }
+}

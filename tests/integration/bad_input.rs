@@ -79,7 +79,9 @@ fn second_sslrequest_inside_tls(bench: &Bench) {
 
 fn direct_tls_needs_alpn(bench: &Bench) {
     let (proxy, _) = prepared(bench);
-    for (alpn, served) in [(&[b"postgresql".as_slice()][..], true), (&[][..], false), (&[b"http/1.1".as_slice()][..], false)] {
+    for (alpn, served) in
+        [(&[b"postgresql".as_slice()][..], true), (&[][..], false), (&[b"http/1.1".as_slice()][..], false)]
+    {
         let mut stream = raw::wrap(&proxy, raw::plain(&proxy), alpn);
         let _ = stream.write_all(&startup(&[("user", "alice"), ("database", "plain")]));
         let _ = stream.sock.set_read_timeout(Some(Duration::from_secs(2)));

@@ -27,7 +27,7 @@ fn psql_describes_objects(bench: &Bench) {
         (r"\d", "v_orders"),
         (r"\dt", "customers"),
         (r"\d public.orders", "customer_id"),
-        (r"\d+ public.v_orders", "View definition"),
+        (r"\d+ public.v_orders", "extended"),
         (r"\dn", "public"),
         (r"\df public.*", "order_count"),
         (r"\l", "shop"),
@@ -63,7 +63,8 @@ fn psql_copies_both_ways(bench: &Bench) {
     let kept = bench.postgres.run("plain", "SELECT count(*), md5(string_agg(filler, '' ORDER BY id)) FROM public.wide");
     assert_eq!(sent, kept);
 
-    let copies: Vec<_> = proxy.audit(&["--principal", "alice"]).into_iter().filter(|r| r["event"] == "statement_end").collect();
+    let copies: Vec<_> =
+        proxy.audit(&["--principal", "alice"]).into_iter().filter(|r| r["event"] == "statement_end").collect();
     let counts: Vec<_> = copies.iter().filter_map(|record| record["rows"].as_u64()).collect();
     assert_eq!(counts.iter().filter(|rows| **rows == 20_000).count(), 2, "rows of COPY out and in: {counts:?}");
 }
@@ -107,9 +108,17 @@ fn pgbench_prepared_in_a_pipeline(bench: &Bench) {
     let pipeline = "\\startpipeline\nSELECT body FROM public.notes WHERE id = 1;\nSELECT count(*) FROM public.notes;\n\\endpipeline\n";
     std::fs::write(&script, pipeline).unwrap();
     for mode in ["prepared", "extended"] {
-        let output = proxy.client("pgbench", &alice).args(["-n", "-M", mode, "-c", "4", "-t", "25", "-f"]).arg(&script).output().unwrap();
+        let output = proxy
+            .client("pgbench", &alice)
+            .args(["-n", "-M", mode, "-c", "4", "-t", "25", "-f"])
+            .arg(&script)
+            .output()
+            .unwrap();
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success() && out.contains("transactions actually processed: 100/100"), "{mode}: {out}{err}");
+        assert!(
+            output.status.success() && out.contains("transactions actually processed: 100/100"),
+            "{mode}: {out}{err}"
+        );
     }
 }
 
@@ -149,7 +158,17 @@ fn connect_execs_psql(bench: &Bench) {
     proxy.grant("alice", "plain-read", "30m");
     let mut connect = Command::new(crate::support::binary());
     connect
-        .args(["connect", "plain", "--", "-X", "-At", "-c", "SELECT pg_sleep(1)", "-c", "SELECT body FROM public.notes WHERE id = 7"])
+        .args([
+            "connect",
+            "plain",
+            "--",
+            "-X",
+            "-At",
+            "-c",
+            "SELECT pg_sleep(1)",
+            "-c",
+            "SELECT body FROM public.notes WHERE id = 7",
+        ])
         .env("PGWARD_URL", format!("https://127.0.0.1:{}", proxy.setup.control_port))
         .env("PGWARD_TOKEN", proxy.token("alice"))
         .env("PGWARD_CA", proxy.setup.certs.join("ca.crt"))
@@ -167,7 +186,9 @@ fn connect_execs_psql(bench: &Bench) {
 
 fn application_with_a_stable_secret(bench: &Bench) {
     // The verifier is made by PostgreSQL itself, as a user would copy it from pg_authid.
-    bench.postgres.run("postgres", "DROP ROLE IF EXISTS verifier_maker; CREATE ROLE verifier_maker PASSWORD 'billing secret'");
+    bench
+        .postgres
+        .run("postgres", "DROP ROLE IF EXISTS verifier_maker; CREATE ROLE verifier_maker PASSWORD 'billing secret'");
     let verifier = bench.postgres.run("postgres", "SELECT rolpassword FROM pg_authid WHERE rolname = 'verifier_maker'");
     let proxy = Proxy::start(bench, &|setup| {
         let base = crate::support::config(setup, &crate::support::Scopes::default());
@@ -176,10 +197,7 @@ fn application_with_a_stable_secret(bench: &Bench) {
     let billing = Credentials {
         user: "billing".into(),
         password: "billing secret".into(),
-        host: "localhost".into(),
-        port: proxy.setup.port,
         database: "plain".into(),
-        dsn: String::new(),
     };
     let (_, err, ok) = proxy.sql(&billing, "SELECT 1");
     assert!(!ok && err.contains("no live grant for \"billing\" on \"plain\""), "{err}");

@@ -58,12 +58,19 @@ fn explain_says_why(bench: &Bench) {
     let proxy = bench.proxy();
     let grant = proxy.grant("alice", "world", "30m");
     let allowed = proxy.json("alice", &["explain", "shop", "--user", "alice", "SELECT id FROM orders"]);
-    assert_eq!((allowed["verdict"].as_str(), allowed["grant"].as_str()), (Some("allow"), Some(grant.as_str())), "{allowed}");
+    assert_eq!(
+        (allowed["verdict"].as_str(), allowed["grant"].as_str()),
+        (Some("allow"), Some(grant.as_str())),
+        "{allowed}"
+    );
     let denied = proxy.json("bob", &["explain", "shop", "--user", "alice", "SELECT ssn FROM customers"]);
     assert_eq!((denied["verdict"].as_str(), denied["rule"].as_str()), (Some("deny"), Some("column")), "{denied}");
     assert!(denied["detail"].as_str().unwrap().contains("ssn") && denied["relations"].is_array(), "{denied}");
     assert!(denied["fingerprint"].is_string());
-    assert!(!proxy.cli("erin", &["explain", "shop", "--user", "alice", "SELECT 1"]).status.success(), "not her business");
+    assert!(
+        !proxy.cli("erin", &["explain", "shop", "--user", "alice", "SELECT 1"]).status.success(),
+        "not her business"
+    );
 }
 
 fn exit_codes_and_messages(bench: &Bench) {
@@ -82,7 +89,14 @@ fn exit_codes_and_messages(bench: &Bench) {
         assert!(err.contains(says), "{arguments:?}: {err}");
     }
     let stranger = std::process::Command::new(crate::support::binary())
-        .args(["grants", "--token", "pgw_wrong", "--url", &format!("https://127.0.0.1:{}", proxy.setup.control_port), "--ca"])
+        .args([
+            "grants",
+            "--token",
+            "pgw_wrong",
+            "--url",
+            &format!("https://127.0.0.1:{}", proxy.setup.control_port),
+            "--ca",
+        ])
         .arg(proxy.setup.certs.join("ca.crt"))
         .env("HOME", &proxy.setup.dir)
         .output()
@@ -123,7 +137,9 @@ fn reload(bench: &Bench) {
     let good = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, good.replace("[audit]", "[audit]\nnosuch = 1")).unwrap();
     proxy.signal("HUP");
-    crate::support::wait_until("the log says so", std::time::Duration::from_secs(10), || proxy.log().contains("nosuch"));
+    crate::support::wait_until("the log says so", std::time::Duration::from_secs(10), || {
+        proxy.log().contains("nosuch")
+    });
     assert!(proxy.sql(&alice, "SELECT 1").2, "the old settings hold");
     assert!(proxy.audit(&[]).iter().any(|record| record["event"] == "config_refused"));
 
@@ -141,7 +157,11 @@ fn check_names_file_line_and_key(bench: &Bench) {
     let check = |text: &str| {
         let file = proxy.setup.dir.join("checked.toml");
         std::fs::write(&file, text).unwrap();
-        let output = std::process::Command::new(crate::support::binary()).args(["check", "--config"]).arg(&file).output().unwrap();
+        let output = std::process::Command::new(crate::support::binary())
+            .args(["check", "--config"])
+            .arg(&file)
+            .output()
+            .unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let (code, err) = check(&good);
@@ -149,7 +169,10 @@ fn check_names_file_line_and_key(bench: &Bench) {
     let line = good.lines().position(|line| line.starts_with("region = \"us-east\"")).unwrap() + 1;
     let (code, err) = check(&good.replacen("region = \"us-east\"", "regoin = \"us-east\"", 1));
     assert_eq!(code, Some(1));
-    assert!(err.contains(&format!("checked.toml:{line}:")) && err.contains("regoin") && err.contains("region"), "{err}");
+    assert!(
+        err.contains(&format!("checked.toml:{line}:")) && err.contains("regoin") && err.contains("region"),
+        "{err}"
+    );
     let (_, err) = check(&good.replace("do = [\"select\"]", "do = [\"selct\"]"));
     assert!(err.contains("selct") && err.contains("select"), "{err}");
     let (code, err) = check(&good.replace("shop_password", "no_such_file"));

@@ -43,7 +43,7 @@ fn transaction_fails_as_on_postgresql(bench: &Bench) {
     let proxy = bench.proxy();
     proxy.grant("alice", "plain-write", "30m");
     let alice = proxy.credentials("alice", "plain");
-    let steps = "BEGIN;\nINSERT INTO public.sink VALUES (-1, 'lost');\nSAVEPOINT s;\nLOCK TABLE public.notes;\n\
+    let steps = "BEGIN;\nINSERT INTO public.sink VALUES (-1, 'lost');\nSAVEPOINT s;\nCREATE TABLE public.nope (a int);\n\
                  SELECT 1;\nROLLBACK TO s;\nSELECT 'after savepoint';\nDROP TABLE public.sink;\nCOMMIT;\nSELECT 'idle';\n";
     let output = {
         use std::io::Write;
@@ -65,7 +65,8 @@ fn one_denied_statement_denies_its_message(bench: &Bench) {
     let proxy = bench.proxy();
     proxy.grant("alice", "plain-write", "30m");
     let alice = proxy.credentials("alice", "plain");
-    let (out, err, ok) = proxy.sql(&alice, "INSERT INTO public.sink VALUES (-2, 'x'); DROP TABLE public.notes; SELECT 1");
+    let (out, err, ok) =
+        proxy.sql(&alice, "INSERT INTO public.sink VALUES (-2, 'x'); DROP TABLE public.notes; SELECT 1");
     assert!(!ok && err.contains("42501"), "{out} {err}");
     assert_eq!(bench.postgres.run("plain", "SELECT count(*) FROM public.sink WHERE id = -2"), "0");
 }
@@ -130,7 +131,11 @@ fn show_and_reason(bench: &Bench) {
     assert!(ok && out.contains(&grant), "{out} {err}");
     let (out, err, ok) = proxy.sql(&alice, "SHOW pgward.session");
     assert!(ok && out.contains("se_"), "{out} {err}");
-    let psql = proxy.psql_with(&alice).args(["-c", "SET pgward.reason = 'INC-4711'", "-c", "SELECT 'with a reason'"]).output().unwrap();
+    let psql = proxy
+        .psql_with(&alice)
+        .args(["-c", "SET pgward.reason = 'INC-4711'", "-c", "SELECT 'with a reason'"])
+        .output()
+        .unwrap();
     assert!(psql.status.success(), "{}", String::from_utf8_lossy(&psql.stderr));
     let found = proxy.audit(&["--text", "with a reason"]);
     assert!(found.iter().any(|record| record["reason"] == "INC-4711"), "{found:?}");

@@ -32,7 +32,8 @@ fn background(proxy: &Proxy, name: &str, arguments: &[&str]) -> Child {
 }
 
 fn wait_for_state(bench: &Bench, name: &str, state: &str) {
-    let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}' AND state LIKE '{state}'");
+    let sql =
+        format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}' AND state LIKE '{state}'");
     wait_until(name, Duration::from_secs(15), || bench.postgres.run("postgres", &sql) == "1");
 }
 
@@ -84,7 +85,11 @@ fn revoked_while_idle(bench: &Bench) {
 fn revoked_in_a_transaction(bench: &Bench) {
     let proxy = bench.proxy();
     let grant = proxy.grant("alice", "plain-write", "30m");
-    let child = background(&proxy, "r-tx", &["-c", "BEGIN", "-c", "INSERT INTO public.sink VALUES (-7, 'x')", "-c", "SELECT pg_sleep(60)"]);
+    let child = background(
+        &proxy,
+        "r-tx",
+        &["-c", "BEGIN", "-c", "INSERT INTO public.sink VALUES (-7, 'x')", "-c", "SELECT pg_sleep(60)"],
+    );
     wait_for_state(bench, "r-tx", "active");
     std::thread::sleep(Duration::from_millis(200));
     revoke_and_check(bench, &proxy, &grant, "r-tx");

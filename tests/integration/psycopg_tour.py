@@ -53,4 +53,4 @@ with psycopg.connect(autocommit=True) as conn:
             pass
         assert conn.execute("SELECT 4").fetchone() == (4,)
 
-    assert "grant" in str(conn.execute("SHOW pgward.grants").fetchall())
+    assert "gr_" in str(conn.execute("SHOW pgward.grants").fetchall())

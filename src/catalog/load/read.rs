@@ -79,7 +79,13 @@ async fn dependents(client: &Client, snapshot: &mut Snapshot) -> Result<(), Load
         of(snapshot, &row, |relation| relation.rules.push(event))?;
     }
     for row in client.query(sql::CASCADES, &[]).await? {
-        let cascade = Cascade { relation: get(&row, 1)?, on_delete: letter(&row, 2)?, on_update: letter(&row, 3)? };
+        let cascade = Cascade {
+            relation: get(&row, 1)?,
+            on_delete: letter(&row, 2)?,
+            on_update: letter(&row, 3)?,
+            referenced: get(&row, 4)?,
+            referencing: get(&row, 5)?,
+        };
         of(snapshot, &row, |relation| relation.cascades.push(cascade))?;
     }
     for row in client.query(sql::DEFAULTS, &[]).await? {

@@ -73,7 +73,7 @@ pub(super) const RULES: &str =
     "SELECT DISTINCT ev_class, ev_type::pg_catalog.text FROM pg_catalog.pg_rewrite WHERE ev_type <> '1'";
 
 pub(super) const CASCADES: &str = "
-SELECT confrelid, conrelid, confdeltype::pg_catalog.text, confupdtype::pg_catalog.text
+SELECT confrelid, conrelid, confdeltype::pg_catalog.text, confupdtype::pg_catalog.text, confkey, conkey
 FROM pg_catalog.pg_constraint
 WHERE contype = 'f' AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))";
 

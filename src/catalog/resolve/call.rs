@@ -51,7 +51,10 @@ impl Resolver<'_> {
         let names: Vec<Option<String>> =
             call.arguments.iter().map(|argument| argument.name.as_ref().map(ToString::to_string)).collect();
         let passing = Passing { count: actual.len(), names: &names, variadic: call.variadic, procedure };
-        let literals = call.arguments.iter().map(|argument| literal_text(&argument.expr)).collect();
+        // Named arguments may stand in any order: which text is which is then not told.
+        let positional = names.iter().all(Option::is_none);
+        let literal = |expr| if positional { literal_text(expr) } else { None };
+        let literals = call.arguments.iter().map(|argument| literal(&argument.expr)).collect();
         self.pick(&parts, &passing, &actual, literals)
     }
 
@@ -165,6 +168,21 @@ impl Resolver<'_> {
             }
             return Ok(Type::Known(BOOL));
         }
+        // `x IN (…)` asks the same thousands of times.
+        if let Some((known, operands, result)) = &self.last_operator
+            && known == name
+            && operands.0 == left
+            && operands.1 == right
+        {
+            return Ok(result.clone());
+        }
+        let operands = (left.clone(), right.clone());
+        let result = self.resolve_operator(name, left, right)?;
+        self.last_operator = Some((name.clone(), operands, result.clone()));
+        Ok(result)
+    }
+
+    fn resolve_operator(&mut self, name: &OperatorName, left: Option<Type>, right: Type) -> Result<Type, Unresolved> {
         let symbol = if &*name.symbol == "!=" { "<>" } else { &*name.symbol };
         let found = self.operator_candidates(name.schema.as_ref().map(Name::as_str), symbol, left.is_none());
         if found.is_empty() {
@@ -177,6 +195,18 @@ impl Resolver<'_> {
         self.record(&chosen, &actual, CalledBy::Operator, &[]);
         let boolean = chosen.iter().all(|candidate| candidate.returns == BOOL);
         Ok(if boolean { Type::Known(BOOL) } else { self.result(&chosen, &actual).of })
+    }
+
+    /// Records the operators that fit these operands and did not come with the server; answers whether there are any.
+    pub(super) fn record_fitting(&mut self, name: &OperatorName, left: Type, right: Type) -> bool {
+        let found = self.operator_candidates(name.schema.as_ref().map(Name::as_str), &name.symbol, false);
+        let actual = [left, right];
+        let chosen = self.choose_operator(&found, &actual);
+        let own = has_foreign(&chosen);
+        if own {
+            self.record(&chosen, &actual, CalledBy::Operator, &[]);
+        }
+        own
     }
 
     /// Operators by name and number of operands; of several with the same operand types, the first in the search path.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Resolver;
 use super::scope::Item;
+use super::{Parameters, Resolver};
 use crate::catalog::footprint::{CalledBy, Oid, Unresolved};
 use crate::catalog::snapshot::CastContext;
 use crate::catalog::types::{
@@ -55,6 +55,12 @@ impl Resolver<'_> {
     fn step(&mut self, step: Step<'_>, of: Type) -> Result<Type, Unresolved> {
         match step {
             Step::Operator(name, right) => {
+                if let Expr::Subscript { expr, indices } = right
+                    && indices.is_empty()
+                {
+                    let array = self.expr(expr)?;
+                    return self.quantified(name, of, array);
+                }
                 let right = self.expr(right)?;
                 self.operator(name, Some(of), right)
             }
@@ -68,18 +74,24 @@ impl Resolver<'_> {
                 for index in indices {
                     self.expr(index)?;
                 }
-                if !indices.is_empty() {
-                    // An element or a slice: the tree does not say which.
-                    return Ok(Type::Any);
-                }
-                // No index at all is `ANY (array)`: some element.
-                Ok(match of {
-                    Type::Unknown => Type::Unknown,
-                    Type::Known(oid) => self.snapshot.element(oid).map_or(Type::Any, Type::Known),
-                    Type::Row(_) | Type::Any => Type::Any,
-                })
+                // An element or a slice: the tree does not say which.
+                Ok(Type::Any)
             }
         }
+    }
+
+    /// `value op ANY (array)`: the operator works on the elements. `value op array[:]` looks the same in the tree, so that
+    /// what the operator could be on the array itself counts too.
+    fn quantified(&mut self, name: &OperatorName, left: Type, array: Type) -> Result<Type, Unresolved> {
+        let element = match &array {
+            Type::Unknown => Type::Unknown,
+            Type::Known(oid) => self.snapshot.element(*oid).map_or(Type::Any, Type::Known),
+            Type::Row(_) | Type::Any => Type::Any,
+        };
+        let of = self.operator(name, Some(left.clone()), element)?;
+        let own = self.record_fitting(name, left, array);
+        // ANY takes operators that give a boolean; what gives something else was a slice.
+        Ok(if of == Type::Known(BOOL) && !own { of } else { Type::Any })
     }
 
     fn innermost(&mut self, expr: &Expr) -> Result<Type, Unresolved> {
@@ -126,13 +138,15 @@ impl Resolver<'_> {
         }
     }
 
-    fn parameter(&self, number: u16) -> Type {
-        let declared = usize::from(number).checked_sub(1).and_then(|index| self.parameters.get(index));
-        match declared {
-            Some(oid) if *oid != 0 => Type::Known(*oid),
-            // Undeclared, or declared out of our sight: it may be of any type.
-            Some(_) | None => Type::Any,
+    fn parameter(&mut self, number: u16) -> Type {
+        // Not heard of, its type may be anything.
+        let Parameters::Declared(types) = &self.parameters else { return Type::Any };
+        let declared = usize::from(number).checked_sub(1).and_then(|index| types.get(index));
+        if let Some(oid) = declared.filter(|oid| **oid != 0) {
+            return Type::Known(*oid);
         }
+        *self.open_parameters.entry(number).or_default() += 1;
+        if self.inferred.contains(&number) { Type::Unknown } else { Type::Any }
     }
 
     fn common(&mut self, values: &[Expr]) -> Result<Type, Unresolved> {

@@ -1,7 +1,6 @@
 //! From what a statement names to all that it reaches: children, what lies behind views, triggers, rules, cascades.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
 use super::{ColumnSet, Resolver};
 use crate::access::Operation;
@@ -78,7 +77,7 @@ impl Resolver<'_> {
             return;
         }
         if operation != Operation::Select && operation != Operation::Ddl {
-            self.write_effects(relation, operation, found);
+            self.write_effects(relation, operation, columns, found);
         }
         if !only {
             self.children(relation, operation, columns, place, found);
@@ -128,15 +127,9 @@ impl Resolver<'_> {
         let relations: BTreeSet<Oid> = view.reads.iter().map(|read| read.relation).collect();
         for oid in relations {
             let Some(relation) = snapshot.relations.get(&oid) else { continue };
-            let numbers: Vec<i16> = view
-                .reads
-                .iter()
-                .filter(|read| read.relation == oid && read.column > 0)
-                .map(|read| read.column)
-                .collect();
-            let named = relation.columns.iter().filter(|column| numbers.contains(&column.number));
-            let set = ColumnSet { names: named.map(|column| Arc::clone(&column.name)).collect(), whole: false };
-            let columns = shown(set);
+            let reads = view.reads.iter().filter(|read| read.relation == oid);
+            let numbers: Vec<i16> = reads.map(|read| read.column).collect();
+            let columns = shown(ColumnSet { names: relation.names_of(&numbers), whole: false });
             self.reach(relation, false, Operation::Select, &columns, place, found);
             if operation != Operation::Select {
                 self.reach(relation, false, operation, &columns, place, found);
@@ -145,7 +138,7 @@ impl Resolver<'_> {
     }
 
     /// Rules, triggers, defaults and cascades that a write sets off.
-    fn write_effects(&mut self, relation: &Relation, operation: Operation, found: &mut Reached) {
+    fn write_effects(&mut self, relation: &Relation, operation: Operation, columns: &Columns, found: &mut Reached) {
         let snapshot = self.snapshot;
         let name = format!("{}.{}", snapshot.schema_name(relation.schema), relation.name);
         let (rule, trigger) = match operation {
@@ -171,21 +164,38 @@ impl Resolver<'_> {
         for function in fired.iter().chain(defaults) {
             self.call_function(*function, CalledBy::Write, Vec::new());
         }
+        self.cascades(relation, operation, columns, found);
+    }
+
+    /// What foreign keys of other tables do when rows here go, or their keys change.
+    fn cascades(&mut self, relation: &Relation, operation: Operation, columns: &Columns, found: &mut Reached) {
+        let snapshot = self.snapshot;
         for cascade in &relation.cascades {
             let Some(target) = snapshot.relations.get(&cascade.relation) else { continue };
+            let keys = relation.names_of(&cascade.referenced);
+            let key_changes = match columns {
+                Columns::None => false,
+                Columns::Named(names) => names.iter().any(|name| keys.contains(name.as_str())),
+                Columns::WholeRow => true,
+            };
             let action = match operation {
                 Operation::Delete => cascade.on_delete,
-                Operation::Update => cascade.on_update,
-                Operation::Insert | Operation::Truncate | Operation::Select | Operation::Ddl => continue,
+                Operation::Update if key_changes => cascade.on_update,
+                Operation::Update | Operation::Insert | Operation::Truncate | Operation::Select | Operation::Ddl => {
+                    continue;
+                }
             };
-            let follows = match (action, operation) {
-                ('c', Operation::Delete) => Operation::Delete,
-                ('c' | 'n' | 'd', _) => Operation::Update,
+            let (follows, columns) = match (action, operation) {
+                ('c', Operation::Delete) => (Operation::Delete, Columns::None),
+                ('c' | 'n' | 'd', _) => {
+                    let names = target.names_of(&cascade.referencing);
+                    (Operation::Update, shown(ColumnSet { names, whole: false }))
+                }
                 _no_action => continue,
             };
             let target_name = format!("{}.{}", snapshot.schema_name(target.schema), target.name);
             self.effects.push(Effect::Cascades { relation: target_name });
-            self.reach(target, false, follows, &Columns::None, Place::default(), found);
+            self.reach(target, false, follows, &columns, Place::default(), found);
         }
     }
 }

@@ -195,6 +195,7 @@ impl Resolver<'_> {
     ) -> Result<Added, Unresolved> {
         let left = self.added_item(left)?;
         let before = self.here()?.items.len();
+        self.spend(left.items.len())?;
         let lateral = left.items.iter().map(|item| Item { lateral_only: true, ..item.clone() });
         self.here()?.items.extend(lateral);
         let right = self.added_item(right);
@@ -203,6 +204,7 @@ impl Resolver<'_> {
         let merged = self.merged(&left.whole, &right.whole, constraint)?;
         if let JoinConstraint::On(condition) = constraint {
             // ON sees the two sides and, beyond them, only outer queries.
+            self.spend(left.items.len() + right.items.len())?;
             let sides = left.items.iter().chain(&right.items).cloned().collect();
             let others = std::mem::replace(&mut self.here()?.items, sides);
             let condition = self.expr(condition);

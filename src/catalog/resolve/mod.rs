@@ -12,13 +12,14 @@ mod query;
 mod scope;
 mod write;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::footprint::{CalledBy, Effect, Footprint, Oid, TouchedFunction, TouchedRelation, Unresolved};
 use super::snapshot::Snapshot;
+use super::types::Type;
 use crate::access::Operation;
-use crate::sql::tree::{Action, QualifiedName, TypeName};
+use crate::sql::tree::{Action, OperatorName, QualifiedName, TypeName};
 use scope::{CommonTable, Level};
 
 /// Bounds one analysis: columns looked at, in all scopes together. What needs more is refused.
@@ -29,18 +30,32 @@ const WORK_LIMIT: usize = 20_000_000;
 /// # Errors
 /// [`Unresolved`] names the first name that means nothing, or nothing that pgward can tell.
 pub fn resolve(snapshot: &Snapshot, action: &Action) -> Result<Footprint, Unresolved> {
-    resolve_with(snapshot, action, &[])
+    run(snapshot, action, Parameters::Unheard)
 }
 
-/// [`resolve`] for a statement whose parameters' types the client has declared; 0 where it left one open.
+/// [`resolve`] for a statement whose Parse message was seen: `parameters` are exactly the types that it declared, 0 where
+/// it left one open. Those left open are PostgreSQL's to infer, which lets more overloads be told apart.
 ///
 /// # Errors
 /// As [`resolve`].
 pub fn resolve_with(snapshot: &Snapshot, action: &Action, parameters: &[Oid]) -> Result<Footprint, Unresolved> {
-    match attempt(snapshot, action, parameters, SHALLOW) {
+    run(snapshot, action, Parameters::Declared(parameters.to_vec()))
+}
+
+fn run(snapshot: &Snapshot, action: &Action, parameters: Parameters) -> Result<Footprint, Unresolved> {
+    match attempt(snapshot, action, parameters.clone(), SHALLOW) {
         Attempt::Done(result) => result,
         Attempt::TooDeep => on_large_stack(|| attempt(snapshot, action, parameters, DEEP)),
     }
+}
+
+/// What is known of the types of `$1` and its kin.
+#[derive(Clone)]
+enum Parameters {
+    /// The client may have declared anything.
+    Unheard,
+    /// Declared as told, or 0.
+    Declared(Vec<Oid>),
 }
 
 /// Nesting that fits any thread's stack, and nesting that fits [`LARGE_STACK`].
@@ -54,26 +69,25 @@ enum Attempt {
     TooDeep,
 }
 
-fn attempt(snapshot: &Snapshot, action: &Action, parameters: &[Oid], depth_limit: usize) -> Attempt {
-    let mut resolver = Resolver {
-        snapshot,
-        parameters: parameters.to_vec(),
-        uses: Vec::new(),
-        functions: Vec::new(),
-        effects: Vec::new(),
-        created: Vec::new(),
-        levels: Vec::new(),
-        tables: Vec::new(),
-        work: 0,
-        depth: 0,
-        depth_limit,
-        too_deep: false,
-    };
-    match resolver.action(action) {
-        Err(_) if resolver.too_deep => Attempt::TooDeep,
-        Err(unresolved) => Attempt::Done(Err(unresolved)),
-        Ok(()) => Attempt::Done(Ok(resolver.finish())),
+/// Resolves with parameters of any type; then, if that reached functions of the database's own, once more with what
+/// PostgreSQL would infer: a parameter that no type was declared for and that occurs once is like a literal without a
+/// type. One that occurs again has the type that its first use gave it, which is not followed.
+fn attempt(snapshot: &Snapshot, action: &Action, parameters: Parameters, depth_limit: usize) -> Attempt {
+    let mut resolver = Resolver::new(snapshot, parameters.clone(), HashSet::new(), depth_limit);
+    let result = resolver.action(action);
+    if resolver.too_deep {
+        return Attempt::TooDeep;
     }
+    let inferred: HashSet<u16> =
+        resolver.open_parameters.iter().filter(|(_, uses)| **uses == 1).map(|(number, _)| *number).collect();
+    let own_functions = resolver.functions.iter().any(|function| !function.builtin);
+    let first = result.map(|()| resolver.finish());
+    if first.is_err() || !own_functions || inferred.is_empty() {
+        return Attempt::Done(first);
+    }
+    let mut resolver = Resolver::new(snapshot, parameters, inferred, depth_limit);
+    let result = resolver.action(action);
+    Attempt::Done(result.map(|()| resolver.finish()))
 }
 
 /// Few statements nest so deeply that the caller's stack might not do: they get a thread of their own.
@@ -105,9 +119,15 @@ struct ColumnSet {
 
 struct Resolver<'s> {
     snapshot: &'s Snapshot,
-    parameters: Vec<Oid>,
+    parameters: Parameters,
+    /// The undeclared parameters, and how often each occurs.
+    open_parameters: HashMap<u16, usize>,
+    /// The undeclared parameters that are like literals without a type.
+    inferred: HashSet<u16>,
     uses: Vec<Use>,
     functions: Vec<TouchedFunction>,
+    /// What `functions` holds already.
+    called: HashSet<(Oid, u8, Vec<Option<String>>)>,
     effects: Vec<Effect>,
     /// What does not exist yet.
     created: Vec<TouchedRelation>,
@@ -115,6 +135,8 @@ struct Resolver<'s> {
     levels: Vec<Level>,
     /// The common table expressions in scope, the innermost last.
     tables: Vec<CommonTable>,
+    /// The last operator that was resolved, with its operands' types and its result.
+    last_operator: Option<(OperatorName, (Option<Type>, Type), Type)>,
     work: usize,
     depth: usize,
     depth_limit: usize,
@@ -122,6 +144,27 @@ struct Resolver<'s> {
 }
 
 impl<'s> Resolver<'s> {
+    fn new(snapshot: &'s Snapshot, parameters: Parameters, inferred: HashSet<u16>, depth_limit: usize) -> Self {
+        Self {
+            snapshot,
+            parameters,
+            open_parameters: HashMap::new(),
+            inferred,
+            uses: Vec::new(),
+            functions: Vec::new(),
+            called: HashSet::new(),
+            effects: Vec::new(),
+            created: Vec::new(),
+            levels: Vec::new(),
+            tables: Vec::new(),
+            last_operator: None,
+            work: 0,
+            depth: 0,
+            depth_limit,
+            too_deep: false,
+        }
+    }
+
     fn action(&mut self, action: &Action) -> Result<(), Unresolved> {
         match action {
             Action::Query(query) => self.query(query).map(drop),
@@ -157,7 +200,8 @@ impl<'s> Resolver<'s> {
     }
 
     fn prepare(&mut self, types: &[TypeName], inner: &Action) -> Result<(), Unresolved> {
-        self.parameters = types.iter().map(|name| self.type_name(name)).collect::<Result<_, _>>()?;
+        let types = types.iter().map(|name| self.type_name(name)).collect::<Result<_, _>>()?;
+        self.parameters = Parameters::Declared(types);
         self.action(inner)
     }
 
@@ -248,7 +292,7 @@ impl<'s> Resolver<'s> {
             literal_arguments,
             by,
         };
-        if !self.functions.contains(&touched) {
+        if self.called.insert((oid, by as u8, touched.literal_arguments.clone())) {
             self.functions.push(touched);
         }
     }

@@ -38,10 +38,7 @@ pub struct Proxy {
 pub struct Credentials {
     pub user: String,
     pub password: String,
-    pub host: String,
-    pub port: u16,
     pub database: String,
-    pub dsn: String,
 }
 
 pub const PEOPLE: [&str; 6] = ["alice", "bob", "carol", "dave", "erin", "billing"];

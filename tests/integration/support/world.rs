@@ -16,12 +16,13 @@ pub struct Scopes {
 pub fn config(setup: &Setup, scopes: &Scopes) -> String {
     let Setup { port, control_port, upstream_port, certs, dir, .. } = setup;
     let (certs, dir) = (certs.display(), dir.display());
-    let users: String = [("alice", "dev"), ("bob", "dba"), ("carol", "dba"), ("dave", "guests"), ("erin", "dev"), ("billing", "apps")]
-        .iter()
-        .map(|(name, group)| {
-            format!("[[user]]\nname = \"{name}\"\ngroups = [\"{group}\"]\ntoken_hash = \"{}\"\n", setup.hash(name))
-        })
-        .collect();
+    let users: String =
+        [("alice", "dev"), ("bob", "dba"), ("carol", "dba"), ("dave", "guests"), ("erin", "dev"), ("billing", "apps")]
+            .iter()
+            .map(|(name, group)| {
+                format!("[[user]]\nname = \"{name}\"\ngroups = [\"{group}\"]\ntoken_hash = \"{}\"\n", setup.hash(name))
+            })
+            .collect();
     let query = format!("sslmode=verify-full&sslrootcert={certs}/ca.crt");
     format!(
         r#"[proxy]
