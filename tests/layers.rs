@@ -11,7 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sql", &[]),
     ("access", &[]),
     ("tls", &[]),
-    ("devcerts", &[]),
+    ("devcerts", &["tls"]),
     ("catalog", &["sql", "access"]),
     ("policy", &["sql", "access", "catalog"]),
     ("audit", &["access", "policy"]),
@@ -42,7 +42,7 @@ const PURE: &[&str] = &["wire", "sql", "access", "policy"];
 #[test]
 fn imports_respect_the_layers() {
     let mut wrong = Vec::new();
-    for file in sources(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+    for file in sources(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).into_iter().filter(|file| !is_test(file)) {
         let module = module_of(&file);
         let Some((_, allowed)) = ALLOWED.iter().find(|(name, _)| *name == module) else {
             wrong.push(format!("{}: module `{module}` is in no layer", file.display()));
@@ -106,6 +106,11 @@ fn sources(root: PathBuf) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+/// Tests may reach for whatever makes their input.
+fn is_test(file: &Path) -> bool {
+    file.ends_with("tests.rs") || file.components().any(|part| part.as_os_str() == "tests")
 }
 
 fn module_of(file: &Path) -> String {

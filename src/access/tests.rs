@@ -1,3 +1,5 @@
+//! The rules of requests, approvals and grants, and the clock.
+
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::time::Duration;

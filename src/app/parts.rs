@@ -17,7 +17,7 @@ use crate::control;
 use crate::session::{self, DatabaseSettings, Metrics, Registry, ServerTls};
 use crate::store::{GrantBook, SharedStore, SqliteStore, Store as _};
 use crate::tls::ReloadableCertificate;
-use crate::wire::scram::Verifier;
+use crate::wire::scram::{self, Verifier};
 
 /// How often the store is read for changes made elsewhere.
 pub const GRANT_POLL: Duration = Duration::from_secs(1);
@@ -55,6 +55,7 @@ impl Parts {
         let registry = Arc::new(Registry::default());
         let swapped = Swapped::of(&config)?;
 
+        let salt_secret = settings::salt_secret(&config)?;
         let data_path = session::Dependencies {
             store: Arc::clone(&store),
             grants: Arc::clone(&grants),
@@ -67,7 +68,7 @@ impl Parts {
             registry: Arc::clone(&registry),
             metrics,
         };
-        let session = Arc::new(session::Server::new(settings::session_settings(&config), data_path.clone()));
+        let session = Arc::new(session::Server::new(settings::session_settings(&config, salt_secret), data_path.clone()));
         let explainer = Arc::new(Explainer::new(Arc::clone(&session), data_path));
         let (control_tls, control_certificate) = settings::control_tls(&config)?;
         let mut control_settings = control::Settings::new(control_tls);
@@ -82,7 +83,7 @@ impl Parts {
                 sessions: registry,
                 directory: Arc::clone(&swapped.directory),
                 explainer: Arc::clone(&explainer) as Arc<dyn control::Explain>,
-                derive_verifier: Arc::new(derive_verifier),
+                derive_verifier: Arc::new(move |user, password, like| derive_verifier(&salt_secret, user, password, like)),
                 redact: crate::sql::redacted,
                 metrics: control::Metrics::register(&mut metrics_registry),
                 registry: Arc::new(metrics_registry),
@@ -128,16 +129,13 @@ impl Swapped {
     }
 }
 
-/// SCRAM names one salt per user before it knows the password: a new verifier takes those of one that the user has.
-fn derive_verifier(_user: &str, password: &str, like: Option<&str>) -> Result<String, String> {
+/// SCRAM names one salt per user before it knows the password: a new verifier takes that of one that the user has, or the one
+/// that the user was shown before having any.
+fn derive_verifier(secret: &[u8], user: &str, password: &str, like: Option<&str>) -> Result<String, String> {
     let (salt, iterations) = match like.map(Verifier::parse) {
         Some(Ok(known)) => (known.salt().to_vec(), known.iterations()),
         Some(Err(_)) => return Err("a stored verifier cannot be read".to_owned()),
-        None => {
-            let mut salt = [0; 16];
-            aws_lc_rs::rand::fill(&mut salt).map_err(|_| "no randomness".to_owned())?;
-            (salt.to_vec(), ITERATIONS)
-        }
+        None => (scram::stable_salt(secret, user).to_vec(), ITERATIONS),
     };
     Ok(Verifier::derive(password, &salt, iterations).to_string())
 }

@@ -5,14 +5,17 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use aws_lc_rs::hmac;
+
 use crate::config::{Config, Database, ParameterRecording, SslMode, StoreLocation, UpstreamHost};
 use crate::session::{self, DatabaseSettings, ServerTls, UpstreamSettings};
 use crate::wire::scram::Verifier;
 use crate::{control, tls};
 
 /// The session side's bounds.
-pub fn session_settings(config: &Config) -> session::Settings {
+pub fn session_settings(config: &Config, salt_secret: [u8; 32]) -> session::Settings {
     session::Settings {
+        salt_secret,
         max_connections: config.proxy.max_connections,
         max_per_address: config.proxy.max_connections_per_address,
         handshake_timeout: config.proxy.handshake_timeout,
@@ -24,6 +27,14 @@ pub fn session_settings(config: &Config) -> session::Settings {
         },
         ..session::Settings::default()
     }
+}
+
+/// Keys the salts of users who have no verifier yet, or never will: the same after each start, so that a stranger who comes
+/// back cannot tell the unknown ones by a salt that changed. Made of the server's key, which nobody else has.
+pub fn salt_secret(config: &Config) -> anyhow::Result<[u8; 32]> {
+    let key = std::fs::read(&config.proxy.tls.key)?;
+    let keyed = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), b"pgward: salts of users without a verifier");
+    Ok(keyed.as_ref().try_into()?)
 }
 
 /// Who may log in.

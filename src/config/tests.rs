@@ -1,3 +1,5 @@
+//! Configurations, and the exact words about what is wrong in them.
+
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::fs;

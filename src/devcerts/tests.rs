@@ -1,3 +1,5 @@
+//! Development certificates as strict verifiers see them.
+
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::os::unix::fs::PermissionsExt;

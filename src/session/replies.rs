@@ -376,6 +376,11 @@ impl Replies {
         self.queue.front().is_some_and(|expected| expected.step == step)
     }
 
+    fn pop_if(&mut self, is_wanted: impl Fn(Step) -> bool) -> Option<Expected> {
+        let is_next = self.queue.front().is_some_and(|expected| is_wanted(expected.step));
+        if is_next { self.queue.pop_front() } else { None }
+    }
+
     fn step_done(
         &mut self,
         step: Step,
@@ -540,7 +545,7 @@ impl Replies {
 
     /// The upstream reads on to the next Sync without doing anything.
     fn skip_to_sync(&mut self, fields: &ErrorFields, mut blames: bool, names: &mut Names, happened: &mut Happened) {
-        while let Some(expected) = self.queue.pop_front_if(|expected| expected.step != Step::Sync) {
+        while let Some(expected) = self.pop_if(|step| step != Step::Sync) {
             expected.changes.iter().for_each(|change| names.failed(change));
             for running in expected.statements {
                 running.changes.iter().for_each(|change| names.failed(change));
@@ -563,8 +568,7 @@ impl Replies {
         happened: &mut Happened,
     ) -> Result<Pass, Violation> {
         self.drop_marks();
-        let Some(expected) = self.queue.pop_front_if(|expected| matches!(expected.step, Step::Query | Step::Sync))
-        else {
+        let Some(expected) = self.pop_if(|step| matches!(step, Step::Query | Step::Sync)) else {
             return Err(Violation::Unexpected(header.tag));
         };
         // A stand-in that gave no error is one that was run.

@@ -1,3 +1,5 @@
+//! Certificates that are read again, and configurations that verify.
+
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::fs;

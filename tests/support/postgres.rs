@@ -2,13 +2,18 @@
 //! asked for, gone when dropped. Started by root it runs as the system user `postgres`.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+#[path = "guard.rs"]
+mod guard;
 
 /// A running server. Dropping it stops the server and removes its files.
 #[derive(Debug)]
 pub struct TestPostgres {
     directory: PathBuf,
+    process: Option<Child>,
     /// The port in the socket's name; the server listens on no address.
     pub port: u16,
 }
@@ -27,7 +32,7 @@ impl TestPostgres {
         if is_root() {
             run(Command::new("chown").arg("postgres").arg(&directory));
         }
-        let server = Self { directory, port: 5432 };
+        let mut server = Self { directory, process: None, port: 5432 };
         run(server.program("initdb").arg("-D").arg(server.data()).args([
             "-A",
             "trust",
@@ -38,18 +43,14 @@ impl TestPostgres {
             "--locale=C",
             "--no-sync",
         ]));
-        let options = format!(
-            "-c listen_addresses='' -c unix_socket_directories='{}' -c port={} -c fsync=off -c max_connections=50",
-            server.directory.display(),
-            server.port
-        );
-        run(server
-            .program("pg_ctl")
-            .arg("-D")
-            .arg(server.data())
-            .args(["-w", "-t", "60", "-o", &options, "-l"])
-            .arg(server.directory.join("log"))
-            .arg("start"));
+        let mut command = server.program("postgres");
+        command.arg("-D").arg(server.data()).arg("-k").arg(&server.directory).args(["-p", &server.port.to_string()]);
+        for setting in ["listen_addresses=", "fsync=off", "max_connections=50"] {
+            command.args(["-c", setting]);
+        }
+        let log = std::fs::File::create(server.directory.join("log")).expect("the server's log");
+        server.process = Some(guard::spawn(&command, &server.directory, log.into()));
+        server.wait_until_it_answers();
         server
     }
 
@@ -91,6 +92,18 @@ impl TestPostgres {
         command
     }
 
+    fn wait_until_it_answers(&self) {
+        for _ in 0..600 {
+            let mut ready = Command::new("pg_isready");
+            ready.args(["-q", "-h"]).arg(&self.directory).args(["-p", &self.port.to_string()]);
+            if ready.status().is_ok_and(|status| status.success()) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("PostgreSQL does not start: {}", std::fs::read_to_string(self.directory.join("log")).unwrap_or_default());
+    }
+
     fn data(&self) -> PathBuf {
         self.directory.join("data")
     }
@@ -98,9 +111,9 @@ impl TestPostgres {
 
 impl Drop for TestPostgres {
     fn drop(&mut self) {
-        let stopped = self.program("pg_ctl").arg("-D").arg(self.data()).args(["-m", "immediate", "stop"]).output();
-        drop(stopped);
-        drop(std::fs::remove_dir_all(&self.directory));
+        if let Some(process) = &mut self.process {
+            guard::stop(process);
+        }
     }
 }
 
@@ -124,7 +137,6 @@ fn is_root() -> bool {
 }
 
 fn run(command: &mut Command) {
-    // The server inherits the outputs of `pg_ctl`: a pipe would stay open as long as it runs.
     let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status().expect("the program runs");
     assert!(status.success(), "{command:?} failed");
 }

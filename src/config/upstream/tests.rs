@@ -1,3 +1,5 @@
+//! Upstream URLs, good and bad.
+
 #![allow(clippy::unwrap_used)]
 
 use super::*;

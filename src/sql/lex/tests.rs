@@ -1,3 +1,5 @@
+//! The lexer, token by token.
+
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The grant book against a store that changes.
+
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::path::PathBuf;

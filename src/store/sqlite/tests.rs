@@ -1,3 +1,5 @@
+//! The store's suite on SQLite, and files that are corrupt, locked or gone.
+
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::fs;

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use super::{free_port, wait_until};
 
+#[path = "../../support/guard.rs"]
+mod guard;
+
 #[derive(Debug)]
 pub struct Postgres {
     pub port: u16,
@@ -44,7 +47,7 @@ impl Postgres {
         for setting in SETTINGS {
             server.arg("-c").arg(setting);
         }
-        let child = server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let child = guard::spawn(&server, dir, log.into());
         let postgres = Self { port, dir: dir.to_owned(), child };
         wait_until("PostgreSQL accepts connections", Duration::from_secs(60), || postgres.answers());
         postgres
@@ -87,8 +90,7 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        let _ = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
-        let _ = self.child.wait();
+        guard::stop(&mut self.child);
     }
 }
 
@@ -120,13 +122,13 @@ fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0)
 }
 
-/// A command as the `postgres` user where we are root, as ourselves elsewhere; ended when this process ends.
+/// A command as the `postgres` user where we are root, as ourselves elsewhere.
 fn unprivileged(program: &Path) -> Command {
-    let mut command = Command::new("setpriv");
-    if is_root() {
-        command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]);
+    if !is_root() {
+        return Command::new(program);
     }
-    command.args(["--pdeathsig", "INT"]).arg(program);
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]).arg(program);
     command
 }
 

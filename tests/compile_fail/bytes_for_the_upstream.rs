@@ -1,0 +1,6 @@
+//! Bytes alone never become a message for the upstream.
+use pgward::session::pass::ToUpstream;
+
+fn main() {
+    let _ = ToUpstream(bytes::Bytes::from_static(b"Q\0\0\0\x0dDROP ...\0"));
+}
