@@ -52,7 +52,7 @@ fn show(expr: &Expr) -> String {
             format!("query<{}>", format!("{:?}", subquery.kind).split([' ', '(']).next().unwrap())
         }
         Expr::Field { expr, name } => format!("({}).{name}", show(expr)),
-        Expr::Subscript { expr, indices } => format!("{}[{}]", show(expr), list(indices)),
+        Expr::Subscript { expr, indices, slice: _ } => format!("{}[{}]", show(expr), list(indices)),
         Expr::Row(exprs) => format!("row({})", list(exprs)),
         Expr::Array(exprs) => format!("array[{}]", list(exprs)),
         Expr::Case { operand, whens, otherwise } => {
