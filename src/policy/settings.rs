@@ -17,7 +17,8 @@ pub(super) fn may_set(name: &str, values: Option<&[String]>, search_paths: &[Str
         return Ok(());
     }
     if name == "search_path" {
-        let same = values.is_some_and(|values| search_paths.iter().any(|path| is_path(values, path)));
+        // DEFAULT is what the session was opened with.
+        let same = values.is_none_or(|values| search_paths.iter().any(|path| is_path(values, path)));
         return if same { Ok(()) } else { Err(SettingRefused::Value) };
     }
     let Ok(at) = SETTABLE.binary_search_by(|(known, _)| (*known).cmp(name.as_str())) else {
@@ -35,6 +36,7 @@ pub(super) fn may_set(name: &str, values: Option<&[String]>, search_paths: &[Str
     };
     let fits = match allowed {
         Some(Allowed::Any) => true,
+        Some(Allowed::Memory) => only.is_some_and(|value| kilobytes(&value).is_some_and(|size| size <= MOST_MEMORY)),
         Some(Allowed::OneOf(choices)) => only.is_some_and(|value| choices.contains(&value.as_str())),
         None => false,
     };
@@ -48,8 +50,24 @@ pub(super) fn may_set_to_anything(name: &str) -> bool {
     let allowed = found.ok().and_then(|at| SETTABLE.get(at)).map(|(_, allowed)| allowed);
     match allowed {
         Some(Allowed::Any) => true,
-        Some(Allowed::OneOf(_)) | None => false,
+        Some(Allowed::Memory | Allowed::OneOf(_)) | None => false,
     }
+}
+
+/// What one sort or hash of a session may take: kilobytes.
+const MOST_MEMORY: u64 = 256 * 1024;
+
+/// An amount of memory as PostgreSQL reads it, without a unit in kilobytes. Bytes and fractions are not read.
+fn kilobytes(value: &str) -> Option<u64> {
+    let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+    let (amount, unit) = value.split_at(digits);
+    let factor = match unit.trim() {
+        "" | "kb" => 1,
+        "mb" => 1024,
+        "gb" => 1024 * 1024,
+        _ => return None,
+    };
+    amount.parse::<u64>().ok()?.checked_mul(factor)
 }
 
 /// Whether `name` may be reset by itself. RESET goes back to what the session was opened with.
@@ -79,6 +97,8 @@ fn schemas(text: &str) -> Vec<String> {
 
 enum Allowed {
     Any,
+    /// An amount of memory up to [`MOST_MEMORY`].
+    Memory,
     OneOf(&'static [&'static str]),
 }
 
@@ -96,6 +116,9 @@ const SETTABLE: &[(&str, Allowed)] = &[
     ("client_encoding", Allowed::OneOf(&["utf8", "utf-8", "unicode"])),
     ("client_min_messages", Allowed::OneOf(&["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"])),
     ("constraint_exclusion", Allowed::Any),
+    ("cpu_index_tuple_cost", Allowed::Any),
+    ("cpu_operator_cost", Allowed::Any),
+    ("cpu_tuple_cost", Allowed::Any),
     ("cursor_tuple_fraction", Allowed::Any),
     ("datestyle", Allowed::Any),
     ("default_text_search_config", Allowed::Any),
@@ -131,27 +154,44 @@ const SETTABLE: &[(&str, Allowed)] = &[
     ("extra_float_digits", Allowed::Any),
     ("from_collapse_limit", Allowed::Any),
     ("geqo", Allowed::Any),
+    ("geqo_effort", Allowed::Any),
+    ("geqo_generations", Allowed::Any),
+    ("geqo_pool_size", Allowed::Any),
+    ("geqo_seed", Allowed::Any),
+    ("geqo_selection_bias", Allowed::Any),
     ("geqo_threshold", Allowed::Any),
     ("idle_in_transaction_session_timeout", Allowed::Any),
     ("idle_session_timeout", Allowed::Any),
     ("intervalstyle", Allowed::Any),
     ("jit", Allowed::Any),
+    ("jit_above_cost", Allowed::Any),
+    ("jit_inline_above_cost", Allowed::Any),
+    ("jit_optimize_above_cost", Allowed::Any),
     ("join_collapse_limit", Allowed::Any),
     ("lc_monetary", Allowed::Any),
     ("lc_numeric", Allowed::Any),
     ("lc_time", Allowed::Any),
     ("lock_timeout", Allowed::Any),
+    ("max_parallel_workers", Allowed::Any),
     ("max_parallel_workers_per_gather", Allowed::Any),
+    ("min_parallel_index_scan_size", Allowed::Any),
+    ("min_parallel_table_scan_size", Allowed::Any),
+    ("parallel_leader_participation", Allowed::Any),
+    ("parallel_setup_cost", Allowed::Any),
+    ("parallel_tuple_cost", Allowed::Any),
     ("plan_cache_mode", Allowed::Any),
     ("quote_all_identifiers", Allowed::Any),
     ("random_page_cost", Allowed::Any),
+    ("row_security", ON),
     ("seq_page_cost", Allowed::Any),
     ("standard_conforming_strings", ON),
     ("statement_timeout", Allowed::Any),
+    ("synchronize_seqscans", Allowed::Any),
     ("timezone", Allowed::Any),
     ("transaction_deferrable", Allowed::Any),
     ("transaction_isolation", Allowed::Any),
     ("transaction_read_only", ON),
+    ("work_mem", Allowed::Memory),
     ("xmlbinary", Allowed::Any),
     ("xmloption", Allowed::Any),
 ];
@@ -160,6 +200,7 @@ const SETTABLE: &[(&str, Allowed)] = &[
 const SHOWABLE: &[&str] = &[
     "block_size",
     "data_checksums",
+    "deadlock_timeout",
     "default_table_access_method",
     "default_toast_compression",
     "in_hot_standby",
@@ -172,10 +213,8 @@ const SHOWABLE: &[&str] = &[
     "max_connections",
     "max_identifier_length",
     "max_index_keys",
-    "max_parallel_workers",
     "port",
     "role",
-    "row_security",
     "search_path",
     "server_encoding",
     "server_version",
@@ -187,7 +226,6 @@ const SHOWABLE: &[&str] = &[
     "timezone_abbreviations",
     "unix_socket_directories",
     "wal_level",
-    "work_mem",
 ];
 
 #[cfg(test)]
@@ -226,15 +264,21 @@ mod tests {
         check("backslash_quote", "on", false);
         check("log_statement", "none", false);
         check("work_mem", "1TB", false);
+        check("work_mem", "1GB", false);
+        check("work_mem", "300000", false);
+        check("work_mem", "64MB", true);
+        check("work_mem", "4096", true);
+        check("work_mem", "-1", false);
         check("pgward.reason", "an incident", true);
     }
 
     #[test]
     fn what_is_pinned_is_not_reset() {
-        for name in ["search_path", "client_encoding", "default_transaction_read_only", "role"] {
+        for name in ["client_encoding", "default_transaction_read_only", "role"] {
             assert!(!may_reset(name), "{name}");
         }
-        assert!(may_reset("statement_timeout"));
+        // Goes back to what the session was opened with, as RESET ALL does.
+        assert!(may_reset("statement_timeout") && may_reset("search_path"));
     }
 
     #[test]
