@@ -123,6 +123,8 @@ impl Directory {
 /// One `[[database]]`.
 #[derive(Clone, Debug)]
 pub struct DatabaseSettings {
+    /// Differs whenever the configuration does; every record of a statement names it.
+    pub policy_version: u64,
     pub policy: Arc<DatabasePolicy>,
     pub upstream: Arc<UpstreamSettings>,
     /// The scopes of this database, in the order of the configuration.
