@@ -68,7 +68,8 @@ impl Parts {
             registry: Arc::clone(&registry),
             metrics,
         };
-        let session = Arc::new(session::Server::new(settings::session_settings(&config, salt_secret), data_path.clone()));
+        let session =
+            Arc::new(session::Server::new(settings::session_settings(&config, salt_secret), data_path.clone()));
         let explainer = Arc::new(Explainer::new(Arc::clone(&session), data_path));
         let (control_tls, control_certificate) = settings::control_tls(&config)?;
         let mut control_settings = control::Settings::new(control_tls);
@@ -83,7 +84,9 @@ impl Parts {
                 sessions: registry,
                 directory: Arc::clone(&swapped.directory),
                 explainer: Arc::clone(&explainer) as Arc<dyn control::Explain>,
-                derive_verifier: Arc::new(move |user, password, like| derive_verifier(&salt_secret, user, password, like)),
+                derive_verifier: Arc::new(move |user, password, like| {
+                    derive_verifier(&salt_secret, user, password, like)
+                }),
                 redact: crate::sql::redacted,
                 metrics: control::Metrics::register(&mut metrics_registry),
                 registry: Arc::new(metrics_registry),

@@ -1,6 +1,7 @@
 //! What a text says and touches, kept by text so that a statement seen before is not parsed again. Shared by all
 //! sessions of a database.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use tokio::sync::Semaphore;
 
-use crate::catalog::{self, Footprint, Snapshot, Unresolved};
+use crate::catalog::{self, Footprint, Oid, Snapshot, Unresolved};
 use crate::sql::tree::{Action, Statement};
 use crate::sql::{self, Limits, Unreadable};
 
@@ -26,6 +27,9 @@ const MAX_PARSING: usize = 8;
 pub struct Analysis {
     pub text: Arc<str>,
     pub parsed: Result<Vec<Statement>, Unreadable>,
+    /// The parameter types that the client declared, where the text came in a Parse: values of them are read in by
+    /// their types' own functions, and overloads are chosen by them.
+    types: Option<Arc<[Oid]>>,
     resolved: ArcSwapOption<Resolved>,
     recorded: Vec<OnceLock<Recorded>>,
 }
@@ -72,9 +76,9 @@ pub enum Part {
 }
 
 impl Analysis {
-    fn new(text: Arc<str>, parsed: Result<Vec<Statement>, Unreadable>) -> Self {
-        let count = parsed.as_ref().map_or(0, Vec::len);
-        Self { text, parsed, resolved: ArcSwapOption::empty(), recorded: (0..count).map(|_| OnceLock::new()).collect() }
+    fn new(text: Arc<str>, types: Option<Arc<[Oid]>>, parsed: Result<Vec<Statement>, Unreadable>) -> Self {
+        let recorded = (0..parsed.as_ref().map_or(0, Vec::len)).map(|_| OnceLock::new()).collect();
+        Self { text, parsed, types, resolved: ArcSwapOption::empty(), recorded }
     }
 
     /// What the journal is told of the statement at `part`.
@@ -105,9 +109,13 @@ impl Analysis {
         {
             return resolved;
         }
-        let touched = |statement: &Statement| Touches {
-            whole: catalog::resolve(snapshot, &statement.action),
-            prepared: prepared_by(statement).map(|inner| catalog::resolve(snapshot, &inner.action)),
+        let touched = |statement: &Statement| {
+            let whole = match &self.types {
+                Some(types) => catalog::resolve_with(snapshot, &statement.action, types),
+                None => catalog::resolve(snapshot, &statement.action),
+            };
+            // A PREPARE touches its parameters' types and what its statement does: so does each EXECUTE of it.
+            Touches { prepared: prepared_by(statement).map(|_| whole.clone()), whole }
         };
         let statements = self.statements().iter().map(touched).collect();
         let resolved = Arc::new(Resolved { version: snapshot.version, statements });
@@ -204,9 +212,10 @@ impl AnalysisCache {
         Self { generations: Mutex::default(), parsing, limits, timeout }
     }
 
-    /// Reads a text, or recalls it.
-    pub async fn analyse(&self, text: &str) -> Arc<Analysis> {
-        if let Some(known) = self.recall(text) {
+    /// Reads a text, or recalls it. `types` are those that a Parse declares, `None` for a Query.
+    pub async fn analyse(&self, text: &str, types: Option<&[Oid]>) -> Arc<Analysis> {
+        let key = key(text, types);
+        if let Some(known) = self.recall(&key) {
             return known;
         }
         let text: Arc<str> = text.into();
@@ -215,8 +224,8 @@ impl AnalysisCache {
         } else {
             self.read_elsewhere(Arc::clone(&text)).await
         };
-        let analysis = Arc::new(Analysis::new(text, parsed));
-        self.keep(&analysis);
+        let analysis = Arc::new(Analysis::new(text, types.map(Arc::from), parsed));
+        self.keep(&key, &analysis);
         analysis
     }
 
@@ -240,22 +249,35 @@ impl AnalysisCache {
         }
     }
 
-    fn recall(&self, text: &str) -> Option<Arc<Analysis>> {
+    fn recall(&self, key: &str) -> Option<Arc<Analysis>> {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = generations.young.get(text) {
+        if let Some(known) = generations.young.get(key) {
             return Some(Arc::clone(known));
         }
-        let (key, known) = generations.old.remove_entry(text)?;
+        let (key, known) = generations.old.remove_entry(key)?;
         generations.insert(key, &known);
         Some(known)
     }
 
-    fn keep(&self, analysis: &Arc<Analysis>) {
-        if analysis.text.len() <= MAX_KEPT {
+    fn keep(&self, key: &str, analysis: &Arc<Analysis>) {
+        if key.len() <= MAX_KEPT {
             let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-            generations.insert(Arc::clone(&analysis.text), analysis);
+            generations.insert(key.into(), analysis);
         }
     }
+}
+
+/// What an analysis is kept by: the text and, after a zero byte (which no text has), the declared types.
+fn key<'t>(text: &'t str, types: Option<&[Oid]>) -> Cow<'t, str> {
+    let Some(types) = types else { return Cow::Borrowed(text) };
+    let mut key = String::with_capacity(text.len() + 1 + types.len() * 6);
+    key.push_str(text);
+    key.push('\0');
+    for oid in types {
+        key.push_str(&oid.to_string());
+        key.push(',');
+    }
+    Cow::Owned(key)
 }
 
 impl Generations {

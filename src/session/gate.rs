@@ -161,7 +161,7 @@ impl Gate {
         if self.doomed {
             return Ok(());
         }
-        let analysis = self.judge.analyse(text).await;
+        let analysis = self.judge.analyse(text, None).await;
         self.names.next_segment();
         let mut expected = Expected::new(Step::Query, self.names.next_change());
         let mut items = Vec::new();
@@ -230,7 +230,7 @@ impl Gate {
             return Ok(());
         }
         let (name, key) = (parse.name.to_owned(), Key::new(parse.name));
-        let analysis = self.judge.analyse(parse.text).await;
+        let analysis = self.judge.analyse(parse.text, Some(&parse.types)).await;
         let mut expected = Expected::new(Step::Parse, self.names.next_change());
         let judged = match self.judge_parse(&analysis).await {
             Ok(judged) => judged,

@@ -16,7 +16,7 @@ use super::special::Facts;
 use super::upstream::Upstream;
 use crate::access::{Clock, Principal, Region, Scope};
 use crate::audit::{Protocol, Record};
-use crate::catalog::{Footprint, Snapshot, Unresolved};
+use crate::catalog::{Footprint, Oid, Snapshot, Unresolved};
 use crate::policy::{self, Context, Denial, Permit, Rule, Verdict};
 use crate::sql::Unreadable;
 use crate::sql::tree::{Action, Name};
@@ -139,8 +139,8 @@ impl Judge {
         self.view = Some(View { context, catalogs: None, rechecked: false });
     }
 
-    pub async fn analyse(&self, text: &str) -> Arc<Analysis> {
-        self.database.analyses.analyse(text).await
+    pub async fn analyse(&self, text: &str, types: Option<&[Oid]>) -> Arc<Analysis> {
+        self.database.analyses.analyse(text, types).await
     }
 
     /// The version of the policy that the session judges by.

@@ -53,12 +53,12 @@ pub enum Target {
     Portal,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parse<'a> {
     pub name: &'a str,
     pub text: &'a str,
-    /// Parameter types that the client names.
-    pub types: u16,
+    /// The types that the client declares for the parameters, 0 where it leaves one open.
+    pub types: Vec<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,8 +98,9 @@ pub fn query(body: &[u8]) -> Result<&str, ProtocolError> {
 /// Where the body is not a Parse's.
 pub fn parse(body: &[u8]) -> Result<Parse<'_>, ProtocolError> {
     let mut reader = Reader::new(body);
-    let (name, text, types) = (reader.cstr()?, reader.cstr()?, reader.u16()?);
-    reader.bytes(usize::from(types) * 4)?;
+    let (name, text, count) = (reader.cstr()?, reader.cstr()?, reader.u16()?);
+    let types = reader.bytes(usize::from(count) * 4)?.chunks_exact(4);
+    let types = types.map(|oid| oid.iter().fold(0, |sum, byte| (sum << 8) | u32::from(*byte))).collect();
     reader.finish()?;
     Ok(Parse { name, text, types })
 }
@@ -210,7 +211,7 @@ mod tests {
         assert_eq!(query(b"select 1\0;drop\0"), Err(ProtocolError::Leftover));
         assert_eq!(query(b"select 1"), Err(ProtocolError::Truncated));
         assert_eq!(query(b"\xff\0"), Err(ProtocolError::Encoding));
-        assert_eq!(parse(b"s\0select $1\0\0\x01\0\0\0\x17").unwrap().types, 1);
+        assert_eq!(parse(b"s\0select $1\0\0\x01\0\0\0\x17").unwrap().types, [23]);
         assert_eq!(parse(b"s\0select $1\0\0\x01\0\0\0\x17\0"), Err(ProtocolError::Leftover));
         assert_eq!(parse(b"s\0select $1\0\0\x02\0\0\0\x17"), Err(ProtocolError::Truncated));
         assert_eq!(execute(b"p\0\0\0\0\x05"), Ok(Execute { portal: "p", max_rows: 5 }));

@@ -194,11 +194,7 @@ fn application_with_a_stable_secret(bench: &Bench) {
         let base = crate::support::config(setup, &crate::support::Scopes::default());
         base.replace("name = \"billing\"\n", &format!("name = \"billing\"\nscram = \"{verifier}\"\n"))
     });
-    let billing = Credentials {
-        user: "billing".into(),
-        password: "billing secret".into(),
-        database: "plain".into(),
-    };
+    let billing = Credentials { user: "billing".into(), password: "billing secret".into(), database: "plain".into() };
     let (_, err, ok) = proxy.sql(&billing, "SELECT 1");
     assert!(!ok && err.contains("no live grant for \"billing\" on \"plain\""), "{err}");
     proxy.grant("billing", "plain-read", "10m");

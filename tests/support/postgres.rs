@@ -101,7 +101,10 @@ impl TestPostgres {
             }
             std::thread::sleep(Duration::from_millis(100));
         }
-        panic!("PostgreSQL does not start: {}", std::fs::read_to_string(self.directory.join("log")).unwrap_or_default());
+        panic!(
+            "PostgreSQL does not start: {}",
+            std::fs::read_to_string(self.directory.join("log")).unwrap_or_default()
+        );
     }
 
     fn data(&self) -> PathBuf {

@@ -74,7 +74,7 @@ enum Attempt {
 /// type. One that occurs again has the type that its first use gave it, which is not followed.
 fn attempt(snapshot: &Snapshot, action: &Action, parameters: Parameters, depth_limit: usize) -> Attempt {
     let mut resolver = Resolver::new(snapshot, parameters.clone(), HashSet::new(), depth_limit);
-    let result = resolver.action(action);
+    let result = resolver.declared_types().and_then(|()| resolver.action(action));
     if resolver.too_deep {
         return Attempt::TooDeep;
     }
@@ -86,7 +86,7 @@ fn attempt(snapshot: &Snapshot, action: &Action, parameters: Parameters, depth_l
         return Attempt::Done(first);
     }
     let mut resolver = Resolver::new(snapshot, parameters, inferred, depth_limit);
-    let result = resolver.action(action);
+    let result = resolver.declared_types().and_then(|()| resolver.action(action));
     Attempt::Done(result.map(|()| resolver.finish()))
 }
 
@@ -163,6 +163,20 @@ impl<'s> Resolver<'s> {
             depth_limit,
             too_deep: false,
         }
+    }
+
+    /// A value that is bound is read in by the functions of its declared type, whether the statement uses it or not.
+    fn declared_types(&mut self) -> Result<(), Unresolved> {
+        let Parameters::Declared(types) = &self.parameters else { return Ok(()) };
+        for oid in types.clone().into_iter().filter(|oid| *oid != 0) {
+            if !self.snapshot.types.contains_key(&oid) {
+                return Err(Unresolved::Type(oid.to_string()));
+            }
+            for function in self.snapshot.type_functions(oid) {
+                self.call_function(function, CalledBy::Type, Vec::new());
+            }
+        }
+        Ok(())
     }
 
     fn action(&mut self, action: &Action) -> Result<(), Unresolved> {
