@@ -25,6 +25,8 @@ pub(in crate::catalog) const TIMETZ: Oid = 1266;
 pub(in crate::catalog) const BIT: Oid = 1560;
 pub(in crate::catalog) const NUMERIC: Oid = 1700;
 pub(in crate::catalog) const RECORD: Oid = 2249;
+pub(in crate::catalog) const XML: Oid = 142;
+const JSONB: Oid = 3802;
 const RECORD_ARRAY: Oid = 2287;
 const ANY: Oid = 2276;
 const ANY_ARRAY: Oid = 2277;
@@ -110,6 +112,18 @@ impl Snapshot {
     pub(in crate::catalog) fn element(&self, oid: Oid) -> Option<Oid> {
         let entry = self.types.get(&self.base_type(oid))?;
         (entry.category == 'A' && entry.element != 0).then_some(entry.element)
+    }
+
+    /// What one subscript makes of a value of type `oid`. Of several on an array, PostgreSQL takes all together: after
+    /// the first one nothing is known.
+    pub(in crate::catalog) fn subscripted(&self, oid: Oid) -> Type {
+        if self.base_type(oid) == JSONB {
+            return Type::Known(JSONB);
+        }
+        match self.element(oid) {
+            Some(element) if self.element(element).is_none() => Type::Known(element),
+            Some(_) | None => Type::Any,
+        }
     }
 
     /// The array type over `oid`.

@@ -49,9 +49,9 @@ fn action(action: &Action, kind: &'static str, scope: &Scope, search_paths: &[St
         Action::Ddl(_) => Ok(()),
         // Nothing can be listened to, so there is nothing that UNLISTEN could do.
         Action::Channel if kind == "UNLISTEN" => Ok(()),
-        Action::SetIdentity | Action::Discard | Action::Channel | Action::Do | Action::Other => {
-            Err(Refusal::Statement(kind))
-        }
+        // What it throws away is the session's own; settings go back to what the session was opened with, as with RESET.
+        Action::Discard => Ok(()),
+        Action::SetIdentity | Action::Channel | Action::Do | Action::Other => Err(Refusal::Statement(kind)),
     }
 }
 
@@ -64,6 +64,7 @@ pub(super) fn is_plumbing(action: &Action) -> bool {
         | Action::Show(_)
         | Action::Deallocate(_)
         | Action::CloseCursor(_)
+        | Action::Discard
         | Action::SetConstraints => true,
         Action::Query(_)
         | Action::Insert(_)
@@ -77,7 +78,6 @@ pub(super) fn is_plumbing(action: &Action) -> bool {
         | Action::DeclareCursor { .. }
         | Action::Fetch { .. }
         | Action::SetIdentity
-        | Action::Discard
         | Action::Channel
         | Action::Lock { .. }
         | Action::Truncate { .. }

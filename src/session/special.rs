@@ -110,6 +110,7 @@ pub fn effect(statement: &Statement) -> Effect {
         }
         Action::Reset(Some(name)) if name == REASON => Effect::Reason(None),
         Action::Reset(None) => Effect::Reason(None),
+        Action::Discard if statement.kind == "DISCARD ALL" => Effect::Reason(None),
         Action::Set(setting) if setting.name == "application_name" => {
             Effect::ApplicationName(setting.values.as_ref().map(|values| values.join(", ")).unwrap_or_default())
         }
@@ -138,6 +139,12 @@ pub fn name_changes(meaning: &Meaning, statement: &Statement, names: &mut Names)
         Action::Deallocate(None) => NameChange::CloseAllStatements(names.next_change()),
         Action::CloseCursor(Some(name)) => NameChange::ClosePortal(Key::new(name.as_str()), names.next_change()),
         Action::CloseCursor(None) => NameChange::CloseAllPortals(names.next_change()),
+        Action::Discard if statement.kind == "DISCARD ALL" => {
+            return Ok(vec![
+                NameChange::CloseAllStatements(names.next_change()),
+                NameChange::CloseAllPortals(names.next_change()),
+            ]);
+        }
         _ => return Ok(Vec::new()),
     };
     Ok(vec![change])

@@ -8,7 +8,7 @@ use super::convert::Converter;
 use super::cursor::{Cursor, comma_separated};
 use super::keywords::is_reserved;
 use super::lex::{Kind, Token};
-use super::rewrite::{Side, rewrite};
+use super::rewrite::{Side, Sized, rewrite};
 use super::tree::{Action, Expr, Query};
 
 /// How deep sqlparser may recurse. The nesting of the text is bounded before; each level of it costs a few of these.
@@ -16,8 +16,26 @@ const RECURSION: usize = 600;
 
 /// An expression that takes up all of the tokens.
 pub fn expression(tokens: &[Token]) -> Result<Expr, Unreadable> {
+    sized(tokens).map(|found| found.of)
+}
+
+/// [`expression`], and how much it is made of: whoever copies it has to count that.
+pub fn sized(tokens: &[Token]) -> Result<Sized<Expr>, Unreadable> {
     let (expr, side) = run(tokens, |parser| parser.parse_expr())?;
-    Converter::new(side, start(tokens)).expr(expr)
+    let mut converter = Converter::new(side, start(tokens));
+    let of = converter.expr(expr)?;
+    Ok(Sized { of, size: converter.made() })
+}
+
+/// Several expressions with their size in all.
+pub fn sized_list(lists: Vec<&[Token]>) -> Result<Sized<Vec<Expr>>, Unreadable> {
+    let mut all = Sized { of: Vec::with_capacity(lists.len()), size: 0 };
+    for tokens in lists {
+        let found = sized(tokens)?;
+        all.of.push(found.of);
+        all.size += found.size;
+    }
+    Ok(all)
 }
 
 /// SELECT, VALUES, TABLE, INSERT, UPDATE, DELETE, MERGE and the WITH before them.
@@ -37,10 +55,16 @@ pub fn query(tokens: &[Token]) -> Result<Query, Unreadable> {
 /// The elements of an index or of ON CONFLICT: an expression each, then collation, operator class and order, which hold
 /// nothing that is run with the statement.
 pub fn index_elements(tokens: &[Token]) -> Result<Vec<Expr>, Unreadable> {
-    comma_separated(tokens).into_iter().map(index_element).collect()
+    sized_index_elements(tokens).map(|found| found.of)
 }
 
-fn index_element(tokens: &[Token]) -> Result<Expr, Unreadable> {
+/// [`index_elements`] with their size.
+pub fn sized_index_elements(tokens: &[Token]) -> Result<Sized<Vec<Expr>>, Unreadable> {
+    let expressions = comma_separated(tokens).into_iter().map(index_element).collect::<Result<_, _>>()?;
+    sized_list(expressions)
+}
+
+fn index_element(tokens: &[Token]) -> Result<&[Token], Unreadable> {
     let mut cursor = Cursor::new(tokens);
     if cursor.is_mark(0, '(') {
         cursor.group().ok_or_else(|| cursor.refuse("an unbalanced parenthesis"))?;
@@ -55,7 +79,7 @@ fn index_element(tokens: &[Token]) -> Result<Expr, Unreadable> {
             cursor.group().ok_or_else(|| cursor.refuse("an unbalanced parenthesis"))?;
         }
     }
-    let expr = expression(tokens.get(..cursor.index()).unwrap_or_default())?;
+    let expr = tokens.get(..cursor.index()).unwrap_or_default();
     if cursor.take(&["collate"]) && cursor.qualified_name().is_none() {
         return Err(cursor.refuse("COLLATE without a collation"));
     }

@@ -206,6 +206,8 @@ pub struct Cte {
     pub columns: Vec<Name>,
     /// A query or a data-modifying statement.
     pub body: Action,
+    /// The columns that SEARCH and CYCLE add behind its own.
+    pub added: Vec<Name>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -356,6 +358,8 @@ pub enum Expr {
     Subscript {
         expr: Box<Expr>,
         indices: Vec<Expr>,
+        /// A slice gives an array, an index an element.
+        slice: bool,
     },
     Row(Vec<Expr>),
     Array(Vec<Expr>),

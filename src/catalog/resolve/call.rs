@@ -6,7 +6,7 @@ use super::Resolver;
 use super::candidates::{Candidate, Passing, choose, has_foreign};
 use crate::catalog::footprint::{CalledBy, Oid, Unresolved};
 use crate::catalog::snapshot::{CastContext, FIRST_USER_OID, Operator};
-use crate::catalog::types::{BOOL, RECORD, Type, UNKNOWN};
+use crate::catalog::types::{BOOL, RECORD, Type, UNKNOWN, XML};
 use crate::sql::tree::{Call, Expr, Literal, Name, OperatorName, Over};
 
 /// What a call gives.
@@ -87,7 +87,9 @@ impl Resolver<'_> {
         // Where nothing fits, PostgreSQL refuses the call; should pgward be wrong about a type, every candidate counts.
         let chosen = if chosen.is_empty() { candidates } else { chosen };
         if chosen.is_empty() {
-            return if is_grammar(parts) {
+            return if is_xml(parts) {
+                Ok(CallResult::of(Type::Known(XML)))
+            } else if is_grammar(parts) {
                 Ok(CallResult::of(Type::Any))
             } else {
                 Err(Unresolved::Function(format!("{}(…)", parts.join("."))))
@@ -247,6 +249,11 @@ impl Resolver<'_> {
         }
         choose(self.snapshot, found, actual)
     }
+}
+
+/// Those of SQL/XML that give XML.
+fn is_xml(parts: &[&str]) -> bool {
+    matches!(parts, ["pg_catalog", "xmlelement" | "xmlforest" | "xmlparse" | "xmlpi" | "xmlroot"])
 }
 
 /// Functions that only the grammar knows: they have no entry in `pg_proc` and run no code of anyone's.

@@ -16,7 +16,7 @@ enum Step<'e> {
     Operator(&'e OperatorName, &'e Expr),
     Cast(&'e TypeName),
     Collate(&'e QualifiedName),
-    Subscript(&'e [Expr]),
+    Subscript(&'e [Expr], bool),
 }
 
 impl Resolver<'_> {
@@ -38,8 +38,8 @@ impl Resolver<'_> {
                     steps.push(Step::Collate(collation));
                     inner = expr;
                 }
-                Expr::Subscript { expr, indices } => {
-                    steps.push(Step::Subscript(indices));
+                Expr::Subscript { expr, indices, slice } => {
+                    steps.push(Step::Subscript(indices, *slice));
                     inner = expr;
                 }
                 _innermost => break,
@@ -55,7 +55,7 @@ impl Resolver<'_> {
     fn step(&mut self, step: Step<'_>, of: Type) -> Result<Type, Unresolved> {
         match step {
             Step::Operator(name, right) => {
-                if let Expr::Subscript { expr, indices } = right
+                if let Expr::Subscript { expr, indices, slice: _ } = right
                     && indices.is_empty()
                 {
                     let array = self.expr(expr)?;
@@ -70,12 +70,15 @@ impl Resolver<'_> {
                 let known = self.snapshot.has_collation(&parts);
                 known.then_some(of).ok_or_else(|| Unresolved::Collation(collation.to_string()))
             }
-            Step::Subscript(indices) => {
+            Step::Subscript(indices, slice) => {
                 for index in indices {
                     self.expr(index)?;
                 }
-                // An element or a slice: the tree does not say which.
-                Ok(Type::Any)
+                Ok(match of {
+                    Type::Known(oid) if !slice && !indices.is_empty() => self.snapshot.subscripted(oid),
+                    // One slice among several subscripts makes slices of them all.
+                    Type::Known(_) | Type::Unknown | Type::Row(_) | Type::Any => Type::Any,
+                })
             }
         }
     }

@@ -262,7 +262,7 @@ impl Resolver<'_> {
         if !with.recursive {
             for cte in &with.ctes {
                 let outputs = self.common_body(&cte.body)?;
-                let state = CommonTableState::Known(renamed(outputs, &cte.columns));
+                let state = CommonTableState::Known(columns(outputs, cte));
                 self.tables.push(CommonTable { name: cte.name.as_str().into(), state });
             }
             return Ok(());
@@ -280,7 +280,7 @@ impl Resolver<'_> {
 
     fn define(&mut self, at: usize, cte: &Cte, outputs: Vec<Output>) {
         if let Some(table) = self.tables.get_mut(at) {
-            table.state = CommonTableState::Known(renamed(outputs, &cte.columns));
+            table.state = CommonTableState::Known(columns(outputs, cte));
         }
     }
 
@@ -341,6 +341,13 @@ fn renamed(outputs: Vec<Output>, names: &[Name]) -> Vec<(Arc<str>, Type)> {
     let name_at = |index: usize, own: Arc<str>| names.get(index).map_or(own, |name| name.as_str().into());
     let named = |(index, output): (usize, Output)| (name_at(index, output.name), output.of.settled());
     outputs.into_iter().enumerate().map(named).collect()
+}
+
+/// The columns of a table of WITH; those that SEARCH and CYCLE add are rows of its own.
+fn columns(outputs: Vec<Output>, cte: &Cte) -> Vec<(Arc<str>, Type)> {
+    let mut columns = renamed(outputs, &cte.columns);
+    columns.extend(cte.added.iter().map(|name| (Arc::from(name.as_str()), Type::Any)));
+    columns
 }
 
 fn bare_name(expr: &Expr) -> Option<&Name> {

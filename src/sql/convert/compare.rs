@@ -54,7 +54,7 @@ impl Converter {
             return Ok(Quantified::Query(self.deeper(|converter| converter.query(*query))?));
         }
         let array = self.boxed(argument)?;
-        Ok(Quantified::Plain(Expr::Subscript { expr: array, indices: Vec::new() }))
+        Ok(Quantified::Plain(Expr::Subscript { expr: array, indices: Vec::new(), slice: false }))
     }
 
     pub(super) fn in_list(&mut self, expr: ast::Expr, list: Vec<ast::Expr>, negated: bool) -> Result<Expr> {

@@ -138,7 +138,10 @@ impl Converter {
             [..] => None,
         };
         match index.and_then(|index| self.side.conflicts.get_mut(index)) {
-            Some(inference) => Ok(std::mem::take(inference)),
+            Some(inference) => {
+                self.made += inference.size;
+                Ok(std::mem::take(&mut inference.of))
+            }
             None => self.refuse("this kind of ON CONFLICT"),
         }
     }
@@ -164,7 +167,10 @@ impl Converter {
             && let Some(index) = marker::payload(&ident.value, "target")
         {
             return match index.parse::<usize>().ok().and_then(|index| self.side.targets.get_mut(index)) {
-                Some((column, indices)) => Ok((vec![column.clone()], std::mem::take(indices))),
+                Some((column, indices)) => {
+                    self.made += indices.size;
+                    Ok((vec![column.clone()], std::mem::take(&mut indices.of)))
+                }
                 None => self.refuse("this kind of SET"),
             };
         }

@@ -131,6 +131,13 @@ impl Converter {
         {
             return match kind {
                 "default" => Ok(Expr::Default),
+                "expr" => match payload.parse::<usize>().ok().and_then(|index| self.side.exprs.get(index)) {
+                    Some(found) => {
+                        self.made += found.size;
+                        Ok(found.of.clone())
+                    }
+                    None => self.refuse("this syntax"),
+                },
                 "keyword" => match keyword(payload) {
                     Some(word) => Ok(Expr::Keyword(word)),
                     None => self.refuse("this keyword"),
@@ -177,7 +184,8 @@ impl Converter {
                 }
                 ast::AccessExpr::Dot(_) => return self.refuse("this kind of field"),
                 ast::AccessExpr::Subscript(subscript) => {
-                    Expr::Subscript { expr: Box::new(expr), indices: self.subscript(subscript)? }
+                    let slice = matches!(subscript, ast::Subscript::Slice { .. });
+                    Expr::Subscript { expr: Box::new(expr), indices: self.subscript(subscript)?, slice }
                 }
             };
         }
@@ -238,7 +246,13 @@ impl Converter {
         match operator {
             BinaryOperator::And | BinaryOperator::Or => self.gather(left, right),
             BinaryOperator::Overlaps => {
-                let arguments = vec![self.expr(left)?, self.expr(right)?];
+                let mut arguments = Vec::with_capacity(4);
+                for side in [left, right] {
+                    match self.expr(side)? {
+                        Expr::Row(mut both) if both.len() == 2 => arguments.append(&mut both),
+                        _ => return self.refuse("OVERLAPS without two pairs"),
+                    }
+                }
                 Ok(Expr::Call(Box::new(Call::plain(QualifiedName::builtin("overlaps"), arguments))))
             }
             other => {

@@ -38,6 +38,11 @@ impl Converter {
         Self { side, position, depth: 0, made: 0, copied: 0 }
     }
 
+    /// How many expressions were made.
+    pub fn made(&self) -> usize {
+        self.made
+    }
+
     fn refuse<T>(&self, what: &str) -> Result<T> {
         Err(Unreadable { message: format!("{what} is not supported"), position: self.position })
     }

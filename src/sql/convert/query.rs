@@ -24,7 +24,7 @@ impl Converter {
             return self.refuse("this clause of a query");
         }
         Ok(Query {
-            with: with.map(|with| self.with(with)).transpose()?,
+            with: with.map(|with| self.with(with)).transpose()?.filter(|with| !with.ctes.is_empty()),
             body: self.body(*body)?,
             order_by: self.order_by(order_by)?,
             limits: self.limits(limit_clause, fetch)?,
@@ -36,17 +36,29 @@ impl Converter {
         let ast::With { with_token: _, recursive, cte_tables } = found;
         let mut ctes = Vec::with_capacity(cte_tables.len());
         for ast::Cte { alias, query, from, materialized: _, closing_paren_token: _ } in cte_tables {
-            if from.is_some() {
-                return self.refuse("this kind of WITH");
-            }
             let ast::TableAlias { explicit: _, name, columns, at } = alias;
             if at.is_some() {
                 return self.refuse("this kind of WITH");
             }
+            if marker::payload(&name.value, "none").is_some() {
+                continue;
+            }
+            if from.is_some() {
+                return self.refuse("this kind of WITH");
+            }
+            let mut columns = columns;
+            let mut added = Vec::new();
+            if let Some(index) = columns.last().and_then(|last| marker::payload(&last.name.value, "search")) {
+                match index.parse::<usize>().ok().and_then(|index| self.side.searches.get(index)) {
+                    Some(found) => added.clone_from(found),
+                    None => return self.refuse("this kind of WITH"),
+                }
+                columns.pop();
+            }
             let name = self.name(name)?;
             let columns = self.alias_columns(columns)?;
             let body = self.deeper(|converter| converter.query_or_change(*query))?;
-            ctes.push(Cte { name, columns, body });
+            ctes.push(Cte { name, columns, body, added });
         }
         Ok(With { recursive, ctes })
     }
@@ -262,7 +274,13 @@ impl Converter {
     }
 
     pub(super) fn targets(&mut self, found: Vec<ast::SelectItem>) -> Result<Vec<Target>> {
-        found.into_iter().map(|item| self.target(item)).collect()
+        let nothing = |item: &ast::SelectItem| match item {
+            ast::SelectItem::UnnamedExpr(ast::Expr::Identifier(ident)) => {
+                marker::payload(&ident.value, "nothing").is_some()
+            }
+            _ => false,
+        };
+        found.into_iter().filter(|item| !nothing(item)).map(|item| self.target(item)).collect()
     }
 
     fn target(&mut self, found: ast::SelectItem) -> Result<Target> {

@@ -9,7 +9,7 @@ use crate::sql::tree::{Alias, Call, Expr, FromItem, JoinConstraint, Name, Qualif
 
 impl Converter {
     pub(super) fn from(&mut self, found: Vec<ast::TableWithJoins>) -> Result<Vec<FromItem>> {
-        found.into_iter().map(|item| self.joined(item)).collect()
+        found.into_iter().filter(|item| !is_nothing(item)).map(|item| self.joined(item)).collect()
     }
 
     fn joined(&mut self, found: ast::TableWithJoins) -> Result<FromItem> {
@@ -164,7 +164,7 @@ impl Converter {
         Ok(RelationRef { name: QualifiedName { parts: self.names(idents)? }, only })
     }
 
-    fn sample(&self, found: Option<ast::TableSampleKind>) -> Result<Option<Call>> {
+    fn sample(&mut self, found: Option<ast::TableSampleKind>) -> Result<Option<Call>> {
         let sample = match found {
             None => return Ok(None),
             Some(ast::TableSampleKind::BeforeTableAlias(sample) | ast::TableSampleKind::AfterTableAlias(sample)) => {
@@ -184,7 +184,10 @@ impl Converter {
             _ => None,
         };
         match index.and_then(|index| self.side.samples.get(index)) {
-            Some(call) => Ok(Some(call.clone())),
+            Some(call) => {
+                self.made += call.size;
+                Ok(Some(call.of.clone()))
+            }
             None => self.refuse("this kind of TABLESAMPLE"),
         }
     }
@@ -285,5 +288,16 @@ fn single_value(name: &ast::ObjectName) -> Option<&str> {
     match parts.as_slice() {
         [ast::ObjectNamePart::Identifier(ident)] => Some(&ident.value),
         [..] => None,
+    }
+}
+
+/// FROM that was written only so that something else is read right.
+fn is_nothing(found: &ast::TableWithJoins) -> bool {
+    match &found.relation {
+        ast::TableFactor::Table { name, .. } => {
+            found.joins.is_empty()
+                && single_value(name).is_some_and(|value| marker::payload(value, "nothing").is_some())
+        }
+        _ => false,
     }
 }

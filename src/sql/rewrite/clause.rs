@@ -2,7 +2,7 @@
 
 use sqlparser::tokenizer::Token as Core;
 
-use super::{Mode, Rewriter, Side};
+use super::{Mode, Rewriter, Side, Sized};
 use crate::sql::Unreadable;
 use crate::sql::cursor::{Cursor, comma_separated};
 use crate::sql::lex::{Kind, Token};
@@ -19,6 +19,8 @@ impl Side {
             && self.conflicts.is_empty()
             && self.samples.is_empty()
             && self.targets.is_empty()
+            && self.exprs.is_empty()
+            && self.searches.is_empty()
     }
 }
 
@@ -95,9 +97,11 @@ impl Rewriter<'_> {
             return Ok(());
         }
         let Some(inside) = self.cursor.group() else { return self.refuse_here("an unbalanced parenthesis") };
-        let mut inference = parse::index_elements(inside)?;
+        let mut inference = parse::sized_index_elements(inside)?;
         if self.cursor.take(&["where"]) {
-            inference.push(parse::expression(self.cursor.until(&["do"]))?);
+            let condition = parse::sized(self.cursor.until(&["do"]))?;
+            inference.of.push(condition.of);
+            inference.size += condition.size;
         }
         self.side.conflicts.push(inference);
         self.emit(Core::LParen);
@@ -112,9 +116,11 @@ impl Rewriter<'_> {
         let Some(name) = self.cursor.qualified_name() else { return self.refuse_here("TABLESAMPLE without a method") };
         let mut arguments = self.expression_group()?;
         if self.cursor.take(&["repeatable"]) {
-            arguments.append(&mut self.expression_group()?);
+            let mut seed = self.expression_group()?;
+            arguments.of.append(&mut seed.of);
+            arguments.size += seed.size;
         }
-        self.side.samples.push(Call::plain(name, arguments));
+        self.side.samples.push(Sized { of: Call::plain(name, arguments.of), size: arguments.size });
         self.emit_keyword("tablesample");
         self.emit_keyword("system");
         self.emit(Core::LParen);
@@ -123,9 +129,9 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    fn expression_group(&mut self) -> Result<Vec<Expr>, Unreadable> {
+    fn expression_group(&mut self) -> Result<Sized<Vec<Expr>>, Unreadable> {
         match self.cursor.group() {
-            Some(inside) => comma_separated(inside).into_iter().map(parse::expression).collect(),
+            Some(inside) => parse::sized_list(comma_separated(inside)),
             None => self.refuse_here("a parenthesis was expected"),
         }
     }
@@ -147,7 +153,7 @@ impl Rewriter<'_> {
         }
         let mut ahead = self.cursor.clone();
         let Some(column) = ahead.name() else { return Ok(()) };
-        let mut indices = Vec::new();
+        let mut indices = Sized { of: Vec::new(), size: 0 };
         let mut plain = true;
         loop {
             if ahead.take_mark('.') {
@@ -159,7 +165,9 @@ impl Rewriter<'_> {
                 plain = false;
                 for bound in inside.split(|token: &Token| token.kind == Kind::Mark(':')) {
                     if !bound.is_empty() {
-                        indices.push(parse::expression(bound)?);
+                        let index = parse::sized(bound)?;
+                        indices.of.push(index.of);
+                        indices.size += index.size;
                     }
                 }
             } else {
@@ -185,6 +193,84 @@ impl Rewriter<'_> {
         self.side.collations.push(name);
         self.emit_postfix(&marker::with("collate", self.side.collations.len() - 1));
         Ok(())
+    }
+
+    /// SEARCH and CYCLE after a table of WITH: the columns that they add, as a mark among its columns. True if they stood
+    /// here. The columns that they follow are the table's own, which it has computed already.
+    pub(super) fn search_or_cycle(&mut self) -> bool {
+        if self.kind_before(1) != Some(&Kind::Mark(')')) {
+            return false;
+        }
+        let mut ahead = self.cursor.clone();
+        let mut added = Vec::new();
+        if ahead.take(&["search"]) {
+            let known = (ahead.take(&["depth"]) || ahead.take(&["breadth"])) && ahead.take(&["first", "by"]);
+            if !known || !names(&mut ahead) || !ahead.take(&["set"]) {
+                return false;
+            }
+            let Some(order) = ahead.name() else { return false };
+            added.push(order);
+        }
+        if ahead.take(&["cycle"]) {
+            if !names(&mut ahead) || !ahead.take(&["set"]) {
+                return false;
+            }
+            let Some(mark) = ahead.name() else { return false };
+            let values =
+                !ahead.take(&["to"]) || (constant(&mut ahead) && ahead.take(&["default"]) && constant(&mut ahead));
+            if !values || !ahead.take(&["using"]) {
+                return false;
+            }
+            let Some(path) = ahead.name() else { return false };
+            added.extend([mark, path]);
+        }
+        let mark = marker::with("search", self.side.searches.len());
+        if !self.add_column(&mark) {
+            return false;
+        }
+        self.side.searches.push(added);
+        self.cursor = ahead;
+        true
+    }
+
+    /// Adds a column to the list behind the name of the table of WITH that was just written.
+    fn add_column(&mut self, mark: &str) -> bool {
+        let mut depth = 0_usize;
+        let opens = self.out.iter().rposition(|token| {
+            match token.token {
+                Core::RParen => depth += 1,
+                Core::LParen => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            depth == 0
+        });
+        let Some(opens) = opens else { return false };
+        let word = |at: usize, wanted: &str| match self.out.get(at).map(|token| &token.token) {
+            Some(Core::Word(word)) => word.quote_style.is_none() && word.value == wanted,
+            Some(_) | None => false,
+        };
+        let mut at = opens;
+        for wanted in ["materialized", "not", "as"] {
+            if at > 0 && word(at - 1, wanted) {
+                at -= 1;
+            }
+        }
+        if at == 0 || !word(at, "as") {
+            return false;
+        }
+        let column = self.name_token(mark);
+        let added = match self.out.get(at - 1).map(|token| &token.token) {
+            Some(Core::RParen) => {
+                at -= 1;
+                vec![self.token(Core::Comma), column]
+            }
+            Some(Core::Word(word)) if word.quote_style.is_some() => {
+                vec![self.token(Core::LParen), column, self.token(Core::RParen)]
+            }
+            Some(_) | None => return false,
+        };
+        self.out.splice(at..at, added);
+        true
     }
 
     /// `CAST(x AS type)`: the type, up to the closing parenthesis.
@@ -272,4 +358,26 @@ impl Rewriter<'_> {
         let Some(inside) = ahead.group() else { return false };
         comma_separated(inside).into_iter().all(|column| Cursor::new(column).name().is_some() && column.len() == 1)
     }
+}
+
+/// Moves past a list of names.
+fn names(cursor: &mut Cursor<'_>) -> bool {
+    loop {
+        if cursor.name().is_none() {
+            return false;
+        }
+        if !cursor.take_mark(',') {
+            return true;
+        }
+    }
+}
+
+/// Moves past a constant.
+fn constant(cursor: &mut Cursor<'_>) -> bool {
+    let word = matches!(cursor.word(0), "true" | "false" | "null");
+    let found = word || matches!(cursor.kind(0), Some(Kind::String(_) | Kind::Integer(_) | Kind::Numeric(_)));
+    if found {
+        cursor.advance(1);
+    }
+    found
 }

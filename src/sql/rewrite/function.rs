@@ -38,8 +38,10 @@ impl Rewriter<'_> {
             "trim" => self.trim(),
             "extract" => return self.extract().map(|()| true),
             "normalize" => return self.normalize().map(|()| true),
-            "xmlelement" | "xmlforest" | "xmlparse" | "xmlpi" | "xmlroot" | "xmlserialize" | "xmlexists"
-            | "xmltable" | "treat" | "json_table" | "json_value" | "json_query" | "json_exists" | "json_scalar"
+            "xmlelement" | "xmlforest" | "xmlparse" | "xmlpi" | "xmlroot" | "xmlserialize" | "xmlexists" => {
+                return self.xml(word).map(|()| true);
+            }
+            "xmltable" | "treat" | "json_table" | "json_value" | "json_query" | "json_exists" | "json_scalar"
             | "json_serialize" => {
                 return self.refuse_here(&format!("{} is not supported", word.to_ascii_uppercase()));
             }

@@ -9,6 +9,7 @@ mod clause;
 mod function;
 mod symbol;
 mod word;
+mod xml;
 
 use sqlparser::keywords::{ALL_KEYWORDS, ALL_KEYWORDS_INDEX, Keyword};
 use sqlparser::tokenizer::{Location, Span, Token as Core, TokenWithSpan, Word};
@@ -25,10 +26,21 @@ pub struct Side {
     pub collations: Vec<QualifiedName>,
     pub locks: Vec<Vec<QualifiedName>>,
     /// The expressions of ON CONFLICT (…) WHERE ….
-    pub conflicts: Vec<Vec<Expr>>,
-    pub samples: Vec<Call>,
+    pub conflicts: Vec<Sized<Vec<Expr>>>,
+    pub samples: Vec<Sized<Call>>,
     /// Targets of SET with subscripts.
-    pub targets: Vec<(Name, Vec<Expr>)>,
+    pub targets: Vec<(Name, Sized<Vec<Expr>>)>,
+    /// Expressions in a grammar of their own.
+    pub exprs: Vec<Sized<Expr>>,
+    /// The columns that SEARCH and CYCLE add to a table of WITH.
+    pub searches: Vec<Vec<Name>>,
+}
+
+/// Something that was converted already, and how many expressions it is made of.
+#[derive(Clone, Debug)]
+pub struct Sized<T> {
+    pub of: T,
+    pub size: usize,
 }
 
 /// The rewritten tokens, each with the index of its origin as column, and what their marks mean.
@@ -66,11 +78,13 @@ struct Frame {
     group_by: bool,
     assignments: bool,
     window_frame: bool,
+    /// Between SELECT and the first clause after its targets.
+    targets: bool,
 }
 
 impl Frame {
     fn new(mode: Mode) -> Self {
-        Self { mode, group_by: false, assignments: false, window_frame: false }
+        Self { mode, group_by: false, assignments: false, window_frame: false, targets: false }
     }
 }
 
@@ -142,14 +156,24 @@ impl Rewriter<'_> {
         self.tokens.get(index).map(|token| &token.kind)
     }
 
-    fn emit(&mut self, token: Core) {
+    fn token(&self, token: Core) -> TokenWithSpan {
         let column = self.cursor.index() as u64 + 1;
         let place = Location { line: 1, column };
-        self.out.push(TokenWithSpan { token, span: Span { start: place, end: place } });
+        TokenWithSpan { token, span: Span { start: place, end: place } }
+    }
+
+    fn name_token(&self, name: &str) -> TokenWithSpan {
+        self.token(Core::Word(Word { value: name.to_owned(), quote_style: Some('"'), keyword: Keyword::NoKeyword }))
+    }
+
+    fn emit(&mut self, token: Core) {
+        let token = self.token(token);
+        self.out.push(token);
     }
 
     fn emit_name(&mut self, name: &str) {
-        self.emit(Core::Word(Word { value: name.to_owned(), quote_style: Some('"'), keyword: Keyword::NoKeyword }));
+        let token = self.name_token(name);
+        self.out.push(token);
         self.operand = true;
     }
 

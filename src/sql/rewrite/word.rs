@@ -95,6 +95,18 @@ impl Rewriter<'_> {
                 self.emit_name(&marker::plain("default"));
                 self.cursor.advance(1);
             }
+            // As an expression sqlparser takes a query only by SELECT or WITH.
+            "values" if self.kind_before(1) == Some(&Kind::Mark('(')) && self.cursor.is_mark(1, '(') => {
+                self.emit_keyword("with");
+                self.emit_name(&marker::plain("none"));
+                self.emit_keyword("as");
+                self.emit(Core::LParen);
+                self.emit_keyword("select");
+                self.emit_keyword("null");
+                self.emit(Core::RParen);
+                self.emit_keyword("values");
+                self.cursor.advance(1);
+            }
             "values" if self.before(1) == "default" || (self.cursor.is_mark(1, '(') && self.before(1) != "into") => {
                 self.emit_keyword("values");
                 self.cursor.advance(1);
@@ -117,6 +129,7 @@ impl Rewriter<'_> {
             "is" | "isnull" | "notnull" => self.is_test(word)?,
             "at" => return self.at_time_zone(),
             "between" => self.between(),
+            "search" | "cycle" => return Ok(self.search_or_cycle()),
             "operator" if self.cursor.is_mark(1, '(') => self.qualified_operator()?,
             "using" => self.using()?,
             "tablesample" => self.sample()?,
@@ -153,12 +166,45 @@ impl Rewriter<'_> {
 
     /// A clause's first word ends GROUP BY and SET before it.
     fn clause(&mut self, word: &str) {
+        let mut targets = false;
         if let Some(frame) = self.frame() {
             frame.group_by = false;
             frame.assignments = false;
+            targets = std::mem::replace(&mut frame.targets, word == "select");
+        }
+        if word == "window" && targets {
+            // Without FROM in front sqlparser takes WINDOW for an alias.
+            self.emit_keyword("from");
+            self.emit_name(&marker::plain("nothing"));
         }
         self.emit_keyword(word);
         self.cursor.advance(1);
+        if word == "select" && self.no_targets() {
+            self.emit_name(&marker::plain("nothing"));
+        }
+    }
+
+    /// Whether SELECT lists nothing at all. With FROM behind it sqlparser takes that.
+    fn no_targets(&self) -> bool {
+        match self.cursor.kind(0) {
+            None | Some(Kind::Mark(')')) => true,
+            Some(Kind::Word(word)) => matches!(
+                word.as_str(),
+                "where"
+                    | "group"
+                    | "having"
+                    | "window"
+                    | "union"
+                    | "intersect"
+                    | "except"
+                    | "order"
+                    | "limit"
+                    | "offset"
+                    | "fetch"
+                    | "for"
+            ),
+            Some(_) => false,
+        }
     }
 
     fn groups(&self) -> bool {

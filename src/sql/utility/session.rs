@@ -17,8 +17,14 @@ pub fn read(cursor: &mut Cursor<'_>) -> Found {
         "execute" => execute(cursor),
         "deallocate" => deallocate(cursor),
         "discard" => {
-            cursor.take_one(&["all", "plans", "sequences", "temp", "temporary"]);
-            finish(cursor, "DISCARD", Action::Discard)
+            let kind = match cursor.take_one(&["all", "plans", "sequences", "temp", "temporary"]) {
+                Some("plans") => "DISCARD PLANS",
+                Some("sequences") => "DISCARD SEQUENCES",
+                Some("temp" | "temporary") => "DISCARD TEMP",
+                Some(_) => "DISCARD ALL",
+                None => return malformed(cursor),
+            };
+            finish(cursor, kind, Action::Discard)
         }
         "listen" => channel(cursor, "LISTEN"),
         "unlisten" => channel(cursor, "UNLISTEN"),
