@@ -15,6 +15,7 @@ want() { # want PACKAGE TEST...: the package, unless the test succeeds
 has_server() { compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; }
 
 want gcc command -v cc
+want libc6-dev test -e /usr/include/stdio.h
 want make command -v make
 want postgresql has_server
 want postgresql-client command -v psql

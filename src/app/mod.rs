@@ -43,8 +43,15 @@ fn load(path: &Path) -> anyhow::Result<Config> {
     Ok(config)
 }
 
+/// One thread fewer than there are processors: the kernel's share of a relay's work is the larger one, and threads that wake
+/// each other cost more than they bring. `TOKIO_WORKER_THREADS` says otherwise.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime could not be started")
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        builder.worker_threads(processors.saturating_sub(1).max(1));
+    }
+    builder.enable_all().build().context("the runtime could not be started")
 }
 
 async fn run(path: &Path) -> anyhow::Result<()> {

@@ -76,6 +76,8 @@ pub fn databases(config: &Config) -> anyhow::Result<HashMap<String, Arc<Database
     for database in &config.databases {
         let name = database.policy.name.clone();
         let settings = DatabaseSettings {
+            // 53 bits, so that every reader of JSON sees the same number.
+            policy_version: config.version >> 11,
             policy: Arc::clone(&database.policy),
             upstream: Arc::new(upstream(database)?),
             scopes: config.scopes.iter().filter(|scope| scope.database == name).cloned().collect(),

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -31,6 +31,15 @@ pub struct Analysis {
     /// their types' own functions, and overloads are chosen by them.
     types: Option<Arc<[Oid]>>,
     resolved: ArcSwapOption<Resolved>,
+    recorded: Vec<OnceLock<Recorded>>,
+}
+
+/// What the journal is told of a statement, made once: finding the secrets in a text means reading it again.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The text without its secrets.
+    pub text: String,
+    pub fingerprint: String,
 }
 
 /// What each statement of one text touches, by one version of the catalogs.
@@ -68,7 +77,22 @@ pub enum Part {
 
 impl Analysis {
     fn new(text: Arc<str>, types: Option<Arc<[Oid]>>, parsed: Result<Vec<Statement>, Unreadable>) -> Self {
-        Self { text, parsed, types, resolved: ArcSwapOption::empty() }
+        let recorded = (0..parsed.as_ref().map_or(0, Vec::len)).map(|_| OnceLock::new()).collect();
+        Self { text, parsed, types, resolved: ArcSwapOption::empty(), recorded }
+    }
+
+    /// What the journal is told of the statement at `part`.
+    #[must_use]
+    pub fn recorded(&self, part: Part) -> Recorded {
+        let make = || Recorded {
+            text: sql::redacted(self.text_of(part)).into_owned(),
+            fingerprint: self.statement(part).map(|statement| statement.fingerprint.to_string()).unwrap_or_default(),
+        };
+        let kept = match part {
+            Part::Whole(index) => self.recorded.get(index),
+            Part::Prepared(_) | Part::Empty => None,
+        };
+        kept.map_or_else(make, |kept| kept.get_or_init(make).clone())
     }
 
     /// The statements; none where the text could not be read.
@@ -155,11 +179,6 @@ impl Meaning {
     #[must_use]
     pub fn statement(&self) -> Option<&Statement> {
         self.analysis.statement(self.part)
-    }
-
-    #[must_use]
-    pub fn text(&self) -> &str {
-        self.analysis.text_of(self.part)
     }
 }
 

@@ -63,7 +63,6 @@ pub struct Client {
 #[derive(Debug)]
 struct View {
     context: Context,
-    version: u64,
     catalogs: Option<Result<Arc<Snapshot>, CatalogUnavailable>>,
     rechecked: bool,
 }
@@ -137,17 +136,17 @@ impl Judge {
             search_paths: Arc::clone(&self.search_paths),
             requestable: self.requestable.clone(),
         };
-        self.view = Some(View { context, version: set.version, catalogs: None, rechecked: false });
+        self.view = Some(View { context, catalogs: None, rechecked: false });
     }
 
     pub async fn analyse(&self, text: &str, types: Option<&[Oid]>) -> Arc<Analysis> {
         self.database.analyses.analyse(text, types).await
     }
 
-    /// The version of the grants that the batch is judged by.
+    /// The version of the policy that the session judges by.
     #[must_use]
     pub fn version(&self) -> u64 {
-        self.view.as_ref().map_or(0, |view| view.version)
+        self.database.settings.policy_version
     }
 
     pub fn count_denial(&self, rule: Rule) {

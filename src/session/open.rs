@@ -74,7 +74,9 @@ impl Opening {
     async fn authenticate(&self, arrival: &mut Arrival) -> Result<User, Option<ClientVisible>> {
         let server = &self.server;
         let network = Network::of(arrival.address.ip());
-        if server.failed_logins.is_over(&network, Instant::now()) {
+        let attempted = (network, self.requested.user.clone());
+        let now = Instant::now();
+        if server.failed_logins.is_over(&network, now) || server.failed_logins_of_user.is_over(&attempted, now) {
             server.parts.metrics.auth_failures.inc();
             return Err(Some(ClientVisible::fatal(
                 sqlstate::TOO_MANY_CONNECTIONS,
@@ -103,6 +105,7 @@ impl Opening {
             Err(AuthError::Refused { said, why }) => {
                 server.parts.metrics.auth_failures.inc();
                 server.failed_logins.count(network, Instant::now());
+                server.failed_logins_of_user.count(attempted, Instant::now());
                 self.denied(arrival.address, why, &said).await;
                 Err(Some(said))
             }

@@ -85,17 +85,18 @@ impl Recorder {
     #[must_use]
     pub fn statement(&self, meaning: &Meaning, protocol: Protocol, version: u64) -> Box<Record> {
         let mut record = Box::new(self.entry(Event::Statement));
+        let recorded = meaning.analysis.recorded(meaning.part);
         record.protocol = Some(protocol);
         record.policy_version = Some(version);
         record.reason.clone_from(&self.reason);
         if let Some(statement) = meaning.statement() {
             record.kind = Some(statement.kind.to_owned());
-            record.fingerprint = Some(statement.fingerprint.to_string());
+            record.fingerprint = Some(recorded.fingerprint);
             if matches!(statement.action, Action::Copy(_)) {
                 record.protocol = Some(Protocol::Copy);
             }
         }
-        record.statement = Some(redacted(meaning.text()).into_owned());
+        record.statement = Some(recorded.text);
         record
     }
 

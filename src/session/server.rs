@@ -38,7 +38,9 @@ pub struct Server {
     pub(super) settings: Settings,
     pub(super) parts: Dependencies,
     pub(super) tasks: TaskTracker,
+    /// By address, whoever is tried; and by address and user, so that guessing at one user there locks out no other.
     pub(super) failed_logins: Throttle<Network>,
+    pub(super) failed_logins_of_user: Throttle<(Network, String)>,
     refusals: Throttle<Network>,
     cancels: Throttle<Network>,
     databases: Mutex<HashMap<String, Arc<Database>>>,
@@ -54,6 +56,7 @@ impl Server {
     pub fn new(settings: Settings, parts: Dependencies) -> Self {
         Self {
             failed_logins: Throttle::new(settings.max_failed_logins, MINUTE),
+            failed_logins_of_user: Throttle::new(settings.max_failed_logins_of_user, MINUTE),
             refusals: Throttle::new(MAX_REFUSAL_RECORDS, MINUTE),
             cancels: Throttle::new(MAX_CANCELS, MINUTE),
             databases: Mutex::default(),

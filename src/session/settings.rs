@@ -38,8 +38,10 @@ pub struct Settings {
     pub store_lease: Duration,
     /// For statements to end once the process is asked to stop.
     pub drain: Duration,
-    /// Failed logins from one address within a minute.
+    /// Failed logins from one address within a minute: a bound on floods, wide enough for a machine of many users.
     pub max_failed_logins: u32,
+    /// Failed logins as one user from one address within a minute.
+    pub max_failed_logins_of_user: u32,
     /// What of bind values goes into the journal.
     pub parameters: ParameterRecording,
     /// Keys the salts that unknown users are shown; the same on each start where it is kept.
@@ -61,7 +63,8 @@ impl Default for Settings {
             catalog_max_age: Duration::from_secs(1),
             store_lease: Duration::from_secs(30),
             drain: Duration::from_secs(5),
-            max_failed_logins: 30,
+            max_failed_logins: 600,
+            max_failed_logins_of_user: 30,
             parameters: ParameterRecording::Record,
             salt_secret,
         }
@@ -123,6 +126,8 @@ impl Directory {
 /// One `[[database]]`.
 #[derive(Clone, Debug)]
 pub struct DatabaseSettings {
+    /// Differs whenever the configuration does; every record of a statement names it.
+    pub policy_version: u64,
     pub policy: Arc<DatabasePolicy>,
     pub upstream: Arc<UpstreamSettings>,
     /// The scopes of this database, in the order of the configuration.

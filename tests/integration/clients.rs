@@ -16,6 +16,7 @@ pub const CASES: &[Case] = &[
     ("clients::psycopg", psycopg),
     ("clients::tokio_postgres", tokio_postgres_queries),
     ("clients::connect_execs_psql_without_a_secret_in_argv", connect_execs_psql),
+    ("clients::a_client_certificate_in_place_of_a_password", client_certificate),
     ("clients::an_application_with_a_stable_secret", application_with_a_stable_secret),
 ];
 
@@ -182,6 +183,35 @@ fn connect_execs_psql(bench: &Bench) {
     assert!(!argv.contains("password"), "{argv}");
     let output = child.wait_with_output().unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains("note 7"), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn client_certificate(bench: &Bench) {
+    let proxy = Proxy::start(bench, &|setup| {
+        let own = setup.dir.join("own");
+        let made = Command::new(crate::support::binary()).arg("dev-certs").arg(&own).args(["--client", "alice"]).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let theirs = format!("tls_key = \"{}/server.key\"\n", setup.certs.display());
+        let ours = format!("tls_key = \"{0}/server.key\"\nclient_ca = \"{0}/ca.crt\"\n", own.display());
+        let text = crate::support::config(setup, &crate::support::Scopes::default());
+        let text = text.replacen(&theirs, &ours, 1);
+        text.replacen(&format!("{}/server.crt", setup.certs.display()), &format!("{}/server.crt", own.display()), 1)
+    });
+    proxy.grant("alice", "plain-read", "30m");
+    let own = proxy.setup.dir.join("own");
+    let by_certificate = |user: &str| {
+        let minted = Credentials { user: user.into(), password: String::new(), database: "plain".into() };
+        let mut psql = proxy.psql_with(&minted);
+        psql.env_remove("PGPASSWORD").env("PGSSLROOTCERT", own.join("ca.crt"));
+        psql.env("PGSSLCERT", own.join("client.crt")).env("PGSSLKEY", own.join("client.key"));
+        psql.args(["-w", "-At", "-c", "SELECT count(*) FROM public.notes"]).output().unwrap()
+    };
+    let output = by_certificate("alice");
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && output.stdout == b"10\n", "{err}");
+    assert!(!by_certificate("erin").status.success(), "alice's certificate is not erin's");
+    let mut by_password = proxy.psql_with(&proxy.credentials("alice", "plain"));
+    by_password.env("PGSSLROOTCERT", own.join("ca.crt")).args(["-At", "-c", "SELECT 1"]);
+    assert!(by_password.output().unwrap().status.success(), "a password still does without a certificate");
 }
 
 fn application_with_a_stable_secret(bench: &Bench) {

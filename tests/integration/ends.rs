@@ -43,9 +43,8 @@ fn revoke_and_check(bench: &Bench, proxy: &Proxy, grant: &str, name: &str) {
     proxy.revoke(grant);
     let answered = Instant::now();
     wait_until("the backend is gone", LIMIT, || bench.postgres.backends(name) == 0);
-    let sessions = proxy.json("bob", &["sessions"]);
-    assert_eq!(sessions.as_array().unwrap().len(), 0, "{sessions}");
-    assert!(answered.elapsed() < LIMIT, "session listed for {:?}", answered.elapsed());
+    let left = LIMIT.saturating_sub(answered.elapsed());
+    wait_until("the session is gone", left, || proxy.json("bob", &["sessions"]).as_array().unwrap().is_empty());
 }
 
 fn says_revoked(child: Child, grant: &str) {

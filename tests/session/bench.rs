@@ -101,6 +101,7 @@ impl Bench {
             password: SecretString::new("unused".into()),
         };
         let database = DatabaseSettings {
+            policy_version: 1,
             policy: Arc::new(DatabasePolicy { name: "plain".into(), region: Region::new("us"), data: vec![] }),
             upstream: Arc::new(upstream),
             scopes: vec![scope("read", &["public.notes"], &[Operation::Select], None)],
