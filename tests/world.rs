@@ -72,6 +72,10 @@ async fn parameters_may_be_of_any_type_that_the_client_declares() {
         let builtin = footprint.functions.iter().all(|function| function.builtin);
         assert_eq!(builtin, expected, "{text} {declared:?}");
     };
+    // A bound value is read in by its declared type's functions, used or not: a domain's check runs.
+    let row = client.query_one("SELECT oid FROM pg_type WHERE typname = 'traced_int'", &[]).await.expect("a domain");
+    check("SELECT 1", Some(&[row.get(0)]), false);
+    check("SELECT $1::text", Some(&[row.get(0)]), false);
     check("SELECT upper($1)", None, false);
     check("SELECT upper($1)", Some(&[]), true);
     check("SELECT upper($1)", Some(&[0]), true);

@@ -188,7 +188,12 @@ fn connect_execs_psql(bench: &Bench) {
 fn client_certificate(bench: &Bench) {
     let proxy = Proxy::start(bench, &|setup| {
         let own = setup.dir.join("own");
-        let made = Command::new(crate::support::binary()).arg("dev-certs").arg(&own).args(["--client", "alice"]).output().unwrap();
+        let made = Command::new(crate::support::binary())
+            .arg("dev-certs")
+            .arg(&own)
+            .args(["--client", "alice"])
+            .output()
+            .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let theirs = format!("tls_key = \"{}/server.key\"\n", setup.certs.display());
         let ours = format!("tls_key = \"{0}/server.key\"\nclient_ca = \"{0}/ca.crt\"\n", own.display());
