@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-pgward=${PGWARD_BIN:-target/release/pgward}
+pgward=${PGWARD_BIN:-target/debug/pgward}
 port=6432 control=6443
 dir=$(mktemp -d /tmp/pgward-demo.XXXXXX)
 chmod 755 "$dir"
