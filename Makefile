@@ -1,6 +1,7 @@
 # demo: a tour on a throw-away PostgreSQL (CHECK=1 runs it by itself).  test: everything.  bench: the benchmarks.
 # check: format, lints, layers.
 CARGO ?= cargo
+
 .PHONY: demo test bench check build deps
 
 # The tour is about what happens, not how fast: the development build is there in half the time, and `test` shares it.
