@@ -1,10 +1,12 @@
 //! One session's task: both directions in one loop, each with its own backpressure, no hop between socket and socket.
 
+use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,9 +20,9 @@ use super::pass::ToUpstream;
 use super::peer::Peer;
 use super::records::Outcome;
 use super::registry::Entry;
-use super::replies::{CopyIn, Effect, Expected, Happened, Replies, Running, Step, Violation};
+use super::replies::{CopyIn, Effect, Expected, Happened, Overdue, Replies, Running, Step, Violation};
 use super::transport::Transport;
-use crate::access::Clock;
+use crate::access::{Clock, GrantId};
 use crate::audit::{EndedBy, Event};
 use crate::store::GrantSet;
 use crate::wire::encode::ClientVisible;
@@ -71,8 +73,21 @@ pub struct Relay {
     pub copy_left: usize,
     /// Whether they go on: one message goes whole or not at all.
     pub copy_passes: bool,
+    /// Owed to the upstream once no CopyData is half sent: what is put inside of one shifts all that follows it.
+    pub owed: Owed,
+    /// Statements that have ended and are still to be recorded.
+    pub finished: VecDeque<(Running, Outcome)>,
+    /// A cancel request is under way: nothing follows until it has hit what it was meant for.
+    pub cancelling: Option<oneshot::Receiver<()>>,
     /// The client has said goodbye; what it asked before is still answered.
     pub leaving: bool,
+}
+
+/// What pgward itself has to say to the upstream.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Owed {
+    sync: bool,
+    copy_fail: bool,
 }
 
 impl Relay {
@@ -106,9 +121,15 @@ impl Relay {
                 }
                 Ok(()) = grants.changed() => {
                     grants.mark_unchanged();
-                    self.look();
+                    if let Some(end) = self.look() {
+                        return Finish::Ended(end);
+                    }
                 }
-                _ = looks.tick() => self.look(),
+                _ = looks.tick() => {
+                    if let Some(end) = self.look() {
+                        return Finish::Ended(end);
+                    }
+                }
                 () = stopping.cancelled(), if self.replies.is_quiet() => return Finish::Ended(End::Shutdown),
             }
         }
@@ -139,6 +160,11 @@ impl Relay {
     /// handle.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Finish>> {
         let was_stalled = self.client.is_full() || self.is_upstream_stalled();
+        if let Some(cancelling) = &mut self.cancelling
+            && Pin::new(cancelling).poll(cx).is_ready()
+        {
+            self.cancelling = None;
+        }
         if self.client.has_output() && matches!(self.client.poll_write(cx), Poll::Ready(Err(_))) {
             return Poll::Ready(Err(Finish::ClientLeft));
         }
@@ -164,7 +190,7 @@ impl Relay {
     }
 
     fn is_upstream_stalled(&self) -> bool {
-        self.upstream.is_full() || self.replies.len() > MAX_OWED
+        self.upstream.is_full() || self.replies.len() > MAX_OWED || self.cancelling.is_some()
     }
 
     /// Passes the upstream's answers on and closes the records of what has ended.
@@ -180,27 +206,48 @@ impl Relay {
             self.client.push(piece);
         }
         self.metrics.bytes_to_clients.inc_by(bytes);
-        for (running, outcome) in happened.ended.drain(..) {
-            self.ended(running, outcome).await;
-        }
+        self.finished.extend(happened.ended.drain(..));
+        self.record_finished().await;
         if self.replies.is_idle() {
             self.entry.set_statement(None);
         }
         if happened.cancel {
             self.cancel_upstream();
         }
-        if happened.send_sync {
+        self.owed.sync |= happened.send_sync;
+        self.owed.copy_fail |= happened.fail_copy;
+        self.pay();
+        handled.map_err(Finish::UpstreamViolation)?;
+        if happened.fatal { Err(Finish::UpstreamLeft { told: true }) } else { Ok(()) }
+    }
+
+    /// Sends what is owed to the upstream, where a message may stand.
+    fn pay(&mut self) {
+        if self.copy_left > 0 {
+            return;
+        }
+        let Owed { sync, copy_fail } = std::mem::take(&mut self.owed);
+        if copy_fail && matches!(self.replies.copy_in(), CopyIn::Open { .. }) {
+            self.send(Outgoing { message: ToUpstream::copy_fail(), expected: None });
+        }
+        if sync {
             self.replies.synced();
             let change = self.gate.names.next_change();
             self.send(Outgoing { message: ToUpstream::sync(), expected: Some(Expected::new(Step::Sync, change)) });
         }
-        handled.map_err(Finish::UpstreamViolation)?;
-        if happened.fatal { Err(Finish::UpstreamLeft { told: true }) } else { Ok(()) }
+    }
+
+    /// Records the ends of statements. Where the session ends meanwhile, the rest is recorded with its end.
+    async fn record_finished(&mut self) {
+        while let Some((running, outcome)) = self.finished.pop_front() {
+            self.ended(running, outcome).await;
+        }
     }
 
     /// Passes the client's messages through the gate, as far as they are whole and the upstream takes them.
     async fn take_messages(&mut self) -> Result<(), ProtocolError> {
         while !self.is_upstream_stalled() && !self.leaving {
+            self.pay();
             let mut batch = Vec::new();
             let more = self.collect(&mut batch)?;
             if !batch.is_empty() {
@@ -342,7 +389,8 @@ impl Relay {
     }
 
     /// Looks at what time and others have changed: statements whose own grant is over, warnings that are due.
-    fn look(&mut self) {
+    /// Answers why the session must end with them, if it must.
+    fn look(&mut self) -> Option<End> {
         let set = Arc::clone(&self.grants.borrow());
         let now = self.clock.now();
         let live = ends::live(&set, now);
@@ -350,22 +398,26 @@ impl Relay {
         if let Some(notice) = self.warnings.due(&set, now) {
             self.replies.notice(notice.to_bytes());
         }
-        let mut cancel = false;
-        for (index, running) in self.replies.running().enumerate() {
-            let Some(grant) = &running.grant else { continue };
-            if running.ending.is_none() && !live.iter().any(|live| live.id == *grant) {
-                running.ending = Some(ends::statement_over(grant, &set));
-                cancel |= index == 0;
+        let is_live = |grant: &GrantId| live.iter().any(|live| live.id == *grant);
+        match self.replies.end_where(|grant| (!is_live(grant)).then(|| ends::statement_over(grant, &set))) {
+            Overdue::None => None,
+            Overdue::Running => {
+                self.cancel_upstream();
+                None
             }
-        }
-        if cancel {
-            self.cancel_upstream();
+            Overdue::Behind(grant) => Some(ends::session_over(&grant, &set)),
         }
     }
 
-    fn cancel_upstream(&self) {
+    fn cancel_upstream(&mut self) {
         let entry = Arc::clone(&self.entry);
-        self.tasks.spawn(async move { entry.target().cancel().await });
+        let (done, cancelling) = oneshot::channel();
+        self.cancelling = Some(cancelling);
+        self.tasks.spawn(async move {
+            let _ = tokio::time::timeout(CANCEL, entry.target().cancel()).await;
+            // The session may be over by now.
+            let _ = done.send(());
+        });
     }
 
     /// Ends both legs, and records how.
@@ -387,13 +439,14 @@ impl Relay {
                 let _ = tokio::time::timeout(LEAVE, upstream.finish()).await;
                 return;
             }
-            // Nothing that was not sent yet is sent now.
-            let was_whole = upstream.discard_output();
             if is_busy {
+                // Closed first: what was sent behind the statement that is cancelled must not run after it.
+                upstream.abort();
                 let _ = tokio::time::timeout(CANCEL, entry.target().cancel()).await;
-                let _ = tokio::time::timeout(LEAVE, upstream.drain()).await;
+                return;
             }
-            if was_whole {
+            // Nothing that was not sent yet is sent now.
+            if upstream.discard_output() {
                 upstream.push(ToUpstream::terminate().into_bytes());
             }
             let _ = tokio::time::timeout(LEAVE, upstream.finish()).await;
@@ -409,6 +462,7 @@ impl Relay {
             Finish::ClientViolation(_) => EndedBy::ProtocolViolation,
             Finish::Ended(end) => end.ended_by(),
         };
+        self.record_finished().await;
         for running in self.replies.abandon() {
             self.ended(running, Outcome { sqlstate: None, command_tag: None, ended_by }).await;
         }

@@ -110,6 +110,8 @@ pub struct Happened {
     pub ended: Vec<(Running, Outcome)>,
     /// The running statement is to be cancelled.
     pub cancel: bool,
+    /// A COPY waits for data of a client that has been told of an error already.
+    pub fail_copy: bool,
     /// A Sync that was held back during COPY is to be sent now.
     pub send_sync: bool,
     /// The upstream gave up the connection.
@@ -127,6 +129,16 @@ pub enum Violation {
     Unexpected(u8),
     #[error("the server changed {0}")]
     Guard(String),
+}
+
+/// Which statements have outlived their grants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Overdue {
+    None,
+    /// One of the segment that runs: to be cancelled.
+    Running,
+    /// One that was sent behind that, and would run whenever its turn comes.
+    Behind(GrantId),
 }
 
 /// The answers that are owed, oldest first.
@@ -228,9 +240,27 @@ impl Replies {
         }
     }
 
-    /// The statements that have been sent and not ended.
-    pub fn running(&mut self) -> impl Iterator<Item = &mut Running> {
-        self.queue.iter_mut().flat_map(|expected| expected.statements.iter_mut())
+    /// Has the statements end whose grants are over. What is in the segment that runs fails as a whole with its
+    /// statement; what was sent behind it cannot be taken back.
+    pub fn end_where(&mut self, over: impl Fn(&GrantId) -> Option<(EndedBy, ClientVisible)>) -> Overdue {
+        let (mut found, mut is_behind) = (None, false);
+        for expected in &mut self.queue {
+            for running in expected.statements.iter_mut().filter(|running| running.ending.is_none()) {
+                let Some(grant) = &running.grant else { continue };
+                let Some(ending) = over(grant) else { continue };
+                if is_behind {
+                    return Overdue::Behind(grant.clone());
+                }
+                running.ending = Some(ending.clone());
+                found = found.or(Some(ending));
+            }
+            is_behind |= matches!(expected.step, Step::Query | Step::Sync);
+        }
+        let Some(ending) = found else { return Overdue::None };
+        if let Some(current) = self.current() {
+            current.ending.get_or_insert(ending);
+        }
+        Overdue::Running
     }
 
     /// The statement that the upstream works at.
@@ -340,7 +370,7 @@ impl Replies {
             Tag::RowDescription | Tag::NoData | Tag::ParameterDescription => return unexpected,
             Tag::DataRow | Tag::CopyData => return self.row(header, happened),
             Tag::CopyOut if self.current().is_some() => {}
-            Tag::CopyIn if self.current().is_some() => self.copy_begins(),
+            Tag::CopyIn if self.current().is_some() => self.copy_begins(names, happened),
             Tag::CopyDone if self.current().is_some() => {}
             Tag::CopyOut | Tag::CopyIn | Tag::CopyDone => return unexpected,
             Tag::CommandComplete => return self.complete(Some(backend::command_tag(body)?), header, names, happened),
@@ -420,23 +450,33 @@ impl Replies {
         Ok(if muted { Pass::Drop } else { Pass::Forward })
     }
 
-    fn copy_begins(&mut self) {
-        self.copy_in = CopyIn::Open { held_sync: false };
-        let mut index = 1;
-        while let Some(expected) = self.queue.get(index) {
-            match expected.step {
-                // Sent before the upstream read it in COPY: ignored there, and never answered.
+    /// The upstream reads what was sent behind the COPY as its data.
+    fn copy_begins(&mut self, names: &mut Names, happened: &mut Happened) {
+        let is_query = self.queue.front().is_some_and(|expected| expected.step == Step::Query);
+        let mut held_sync = false;
+        while let Some(step) = self.queue.get(1).map(|expected| expected.step) {
+            let next = match step {
+                // Ignored within COPY, and never answered.
                 Step::Sync => {
-                    self.queue.remove(index);
+                    held_sync = self.muted;
+                    self.queue.remove(1);
+                    continue;
                 }
-                Step::CopyEnd => {
-                    self.queue.remove(index);
-                    self.copy_in = CopyIn::No;
-                    return;
+                Step::CopyEnd => self.queue.remove(1),
+                // It makes the COPY fail, and is lost with it; in the extended protocol so is all up to the next Sync.
+                Step::Query | Step::Parse | Step::Bind | Step::Describe | Step::Close | Step::Execute if is_query => {
+                    self.queue.remove(1)
                 }
-                Step::Query | Step::Parse | Step::Bind | Step::Describe | Step::Close | Step::Execute => index += 1,
+                Step::Query | Step::Parse | Step::Bind | Step::Describe | Step::Close | Step::Execute => None,
+            };
+            if let Some(lost) = next {
+                skip(lost, names, happened);
             }
+            self.copy_in = CopyIn::No;
+            return;
         }
+        self.copy_in = CopyIn::Open { held_sync };
+        happened.fail_copy = self.muted;
     }
 
     fn complete(
@@ -489,6 +529,8 @@ impl Replies {
         let Some(front) = self.queue.front() else { return Err(Violation::Unexpected(header.tag)) };
         match front.step {
             Step::Query => Ok(()),
+            // A statement was judged where the upstream saw none: two readers read the text in two ways.
+            Step::Execute if !front.statements.is_empty() => Err(Violation::Unexpected(header.tag)),
             Step::Execute => {
                 if let Some(expected) = self.queue.pop_front() {
                     expected.changes.iter().for_each(|change| names.succeeded(change));
@@ -594,6 +636,15 @@ impl Replies {
         }
         bytes.extend_from_slice(&[header.tag, 0, 0, 0, 5, status_byte(status)]);
         Ok(Pass::Replace(bytes.freeze()))
+    }
+}
+
+/// A message that the upstream reads and does nothing for.
+fn skip(lost: Expected, names: &mut Names, happened: &mut Happened) {
+    lost.changes.iter().for_each(|change| names.failed(change));
+    for running in lost.statements {
+        running.changes.iter().for_each(|change| names.failed(change));
+        happened.ended.push((running, Outcome { sqlstate: None, command_tag: None, ended_by: EndedBy::Skipped }));
     }
 }
 
