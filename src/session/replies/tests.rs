@@ -1,7 +1,13 @@
 //! Answers matched to what was asked.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use super::*;
+use crate::access::GrantId;
+use crate::wire::encode::{ClientVisible, Severity};
+use crate::wire::sqlstate;
 
 fn running(grant: &str) -> Running {
     Running {
