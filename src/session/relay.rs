@@ -1,5 +1,8 @@
 //! One session's task: both directions in one loop, each with its own backpressure, no hop between socket and socket.
 
+mod closing;
+mod copying;
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,23 +14,23 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use copying::Owed;
+
 use super::ends::{self, End, Ends, Warnings};
 use super::gate::{Gate, MAX_BATCH, Outgoing};
 use super::handshake::ClientStream;
 use super::judge::Database;
 use super::metrics::Metrics;
-use super::pass::ToUpstream;
 use super::peer::Peer;
 use super::records::Outcome;
 use super::registry::Entry;
-use super::replies::{CopyIn, Effect, Expected, Happened, Overdue, Replies, Running, Step, Violation};
+use super::replies::{CopyIn, Effect, Happened, Overdue, Replies, Running, Step, Violation};
 use super::transport::Transport;
 use crate::access::{Clock, GrantId};
 use crate::audit::{EndedBy, Event};
 use crate::store::GrantSet;
-use crate::wire::encode::ClientVisible;
 use crate::wire::frontend::Tag;
-use crate::wire::{Frame, ProtocolError, frame, frontend, sqlstate};
+use crate::wire::{Frame, ProtocolError, frame, sqlstate};
 
 /// Answers that may be owed; beyond it the client is not read.
 const MAX_OWED: usize = 4_096;
@@ -81,13 +84,6 @@ pub struct Relay {
     pub cancelling: Option<oneshot::Receiver<()>>,
     /// The client has said goodbye; what it asked before is still answered.
     pub leaving: bool,
-}
-
-/// What pgward itself has to say to the upstream.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Owed {
-    sync: bool,
-    copy_fail: bool,
 }
 
 impl Relay {
@@ -221,22 +217,6 @@ impl Relay {
         if happened.fatal { Err(Finish::UpstreamLeft { told: true }) } else { Ok(()) }
     }
 
-    /// Sends what is owed to the upstream, where a message may stand.
-    fn pay(&mut self) {
-        if self.copy_left > 0 {
-            return;
-        }
-        let Owed { sync, copy_fail } = std::mem::take(&mut self.owed);
-        if copy_fail && matches!(self.replies.copy_in(), CopyIn::Open { .. }) {
-            self.send(Outgoing { message: ToUpstream::copy_fail(), expected: None });
-        }
-        if sync {
-            self.replies.synced();
-            let change = self.gate.names.next_change();
-            self.send(Outgoing { message: ToUpstream::sync(), expected: Some(Expected::new(Step::Sync, change)) });
-        }
-    }
-
     /// Records the ends of statements. Where the session ends meanwhile, the rest is recorded with its end.
     async fn record_finished(&mut self) {
         while let Some((running, outcome)) = self.finished.pop_front() {
@@ -294,55 +274,6 @@ impl Relay {
             }
         }
         Ok(More::Messages)
-    }
-
-    /// A message while the upstream waits for COPY data.
-    fn in_copy(&mut self, tag: Tag, frame: Frame) -> Result<(), ProtocolError> {
-        match tag {
-            Tag::Sync => {
-                frontend::empty(frame.body())?;
-                self.replies.hold_sync();
-                return Ok(());
-            }
-            Tag::Flush => return frontend::empty(frame.body()),
-            Tag::CopyDone => frontend::empty(frame.body())?,
-            Tag::CopyFail => frontend::copy_fail(frame.body())?,
-            Tag::Terminate => {
-                frontend::empty(frame.body())?;
-                self.leaving = true;
-            }
-            Tag::Bind
-            | Tag::Close
-            | Tag::CopyData
-            | Tag::Describe
-            | Tag::Execute
-            | Tag::FunctionCall
-            | Tag::Parse
-            | Tag::Password
-            | Tag::Query => return Err(ProtocolError::Invalid("message during COPY")),
-        }
-        let tag = frame.tag();
-        let message = ToUpstream::without_sql(frame).ok_or(ProtocolError::Tag(tag))?;
-        self.replies.copy_ended();
-        self.send(Outgoing { message, expected: None });
-        Ok(())
-    }
-
-    /// Passes what there is of a CopyData on, without waiting for the rest. Where nothing takes it, it is dropped.
-    fn pass_copy_data(&mut self) -> Result<(), ProtocolError> {
-        if self.copy_left == 0 {
-            let Some(header) = frame::header(&self.client.input)? else { return Ok(()) };
-            self.copy_left = header.total();
-            self.copy_passes = !self.replies.is_idle() && !self.replies.is_skipping() && !self.gate.is_doomed();
-        }
-        let length = self.copy_left.min(self.client.input.len());
-        let piece = self.client.input.split_to(length).freeze();
-        self.copy_left -= length;
-        if self.copy_passes {
-            self.replies.count_copy_in(length);
-            self.send(Outgoing { message: ToUpstream::copy_data(piece), expected: None });
-        }
-        Ok(())
     }
 
     fn send(&mut self, outgoing: Outgoing) {
@@ -419,66 +350,6 @@ impl Relay {
             let _ = done.send(());
         });
     }
-
-    /// Ends both legs, and records how.
-    async fn close(mut self, finish: Finish) {
-        let is_busy = !self.replies.is_idle();
-        let said = last_word(&finish);
-        let said = said.filter(|_| self.replies.is_between_messages());
-        let farewell = self.leaving && matches!(finish, Finish::ClientLeft);
-        let (client, upstream, entry) = (&mut self.client, &mut self.upstream, &self.entry);
-        let to_client = async {
-            if let Some(said) = &said {
-                client.push(said.to_bytes());
-            }
-            // A client that does not read is not waited for.
-            let _ = tokio::time::timeout(LAST_WORD, client.finish()).await;
-        };
-        let to_upstream = async {
-            if farewell {
-                let _ = tokio::time::timeout(LEAVE, upstream.finish()).await;
-                return;
-            }
-            if is_busy {
-                // Closed first: what was sent behind the statement that is cancelled must not run after it.
-                upstream.abort();
-                let _ = tokio::time::timeout(CANCEL, entry.target().cancel()).await;
-                return;
-            }
-            // Nothing that was not sent yet is sent now.
-            if upstream.discard_output() {
-                upstream.push(ToUpstream::terminate().into_bytes());
-            }
-            let _ = tokio::time::timeout(LEAVE, upstream.finish()).await;
-        };
-        tokio::join!(to_client, to_upstream);
-        self.record_close(&finish).await;
-    }
-
-    async fn record_close(&mut self, finish: &Finish) {
-        let ended_by = match finish {
-            Finish::ClientLeft => EndedBy::ClientDisconnect,
-            Finish::UpstreamLeft { .. } | Finish::UpstreamViolation(_) => EndedBy::UpstreamDisconnect,
-            Finish::ClientViolation(_) => EndedBy::ProtocolViolation,
-            Finish::Ended(end) => end.ended_by(),
-        };
-        self.record_finished().await;
-        for running in self.replies.abandon() {
-            self.ended(running, Outcome { sqlstate: None, command_tag: None, ended_by }).await;
-        }
-        let mut record = self.gate.recorder.entry(Event::SessionClose);
-        record.ended_by = Some(ended_by);
-        record.detail = match finish {
-            Finish::ClientLeft | Finish::UpstreamLeft { .. } => None,
-            Finish::ClientViolation(error) => Some(error.to_string()),
-            Finish::UpstreamViolation(violation) => {
-                tracing::error!(session = %self.entry.id(), %violation, "the upstream broke the protocol");
-                Some(violation.to_string())
-            }
-            Finish::Ended(end) => Some(end.message().message),
-        };
-        self.gate.recorder.note(record).await;
-    }
 }
 
 /// What may follow in the client's input.
@@ -486,20 +357,4 @@ enum More {
     Nothing,
     Messages,
     CopyData,
-}
-
-/// What the client is told at the end, if pgward has anything to tell.
-fn last_word(finish: &Finish) -> Option<ClientVisible> {
-    match finish {
-        Finish::ClientLeft | Finish::UpstreamLeft { told: true } => None,
-        Finish::UpstreamLeft { told: false } => {
-            Some(ClientVisible::fatal(sqlstate::CONNECTION_FAILURE, "the database closed the connection"))
-        }
-        Finish::ClientViolation(error) => Some(ClientVisible::fatal(sqlstate::PROTOCOL_VIOLATION, error.to_string())),
-        Finish::UpstreamViolation(_) => {
-            let text = "the database sent what it was not asked for; the connection is closed";
-            Some(ClientVisible::fatal(sqlstate::PROTOCOL_VIOLATION, text))
-        }
-        Finish::Ended(end) => Some(end.message()),
-    }
 }
