@@ -140,6 +140,15 @@ pub fn statement_over(grant: &crate::access::GrantId, set: &GrantSet) -> (EndedB
     (ended_by, ClientVisible::new(Severity::Error, sqlstate::INSUFFICIENT_PRIVILEGE, text))
 }
 
+/// Why the session ends with one statement's grant: the statement has been sent and waits for its turn.
+#[must_use]
+pub fn session_over(grant: &crate::access::GrantId, set: &GrantSet) -> End {
+    match set.revoked.iter().find(|revoked| revoked.id == *grant) {
+        Some(grant) => End::Revoked(Arc::clone(grant)),
+        None => End::Expired(set.grants.iter().find(|known| known.id == *grant).map(Arc::clone)),
+    }
+}
+
 /// Tells a client that its access is about to end: five minutes before and one minute before.
 #[derive(Debug)]
 pub struct Warnings {

@@ -1,20 +1,22 @@
 //! The only place where a message with SQL becomes one that may be written to an upstream: read, resolved, decided on,
 //! recorded. What is denied is replaced by something that makes the upstream fail exactly there.
 
-use std::collections::VecDeque;
+mod execute;
+mod refuse;
+mod settle;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::analysis::{Analysis, Meaning, Part};
-use super::judge::{Evidence, Judge, Judged, Refused, depends_on_names, too_many_names, unknown_portal, unreadable};
-use super::names::{Key, NameChange, Names, Portal, TooMany};
+use super::judge::{Evidence, Judge, Judged, Refused, too_many_names, unreadable};
+use super::names::{Key, NameChange, Names, TooMany};
 use super::pass::{SqlFrame, ToUpstream};
-use super::records::{self, Item, Recorder};
+use super::records::{Item, Recorder};
 use super::replies::{Effect, Expected, Running, Step};
 use super::special;
-use crate::audit::{Protocol, Receipt, Record};
+use crate::audit::Protocol;
 use crate::policy::{Denial, Rule};
-use crate::wire::encode::{ClientVisible, Severity};
 use crate::wire::frontend::{self, Tag, Target};
 use crate::wire::{Frame, ProtocolError};
 
@@ -89,7 +91,7 @@ impl Gate {
         let mut receipts = if items.is_empty() { Vec::new() } else { self.recorder.settle(items).await };
         let mut outgoing = Vec::with_capacity(planned.len());
         for planned in planned {
-            outgoing.push(finish(planned, &mut receipts, &moved));
+            outgoing.push(settle::finish(planned, &mut receipts, &moved));
         }
         Ok(outgoing)
     }
@@ -278,164 +280,6 @@ impl Gate {
         Ok(())
     }
 
-    async fn plan_bind(&mut self, frame: Frame, batch: &mut Batch) -> Result<(), ProtocolError> {
-        let bind = frontend::bind(frame.body())?;
-        if self.doomed {
-            return Ok(());
-        }
-        let meanings: Vec<Arc<Meaning>> = self.names.statements(&Key::new(bind.statement)).map(Arc::clone).collect();
-        let parameters = self.recorder.parameters(&bind.values);
-        batch.bound = None;
-        for meaning in &meanings {
-            let is_fresh = batch.parsed.as_ref().is_some_and(|(parsed, _)| Arc::ptr_eq(parsed, meaning));
-            if is_fresh || meaning.statement().is_none() {
-                continue;
-            }
-            match self.judge.judge(meaning, &self.names).await {
-                Ok(judged) => batch.bound = Some((Arc::clone(meaning), judged)),
-                Err(refused) => {
-                    let mut expected = Expected::new(Step::Bind, self.names.next_change());
-                    self.refuse_meaning(meaning, refused, parameters.as_deref(), &mut expected, batch);
-                    self.doom(ToUpstream::failing_step(), expected, batch);
-                    return Ok(());
-                }
-            }
-        }
-        if meanings.len() != 1 {
-            batch.bound = None;
-        }
-        let portal = Portal { meanings, parameters, rows: Arc::default(), hold: false };
-        let change = match self.names.add_portal(Key::new(bind.portal), portal) {
-            Ok(change) => change,
-            Err(TooMany) => {
-                let mut expected = Expected::new(Step::Bind, self.names.next_change());
-                expected.denied = Some(visible(&too_many_names()));
-                self.doom(ToUpstream::failing_step(), expected, batch);
-                return Ok(());
-            }
-        };
-        self.free(frame, Some(Step::Bind), vec![change], batch)
-    }
-
-    async fn plan_execute(&mut self, frame: Frame, batch: &mut Batch) -> Result<(), ProtocolError> {
-        let execute = frontend::execute(frame.body())?;
-        if self.doomed {
-            return Ok(());
-        }
-        let portals: Vec<Portal> = self.names.portals(&Key::new(execute.portal)).cloned().collect();
-        let mut expected = Expected::new(Step::Execute, self.names.next_change());
-        let meanings: Vec<Arc<Meaning>> =
-            portals.iter().flat_map(|portal| portal.meanings.iter().map(Arc::clone)).collect();
-        let (Some(portal), Some(meaning)) = (portals.first(), meanings.first()) else {
-            let denial = unknown_portal(execute.portal);
-            let mut record = self.recorder.unread("", Protocol::Extended, self.judge.version());
-            record.kind = Some("EXECUTE".to_owned());
-            self.refuse_record(record, Refused { denial, footprint: Evidence::None }, &mut expected, batch);
-            self.doom(ToUpstream::failing_step(), expected, batch);
-            return Ok(());
-        };
-        if meanings.iter().all(|meaning| meaning.part == Part::Empty) {
-            return self.execute_nothing(frame, expected, batch);
-        }
-        let (judged, mut record) = match self.judge_execute(meaning, &meanings, batch).await {
-            Ok(allowed) => allowed,
-            Err((meaning, refused)) => {
-                self.refuse_meaning(&meaning, refused, portal.parameters.as_deref(), &mut expected, batch);
-                self.doom(ToUpstream::failing_step(), expected, batch);
-                return Ok(());
-            }
-        };
-        record.parameters = portal.parameters.as_deref().cloned();
-        let (changes, effect) = match self.effects(meaning) {
-            Ok(effects) => effects,
-            Err(denial) => {
-                let refused = Refused { denial, footprint: Evidence::None };
-                self.refuse_meaning(meaning, refused, portal.parameters.as_deref(), &mut expected, batch);
-                self.doom(ToUpstream::failing_step(), expected, batch);
-                return Ok(());
-            }
-        };
-        let mut running = running(meaning, &judged, changes, effect);
-        running.portal = Some(judged.rows.as_ref().map_or_else(|| Arc::clone(&portal.rows), Arc::clone));
-        expected.statements.push_back(running);
-        let first = batch.items.len();
-        if let Some(parsed) = judged.parsed_at
-            && let Some(item) = batch.items.get_mut(parsed)
-        {
-            *item = Item::Moved(first);
-        }
-        batch.items.push(Item::Admit(judged.permit, record));
-        let message = Message::Sql {
-            frame: SqlFrame::new(frame, 1),
-            answer: None,
-            items: first..first + 1,
-            instead: ToUpstream::failing_step(),
-        };
-        batch.planned.push(Planned { message, expected: Some(expected) });
-        Ok(())
-    }
-
-    /// An Execute of a portal without any statement: EmptyQueryResponse, and nothing to record.
-    fn execute_nothing(&mut self, frame: Frame, expected: Expected, batch: &mut Batch) -> Result<(), ProtocolError> {
-        let end = batch.items.len();
-        let message = Message::Sql {
-            frame: SqlFrame::new(frame, 0),
-            answer: None,
-            items: end..end,
-            instead: ToUpstream::failing_step(),
-        };
-        batch.planned.push(Planned { message, expected: Some(expected) });
-        Ok(())
-    }
-
-    /// The verdict of an Execute: that of the Parse or Bind just in front of it where it can only be for the same
-    /// statement, a new one for everything that the portal may mean elsewise.
-    async fn judge_execute(
-        &mut self,
-        meaning: &Arc<Meaning>,
-        meanings: &[Arc<Meaning>],
-        batch: &mut Batch,
-    ) -> Result<(Judged, Box<Record>), (Arc<Meaning>, Refused)> {
-        if meanings.len() == 1 && !depends_on_names(meaning) {
-            let parsed = batch.parsed.take_if(|(parsed, _)| Arc::ptr_eq(parsed, meaning));
-            if let Some((_, at)) = parsed
-                && let Some(item) = batch.items.get_mut(at)
-                && let Item::Admit(permit, mut record) = std::mem::replace(item, Item::Moved(usize::MAX))
-            {
-                record.kind = meaning.statement().map(|statement| statement.kind.to_owned());
-                for planned in &mut batch.planned {
-                    // The Parse leaves no record of its own: its statement's does for both.
-                    if let Message::Sql { items, .. } = &planned.message
-                        && items.start == at
-                        && items.end == at + 1
-                        && let Some(expected) = &mut planned.expected
-                    {
-                        expected.statements.clear();
-                    }
-                }
-                return Ok((Judged { permit, footprint: Evidence::None, rows: None, parsed_at: Some(at) }, record));
-            }
-            let bound = batch.bound.take_if(|(bound, _)| Arc::ptr_eq(bound, meaning));
-            if let Some((_, judged)) = bound {
-                let record = self.judge.record(&self.recorder, meaning, Protocol::Extended, &judged);
-                return Ok((judged, record));
-            }
-        }
-        let mut first = None;
-        for meaning in meanings {
-            match self.judge.judge(meaning, &self.names).await {
-                Ok(judged) if first.is_none() => {
-                    let record = self.judge.record(&self.recorder, meaning, Protocol::Extended, &judged);
-                    first = Some((judged, record));
-                }
-                Ok(_) => {}
-                Err(refused) => return Err((Arc::clone(meaning), refused)),
-            }
-        }
-        let nothing = || (Arc::clone(meaning), Refused { denial: unknown_portal(""), footprint: Evidence::None });
-        first.ok_or_else(nothing)
-    }
-
     fn plan_close(&mut self, frame: Frame, batch: &mut Batch) -> Result<(), ProtocolError> {
         let close = frontend::named(frame.body())?;
         let (target, key) = (close.target, Key::new(close.name));
@@ -473,51 +317,6 @@ impl Gate {
         Ok((changes, special::effect(statement)))
     }
 
-    fn refuse(
-        &mut self,
-        analysis: &Arc<Analysis>,
-        part: Option<Part>,
-        refused: Refused,
-        protocol: Protocol,
-        expected: &mut Expected,
-        batch: &mut Batch,
-    ) {
-        let version = self.judge.version();
-        let record = match part {
-            Some(part) => {
-                let meaning = Meaning { analysis: Arc::clone(analysis), part };
-                self.recorder.statement(&meaning, protocol, version)
-            }
-            None => self.recorder.unread(&analysis.text, protocol, version),
-        };
-        self.refuse_record(record, refused, expected, batch);
-    }
-
-    fn refuse_meaning(
-        &mut self,
-        meaning: &Meaning,
-        refused: Refused,
-        parameters: Option<&Vec<Option<String>>>,
-        expected: &mut Expected,
-        batch: &mut Batch,
-    ) {
-        let mut record = self.recorder.statement(meaning, Protocol::Extended, self.judge.version());
-        record.parameters = parameters.cloned();
-        self.refuse_record(record, refused, expected, batch);
-    }
-
-    fn refuse_record(&mut self, mut record: Box<Record>, refused: Refused, expected: &mut Expected, batch: &mut Batch) {
-        records::deny(&mut record, &refused.denial, refused.footprint.footprint());
-        self.judge.count_denial(refused.denial.rule);
-        expected.denied = Some(visible(&refused.denial));
-        batch.items.push(Item::Refuse(record));
-    }
-
-    fn doom(&mut self, message: ToUpstream, expected: Expected, batch: &mut Batch) {
-        self.doomed = true;
-        batch.planned.push(Planned { message: Message::Free(message), expected: Some(expected) });
-    }
-
     /// Whether everything up to the next Sync is dropped.
     #[must_use]
     pub fn is_doomed(&self) -> bool {
@@ -548,69 +347,5 @@ fn running(meaning: &Meaning, judged: &Judged, changes: Vec<NameChange>, effect:
         effect,
         ending: None,
         cut: false,
-    }
-}
-
-/// Gives a message its receipts; where it has none, the upstream is made to fail in its place.
-fn finish(planned: Planned, receipts: &mut [Option<Receipt>], moved: &[Option<usize>]) -> Outgoing {
-    let Planned { message, mut expected } = planned;
-    let (frame, answer, items, instead) = match message {
-        Message::Free(message) => return Outgoing { message, expected },
-        Message::Sql { frame, answer, items, instead } => (frame, answer, items, instead),
-    };
-    // A Parse whose Execute came with it goes by the Execute's receipt, which stays for that.
-    if let Some(Some(to)) = moved.get(items.start).filter(|_| items.len() == 1) {
-        let receipt = receipts.get(*to).and_then(Option::as_ref);
-        let admitted = receipt.map(std::slice::from_ref).and_then(|receipt| frame.admit(receipt).ok());
-        return match admitted {
-            Some(message) => Outgoing { message: answer.unwrap_or(message), expected },
-            None => Outgoing { message: instead, expected: unrecorded(expected) },
-        };
-    }
-    let taken: Option<Vec<Receipt>> = items.map(|index| receipts.get_mut(index).and_then(Option::take)).collect();
-    let Some(taken) = taken else { return Outgoing { message: instead, expected: unrecorded(expected) } };
-    match frame.admit(&taken) {
-        Ok(message) => {
-            if let Some(expected) = &mut expected {
-                hand_over(&mut expected.statements, taken);
-            }
-            Outgoing { message: answer.unwrap_or(message), expected }
-        }
-        Err(_) => Outgoing { message: instead, expected: unrecorded(expected) },
-    }
-}
-
-fn hand_over(statements: &mut VecDeque<Running>, receipts: Vec<Receipt>) {
-    for (running, receipt) in statements.iter_mut().zip(receipts) {
-        running.seq = receipt.seq();
-        running.row_limit = receipt.row_limit();
-        running.grant = Some(receipt.grant().clone());
-        running.started = Instant::now();
-    }
-}
-
-/// The journal did not take the statement.
-fn unrecorded(expected: Option<Expected>) -> Option<Expected> {
-    expected.map(|mut expected| {
-        expected.denied = Some(visible(&Denial {
-            rule: Rule::Journal,
-            message: "the statement cannot be recorded, so it may not run".to_owned(),
-            detail: "The audit journal cannot be written now.".to_owned(),
-            hint: None,
-        }));
-        for running in expected.statements.drain(..) {
-            expected.changes.extend(running.changes);
-        }
-        expected
-    })
-}
-
-fn visible(denial: &Denial) -> ClientVisible {
-    ClientVisible {
-        severity: Severity::Error,
-        sqlstate: denial.rule.sqlstate(),
-        message: denial.message.clone(),
-        detail: Some(denial.detail.clone()).filter(|detail| !detail.is_empty()),
-        hint: denial.hint.clone(),
     }
 }

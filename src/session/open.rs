@@ -1,5 +1,6 @@
 //! From a startup packet to a live session: parameters, authentication, grants, upstream, the first record.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,7 +19,7 @@ use super::parameters::{self, Requested};
 use super::peer::Peer;
 use super::records::{Recorder, Who};
 use super::registry::{Listed, NewEntry, SessionInfo};
-use super::relay::Relay;
+use super::relay::{Owed, Relay};
 use super::replies::Replies;
 use super::server::Server;
 use super::settings::{DatabaseSettings, User};
@@ -290,6 +291,9 @@ impl Prepared {
             max_message: server.settings.max_message,
             copy_left: 0,
             copy_passes: false,
+            owed: Owed::default(),
+            finished: VecDeque::new(),
+            cancelling: None,
             leaving: false,
             entry,
         };

@@ -54,6 +54,11 @@ impl ToUpstream {
         Self(encode::sync())
     }
 
+    /// The end of a COPY whose client has been told of an error already.
+    pub fn copy_fail() -> Self {
+        Self(Bytes::from_static(b"f\0\0\0\x05\0"))
+    }
+
     /// The end of the session.
     pub fn terminate() -> Self {
         Self(encode::terminate())

@@ -9,6 +9,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::transport::Transport;
+
 /// Read at once while little comes: on the stack, so that an idle session holds no buffer.
 const SMALL_READ: usize = 4 * 1024;
 /// Read at once while much comes.
@@ -127,17 +129,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         was_whole
     }
 
-    /// Reads to the end of the stream and keeps nothing.
-    pub async fn drain(&mut self) {
-        loop {
-            let read = std::future::poll_fn(|cx| self.poll_read(cx)).await;
-            self.input.clear();
-            if !matches!(read, Ok(1..)) {
-                return;
-            }
-        }
-    }
-
     fn consume(&mut self, mut written: usize) {
         self.output_length = self.output_length.saturating_sub(written);
         while let Some(front) = self.output.front_mut() {
@@ -148,6 +139,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
             written -= front.len();
             self.output.pop_front();
         }
+    }
+}
+
+impl Peer<Transport> {
+    /// Closes the connection at once, whatever was under way.
+    pub fn abort(&mut self) {
+        self.discard_output();
+        self.stream.abort();
     }
 }
 

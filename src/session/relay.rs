@@ -1,31 +1,36 @@
 //! One session's task: both directions in one loop, each with its own backpressure, no hop between socket and socket.
 
+mod closing;
+mod copying;
+
+use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+pub use copying::Owed;
 
 use super::ends::{self, End, Ends, Warnings};
 use super::gate::{Gate, MAX_BATCH, Outgoing};
 use super::handshake::ClientStream;
 use super::judge::Database;
 use super::metrics::Metrics;
-use super::pass::ToUpstream;
 use super::peer::Peer;
 use super::records::Outcome;
 use super::registry::Entry;
-use super::replies::{CopyIn, Effect, Expected, Happened, Replies, Running, Step, Violation};
+use super::replies::{CopyIn, Effect, Happened, Overdue, Replies, Running, Step, Violation};
 use super::transport::Transport;
-use crate::access::Clock;
+use crate::access::{Clock, GrantId};
 use crate::audit::{EndedBy, Event};
 use crate::store::GrantSet;
-use crate::wire::encode::ClientVisible;
 use crate::wire::frontend::Tag;
-use crate::wire::{Frame, ProtocolError, frame, frontend, sqlstate};
+use crate::wire::{Frame, ProtocolError, frame, sqlstate};
 
 /// Answers that may be owed; beyond it the client is not read.
 const MAX_OWED: usize = 4_096;
@@ -71,6 +76,12 @@ pub struct Relay {
     pub copy_left: usize,
     /// Whether they go on: one message goes whole or not at all.
     pub copy_passes: bool,
+    /// Owed to the upstream once no CopyData is half sent: what is put inside of one shifts all that follows it.
+    pub owed: Owed,
+    /// Statements that have ended and are still to be recorded.
+    pub finished: VecDeque<(Running, Outcome)>,
+    /// A cancel request is under way: nothing follows until it has hit what it was meant for.
+    pub cancelling: Option<oneshot::Receiver<()>>,
     /// The client has said goodbye; what it asked before is still answered.
     pub leaving: bool,
 }
@@ -106,9 +117,15 @@ impl Relay {
                 }
                 Ok(()) = grants.changed() => {
                     grants.mark_unchanged();
-                    self.look();
+                    if let Some(end) = self.look() {
+                        return Finish::Ended(end);
+                    }
                 }
-                _ = looks.tick() => self.look(),
+                _ = looks.tick() => {
+                    if let Some(end) = self.look() {
+                        return Finish::Ended(end);
+                    }
+                }
                 () = stopping.cancelled(), if self.replies.is_quiet() => return Finish::Ended(End::Shutdown),
             }
         }
@@ -139,6 +156,11 @@ impl Relay {
     /// handle.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Finish>> {
         let was_stalled = self.client.is_full() || self.is_upstream_stalled();
+        if let Some(cancelling) = &mut self.cancelling
+            && Pin::new(cancelling).poll(cx).is_ready()
+        {
+            self.cancelling = None;
+        }
         if self.client.has_output() && matches!(self.client.poll_write(cx), Poll::Ready(Err(_))) {
             return Poll::Ready(Err(Finish::ClientLeft));
         }
@@ -164,7 +186,7 @@ impl Relay {
     }
 
     fn is_upstream_stalled(&self) -> bool {
-        self.upstream.is_full() || self.replies.len() > MAX_OWED
+        self.upstream.is_full() || self.replies.len() > MAX_OWED || self.cancelling.is_some()
     }
 
     /// Passes the upstream's answers on and closes the records of what has ended.
@@ -180,27 +202,32 @@ impl Relay {
             self.client.push(piece);
         }
         self.metrics.bytes_to_clients.inc_by(bytes);
-        for (running, outcome) in happened.ended.drain(..) {
-            self.ended(running, outcome).await;
-        }
+        self.finished.extend(happened.ended.drain(..));
+        self.record_finished().await;
         if self.replies.is_idle() {
             self.entry.set_statement(None);
         }
         if happened.cancel {
             self.cancel_upstream();
         }
-        if happened.send_sync {
-            self.replies.synced();
-            let change = self.gate.names.next_change();
-            self.send(Outgoing { message: ToUpstream::sync(), expected: Some(Expected::new(Step::Sync, change)) });
-        }
+        self.owed.sync |= happened.send_sync;
+        self.owed.copy_fail |= happened.fail_copy;
+        self.pay();
         handled.map_err(Finish::UpstreamViolation)?;
         if happened.fatal { Err(Finish::UpstreamLeft { told: true }) } else { Ok(()) }
+    }
+
+    /// Records the ends of statements. Where the session ends meanwhile, the rest is recorded with its end.
+    async fn record_finished(&mut self) {
+        while let Some((running, outcome)) = self.finished.pop_front() {
+            self.ended(running, outcome).await;
+        }
     }
 
     /// Passes the client's messages through the gate, as far as they are whole and the upstream takes them.
     async fn take_messages(&mut self) -> Result<(), ProtocolError> {
         while !self.is_upstream_stalled() && !self.leaving {
+            self.pay();
             let mut batch = Vec::new();
             let more = self.collect(&mut batch)?;
             if !batch.is_empty() {
@@ -249,55 +276,6 @@ impl Relay {
         Ok(More::Messages)
     }
 
-    /// A message while the upstream waits for COPY data.
-    fn in_copy(&mut self, tag: Tag, frame: Frame) -> Result<(), ProtocolError> {
-        match tag {
-            Tag::Sync => {
-                frontend::empty(frame.body())?;
-                self.replies.hold_sync();
-                return Ok(());
-            }
-            Tag::Flush => return frontend::empty(frame.body()),
-            Tag::CopyDone => frontend::empty(frame.body())?,
-            Tag::CopyFail => frontend::copy_fail(frame.body())?,
-            Tag::Terminate => {
-                frontend::empty(frame.body())?;
-                self.leaving = true;
-            }
-            Tag::Bind
-            | Tag::Close
-            | Tag::CopyData
-            | Tag::Describe
-            | Tag::Execute
-            | Tag::FunctionCall
-            | Tag::Parse
-            | Tag::Password
-            | Tag::Query => return Err(ProtocolError::Invalid("message during COPY")),
-        }
-        let tag = frame.tag();
-        let message = ToUpstream::without_sql(frame).ok_or(ProtocolError::Tag(tag))?;
-        self.replies.copy_ended();
-        self.send(Outgoing { message, expected: None });
-        Ok(())
-    }
-
-    /// Passes what there is of a CopyData on, without waiting for the rest. Where nothing takes it, it is dropped.
-    fn pass_copy_data(&mut self) -> Result<(), ProtocolError> {
-        if self.copy_left == 0 {
-            let Some(header) = frame::header(&self.client.input)? else { return Ok(()) };
-            self.copy_left = header.total();
-            self.copy_passes = !self.replies.is_idle() && !self.replies.is_skipping() && !self.gate.is_doomed();
-        }
-        let length = self.copy_left.min(self.client.input.len());
-        let piece = self.client.input.split_to(length).freeze();
-        self.copy_left -= length;
-        if self.copy_passes {
-            self.replies.count_copy_in(length);
-            self.send(Outgoing { message: ToUpstream::copy_data(piece), expected: None });
-        }
-        Ok(())
-    }
-
     fn send(&mut self, outgoing: Outgoing) {
         let Outgoing { message, expected } = outgoing;
         let bytes = message.into_bytes();
@@ -342,7 +320,8 @@ impl Relay {
     }
 
     /// Looks at what time and others have changed: statements whose own grant is over, warnings that are due.
-    fn look(&mut self) {
+    /// Answers why the session must end with them, if it must.
+    fn look(&mut self) -> Option<End> {
         let set = Arc::clone(&self.grants.borrow());
         let now = self.clock.now();
         let live = ends::live(&set, now);
@@ -350,80 +329,26 @@ impl Relay {
         if let Some(notice) = self.warnings.due(&set, now) {
             self.replies.notice(notice.to_bytes());
         }
-        let mut cancel = false;
-        for (index, running) in self.replies.running().enumerate() {
-            let Some(grant) = &running.grant else { continue };
-            if running.ending.is_none() && !live.iter().any(|live| live.id == *grant) {
-                running.ending = Some(ends::statement_over(grant, &set));
-                cancel |= index == 0;
+        let is_live = |grant: &GrantId| live.iter().any(|live| live.id == *grant);
+        match self.replies.end_where(|grant| (!is_live(grant)).then(|| ends::statement_over(grant, &set))) {
+            Overdue::None => None,
+            Overdue::Running => {
+                self.cancel_upstream();
+                None
             }
-        }
-        if cancel {
-            self.cancel_upstream();
+            Overdue::Behind(grant) => Some(ends::session_over(&grant, &set)),
         }
     }
 
-    fn cancel_upstream(&self) {
+    fn cancel_upstream(&mut self) {
         let entry = Arc::clone(&self.entry);
-        self.tasks.spawn(async move { entry.target().cancel().await });
-    }
-
-    /// Ends both legs, and records how.
-    async fn close(mut self, finish: Finish) {
-        let is_busy = !self.replies.is_idle();
-        let said = last_word(&finish);
-        let said = said.filter(|_| self.replies.is_between_messages());
-        let farewell = self.leaving && matches!(finish, Finish::ClientLeft);
-        let (client, upstream, entry) = (&mut self.client, &mut self.upstream, &self.entry);
-        let to_client = async {
-            if let Some(said) = &said {
-                client.push(said.to_bytes());
-            }
-            // A client that does not read is not waited for.
-            let _ = tokio::time::timeout(LAST_WORD, client.finish()).await;
-        };
-        let to_upstream = async {
-            if farewell {
-                let _ = tokio::time::timeout(LEAVE, upstream.finish()).await;
-                return;
-            }
-            // Nothing that was not sent yet is sent now.
-            let was_whole = upstream.discard_output();
-            if is_busy {
-                let _ = tokio::time::timeout(CANCEL, entry.target().cancel()).await;
-                let _ = tokio::time::timeout(LEAVE, upstream.drain()).await;
-            }
-            if was_whole {
-                upstream.push(ToUpstream::terminate().into_bytes());
-            }
-            let _ = tokio::time::timeout(LEAVE, upstream.finish()).await;
-        };
-        tokio::join!(to_client, to_upstream);
-        self.record_close(&finish).await;
-    }
-
-    async fn record_close(&mut self, finish: &Finish) {
-        let ended_by = match finish {
-            Finish::ClientLeft => EndedBy::ClientDisconnect,
-            Finish::UpstreamLeft { .. } | Finish::UpstreamViolation(_) => EndedBy::UpstreamDisconnect,
-            Finish::ClientViolation(_) => EndedBy::ProtocolViolation,
-            Finish::Ended(end) => end.ended_by(),
-        };
-        for running in self.replies.abandon() {
-            self.ended(running, Outcome { sqlstate: None, command_tag: None, ended_by }).await;
-        }
-        let mut record = self.gate.recorder.entry(Event::SessionClose);
-        record.ended_by = Some(ended_by);
-        record.detail = match finish {
-            Finish::ClientLeft | Finish::UpstreamLeft { .. } => None,
-            Finish::ClientViolation(error) => Some(error.to_string()),
-            Finish::UpstreamViolation(violation) => {
-                tracing::error!(session = %self.entry.id(), %violation, "the upstream broke the protocol");
-                Some(violation.to_string())
-            }
-            Finish::Ended(end) => Some(end.message().message),
-        };
-        self.gate.recorder.note(record).await;
+        let (done, cancelling) = oneshot::channel();
+        self.cancelling = Some(cancelling);
+        self.tasks.spawn(async move {
+            let _ = tokio::time::timeout(CANCEL, entry.target().cancel()).await;
+            // The session may be over by now.
+            let _ = done.send(());
+        });
     }
 }
 
@@ -432,20 +357,4 @@ enum More {
     Nothing,
     Messages,
     CopyData,
-}
-
-/// What the client is told at the end, if pgward has anything to tell.
-fn last_word(finish: &Finish) -> Option<ClientVisible> {
-    match finish {
-        Finish::ClientLeft | Finish::UpstreamLeft { told: true } => None,
-        Finish::UpstreamLeft { told: false } => {
-            Some(ClientVisible::fatal(sqlstate::CONNECTION_FAILURE, "the database closed the connection"))
-        }
-        Finish::ClientViolation(error) => Some(ClientVisible::fatal(sqlstate::PROTOCOL_VIOLATION, error.to_string())),
-        Finish::UpstreamViolation(_) => {
-            let text = "the database sent what it was not asked for; the connection is closed";
-            Some(ClientVisible::fatal(sqlstate::PROTOCOL_VIOLATION, text))
-        }
-        Finish::Ended(end) => Some(end.message()),
-    }
 }

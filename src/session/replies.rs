@@ -1,108 +1,28 @@
 //! What the upstream still owes an answer to, in order, and its answers matched to it. Only headers are read, but for the
 //! few types of message that change state; bodies go on as they came.
 
+mod data;
+mod endings;
+mod owed;
+mod said;
+
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use super::names::{Change, NameChange, Names};
+pub use endings::Overdue;
+pub use owed::{CopyIn, Effect, Expected, Running, Step};
+use said::{guard, needs_body, status_byte};
+
+use super::names::Names;
 use super::records::Outcome;
-use crate::access::GrantId;
 use crate::audit::EndedBy;
-use crate::wire::backend::{self, ErrorFields, Tag, TransactionStatus};
-use crate::wire::encode::{ClientVisible, Severity};
+use crate::wire::backend::{self, Tag, TransactionStatus};
 use crate::wire::frame::{self, HEADER_LENGTH};
-use crate::wire::{Header, ProtocolError, sqlstate};
+use crate::wire::{Header, ProtocolError};
 
 /// Shorter messages go to the client whole, so that one of ours can follow at any time; longer ones go in pieces.
 const WHOLE: usize = 32 * 1024;
-
-/// One statement that runs, or waits to.
-#[derive(Debug)]
-pub struct Running {
-    /// The `seq` of its first record.
-    pub seq: u64,
-    pub grant: Option<GrantId>,
-    pub row_limit: Option<u64>,
-    pub rows: u64,
-    pub bytes: u64,
-    /// Rows that the same portal gave before.
-    pub portal: Option<Arc<AtomicU64>>,
-    pub text: Arc<str>,
-    pub started: Instant,
-    pub changes: Vec<NameChange>,
-    pub effect: Effect,
-    /// Why pgward itself is ending it: what the client is told in place of the upstream's error.
-    pub ending: Option<(EndedBy, ClientVisible)>,
-    /// Whether rows were kept from the client, so that success can no longer be said.
-    pub cut: bool,
-}
-
-/// What a statement changes besides data, once it has succeeded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    None,
-    /// The catalogs are not what they were.
-    Catalogs,
-    /// `SET pgward.reason`; `None` is RESET.
-    Reason(Option<String>),
-    /// `SET application_name`.
-    ApplicationName(String),
-}
-
-/// What one message asked of the upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    Query,
-    Parse,
-    Bind,
-    Describe,
-    Close,
-    Execute,
-    Sync,
-    /// A CopyDone or CopyFail that was sent before the COPY was known to have begun.
-    CopyEnd,
-}
-
-/// One answer that is owed.
-#[derive(Debug)]
-pub struct Expected {
-    pub step: Step,
-    pub statements: VecDeque<Running>,
-    /// Changes of names by the step itself.
-    pub changes: Vec<NameChange>,
-    /// What the client is told in place of the error that the upstream was made to give.
-    pub denied: Option<ClientVisible>,
-    /// Orders the step among changes of names.
-    pub change: Change,
-    failed: bool,
-}
-
-impl Expected {
-    #[must_use]
-    pub fn new(step: Step, change: Change) -> Self {
-        Self { step, statements: VecDeque::new(), changes: Vec::new(), denied: None, change, failed: false }
-    }
-
-    #[must_use]
-    pub fn with_changes(mut self, changes: Vec<NameChange>) -> Self {
-        self.changes = changes;
-        self
-    }
-}
-
-/// COPY FROM STDIN, as far as the upstream has said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CopyIn {
-    No,
-    /// It waits for data; whether a Sync of the client's was held back meanwhile.
-    Open {
-        held_sync: bool,
-    },
-}
 
 /// What came of handling upstream's messages.
 #[derive(Debug, Default)]
@@ -110,6 +30,8 @@ pub struct Happened {
     pub ended: Vec<(Running, Outcome)>,
     /// The running statement is to be cancelled.
     pub cancel: bool,
+    /// A COPY waits for data of a client that has been told of an error already.
+    pub fail_copy: bool,
     /// A Sync that was held back during COPY is to be sent now.
     pub send_sync: bool,
     /// The upstream gave up the connection.
@@ -228,11 +150,6 @@ impl Replies {
         }
     }
 
-    /// The statements that have been sent and not ended.
-    pub fn running(&mut self) -> impl Iterator<Item = &mut Running> {
-        self.queue.iter_mut().flat_map(|expected| expected.statements.iter_mut())
-    }
-
     /// The statement that the upstream works at.
     pub fn current(&mut self) -> Option<&mut Running> {
         self.queue.front_mut().and_then(|expected| expected.statements.front_mut())
@@ -340,7 +257,7 @@ impl Replies {
             Tag::RowDescription | Tag::NoData | Tag::ParameterDescription => return unexpected,
             Tag::DataRow | Tag::CopyData => return self.row(header, happened),
             Tag::CopyOut if self.current().is_some() => {}
-            Tag::CopyIn if self.current().is_some() => self.copy_begins(),
+            Tag::CopyIn if self.current().is_some() => self.copy_begins(names, happened),
             Tag::CopyDone if self.current().is_some() => {}
             Tag::CopyOut | Tag::CopyIn | Tag::CopyDone => return unexpected,
             Tag::CommandComplete => return self.complete(Some(backend::command_tag(body)?), header, names, happened),
@@ -400,166 +317,6 @@ impl Replies {
         Ok(())
     }
 
-    fn row(&mut self, header: Header, happened: &mut Happened) -> Result<Pass, Violation> {
-        let muted = self.muted;
-        let Some(running) = self.current() else { return Err(Violation::Unexpected(header.tag)) };
-        let earlier = running.portal.as_ref().map_or(0, |rows| rows.load(Ordering::Relaxed));
-        if let Some(limit) = running.row_limit
-            && running.ending.is_none()
-            && earlier + running.rows >= limit
-        {
-            running.ending = Some((EndedBy::RowLimit, row_limit_reached(limit)));
-            happened.cancel = true;
-        }
-        if running.ending.is_some() {
-            running.cut = true;
-            return Ok(Pass::Drop);
-        }
-        running.rows += 1;
-        running.bytes += header.total() as u64;
-        Ok(if muted { Pass::Drop } else { Pass::Forward })
-    }
-
-    fn copy_begins(&mut self) {
-        self.copy_in = CopyIn::Open { held_sync: false };
-        let mut index = 1;
-        while let Some(expected) = self.queue.get(index) {
-            match expected.step {
-                // Sent before the upstream read it in COPY: ignored there, and never answered.
-                Step::Sync => {
-                    self.queue.remove(index);
-                }
-                Step::CopyEnd => {
-                    self.queue.remove(index);
-                    self.copy_in = CopyIn::No;
-                    return;
-                }
-                Step::Query | Step::Parse | Step::Bind | Step::Describe | Step::Close | Step::Execute => index += 1,
-            }
-        }
-    }
-
-    fn complete(
-        &mut self,
-        tag: Option<String>,
-        header: Header,
-        names: &mut Names,
-        happened: &mut Happened,
-    ) -> Result<Pass, Violation> {
-        self.drop_marks();
-        let unexpected = Violation::Unexpected(header.tag);
-        let Some(front) = self.queue.front_mut() else { return Err(unexpected) };
-        // More results than statements were judged: two readers read the text in two ways.
-        let Some(mut running) = front.statements.pop_front() else { return Err(unexpected) };
-        let is_query = match front.step {
-            Step::Query => true,
-            Step::Execute => false,
-            Step::Parse | Step::Bind | Step::Describe | Step::Close | Step::Sync | Step::CopyEnd => {
-                return Err(unexpected);
-            }
-        };
-        if !is_query {
-            self.queue.pop_front();
-        }
-        self.copy_in = CopyIn::No;
-        if let Some(portal) = &running.portal {
-            portal.fetch_add(running.rows, Ordering::Relaxed);
-        }
-        if tag.is_some() {
-            running.changes.iter().for_each(|change| names.succeeded(change));
-        }
-        if let Some((ended_by, message)) = running.ending.take().filter(|_| running.cut) {
-            // It was done before the cancel request came: rows are missing, so this must not look like success.
-            let bytes = message.to_bytes();
-            let outcome = Outcome { sqlstate: Some(message.sqlstate.to_owned()), command_tag: tag, ended_by };
-            happened.ended.push((running, outcome));
-            let pass = if self.muted { Pass::Drop } else { Pass::Replace(bytes) };
-            self.muted = true;
-            return Ok(pass);
-        }
-        if running.rows == 0 {
-            running.rows = tag.as_deref().and_then(rows_of).unwrap_or(0);
-        }
-        happened.ended.push((running, Outcome { sqlstate: None, command_tag: tag, ended_by: EndedBy::Completed }));
-        Ok(self.passed())
-    }
-
-    fn empty_query(&mut self, header: Header, names: &mut Names) -> Result<(), Violation> {
-        self.drop_marks();
-        let Some(front) = self.queue.front() else { return Err(Violation::Unexpected(header.tag)) };
-        match front.step {
-            Step::Query => Ok(()),
-            Step::Execute => {
-                if let Some(expected) = self.queue.pop_front() {
-                    expected.changes.iter().for_each(|change| names.succeeded(change));
-                }
-                Ok(())
-            }
-            Step::Parse | Step::Bind | Step::Describe | Step::Close | Step::Sync | Step::CopyEnd => {
-                Err(Violation::Unexpected(header.tag))
-            }
-        }
-    }
-
-    fn error(&mut self, fields: &ErrorFields, names: &mut Names, happened: &mut Happened) -> Pass {
-        self.drop_marks();
-        let copy_in = std::mem::replace(&mut self.copy_in, CopyIn::No);
-        if fields.is_fatal() {
-            happened.fatal = true;
-            return Pass::Forward;
-        }
-        let Some(front) = self.queue.front_mut() else { return Pass::Forward };
-        let is_query = front.step == Step::Query;
-        if front.step == Step::Sync || (is_query && front.failed) {
-            return self.passed();
-        }
-        front.failed = true;
-        let mut said = front.denied.take();
-        let mut first = true;
-        front.changes.iter().for_each(|change| names.failed(change));
-        for mut running in front.statements.drain(..) {
-            running.changes.iter().for_each(|change| names.failed(change));
-            let ending = running.ending.take();
-            let ended_by = match &ending {
-                _ if !first => EndedBy::Skipped,
-                Some((ended_by, _)) => *ended_by,
-                None => EndedBy::Error,
-            };
-            let state = ending.as_ref().map_or(fields.sqlstate.as_str(), |(_, message)| message.sqlstate).to_owned();
-            said = said.or(ending.map(|(_, message)| message));
-            let sqlstate = first.then_some(state);
-            happened.ended.push((running, Outcome { sqlstate, command_tag: None, ended_by }));
-            first = false;
-        }
-        if !is_query {
-            self.queue.pop_front();
-            self.skip_to_sync(fields, first, names, happened);
-            happened.send_sync = copy_in == CopyIn::Open { held_sync: true };
-        }
-        match said {
-            _ if self.muted => Pass::Drop,
-            Some(message) => Pass::Replace(message.to_bytes()),
-            None => Pass::Forward,
-        }
-    }
-
-    /// The upstream reads on to the next Sync without doing anything.
-    fn skip_to_sync(&mut self, fields: &ErrorFields, mut blames: bool, names: &mut Names, happened: &mut Happened) {
-        while let Some(expected) = self.pop_if(|step| step != Step::Sync) {
-            expected.changes.iter().for_each(|change| names.failed(change));
-            for running in expected.statements {
-                running.changes.iter().for_each(|change| names.failed(change));
-                // The error of a Parse or Bind is that of the statement that it was for.
-                let blamed = blames && expected.step == Step::Execute;
-                blames = blames && !blamed;
-                let ended_by = if blamed { EndedBy::Error } else { EndedBy::Skipped };
-                let sqlstate = blamed.then(|| fields.sqlstate.clone());
-                happened.ended.push((running, Outcome { sqlstate, command_tag: None, ended_by }));
-            }
-        }
-        self.skipping = self.queue.is_empty();
-    }
-
     fn ready(
         &mut self,
         status: TransactionStatus,
@@ -595,63 +352,6 @@ impl Replies {
         bytes.extend_from_slice(&[header.tag, 0, 0, 0, 5, status_byte(status)]);
         Ok(Pass::Replace(bytes.freeze()))
     }
-}
-
-fn status_byte(status: TransactionStatus) -> u8 {
-    match status {
-        TransactionStatus::Idle => b'I',
-        TransactionStatus::InBlock => b'T',
-        TransactionStatus::Failed => b'E',
-    }
-}
-
-/// The types of message that change what is expected next by what they say, not by their type alone.
-fn needs_body(tag: Tag) -> bool {
-    match tag {
-        Tag::CommandComplete | Tag::Error | Tag::ParameterStatus | Tag::ReadyForQuery => true,
-        Tag::Authentication
-        | Tag::BackendKeyData
-        | Tag::BindComplete
-        | Tag::CloseComplete
-        | Tag::CopyBoth
-        | Tag::CopyData
-        | Tag::CopyDone
-        | Tag::CopyIn
-        | Tag::CopyOut
-        | Tag::DataRow
-        | Tag::EmptyQuery
-        | Tag::FunctionCallResponse
-        | Tag::NegotiateProtocolVersion
-        | Tag::NoData
-        | Tag::Notice
-        | Tag::Notification
-        | Tag::ParameterDescription
-        | Tag::ParseComplete
-        | Tag::PortalSuspended
-        | Tag::RowDescription => false,
-    }
-}
-
-/// Settings that change what texts mean, or who runs them: pinned, so a change is a breach.
-fn guard(body: &[u8]) -> Result<(), Violation> {
-    let (name, value) = backend::parameter_status(body)?;
-    let holds = match name.as_str() {
-        "client_encoding" => value == "UTF8",
-        "standard_conforming_strings" => value == "on",
-        "session_authorization" | "is_superuser" | "server_encoding" => false,
-        _ => true,
-    };
-    if holds { Ok(()) } else { Err(Violation::Guard(name)) }
-}
-
-fn row_limit_reached(limit: u64) -> ClientVisible {
-    ClientVisible::new(Severity::Error, sqlstate::PROGRAM_LIMIT_EXCEEDED, format!("row limit of {limit} reached"))
-        .detail("The grant that allows this statement limits the rows that one statement returns.")
-}
-
-/// The count at the end of a command tag: `INSERT 0 5`, `COPY 20000`.
-fn rows_of(tag: &str) -> Option<u64> {
-    tag.rsplit(' ').next().and_then(|count| count.parse().ok())
 }
 
 #[cfg(test)]

@@ -16,6 +16,22 @@ pub enum Transport {
     Tcp(TcpStream),
     Unix(UnixStream),
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    /// Closed, with nothing more to read or write.
+    Gone(tokio::io::Empty),
+}
+
+impl Transport {
+    /// Closes the connection at once. A reset tells the server that nobody reads any more: it then gives up at its next
+    /// answer, and does not go on to what it was sent before.
+    pub fn abort(&mut self) {
+        // Without the option the close is an orderly one, which is all that is left then.
+        let _ = match &*self {
+            Transport::Tcp(stream) => stream.set_zero_linger(),
+            Transport::Tls(stream) => stream.get_ref().0.set_zero_linger(),
+            Transport::Unix(_) | Transport::Gone(_) => Ok(()),
+        };
+        *self = Transport::Gone(tokio::io::empty());
+    }
 }
 
 macro_rules! each {
@@ -24,6 +40,7 @@ macro_rules! each {
             Transport::Tcp($stream) => $call,
             Transport::Unix($stream) => $call,
             Transport::Tls($stream) => $call,
+            Transport::Gone($stream) => $call,
         }
     };
 }

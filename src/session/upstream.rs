@@ -243,7 +243,7 @@ impl Login {
             Transport::Tls(stream) => {
                 stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(end_point_binding)
             }
-            Transport::Tcp(_) | Transport::Unix(_) => None,
+            Transport::Tcp(_) | Transport::Unix(_) | Transport::Gone(_) => None,
         };
         match hash {
             Some(hash) if offers(scram::PLUS) => Ok((scram::PLUS, ChannelBinding::tls_server_end_point(hash))),

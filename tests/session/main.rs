@@ -37,11 +37,15 @@ async fn sessions() {
     step("portals", portals(&bench)).await;
     step("copies", copies(&bench)).await;
     step("copies_in_the_extended_protocol", copies_in_the_extended_protocol(&bench)).await;
+    step("a_sync_never_splits_copy_data", a_sync_never_splits_copy_data(&bench)).await;
+    step("what_copy_swallows_is_not_awaited", what_copy_swallows_is_not_awaited(&bench)).await;
     step("special", special(&bench)).await;
     step("function_calls", function_calls(&bench)).await;
     step("cancels", cancels(&bench)).await;
     step("journal", journal(&bench)).await;
     step("row_limits", row_limits(&bench, &grant)).await;
+    step("what_waits_ends_with_the_session", what_waits_ends_with_the_session(&bench)).await;
+    step("what_waits_ends_with_its_grant", what_waits_ends_with_its_grant(&bench)).await;
     step("ends", ends(&bench)).await;
     step("violations", violations(&bench)).await;
     step("shutdown", shutdown(&bench)).await;
@@ -262,6 +266,44 @@ async fn copies_in_the_extended_protocol(bench: &Bench) {
     assert_eq!(bench.ask("SELECT count(*) FROM sink").await, "2");
 }
 
+/// A Sync that was held back during COPY is due when the COPY fails. In the middle of a CopyData it would shift what
+/// follows: the rest of the data would be read as messages, SQL among them.
+async fn a_sync_never_splits_copy_data(bench: &Bench) {
+    let mut raw = bench.session().await;
+    let begin = [parse("", "COPY sink FROM STDIN"), bind("", "", &[]), execute("", 0), plain(b'H')];
+    raw.send(&begin).await;
+    for expected in [b'1', b'2', b'G'] {
+        assert_eq!(raw.next().await.tag, expected);
+    }
+    let hidden = query("INSERT INTO sink VALUES (666, 'smuggled')");
+    // Behind five bytes too many, this is the head of one message, and `hidden` the next one.
+    let mut tail = vec![b'x'; 20];
+    tail.extend_from_slice(&[b'd', 0, 0, 0, 9]);
+    let split = copy_data(&tail);
+    raw.send(&[sync(), copy_data(b"x\ty\n"), split.slice(..10)]).await;
+    assert_eq!(raw.next().await.tag, b'E');
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    raw.send(&[split.slice(10..), copy_data(&hidden)]).await;
+    assert_eq!(shape(&raw.until_ready().await), "Z(I)");
+    assert_eq!(shape(&raw.query("SELECT id FROM sink WHERE id = 666").await), "T C(SELECT 0) Z(I)");
+    assert_eq!(bench.ask("SELECT count(*) FROM sink WHERE id = 666").await, "0");
+}
+
+/// A message that comes where COPY waits for data is lost with the COPY: servers up to 13 go on, later ones close the
+/// connection. What follows must not be taken for its answer.
+async fn what_copy_swallows_is_not_awaited(bench: &Bench) {
+    let begin = [parse("", "COPY sink FROM STDIN"), bind("", "", &[]), execute("", 0)];
+    let one = [parse("", "SELECT 1"), bind("", "", &[]), execute("", 0), sync()];
+    let simple = vec![query("COPY sink FROM STDIN"), query("SELECT id FROM notes"), query("SELECT 1")];
+    for (messages, head) in [(simple, "G"), ([&begin[..], &[sync()], &one[..], &one[..]].concat(), "1 2 G")] {
+        let mut raw = bench.session().await;
+        raw.send(&messages).await;
+        let said = shape(&raw.until_ready().await);
+        let expected = [format!("{head} E(08P01) Z(I)"), format!("{head} E(08P01) E(08P01) closed")];
+        assert!(expected.contains(&said), "{said}");
+    }
+}
+
 async fn special(bench: &Bench) {
     let mut raw = bench.session().await;
     let said = raw.query("SHOW pgward.grants").await;
@@ -378,6 +420,35 @@ async fn row_limits(bench: &Bench, most: &pgward::access::GrantId) {
     assert_eq!(shape(&raw.query("SELECT 1").await), "T D C(SELECT 1) Z(I)");
     bench.grant_most().await;
     bench.revoke(&limited).await;
+}
+
+/// Of what was sent behind a statement that is cancelled, nothing runs once the session is over.
+async fn what_waits_ends_with_the_session(bench: &Bench) {
+    let mut raw = bench.session().await;
+    raw.send(&[
+        query("SELECT pg_sleep(40)"),
+        query("SELECT pg_sleep(41)"),
+        query("INSERT INTO sink VALUES (777, 'too late')"),
+    ])
+    .await;
+    wait_for(bench, "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(40)'", "1").await;
+    let session = bench.registry.list().iter().find(|s| s.statement.is_some()).unwrap().id.clone();
+    assert!(bench.registry.kill(&session, "bob", None));
+    assert!(raw.until_ready().await.iter().any(|said| said.holds("killed by bob")));
+    wait_for(bench, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(4%'", "0").await;
+    assert_eq!(bench.ask("SELECT count(*) FROM sink WHERE id = 777").await, "0");
+}
+
+/// A statement that waits behind another one cannot be taken back when its grant ends: so the session ends.
+async fn what_waits_ends_with_its_grant(bench: &Bench) {
+    let second = bench.grant("second", &["public.secret"], &[Operation::Select], None).await;
+    let mut raw = bench.session().await;
+    raw.send(&[query("SELECT pg_sleep(50)"), query(DENIED)]).await;
+    wait_for(bench, "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(50)'", "1").await;
+    bench.revoke(&second).await;
+    let said = raw.until_ready().await;
+    assert!(said.iter().any(|said| said.holds("57P01") && said.holds("revoked by bob")), "{said:?}");
+    wait_for(bench, "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(50)'", "0").await;
 }
 
 async fn ends(bench: &Bench) {

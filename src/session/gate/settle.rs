@@ -1,0 +1,64 @@
+//! Receipts handed to the messages that they let through.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::refuse::visible;
+use super::{Message, Outgoing, Planned};
+use crate::audit::Receipt;
+use crate::policy::{Denial, Rule};
+use crate::session::replies::{Expected, Running};
+
+/// Gives a message its receipts; where it has none, the upstream is made to fail in its place.
+pub(super) fn finish(planned: Planned, receipts: &mut [Option<Receipt>], moved: &[Option<usize>]) -> Outgoing {
+    let Planned { message, mut expected } = planned;
+    let (frame, answer, items, instead) = match message {
+        Message::Free(message) => return Outgoing { message, expected },
+        Message::Sql { frame, answer, items, instead } => (frame, answer, items, instead),
+    };
+    // A Parse whose Execute came with it goes by the Execute's receipt, which stays for that.
+    if let Some(Some(to)) = moved.get(items.start).filter(|_| items.len() == 1) {
+        let receipt = receipts.get(*to).and_then(Option::as_ref);
+        let admitted = receipt.map(std::slice::from_ref).and_then(|receipt| frame.admit(receipt).ok());
+        return match admitted {
+            Some(message) => Outgoing { message: answer.unwrap_or(message), expected },
+            None => Outgoing { message: instead, expected: unrecorded(expected) },
+        };
+    }
+    let taken: Option<Vec<Receipt>> = items.map(|index| receipts.get_mut(index).and_then(Option::take)).collect();
+    let Some(taken) = taken else { return Outgoing { message: instead, expected: unrecorded(expected) } };
+    match frame.admit(&taken) {
+        Ok(message) => {
+            if let Some(expected) = &mut expected {
+                hand_over(&mut expected.statements, taken);
+            }
+            Outgoing { message: answer.unwrap_or(message), expected }
+        }
+        Err(_) => Outgoing { message: instead, expected: unrecorded(expected) },
+    }
+}
+
+fn hand_over(statements: &mut VecDeque<Running>, receipts: Vec<Receipt>) {
+    for (running, receipt) in statements.iter_mut().zip(receipts) {
+        running.seq = receipt.seq();
+        running.row_limit = receipt.row_limit();
+        running.grant = Some(receipt.grant().clone());
+        running.started = Instant::now();
+    }
+}
+
+/// The journal did not take the statement.
+fn unrecorded(expected: Option<Expected>) -> Option<Expected> {
+    expected.map(|mut expected| {
+        expected.denied = Some(visible(&Denial {
+            rule: Rule::Journal,
+            message: "the statement cannot be recorded, so it may not run".to_owned(),
+            detail: "The audit journal cannot be written now.".to_owned(),
+            hint: None,
+        }));
+        for running in expected.statements.drain(..) {
+            expected.changes.extend(running.changes);
+        }
+        expected
+    })
+}

@@ -1,0 +1,86 @@
+//! The end of a session: the last word to the client, the upstream left, the last records.
+
+use super::{CANCEL, Finish, LAST_WORD, LEAVE, Relay};
+use crate::audit::{EndedBy, Event};
+use crate::session::pass::ToUpstream;
+use crate::session::records::Outcome;
+use crate::wire::encode::ClientVisible;
+use crate::wire::sqlstate;
+
+impl Relay {
+    /// Ends both legs, and records how.
+    pub(super) async fn close(mut self, finish: Finish) {
+        let is_busy = !self.replies.is_idle();
+        let said = last_word(&finish);
+        let said = said.filter(|_| self.replies.is_between_messages());
+        let farewell = self.leaving && matches!(finish, Finish::ClientLeft);
+        let (client, upstream, entry) = (&mut self.client, &mut self.upstream, &self.entry);
+        let to_client = async {
+            if let Some(said) = &said {
+                client.push(said.to_bytes());
+            }
+            // A client that does not read is not waited for.
+            let _ = tokio::time::timeout(LAST_WORD, client.finish()).await;
+        };
+        let to_upstream = async {
+            if farewell {
+                let _ = tokio::time::timeout(LEAVE, upstream.finish()).await;
+                return;
+            }
+            if is_busy {
+                // Closed first: what was sent behind the statement that is cancelled must not run after it.
+                upstream.abort();
+                let _ = tokio::time::timeout(CANCEL, entry.target().cancel()).await;
+                return;
+            }
+            // Nothing that was not sent yet is sent now.
+            if upstream.discard_output() {
+                upstream.push(ToUpstream::terminate().into_bytes());
+            }
+            let _ = tokio::time::timeout(LEAVE, upstream.finish()).await;
+        };
+        tokio::join!(to_client, to_upstream);
+        self.record_close(&finish).await;
+    }
+
+    async fn record_close(&mut self, finish: &Finish) {
+        let ended_by = match finish {
+            Finish::ClientLeft => EndedBy::ClientDisconnect,
+            Finish::UpstreamLeft { .. } | Finish::UpstreamViolation(_) => EndedBy::UpstreamDisconnect,
+            Finish::ClientViolation(_) => EndedBy::ProtocolViolation,
+            Finish::Ended(end) => end.ended_by(),
+        };
+        self.record_finished().await;
+        for running in self.replies.abandon() {
+            self.ended(running, Outcome { sqlstate: None, command_tag: None, ended_by }).await;
+        }
+        let mut record = self.gate.recorder.entry(Event::SessionClose);
+        record.ended_by = Some(ended_by);
+        record.detail = match finish {
+            Finish::ClientLeft | Finish::UpstreamLeft { .. } => None,
+            Finish::ClientViolation(error) => Some(error.to_string()),
+            Finish::UpstreamViolation(violation) => {
+                tracing::error!(session = %self.entry.id(), %violation, "the upstream broke the protocol");
+                Some(violation.to_string())
+            }
+            Finish::Ended(end) => Some(end.message().message),
+        };
+        self.gate.recorder.note(record).await;
+    }
+}
+
+/// What the client is told at the end, if pgward has anything to tell.
+fn last_word(finish: &Finish) -> Option<ClientVisible> {
+    match finish {
+        Finish::ClientLeft | Finish::UpstreamLeft { told: true } => None,
+        Finish::UpstreamLeft { told: false } => {
+            Some(ClientVisible::fatal(sqlstate::CONNECTION_FAILURE, "the database closed the connection"))
+        }
+        Finish::ClientViolation(error) => Some(ClientVisible::fatal(sqlstate::PROTOCOL_VIOLATION, error.to_string())),
+        Finish::UpstreamViolation(_) => {
+            let text = "the database sent what it was not asked for; the connection is closed";
+            Some(ClientVisible::fatal(sqlstate::PROTOCOL_VIOLATION, text))
+        }
+        Finish::Ended(end) => Some(end.message()),
+    }
+}

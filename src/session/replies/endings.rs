@@ -1,0 +1,172 @@
+//! How statements end: by success, by error, by being skipped.
+
+use std::sync::atomic::Ordering;
+
+use super::owed::{CopyIn, Step};
+use super::said::rows_of;
+use super::{Happened, Pass, Replies, Violation};
+use crate::access::GrantId;
+use crate::audit::EndedBy;
+use crate::session::names::Names;
+use crate::session::records::Outcome;
+use crate::wire::Header;
+use crate::wire::backend::ErrorFields;
+use crate::wire::encode::ClientVisible;
+
+/// Which statements have outlived their grants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Overdue {
+    None,
+    /// One of the segment that runs: to be cancelled.
+    Running,
+    /// One that was sent behind that, and would run whenever its turn comes.
+    Behind(GrantId),
+}
+
+impl Replies {
+    /// Has the statements end whose grants are over. What is in the segment that runs fails as a whole with its
+    /// statement; what was sent behind it cannot be taken back.
+    pub fn end_where(&mut self, over: impl Fn(&GrantId) -> Option<(EndedBy, ClientVisible)>) -> Overdue {
+        let (mut found, mut is_behind) = (None, false);
+        for expected in &mut self.queue {
+            for running in expected.statements.iter_mut().filter(|running| running.ending.is_none()) {
+                let Some(grant) = &running.grant else { continue };
+                let Some(ending) = over(grant) else { continue };
+                if is_behind {
+                    return Overdue::Behind(grant.clone());
+                }
+                running.ending = Some(ending.clone());
+                found = found.or(Some(ending));
+            }
+            is_behind |= matches!(expected.step, Step::Query | Step::Sync);
+        }
+        let Some(ending) = found else { return Overdue::None };
+        if let Some(current) = self.current() {
+            current.ending.get_or_insert(ending);
+        }
+        Overdue::Running
+    }
+
+    pub(super) fn complete(
+        &mut self,
+        tag: Option<String>,
+        header: Header,
+        names: &mut Names,
+        happened: &mut Happened,
+    ) -> Result<Pass, Violation> {
+        self.drop_marks();
+        let unexpected = Violation::Unexpected(header.tag);
+        let Some(front) = self.queue.front_mut() else { return Err(unexpected) };
+        // More results than statements were judged: two readers read the text in two ways.
+        let Some(mut running) = front.statements.pop_front() else { return Err(unexpected) };
+        let is_query = match front.step {
+            Step::Query => true,
+            Step::Execute => false,
+            Step::Parse | Step::Bind | Step::Describe | Step::Close | Step::Sync | Step::CopyEnd => {
+                return Err(unexpected);
+            }
+        };
+        if !is_query {
+            self.queue.pop_front();
+        }
+        self.copy_in = CopyIn::No;
+        if let Some(portal) = &running.portal {
+            portal.fetch_add(running.rows, Ordering::Relaxed);
+        }
+        if tag.is_some() {
+            running.changes.iter().for_each(|change| names.succeeded(change));
+        }
+        if let Some((ended_by, message)) = running.ending.take().filter(|_| running.cut) {
+            // It was done before the cancel request came: rows are missing, so this must not look like success.
+            let bytes = message.to_bytes();
+            let outcome = Outcome { sqlstate: Some(message.sqlstate.to_owned()), command_tag: tag, ended_by };
+            happened.ended.push((running, outcome));
+            let pass = if self.muted { Pass::Drop } else { Pass::Replace(bytes) };
+            self.muted = true;
+            return Ok(pass);
+        }
+        if running.rows == 0 {
+            running.rows = tag.as_deref().and_then(rows_of).unwrap_or(0);
+        }
+        happened.ended.push((running, Outcome { sqlstate: None, command_tag: tag, ended_by: EndedBy::Completed }));
+        Ok(self.passed())
+    }
+
+    pub(super) fn empty_query(&mut self, header: Header, names: &mut Names) -> Result<(), Violation> {
+        self.drop_marks();
+        let Some(front) = self.queue.front() else { return Err(Violation::Unexpected(header.tag)) };
+        match front.step {
+            Step::Query => Ok(()),
+            // A statement was judged where the upstream saw none: two readers read the text in two ways.
+            Step::Execute if !front.statements.is_empty() => Err(Violation::Unexpected(header.tag)),
+            Step::Execute => {
+                if let Some(expected) = self.queue.pop_front() {
+                    expected.changes.iter().for_each(|change| names.succeeded(change));
+                }
+                Ok(())
+            }
+            Step::Parse | Step::Bind | Step::Describe | Step::Close | Step::Sync | Step::CopyEnd => {
+                Err(Violation::Unexpected(header.tag))
+            }
+        }
+    }
+
+    pub(super) fn error(&mut self, fields: &ErrorFields, names: &mut Names, happened: &mut Happened) -> Pass {
+        self.drop_marks();
+        let copy_in = std::mem::replace(&mut self.copy_in, CopyIn::No);
+        if fields.is_fatal() {
+            happened.fatal = true;
+            return Pass::Forward;
+        }
+        let Some(front) = self.queue.front_mut() else { return Pass::Forward };
+        let is_query = front.step == Step::Query;
+        if front.step == Step::Sync || (is_query && front.failed) {
+            return self.passed();
+        }
+        front.failed = true;
+        let mut said = front.denied.take();
+        let mut first = true;
+        front.changes.iter().for_each(|change| names.failed(change));
+        for mut running in front.statements.drain(..) {
+            running.changes.iter().for_each(|change| names.failed(change));
+            let ending = running.ending.take();
+            let ended_by = match &ending {
+                _ if !first => EndedBy::Skipped,
+                Some((ended_by, _)) => *ended_by,
+                None => EndedBy::Error,
+            };
+            let state = ending.as_ref().map_or(fields.sqlstate.as_str(), |(_, message)| message.sqlstate).to_owned();
+            said = said.or(ending.map(|(_, message)| message));
+            let sqlstate = first.then_some(state);
+            happened.ended.push((running, Outcome { sqlstate, command_tag: None, ended_by }));
+            first = false;
+        }
+        if !is_query {
+            self.queue.pop_front();
+            self.skip_to_sync(fields, first, names, happened);
+            happened.send_sync = copy_in == CopyIn::Open { held_sync: true };
+        }
+        match said {
+            _ if self.muted => Pass::Drop,
+            Some(message) => Pass::Replace(message.to_bytes()),
+            None => Pass::Forward,
+        }
+    }
+
+    /// The upstream reads on to the next Sync without doing anything.
+    fn skip_to_sync(&mut self, fields: &ErrorFields, mut blames: bool, names: &mut Names, happened: &mut Happened) {
+        while let Some(expected) = self.pop_if(|step| step != Step::Sync) {
+            expected.changes.iter().for_each(|change| names.failed(change));
+            for running in expected.statements {
+                running.changes.iter().for_each(|change| names.failed(change));
+                // The error of a Parse or Bind is that of the statement that it was for.
+                let blamed = blames && expected.step == Step::Execute;
+                blames = blames && !blamed;
+                let ended_by = if blamed { EndedBy::Error } else { EndedBy::Skipped };
+                let sqlstate = blamed.then(|| fields.sqlstate.clone());
+                happened.ended.push((running, Outcome { sqlstate, command_tag: None, ended_by }));
+            }
+        }
+        self.skipping = self.queue.is_empty();
+    }
+}
