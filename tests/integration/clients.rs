@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::Case;
-use crate::support::{Bench, Credentials, Proxy, wait_until};
+use crate::support::{Bench, Credentials, Proxy, signal, wait_until};
 
 pub const CASES: &[Case] = &[
     ("clients::psql_describes_objects", psql_describes_objects),
@@ -78,7 +78,7 @@ fn psql_interrupts_a_statement(bench: &Bench) {
     let child = psql.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let running = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ctrl-c' AND state = 'active'";
     wait_until("the statement runs", Duration::from_secs(10), || bench.postgres.run("postgres", running) == "1");
-    interrupt(child.id());
+    signal("INT", child.id());
     let output = child.wait_with_output().unwrap();
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(err.contains("canceling statement due to user request"), "{err}");
@@ -95,7 +95,7 @@ fn psql_watches(bench: &Bench) {
     writeln!(stdin, r"SELECT 'tick' FROM public.notes WHERE id = 1 \watch 0.2").unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let ticks = lines.map_while(Result::ok).filter(|line| line == "tick").take(3).count();
-    interrupt(child.id());
+    signal("INT", child.id());
     drop(stdin);
     assert_eq!(ticks, 3);
     child.wait().unwrap();
@@ -238,8 +238,4 @@ fn application_with_a_stable_secret(bench: &Bench) {
     let minted = proxy.credentials("billing", "plain");
     let (out, err, ok) = proxy.sql(&minted, "SELECT count(*) FROM public.notes");
     assert!(ok && out == "10", "a minted password beside the stable one: {err}");
-}
-
-fn interrupt(pid: u32) {
-    assert!(Command::new("kill").args(["-INT", &pid.to_string()]).status().unwrap().success());
 }

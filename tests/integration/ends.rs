@@ -1,10 +1,10 @@
 //! The end of a grant, in every state a session can be in: within one second, said to the client, gone upstream.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::Case;
-use crate::support::{Bench, Proxy, wait_until};
+use crate::support::{Bench, Proxy, signal, wait_until};
 
 pub const CASES: &[Case] = &[
     ("ends::revoked_while_sleeping", revoked_while_sleeping),
@@ -232,8 +232,4 @@ fn notice_before_the_end(bench: &Bench) {
     let output = child.wait_with_output().unwrap();
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(err.contains("NOTICE") && err.contains(&grant), "{err}");
-}
-
-fn signal(name: &str, pid: u32) {
-    assert!(Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap().success());
 }

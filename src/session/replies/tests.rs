@@ -92,7 +92,8 @@ fn grants_that_end_are_found_where_their_statements_wait() {
     use Step::{Execute, Query, Sync};
     let (a, b) = (Some("gr_a"), Some("gr_b"));
     let behind = Overdue::Behind(GrantId::from_text("gr_b"));
-    let table: &[(&[(Step, Option<&str>)], Overdue)] = &[
+    type Case<'a> = (&'a [(Step, Option<&'a str>)], Overdue);
+    let table: &[Case<'_>] = &[
         (&[], Overdue::None),
         (&[(Query, a), (Query, a)], Overdue::None),
         (&[(Query, b), (Query, a)], Overdue::Running),

@@ -89,3 +89,9 @@ pub async fn connect(proxy: &Proxy, minted: &Credentials) -> tokio_postgres::Cli
     tokio::spawn(connection);
     client
 }
+
+/// Sends a signal by name. The shell's own `kill`: a bare machine has no other.
+pub fn signal(name: &str, pid: u32) {
+    let sent = std::process::Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().unwrap();
+    assert!(sent.success(), "SIG{name} to {pid}");
+}

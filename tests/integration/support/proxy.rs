@@ -95,7 +95,7 @@ impl Proxy {
     }
 
     pub fn signal(&self, name: &str) {
-        assert!(Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap().success());
+        super::signal(name, self.pid());
     }
 
     /// Kills the process as a crash would, and starts it again on the same files.
