@@ -10,6 +10,7 @@ pub const CASES: &[Case] = &[
     ("control::exit_codes_and_messages", exit_codes_and_messages),
     ("control::metrics_and_health", metrics_and_health),
     ("control::reload_keeps_the_old_settings_when_the_new_are_wrong", reload),
+    ("control::reload_takes_a_new_certificate", reload_takes_a_new_certificate),
     ("control::check_names_file_line_and_key", check_names_file_line_and_key),
 ];
 
@@ -149,6 +150,37 @@ fn reload(bench: &Bench) {
         proxy.cli("alice", &["request", "plain-renamed", "--for", "5m", "--reason", "new"]).status.success()
     });
     assert!(proxy.sql(&alice, "SELECT 1").2, "grants outlive a reload");
+}
+
+fn reload_takes_a_new_certificate(bench: &Bench) {
+    let certificates = |dir: &std::path::Path| {
+        let made = std::process::Command::new(crate::support::binary()).arg("dev-certs").arg(dir).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    };
+    let proxy = crate::support::Proxy::start(bench, &|setup| {
+        certificates(&setup.dir.join("own"));
+        let text = crate::support::config(setup, &crate::support::Scopes::default());
+        let (theirs, own) = (setup.certs.display(), setup.dir.join("own"));
+        let text = text.replacen(&format!("{theirs}/server.crt"), &format!("{}/server.crt", own.display()), 1);
+        text.replacen(&format!("{theirs}/server.key"), &format!("{}/server.key", own.display()), 1)
+    });
+    proxy.grant("alice", "plain-read", "30m");
+    let alice = proxy.credentials("alice", "plain");
+    let verifies_by = |ca: &std::path::Path| {
+        let mut psql = proxy.psql_with(&alice);
+        psql.env("PGSSLROOTCERT", ca).args(["-c", "SELECT 1"]).output().unwrap().status.success()
+    };
+    let (own, new) = (proxy.setup.dir.join("own"), proxy.setup.dir.join("new"));
+    assert!(verifies_by(&own.join("ca.crt")));
+    certificates(&new);
+    for file in ["server.crt", "server.key"] {
+        std::fs::copy(new.join(file), own.join(file)).unwrap();
+    }
+    proxy.signal("HUP");
+    crate::support::wait_until("the new certificate is shown", std::time::Duration::from_secs(10), || {
+        verifies_by(&new.join("ca.crt"))
+    });
+    assert!(!verifies_by(&own.join("ca.crt")), "the old one is not");
 }
 
 fn check_names_file_line_and_key(bench: &Bench) {
