@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 
+use crate::access::Secret;
 use crate::config::{Config, Database, ParameterRecording, SslMode, StoreLocation, UpstreamHost};
 use crate::session::{self, DatabaseSettings, ServerTls, UpstreamSettings};
 use crate::wire::scram::Verifier;
@@ -91,7 +92,6 @@ fn upstream(database: &Database) -> anyhow::Result<UpstreamSettings> {
     let url = &database.upstream;
     let password =
         database.password.read().map_err(|error| anyhow::anyhow!("database \"{}\": {error}", database.policy.name))?;
-    let password = password.map(|secret| secret.expose().to_owned()).unwrap_or_default();
     Ok(UpstreamSettings {
         host: match &url.host {
             UpstreamHost::Tcp(host) => host.clone(),
@@ -107,7 +107,7 @@ fn upstream(database: &Database) -> anyhow::Result<UpstreamSettings> {
             SslMode::Disable => session::SslMode::Disable,
         },
         root_cert: url.sslrootcert.clone(),
-        password: session::SecretString::new(password),
+        password: password.unwrap_or_else(|| Secret::new(String::new())),
     })
 }
 

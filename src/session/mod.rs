@@ -38,7 +38,6 @@ pub use metrics::Metrics;
 pub use registry::{Registry, SessionInfo};
 pub use server::Server;
 pub use settings::{
-    DatabaseSettings, Dependencies, Directory, ParameterRecording, SecretString, Settings, SslMode, UpstreamSettings,
-    User,
+    DatabaseSettings, Dependencies, Directory, ParameterRecording, Settings, SslMode, UpstreamSettings, User,
 };
 pub use tls::{ALPN, ServerTls};

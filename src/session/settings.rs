@@ -1,7 +1,6 @@
 //! What the data path needs to be told: its own bounds, and the parts that it is built from.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use arc_swap::ArcSwap;
 use super::metrics::Metrics;
 use super::registry::Registry;
 use super::tls::ServerTls;
-use crate::access::{Clock, Principal, RegionNetworks, Scope};
+use crate::access::{Clock, Principal, RegionNetworks, Scope, Secret};
 use crate::audit::Journal;
 use crate::policy::DatabasePolicy;
 use crate::store::{GrantBook, SharedStore};
@@ -145,7 +144,7 @@ pub struct UpstreamSettings {
     pub sslmode: SslMode,
     /// Certificates to trust, in PEM.
     pub root_cert: Option<PathBuf>,
-    pub password: SecretString,
+    pub password: Secret,
 }
 
 /// How the upstream's identity is checked; as in libpq, without the modes that fall back to plain text.
@@ -160,27 +159,4 @@ pub enum SslMode {
     Require,
     /// Plain text; only where the configuration says so in as many words.
     Disable,
-}
-
-/// A secret that no log shows.
-#[derive(Clone)]
-pub struct SecretString(zeroize::Zeroizing<String>);
-
-impl SecretString {
-    #[must_use]
-    pub fn new(secret: String) -> Self {
-        Self(zeroize::Zeroizing::new(secret))
-    }
-
-    /// The secret itself, for the one place that needs it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for SecretString {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
 }

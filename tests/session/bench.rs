@@ -10,12 +10,12 @@ use arc_swap::ArcSwap;
 use bytes::{BufMut, BytesMut};
 use pgward::access::{
     AccessRequest, Clock, Decision, GrantId, NewRequest, ObjectPattern, Operation, OperationSet, Principal, Privilege,
-    Region, RegionNetworks, Scope, Subject,
+    Region, RegionNetworks, Scope, Secret, Subject,
 };
 use pgward::audit::{self, Event, Journal, Record};
 use pgward::policy::DatabasePolicy;
 use pgward::session::{
-    DatabaseSettings, Dependencies, Directory, Metrics, Registry, SecretString, Server, ServerTls, Settings, SslMode,
+    DatabaseSettings, Dependencies, Directory, Metrics, Registry, Server, ServerTls, Settings, SslMode,
     UpstreamSettings, User,
 };
 use pgward::store::{GrantBook, SharedStore, SqliteStore};
@@ -98,7 +98,7 @@ impl Bench {
             database: "postgres".into(),
             sslmode: SslMode::Disable,
             root_cert: None,
-            password: SecretString::new("unused".into()),
+            password: Secret::new("unused"),
         };
         let database = DatabaseSettings {
             policy_version: 1,
