@@ -1,4 +1,4 @@
-//! Builds a session's records and hands them to the journal, each with the session's own running number.
+//! Builds a session's records and hands them to the journal, which numbers them within the session.
 
 use std::sync::Arc;
 
@@ -36,7 +36,6 @@ pub struct Recorder {
     journal: Arc<Journal>,
     clock: Arc<Clock>,
     base: Record,
-    last: u64,
     parameters: ParameterRecording,
     /// What the client gave by `SET pgward.reason`.
     pub reason: Option<String>,
@@ -65,14 +64,14 @@ impl Recorder {
         base.application_name = (!who.application_name.is_empty()).then_some(who.application_name);
         base.database = Some(who.database);
         base.upstream_region = Some(who.upstream_region);
-        Self { journal, clock, base, last: 0, parameters, reason: None }
+        Self { journal, clock, base, parameters, reason: None }
     }
 
     pub fn set_application_name(&mut self, name: String) {
         self.base.application_name = (!name.is_empty()).then_some(name);
     }
 
-    /// An entry of this session, without its number.
+    /// An entry of this session; the journal numbers it.
     #[must_use]
     pub fn entry(&self, event: Event) -> Record {
         let mut record = self.base.clone();
@@ -146,7 +145,7 @@ impl Recorder {
         let mut admitted: Vec<(Permit, Record)> = Vec::new();
         for item in items {
             match item {
-                Item::Admit(permit, record) => admitted.push((permit, self.numbered(*record))),
+                Item::Admit(permit, record) => admitted.push((permit, *record)),
                 Item::Refuse(record) => {
                     self.admit(&mut admitted, &mut receipts).await;
                     self.note(*record).await;
@@ -178,7 +177,6 @@ impl Recorder {
 
     /// Records something that cannot be stopped by not being recorded: a refusal, an end.
     pub async fn note(&mut self, record: Record) {
-        let record = self.numbered(record);
         if let Err(error) = self.journal.record(record).await {
             tracing::error!(%error, "an ending or a refusal could not be recorded");
         }
@@ -189,14 +187,7 @@ impl Recorder {
     /// # Errors
     /// Where it could not be.
     pub async fn require(&mut self, record: Record) -> Result<u64, JournalError> {
-        let record = self.numbered(record);
         self.journal.record(record).await
-    }
-
-    fn numbered(&mut self, mut record: Record) -> Record {
-        self.last += 1;
-        record.session_seq = Some(self.last);
-        record
     }
 }
 
