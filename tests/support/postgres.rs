@@ -120,8 +120,11 @@ impl Drop for TestPostgres {
     }
 }
 
-/// The newest installed server's programs.
+/// The programs of the server that `PGWARD_TEST_POSTGRES` names a `bin` directory of; else the newest installed one's.
 fn programs() -> PathBuf {
+    if let Some(chosen) = std::env::var_os("PGWARD_TEST_POSTGRES") {
+        return PathBuf::from(chosen);
+    }
     let installed = std::fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL's server programs are installed");
     let mut versions: Vec<(u32, PathBuf)> = installed
         .filter_map(|entry| {

@@ -1,0 +1,111 @@
+//! What a verdict costs: a statement seen for the first time (read, resolved, decided on) and one seen before.
+//! The world of the policy tests is the schema; a PostgreSQL is started once, for its catalogs.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a benchmark")]
+
+#[path = "../tests/support/postgres.rs"]
+mod postgres;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use jiff::Timestamp;
+use pgward::access::{Grant, GrantId, ObjectPattern, Operation, OperationSet, Privilege, Region, RequestId, Scope, Subject};
+use pgward::catalog::{Snapshot, resolve};
+use pgward::policy::{Context, DatabasePolicy, Verdict, decide};
+use pgward::sql::{self, Limits};
+
+/// The allocator of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Ten lines, three joins, an aggregate: what a person writes into a report.
+const JOIN: &str = "SELECT c.country, p.name AS product, count(*) AS orders,\n       sum(o.amount) AS total\n\
+  FROM public.orders AS o\n  JOIN public.customers AS c ON c.id = o.customer_id\n\
+  JOIN public.products AS p ON p.id = o.product_id\n  LEFT JOIN public.v_orders AS v ON v.id = o.id\n\
+ WHERE c.country IN ('NL', 'DE') AND o.amount > 1\n GROUP BY c.country, p.name\n\
+HAVING count(*) > 2\n ORDER BY orders DESC, product\n LIMIT 50";
+
+fn first_sight(criterion: &mut Criterion) {
+    let snapshot = snapshot();
+    let context = context(&snapshot);
+    let all = |text: &str| {
+        let statements = sql::read(text, &Limits::default()).unwrap();
+        let resolved = resolve(&snapshot, &statements[0].action);
+        match decide(&statements[0], text, &resolved, &context) {
+            Verdict::Allow(permit) => permit,
+            Verdict::Deny(denial) => panic!("{denial:?}"),
+        }
+    };
+    let mut group = criterion.benchmark_group("first sight of a ten-line join");
+    group.bench_function("read, resolve, decide", |bencher| bencher.iter(|| all(JOIN)));
+    group.bench_function("read", |bencher| bencher.iter(|| sql::read(JOIN, &Limits::default()).unwrap()));
+    let statements = sql::read(JOIN, &Limits::default()).unwrap();
+    group.bench_function("resolve", |bencher| bencher.iter(|| resolve(&snapshot, &statements[0].action)));
+    let resolved = resolve(&snapshot, &statements[0].action);
+    group.bench_function("decide", |bencher| bencher.iter(|| decide(&statements[0], JOIN, &resolved, &context)));
+    group.finish();
+}
+
+fn snapshot() -> Snapshot {
+    let server = postgres::TestPostgres::start();
+    server.run_script("postgres", &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/world/world.sql"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (client, connection) =
+            tokio_postgres::connect(&server.dsn("postgres", "shop"), tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        Snapshot::load(&client).await.unwrap()
+    })
+}
+
+fn context(snapshot: &Snapshot) -> Context {
+    let select = |on: &[&str], columns: Option<&[&str]>| Privilege {
+        on: on.iter().map(|on| ObjectPattern::parse(on).unwrap()).collect(),
+        columns: columns.map(|names| names.iter().map(ToString::to_string).collect()),
+        operations: OperationSet::of(&[Operation::Select]),
+        functions: Vec::new(),
+    };
+    let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let scope = Scope {
+        name: "shop-read".to_owned(),
+        database: "shop".to_owned(),
+        regions: vec![Region::new("us-east")],
+        requesters: vec![Subject::User("alice".to_owned())],
+        approvers: vec![Subject::User("bob".to_owned())],
+        approvals: 1,
+        max_duration: Duration::from_secs(3600),
+        row_limit: None,
+        allow: vec![
+            select(&["public.orders", "public.products", "public.v_orders"], None),
+            select(&["public.customers"], Some(&["id", "name", "country"])),
+        ],
+    };
+    let grant = Grant {
+        id: GrantId::generate(),
+        request: RequestId::generate(),
+        principal: "alice".to_owned(),
+        scope,
+        statement: None,
+        reason: "a report".to_owned(),
+        ticket: None,
+        approvers: vec!["bob".to_owned()],
+        not_before: now,
+        expires_at: now + Duration::from_secs(3600),
+        revocation: None,
+    };
+    Context {
+        database: Arc::new(DatabasePolicy { name: "shop".to_owned(), region: Region::new("us-east"), data: vec![] }),
+        principal: "alice".to_owned(),
+        client_region: Some(Region::new("us-east")),
+        grants: vec![Arc::new(grant)],
+        now,
+        search_paths: snapshot.search_paths(),
+        requestable: Vec::new(),
+    }
+}
+
+criterion_group!(benches, first_sight);
+criterion_main!(benches);
