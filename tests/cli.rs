@@ -123,7 +123,7 @@ fn directory() -> Directory {
             approvers: dba,
             approvals: 1,
             max_duration: Duration::from_secs(3600),
-            row_limit: None,
+            guards: pgward::access::Guards::default(),
             allow: Vec::new(),
         }],
         databases: vec![Database {

@@ -238,7 +238,7 @@ fn context(snapshot: &Snapshot) -> Context {
         approvers: vec![Subject::User("bob".to_owned())],
         approvals: 1,
         max_duration: Duration::from_secs(3600),
-        row_limit: None,
+        guards: pgward::access::Guards::default(),
         allow: vec![
             select(&["public.orders", "public.products", "public.v_orders"], None),
             select(&["public.customers"], Some(&["id", "name", "country"])),

@@ -3,6 +3,7 @@
 
 mod clock;
 mod grant;
+mod guards;
 mod ids;
 mod principal;
 mod region;
@@ -13,6 +14,7 @@ mod token;
 
 pub use clock::Clock;
 pub use grant::{Grant, GrantState, Revocation};
+pub use guards::{Bytes, Guards, Seconds};
 pub use ids::{GrantId, RequestId, SessionId};
 pub use principal::{Principal, Subject};
 pub use region::{Region, RegionNetworks};

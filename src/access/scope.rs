@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Principal, Region, Subject};
+use super::{Guards, Principal, Region, Subject};
 
 /// What a statement does to a relation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -174,6 +174,18 @@ pub struct Privilege {
     pub functions: Vec<ObjectPattern>,
 }
 
+impl Privilege {
+    /// Whether some operation changes what it is done to.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        self.operations.iter().any(|operation| operation != Operation::Select)
+    }
+
+    fn only_reads(&self) -> bool {
+        !self.writes() && self.functions.is_empty()
+    }
+}
+
 /// A named set of privileges on one database that may be asked for.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Scope {
@@ -186,8 +198,9 @@ pub struct Scope {
     /// Distinct approvers that a request needs.
     pub approvals: u32,
     pub max_duration: Duration,
-    /// Rows that one statement may return.
-    pub row_limit: Option<u64>,
+    /// What bounds each statement.
+    #[serde(flatten)]
+    pub guards: Guards,
     pub allow: Vec<Privilege>,
 }
 
@@ -200,5 +213,20 @@ impl Scope {
     #[must_use]
     pub fn may_approve(&self, principal: &Principal) -> bool {
         self.approvers.iter().any(|subject| subject.names(principal))
+    }
+
+    /// Whether statements under this scope run in READ ONLY transactions: as the configuration says, else where nothing
+    /// that it allows writes. A function that the scope names may write, whatever it is called.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.guards.read_only.unwrap_or_else(|| self.allow.iter().all(Privilege::only_reads))
+    }
+
+    /// What bounds a statement under this scope, in words; empty where nothing does.
+    #[must_use]
+    pub fn guards_in_words(&self) -> String {
+        let read_only = self.is_read_only().then(|| "read only".to_owned());
+        let others = Some(self.guards.to_string()).filter(|words| !words.is_empty());
+        read_only.into_iter().chain(others).collect::<Vec<_>>().join(", ")
     }
 }

@@ -29,7 +29,7 @@ fn scope(approvals: u32) -> Scope {
         approvers: vec![Subject::Group("dba".into()), Subject::User("alice".into())],
         approvals,
         max_duration: Duration::from_secs(3600),
-        row_limit: None,
+        guards: Guards::default(),
         allow: vec![],
     }
 }
@@ -248,12 +248,17 @@ fn a_start_ahead_moves_the_whole_window() {
 fn every_edit_changes_the_digest() {
     let request = filed(1);
     type Edit = fn(&mut AccessRequest);
-    let edits: [Edit; 13] = [
+    let edits: [Edit; 18] = [
         |r| r.id = RequestId::from_text("req_other"),
         |r| r.principal.name = "mallory".into(),
         |r| r.principal.groups.push("dba".into()),
         |r| r.scope.regions.push(Region::new("eu")),
-        |r| r.scope.row_limit = Some(1),
+        |r| r.scope.guards.row_limit = Some(1),
+        |r| r.scope.guards.byte_limit = Some(1),
+        |r| r.scope.guards.statement_timeout = Some(Duration::from_secs(1)),
+        |r| r.scope.guards.unfiltered_writes = true,
+        |r| r.scope.guards.require_reason = true,
+        |r| r.scope.guards.read_only = Some(false),
         |r| r.scope.approvals = 2,
         |r| {
             r.scope.allow.push(Privilege {
@@ -281,6 +286,42 @@ fn every_edit_changes_the_digest() {
     approve(&mut decided, "bob", noon()).unwrap();
     assert_eq!(decided.digest(), digest, "a decision is no edit");
     assert_eq!(decided.approvals[0].digest, digest);
+}
+
+#[test]
+fn a_scope_is_read_only_where_nothing_in_it_writes() {
+    let reads = Privilege {
+        on: vec![ObjectPattern::parse("public.orders").unwrap()],
+        columns: None,
+        operations: OperationSet::of(&[Operation::Select]),
+        functions: vec![],
+    };
+    let writes = Privilege { operations: OperationSet::of(&[Operation::Select, Operation::Insert]), ..reads.clone() };
+    let calls = Privilege {
+        on: vec![],
+        columns: None,
+        operations: OperationSet::default(),
+        functions: vec![ObjectPattern::parse("public.f").unwrap()],
+    };
+    let check = |allow: &[&Privilege], said: Option<bool>, expected: bool| {
+        let allow = allow.iter().map(|privilege| (*privilege).clone()).collect();
+        let scope = Scope { allow, guards: Guards { read_only: said, ..Guards::default() }, ..scope(1) };
+        assert_eq!(scope.is_read_only(), expected, "{scope:?}");
+    };
+    check(&[&reads], None, true);
+    check(&[&reads, &writes], None, false);
+    check(&[&reads, &calls], None, false);
+    check(&[&reads, &calls], Some(true), true);
+    check(&[&reads], Some(false), false);
+}
+
+#[test]
+fn a_scope_stored_before_there_were_guards_still_reads() {
+    let scope = scope(1);
+    let stored = serde_json::to_value(&scope).unwrap();
+    assert_eq!(stored["row_limit"], serde_json::Value::Null);
+    assert!(stored.get("byte_limit").is_none() && stored.get("guards").is_none());
+    assert_eq!(serde_json::from_value::<Scope>(stored).unwrap(), scope);
 }
 
 #[test]

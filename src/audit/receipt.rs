@@ -1,6 +1,6 @@
 //! Proof that a permitted statement is in the journal.
 
-use crate::access::GrantId;
+use crate::access::{GrantId, Guards};
 use crate::policy::Permit;
 
 /// Proof that one statement was permitted and recorded. Only [`super::Journal::admit`] makes one, and it takes a
@@ -10,12 +10,12 @@ use crate::policy::Permit;
 pub struct Receipt {
     seq: u64,
     grant: GrantId,
-    row_limit: Option<u64>,
+    guards: Guards,
 }
 
 impl Receipt {
     pub(in crate::audit) fn new(permit: &Permit, seq: u64) -> Self {
-        Self { seq, grant: permit.grant().clone(), row_limit: permit.row_limit() }
+        Self { seq, grant: permit.grant().clone(), guards: permit.guards() }
     }
 
     /// The record's position in the journal.
@@ -30,9 +30,9 @@ impl Receipt {
         &self.grant
     }
 
-    /// Rows that the statement may return.
+    /// What bounds the statement.
     #[must_use]
-    pub fn row_limit(&self) -> Option<u64> {
-        self.row_limit
+    pub fn guards(&self) -> Guards {
+        self.guards
     }
 }

@@ -8,6 +8,7 @@ mod problems;
 mod reader;
 mod scope;
 mod sections;
+mod size;
 mod suggest;
 mod upstream;
 mod user;

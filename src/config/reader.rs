@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::duration::parse_duration;
 use super::problems::Problems;
+use super::size::parse_size;
 use super::suggest::instead_of;
 
 /// Where a value stands.
@@ -169,6 +170,28 @@ impl<'a> Table<'a> {
             place.refuse(format!("must be {least} {upper}"));
         }
         number
+    }
+
+    /// An amount of bytes, as a number or in words; at least one.
+    pub(super) fn size(&self, key: &str) -> Option<u64> {
+        let value = self.value(key)?;
+        let DeValue::String(_) = value.get_ref() else { return self.integer(key, 1, u64::MAX) };
+        let text = self.text(key)?;
+        let size = text.read(parse_size)?;
+        if size == 0 {
+            text.place.refuse("must be more than nothing");
+            return None;
+        }
+        Some(size)
+    }
+
+    pub(super) fn flag(&self, key: &str) -> Option<bool> {
+        let value = self.value(key)?;
+        let flag = value.get_ref().as_bool();
+        if flag.is_none() {
+            self.at(key, value).refuse(format!("expected true or false, found {}", article(value.get_ref())));
+        }
+        flag
     }
 
     pub(super) fn table(&self, key: &str) -> Option<Table<'a>> {

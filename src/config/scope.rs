@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::names::{Names, check_name, check_unique, columns, patterns};
 use super::reader::{Table, Text};
-use crate::access::{Operation, OperationSet, Privilege, Region, Scope, Subject};
+use crate::access::{Guards, Operation, OperationSet, Privilege, Region, Scope, Subject};
 
 pub(super) fn scopes(root: &Table<'_>, names: &Names) -> Vec<Scope> {
     let mut seen = Vec::new();
@@ -19,6 +19,11 @@ pub(super) fn scopes(root: &Table<'_>, names: &Names) -> Vec<Scope> {
             "approvals",
             "max_duration",
             "row_limit",
+            "byte_limit",
+            "statement_timeout",
+            "unfiltered_writes",
+            "require_reason",
+            "read_only",
             "allow",
         ]);
         let name = table.required_text("name");
@@ -41,16 +46,32 @@ fn scope(table: &Table<'_>, name: Option<Text<'_>>, names: &Names) -> Option<Sco
         table.refuse("max_duration", "is required");
     }
     let max_duration = table.duration("max_duration");
-    let row_limit = table.integer("row_limit", 1, u64::MAX);
     if !table.has("allow") {
         table.refuse("allow", "is required: a scope that allows nothing is of no use");
     }
-    let allow = table.tables("allow").iter().filter_map(privilege).collect();
+    let allow: Vec<Privilege> = table.tables("allow").iter().filter_map(privilege).collect();
+    let guards = guards(table, &allow);
     let (requesters, approvers) = (requesters?, approvers?);
     check_approvers(table, names, &requesters, &approvers, approvals);
     let database = database?.to_owned();
     let max_duration = max_duration?;
-    Some(Scope { name: name?, database, regions, requesters, approvers, approvals, max_duration, row_limit, allow })
+    Some(Scope { name: name?, database, regions, requesters, approvers, approvals, max_duration, guards, allow })
+}
+
+/// The guard rails; a scope that is said to be read-only and allows writes says two things.
+fn guards(table: &Table<'_>, allow: &[Privilege]) -> Guards {
+    let guards = Guards {
+        row_limit: table.integer("row_limit", 1, u64::MAX),
+        byte_limit: table.size("byte_limit"),
+        statement_timeout: table.duration("statement_timeout"),
+        unfiltered_writes: table.flag("unfiltered_writes").unwrap_or(false),
+        require_reason: table.flag("require_reason").unwrap_or(false),
+        read_only: table.flag("read_only"),
+    };
+    if guards.read_only == Some(true) && allow.iter().any(Privilege::writes) {
+        table.refuse("read_only", "the scope allows operations that write; leave it out, or allow `select` alone");
+    }
+    guards
 }
 
 fn database<'a>(table: &Table<'a>, names: &Names) -> Option<&'a str> {

@@ -240,7 +240,20 @@ pub struct ScopeView {
     pub approvers: Vec<String>,
     pub approvals: u32,
     pub max_duration_seconds: u64,
+    /// Rows that one statement may return.
     pub row_limit: Option<u64>,
+    /// Bytes of rows that one statement may return.
+    pub byte_limit: Option<u64>,
+    /// How long one statement may run.
+    pub statement_timeout_seconds: Option<u64>,
+    /// Whether an UPDATE or DELETE may do without a condition.
+    pub unfiltered_writes: bool,
+    /// Whether a session must give a reason before anything runs.
+    pub require_reason: bool,
+    /// Whether statements run in READ ONLY transactions.
+    pub read_only: bool,
+    /// All of these in words; empty where nothing bounds a statement.
+    pub guards: String,
     pub allow: Vec<PrivilegeView>,
     pub may_request: bool,
     pub may_approve: bool,

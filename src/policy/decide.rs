@@ -19,7 +19,7 @@ pub fn decide(
     context: &Context,
 ) -> Verdict {
     match judge(statement, text, resolved, context).outcome {
-        Ok(grant) => Verdict::Allow(Permit::new(grant.id.clone(), grant.scope.row_limit)),
+        Ok(grant) => Verdict::Allow(Permit::new(grant.id.clone(), grant.scope.guards)),
         Err(denial) => Verdict::Deny(denial),
     }
 }

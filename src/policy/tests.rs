@@ -38,7 +38,7 @@ fn scope(name: &str, allow: Vec<Privilege>) -> Scope {
         approvers: Vec::new(),
         approvals: 1,
         max_duration: Duration::from_secs(3600),
-        row_limit: Some(7),
+        guards: crate::access::Guards { row_limit: Some(7), ..crate::access::Guards::default() },
         allow,
     }
 }

@@ -1,6 +1,6 @@
 //! The answer of [`super::decide`], and the permit that only an allowing answer carries.
 
-use crate::access::GrantId;
+use crate::access::{GrantId, Guards};
 
 /// Whether a statement may run, and by what.
 #[derive(Debug)]
@@ -15,18 +15,18 @@ pub enum Verdict {
 #[must_use = "a permit that is dropped lets nothing through"]
 pub struct Permit {
     grant: GrantId,
-    row_limit: Option<u64>,
+    guards: Guards,
 }
 
 impl Permit {
-    pub(in crate::policy) fn new(grant: GrantId, row_limit: Option<u64>) -> Self {
-        Self { grant, row_limit }
+    pub(in crate::policy) fn new(grant: GrantId, guards: Guards) -> Self {
+        Self { grant, guards }
     }
 
     /// A permit for the unit tests of other layers; no build of the program has it.
     #[cfg(test)]
     pub(crate) fn for_test(grant: GrantId, row_limit: Option<u64>) -> Self {
-        Self::new(grant, row_limit)
+        Self::new(grant, Guards { row_limit, ..Guards::default() })
     }
 
     /// The grant that allows the statement.
@@ -35,10 +35,10 @@ impl Permit {
         &self.grant
     }
 
-    /// Rows that the statement may return.
+    /// What bounds the statement.
     #[must_use]
-    pub fn row_limit(&self) -> Option<u64> {
-        self.row_limit
+    pub fn guards(&self) -> Guards {
+        self.guards
     }
 }
 

@@ -15,6 +15,7 @@ use super::pass::{SqlFrame, ToUpstream};
 use super::records::{Item, Recorder};
 use super::replies::{Effect, Expected, Running, Step};
 use super::special;
+use crate::access::Guards;
 use crate::audit::Protocol;
 use crate::policy::{Denial, Rule};
 use crate::wire::frontend::{self, Tag, Target};
@@ -337,7 +338,7 @@ fn running(meaning: &Meaning, judged: &Judged, changes: Vec<NameChange>, effect:
     Running {
         seq: 0,
         grant: None,
-        row_limit: None,
+        guards: Guards::default(),
         rows: 0,
         bytes: 0,
         portal: judged.rows.as_ref().map(Arc::clone),

@@ -75,10 +75,11 @@ fn grants(facts: &Facts) -> Answer {
             grant.expires_at.to_string(),
             grant.reason.clone(),
             grant.approvers.join(", "),
+            grant.scope.guards_in_words(),
         ]
     };
     Answer {
-        columns: &["grant", "scope", "state", "expires_at", "reason", "approvers"],
+        columns: &["grant", "scope", "state", "expires_at", "reason", "approvers", "guards"],
         rows: facts.grants.iter().map(row).collect(),
     }
 }

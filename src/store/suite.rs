@@ -34,7 +34,7 @@ pub(super) fn scope(approvals: u32) -> Scope {
         approvers: vec![Subject::Group("dba".into()), Subject::User("alice".into())],
         approvals,
         max_duration: Duration::from_secs(3600),
-        row_limit: Some(10),
+        guards: crate::access::Guards { row_limit: Some(10), ..crate::access::Guards::default() },
         allow: vec![Privilege {
             on: vec![ObjectPattern::parse("public.orders").unwrap()],
             columns: Some(vec!["id".into()]),

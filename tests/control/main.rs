@@ -186,7 +186,7 @@ fn directory() -> Directory {
         approvers: group("dba"),
         approvals,
         max_duration: Duration::from_secs(3600),
-        row_limit: None,
+        guards: pgward::access::Guards::default(),
         allow: vec![Privilege {
             on: vec![ObjectPattern::parse("public.orders").unwrap()],
             columns: None,

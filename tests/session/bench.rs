@@ -9,8 +9,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::{BufMut, BytesMut};
 use pgward::access::{
-    AccessRequest, Clock, Decision, GrantId, NewRequest, ObjectPattern, Operation, OperationSet, Principal, Privilege,
-    Region, RegionNetworks, Scope, Secret, Subject,
+    AccessRequest, Clock, Decision, GrantId, Guards, NewRequest, ObjectPattern, Operation, OperationSet, Principal,
+    Privilege, Region, RegionNetworks, Scope, Secret, Subject,
 };
 use pgward::audit::{self, Event, Journal, Record};
 use pgward::policy::DatabasePolicy;
@@ -63,7 +63,7 @@ fn scope(name: &str, tables: &[&str], operations: &[Operation], row_limit: Optio
         approvers: vec![Subject::User("bob".into())],
         approvals: 1,
         max_duration: Duration::from_secs(3600),
-        row_limit,
+        guards: Guards { row_limit, ..Guards::default() },
         allow: vec![Privilege {
             on,
             columns: None,

@@ -22,7 +22,7 @@ async fn records_are_numbered_and_receipts_name_them() {
     assert_eq!(journal.record(record).await.unwrap(), 2);
     let items = vec![(permit(), statement("se_1", 2, "select 1")), (permit(), statement("se_1", 3, "select 2"))];
     let receipts = journal.admit(items).await.unwrap();
-    let seen: Vec<_> = receipts.iter().map(|r| (r.seq(), r.grant().as_str(), r.row_limit())).collect();
+    let seen: Vec<_> = receipts.iter().map(|r| (r.seq(), r.grant().as_str(), r.guards().row_limit)).collect();
     assert_eq!(seen, [(3, "gr_1", Some(10)), (4, "gr_1", Some(10))]);
     assert_eq!(journal.record_all(vec![end("se_1", 4, 3), end("se_1", 5, 4)]).await.unwrap(), 5);
     assert_eq!(*journal.head().borrow(), 6);

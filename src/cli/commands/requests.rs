@@ -51,7 +51,7 @@ pub async fn scopes(client: &Client, format: Format) -> Result<(), Failure> {
     match format {
         Format::Json => output::json(&scopes),
         Format::Table => {
-            let headers = ["scope", "database", "regions", "at most", "approvals", "approvers", "you may"];
+            let headers = ["scope", "database", "regions", "at most", "approvals", "approvers", "guards", "you may"];
             let rows = scopes.into_iter().map(|scope| {
                 let may = match (scope.may_request, scope.may_approve) {
                     (true, true) => "request, approve",
@@ -66,6 +66,7 @@ pub async fn scopes(client: &Client, format: Format) -> Result<(), Failure> {
                     words(scope.max_duration_seconds),
                     scope.approvals.to_string(),
                     scope.approvers.join(", "),
+                    or_dash(Some(&scope.guards)),
                     may.to_owned(),
                 ]
             });

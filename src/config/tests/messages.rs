@@ -316,6 +316,36 @@ fn scopes() {
             "max_duration = \"1h\"\nrow_limit = 0",
             "proxy.toml:34:13: scope[0].row_limit: must be 1 or more",
         ),
+        (
+            "max_duration = \"1h\"",
+            "max_duration = \"1h\"\nbyte_limit = \"10M\"",
+            "proxy.toml:34:14: scope[0].byte_limit: \"10M\" is not an amount of bytes, such as \"512kB\", \"10MB\" or \"1GiB\"",
+        ),
+        (
+            "max_duration = \"1h\"",
+            "max_duration = \"1h\"\nbyte_limit = \"0MB\"",
+            "proxy.toml:34:14: scope[0].byte_limit: must be more than nothing",
+        ),
+        (
+            "max_duration = \"1h\"",
+            "max_duration = \"1h\"\nbyte_limit = 0",
+            "proxy.toml:34:14: scope[0].byte_limit: must be 1 or more",
+        ),
+        (
+            "max_duration = \"1h\"",
+            "max_duration = \"1h\"\nstatement_timeout = \"0s\"",
+            "proxy.toml:34:21: scope[0].statement_timeout: must be longer than nothing",
+        ),
+        (
+            "max_duration = \"1h\"",
+            "max_duration = \"1h\"\nrequire_reason = \"yes\"",
+            "proxy.toml:34:18: scope[0].require_reason: expected true or false, found a string",
+        ),
+        (
+            "do = [\"select\"]",
+            "do = [\"select\", \"update\"]\n[[scope]]\nname = \"notes\"\ndatabase = \"shop\"\nrequesters = [\"@dev\"]\napprovers = [\"@dba\"]\nmax_duration = \"1h\"\nread_only = true\nallow = [{ on = [\"notes\"], do = [\"insert\"] }]",
+            "proxy.toml:43:13: scope[1].read_only: the scope allows operations that write; leave it out, or allow `select` alone",
+        ),
         ("max_duration = \"1h\"", "", "proxy.toml:28:1: scope[0].max_duration: is required"),
         (
             "do = [\"select\"]",

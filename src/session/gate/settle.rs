@@ -41,7 +41,7 @@ pub(super) fn finish(planned: Planned, receipts: &mut [Option<Receipt>], moved: 
 fn hand_over(statements: &mut VecDeque<Running>, receipts: Vec<Receipt>) {
     for (running, receipt) in statements.iter_mut().zip(receipts) {
         running.seq = receipt.seq();
-        running.row_limit = receipt.row_limit();
+        running.guards = receipt.guards();
         running.grant = Some(receipt.grant().clone());
         running.started = Instant::now();
     }

@@ -15,7 +15,7 @@ impl Replies {
         let muted = self.muted;
         let Some(running) = self.current() else { return Err(Violation::Unexpected(header.tag)) };
         let earlier = running.portal.as_ref().map_or(0, |rows| rows.load(Ordering::Relaxed));
-        if let Some(limit) = running.row_limit
+        if let Some(limit) = running.guards.row_limit
             && running.ending.is_none()
             && earlier + running.rows >= limit
         {

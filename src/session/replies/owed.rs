@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
-use crate::access::GrantId;
+use crate::access::{GrantId, Guards};
 use crate::audit::EndedBy;
 use crate::session::names::{Change, NameChange};
 use crate::wire::encode::ClientVisible;
@@ -16,7 +16,8 @@ pub struct Running {
     /// The `seq` of its first record.
     pub seq: u64,
     pub grant: Option<GrantId>,
-    pub row_limit: Option<u64>,
+    /// What its grant bounds it by.
+    pub guards: Guards,
     pub rows: u64,
     pub bytes: u64,
     /// Rows that the same portal gave before.

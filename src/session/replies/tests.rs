@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::*;
-use crate::access::GrantId;
+use crate::access::{GrantId, Guards};
 use crate::wire::encode::{ClientVisible, Severity};
 use crate::wire::sqlstate;
 
@@ -13,7 +13,7 @@ fn running(grant: &str) -> Running {
     Running {
         seq: 1,
         grant: Some(GrantId::from_text(grant)),
-        row_limit: None,
+        guards: Guards::default(),
         rows: 0,
         bytes: 0,
         portal: None,
