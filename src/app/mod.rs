@@ -43,10 +43,15 @@ fn load(path: &Path) -> anyhow::Result<Config> {
     Ok(config)
 }
 
+/// Bytes; address space, as pages are only taken when touched.
+const WORKER_STACK: usize = 8 * 1024 * 1024;
+
 /// One thread fewer than there are processors: the kernel's share of a relay's work is the larger one, and threads that wake
-/// each other cost more than they bring. `TOKIO_WORKER_THREADS` says otherwise.
+/// each other cost more than they bring. `TOKIO_WORKER_THREADS` says otherwise. Their stacks are large enough for most
+/// statements to be read on; deeper ones are lent another.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.thread_stack_size(WORKER_STACK);
     if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         builder.worker_threads(processors.saturating_sub(1).max(1));

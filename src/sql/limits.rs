@@ -14,12 +14,17 @@ pub struct Weight {
 }
 
 impl Weight {
-    /// Whether the parser's recursion fits into what a thread's stack surely has left: one level of it was measured to
-    /// take up to 130 KiB without optimisation, and half of that with.
-    pub fn is_small(self) -> bool {
-        self.depth + self.recursion <= 4 && self.chain <= 40
+    /// Bytes of stack that reading takes at most.
+    pub fn stack(self) -> usize {
+        STACK_BASE + (self.depth + self.recursion) * STACK_PER_LEVEL + self.chain * STACK_PER_LINK
     }
 }
+
+/// One level of the parser's recursion was measured to take up to 130 KiB without optimisation, half of that with; a link
+/// of a chain is walked by our own, smaller functions.
+const STACK_PER_LEVEL: usize = 136 * 1024;
+const STACK_PER_LINK: usize = 8 * 1024;
+const STACK_BASE: usize = 128 * 1024;
 
 /// POSITION, SUBSTRING and their like, nested: the parser's time doubled with each in older versions of it.
 const NESTED_GRAMMAR: usize = 16;

@@ -56,8 +56,8 @@ pub struct Unreadable {
 
 /// Reads a message's text: one entry for each statement that PostgreSQL would run.
 ///
-/// The parser recurses. Small texts are read on the caller's stack; others on a thread of their own with a large one,
-/// while the caller waits, so that this may be called from any thread. The time is bounded by `limits`.
+/// The parser recurses, by an amount that is known from the tokens: where the caller's stack has less left than that, it
+/// is lent a large one, so that this may be called from any thread. The time is bounded by `limits`.
 pub fn read(text: &str, limits: &Limits) -> Result<Vec<Statement>, Unreadable> {
     if text.len() > limits.text {
         return Err(Unreadable { message: "the text is too long to be analysed".to_owned(), position: limits.text });
@@ -66,7 +66,7 @@ pub fn read(text: &str, limits: &Limits) -> Result<Vec<Statement>, Unreadable> {
     let statements = split::statements(&tokens, limits)?;
     let weight = limits::check(&statements, limits)?;
     let read_all = || statements.iter().map(|tokens| statement(tokens)).collect();
-    if weight.is_small() { read_all() } else { on_large_stack(read_all) }
+    stacker::maybe_grow(weight.stack(), LARGE_STACK, || recovering(read_all))
 }
 
 fn statement(tokens: &[lex::Token]) -> Result<Statement, Unreadable> {
@@ -81,13 +81,10 @@ fn statement(tokens: &[lex::Token]) -> Result<Statement, Unreadable> {
 /// Bytes; mostly address space, as pages are only taken when touched.
 const LARGE_STACK: usize = 128 * 1024 * 1024;
 
-fn on_large_stack<T: Send>(work: impl FnOnce() -> Result<T, Unreadable> + Send) -> Result<T, Unreadable> {
-    let failed = || Unreadable { message: "the text could not be analysed".to_owned(), position: 0 };
-    std::thread::scope(|scope| {
-        let builder = std::thread::Builder::new().name("sql".to_owned()).stack_size(LARGE_STACK);
-        let worker = builder.spawn_scoped(scope, work).map_err(|_| failed())?;
-        worker.join().map_err(|_| failed())?
-    })
+/// A fault of the parser's is that text's alone.
+fn recovering<T>(work: impl FnOnce() -> Result<T, Unreadable>) -> Result<T, Unreadable> {
+    let failed = |_| Unreadable { message: "the text could not be analysed".to_owned(), position: 0 };
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|fault| Err(failed(fault)))
 }
 
 #[cfg(test)]

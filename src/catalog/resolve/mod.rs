@@ -90,17 +90,14 @@ fn attempt(snapshot: &Snapshot, action: &Action, parameters: Parameters, depth_l
     Attempt::Done(result.map(|()| resolver.finish()))
 }
 
-/// Few statements nest so deeply that the caller's stack might not do: they get a thread of their own.
-fn on_large_stack(work: impl FnOnce() -> Attempt + Send) -> Result<Footprint, Unresolved> {
+/// Few statements nest so deeply that the caller's stack might not do: they are lent a large one.
+fn on_large_stack(work: impl FnOnce() -> Attempt) -> Result<Footprint, Unresolved> {
     let failed = || Unresolved::Unsupported("a statement that nests this deeply".to_owned());
-    std::thread::scope(|scope| {
-        let builder = std::thread::Builder::new().name("resolve".to_owned()).stack_size(LARGE_STACK);
-        let worker = builder.spawn_scoped(scope, work).map_err(|_| failed())?;
-        match worker.join() {
-            Ok(Attempt::Done(result)) => result,
-            Ok(Attempt::TooDeep) | Err(_) => Err(failed()),
-        }
-    })
+    let work = std::panic::AssertUnwindSafe(work);
+    match stacker::grow(LARGE_STACK, || std::panic::catch_unwind(work)) {
+        Ok(Attempt::Done(result)) => result,
+        Ok(Attempt::TooDeep) | Err(_) => Err(failed()),
+    }
 }
 
 /// One use of one relation while the statement is being resolved.
