@@ -272,6 +272,7 @@ fn context(snapshot: &Snapshot) -> Context {
         grants: vec![Arc::new(grant)],
         now,
         search_paths: snapshot.search_paths(),
+        session: pgward::policy::SessionState::default(),
         requestable: Vec::new(),
     }
 }

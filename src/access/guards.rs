@@ -29,6 +29,14 @@ pub struct Guards {
     pub read_only: Option<bool>,
 }
 
+impl Guards {
+    /// Whether what one statement returns, or how long it runs, is bounded.
+    #[must_use]
+    pub fn bounds(&self) -> bool {
+        self.row_limit.is_some() || self.byte_limit.is_some() || self.statement_timeout.is_some()
+    }
+}
+
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
 fn is_false(value: &bool) -> bool {
     !value

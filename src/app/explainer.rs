@@ -10,7 +10,7 @@ use crate::access::{Clock, GrantId};
 use crate::catalog::{self, Snapshot};
 use crate::control::api::{RelationView, VerdictWord};
 use crate::control::{Explain, ExplainAnswer, ExplainError, ExplainQuestion};
-use crate::policy::{self, Context, Explanation};
+use crate::policy::{self, Context, Explanation, SessionState};
 use crate::session::{DatabaseSettings, Dependencies, Server};
 use crate::sql::{self, Limits};
 use crate::store::GrantBook;
@@ -69,6 +69,8 @@ impl Explainer {
             grants: grants.subscribe(&question.principal.name, &question.database).borrow().grants.clone(),
             now: clock.now(),
             search_paths: snapshot.search_paths(),
+            // A question has no session: it is asked of one that has given its reason.
+            session: SessionState { has_reason: true, ..SessionState::default() },
             requestable: settings.scopes.iter().filter(may_request).cloned().map(Arc::new).collect(),
         }
     }

@@ -79,8 +79,10 @@ pub enum EndedBy {
     GrantRevoked,
     Killed,
     RowLimit,
+    ByteLimit,
     Shutdown,
     ProtocolViolation,
+    /// It ran longer than its scope lets it.
     Timeout,
 }
 

@@ -41,4 +41,23 @@ pub struct Context {
     pub search_paths: Arc<[String]>,
     /// The scopes of this database that the principal may request: hints name one that would have helped.
     pub requestable: Vec<Arc<Scope>>,
+    pub session: SessionState,
+}
+
+impl Context {
+    /// The grants that are live now.
+    pub(in crate::policy) fn live(&self) -> impl Iterator<Item = &Arc<Grant>> {
+        self.grants.iter().filter(|grant| grant.is_live_at(self.now))
+    }
+}
+
+/// What the session itself has said and become.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionState {
+    /// Whether it has given a reason.
+    pub has_reason: bool,
+    /// Whether a transaction of it may be READ WRITE.
+    pub writable: bool,
+    /// Whether RESET ALL makes its transactions READ ONLY, because it was opened so.
+    pub opened_read_only: bool,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::context::Context;
 use super::denial::{Refusal, request_command};
 use super::verdict::{Denial, Permit, Rule, Verdict};
-use super::{functions, relations, statements};
+use super::{functions, guards, relations, statements};
 use crate::access::{Grant, GrantState, Operation, Scope};
 use crate::catalog::{CalledBy, Effect, Footprint, Unresolved};
 use crate::sql::tree::{Action, Statement};
@@ -40,6 +40,9 @@ pub(super) fn judge(
 ) -> Judged {
     let mut steps = Vec::new();
     let mut refused = None;
+    if let Some(denial) = guards::left_writing(statement, context) {
+        return Judged { outcome: Err(denial), steps };
+    }
     for grant in &context.grants {
         let name = format!("grant {} (scope \"{}\")", grant.id, grant.scope.name);
         match grant.state_at(context.now) {
@@ -87,7 +90,7 @@ fn under(
     {
         return Err(Refusal::OtherStatement);
     }
-    statements::check(statement, &grant.scope, &context.search_paths)?;
+    statements::check(statement, &grant.scope, context)?;
     let one_setting = statements::reads_one_shown_setting(&statement.action);
     for touched in &footprint.relations {
         let is_settings = touched.schema == "pg_catalog" && touched.name == "pg_settings";
@@ -101,7 +104,8 @@ fn under(
         }
         functions::check(function, &grant.scope, &context.search_paths)?;
     }
-    footprint.effects.iter().try_for_each(|effect| self::effect(effect, statement, &grant.scope))
+    footprint.effects.iter().try_for_each(|effect| self::effect(effect, statement, &grant.scope))?;
+    guards::check(statement, footprint, &grant.scope, context)
 }
 
 fn effect(effect: &Effect, statement: &Statement, scope: &Scope) -> Result<(), Refusal> {

@@ -1,6 +1,7 @@
 //! From what was refused to what a client is told: message, detail, and the command that asks for what was missing.
 
 use super::context::Context;
+use super::guards::Guard;
 use super::relations;
 use super::verdict::{Denial, Rule};
 use crate::access::{Grant, Region, Scope};
@@ -38,6 +39,7 @@ pub(super) enum Refusal {
     Rewrites(String),
     Cascades(String),
     OtherStatement,
+    Guard(Guard),
 }
 
 impl Refusal {
@@ -93,7 +95,8 @@ impl Refusal {
             | Refusal::Show(_)
             | Refusal::Rewrites(_)
             | Refusal::Cascades(_)
-            | Refusal::OtherStatement => self.statement_words(),
+            | Refusal::OtherStatement
+            | Refusal::Guard(_) => self.statement_words(),
         }
     }
 
@@ -127,6 +130,10 @@ impl Refusal {
                 let message = "permission denied for this statement".to_owned();
                 (Rule::StatementGrant, message, "The grant is for one other statement, to the letter.".to_owned())
             }
+            Refusal::Guard(guard) => {
+                let (message, reason) = guard.words();
+                (Rule::Guard, message, reason)
+            }
             Refusal::Relation(_)
             | Refusal::Column { .. }
             | Refusal::Catalog { .. }
@@ -155,7 +162,8 @@ impl Refusal {
             | Refusal::Setting { .. }
             | Refusal::Show(_)
             | Refusal::Rewrites(_)
-            | Refusal::Cascades(_) => false,
+            | Refusal::Cascades(_)
+            | Refusal::Guard(_) => false,
         };
         if let Some(scope) = context.requestable.iter().find(|scope| helps(scope)) {
             return Some(request_command(&scope.name));
@@ -174,6 +182,7 @@ impl Refusal {
             Refusal::Region { region, .. } => Some(format!(
                 "Ask an administrator for a scope of database \"{database}\" that covers region {region}."
             )),
+            Refusal::Guard(guard) => Some(guard.hint()),
             Refusal::Catalog { .. }
             | Refusal::ClientRegion { .. }
             | Refusal::Statement(_)

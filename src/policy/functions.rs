@@ -8,7 +8,18 @@ use crate::catalog::{CalledBy, TouchedFunction};
 
 /// Whether `scope` lets this function run.
 pub(super) fn check(function: &TouchedFunction, scope: &Scope, search_paths: &[String]) -> Result<(), Refusal> {
-    let covered = match function.by {
+    if is_free(function, search_paths)
+        || scope.allow.iter().flat_map(|privilege| &privilege.functions).any(|on| names(on, function))
+    {
+        Ok(())
+    } else {
+        Err(Refusal::Function(function.clone()))
+    }
+}
+
+/// Whether any grant lets this function run.
+pub(super) fn is_free(function: &TouchedFunction, search_paths: &[String]) -> bool {
+    match function.by {
         // The privilege to write a relation speaks for its triggers and defaults.
         CalledBy::Write => true,
         // A view's functions run with the rights of who queries it: PostgreSQL asks that role for EXECUTE, and so does
@@ -17,11 +28,6 @@ pub(super) fn check(function: &TouchedFunction, scope: &Scope, search_paths: &[S
         // No operator, cast or type that comes with the server runs text it is given or reaches beyond its arguments.
         CalledBy::Operator | CalledBy::Cast | CalledBy::Type => function.builtin,
         CalledBy::Call => function.builtin && is_harmless_call(function, search_paths),
-    };
-    if covered || scope.allow.iter().flat_map(|privilege| &privilege.functions).any(|on| names(on, function)) {
-        Ok(())
-    } else {
-        Err(Refusal::Function(function.clone()))
     }
 }
 
@@ -30,7 +36,11 @@ fn is_harmless_call(function: &TouchedFunction, search_paths: &[String]) -> bool
     match (function.schema.as_str(), function.name.as_str()) {
         ("pg_catalog", "current_setting") => literal(0).is_some_and(settings::may_show),
         ("pg_catalog", "set_config") => match (literal(0), literal(1)) {
-            (Some(name), Some(value)) => settings::may_set(name, Some(&[value.to_owned()]), search_paths).is_ok(),
+            // It is pgward that has to hear it, and it hears SET.
+            (Some(name), _) if name.eq_ignore_ascii_case(settings::REASON) => false,
+            (Some(name), Some(value)) => {
+                settings::may_set(name, Some(&[value.to_owned()]), search_paths, false).is_ok()
+            }
             // A value that is not told has to be one of any.
             (Some(name), None) => settings::may_set_to_anything(name),
             (None, _) => false,

@@ -5,7 +5,9 @@ mod context;
 mod decide;
 mod denial;
 mod explain;
+mod filter;
 mod functions;
+mod guards;
 mod harmless;
 mod relations;
 mod settings;
@@ -14,7 +16,7 @@ mod statements;
 mod tests;
 mod verdict;
 
-pub use context::{Context, DataClass, DatabasePolicy};
+pub use context::{Context, DataClass, DatabasePolicy, SessionState};
 pub use decide::decide;
 pub use explain::{ExplainedRelation, Explanation, explain};
 pub use verdict::{Denial, Permit, Rule, Verdict};

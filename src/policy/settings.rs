@@ -9,11 +9,25 @@ pub(super) enum SettingRefused {
     Value,
 }
 
+/// What says why, for the statements that follow.
+pub(super) const REASON: &str = "pgward.reason";
+/// Bytes of a reason: every record that follows repeats it.
+const LONGEST_REASON: usize = 4_000;
+
 /// Whether `name` may be set to `values`; `None` is DEFAULT. `search_paths` spell the one that the session is pinned
-/// to.
-pub(super) fn may_set(name: &str, values: Option<&[String]>, search_paths: &[String]) -> Result<(), SettingRefused> {
+/// to; who `may_write` may also say that transactions do.
+pub(super) fn may_set(
+    name: &str,
+    values: Option<&[String]>,
+    search_paths: &[String],
+    may_write: bool,
+) -> Result<(), SettingRefused> {
     let name = name.to_ascii_lowercase();
-    if name == "pgward.reason" {
+    if name == REASON {
+        let length = values.into_iter().flatten().map(String::len).sum::<usize>();
+        return if length <= LONGEST_REASON { Ok(()) } else { Err(SettingRefused::Value) };
+    }
+    if may_write && READ_ONLY.contains(&name.as_str()) {
         return Ok(());
     }
     if name == "search_path" {
@@ -71,8 +85,8 @@ fn kilobytes(value: &str) -> Option<u64> {
 }
 
 /// Whether `name` may be reset by itself. RESET goes back to what the session was opened with.
-pub(super) fn may_reset(name: &str) -> bool {
-    may_set(name, None, &[]).is_ok()
+pub(super) fn may_reset(name: &str, may_write: bool) -> bool {
+    may_set(name, None, &[], may_write).is_ok()
 }
 
 /// Whether `name` may be shown, by SHOW or `current_setting`.
@@ -107,6 +121,9 @@ const ON: Allowed = Allowed::OneOf(&["on", "true", "yes", "1", "t", "y"]);
 /// May be set to what they are pinned to, and not be reset by themselves.
 const PINNED: &[&str] =
     &["client_encoding", "default_transaction_read_only", "standard_conforming_strings", "transaction_read_only"];
+
+/// Who may write may set these to anything.
+const READ_ONLY: [&str; 2] = ["default_transaction_read_only", "transaction_read_only"];
 
 /// Sorted by name. None of these changes what a text means, who one is, what one may do, or what is logged.
 #[rustfmt::skip]
@@ -243,7 +260,7 @@ mod tests {
         let check = |name: &str, value: &str, expected: bool| {
             let values = [value.to_owned()];
             let paths = ["\"$user\", public".to_owned(), "public".to_owned()];
-            assert_eq!(may_set(name, Some(&values), &paths).is_ok(), expected, "{name} = {value}");
+            assert_eq!(may_set(name, Some(&values), &paths, false).is_ok(), expected, "{name} = {value}");
         };
         check("application_name", "psql", true);
         check("DateStyle", "ISO", true);
@@ -275,10 +292,26 @@ mod tests {
     #[test]
     fn what_is_pinned_is_not_reset() {
         for name in ["client_encoding", "default_transaction_read_only", "role"] {
-            assert!(!may_reset(name), "{name}");
+            assert!(!may_reset(name, false), "{name}");
         }
         // Goes back to what the session was opened with, as RESET ALL does.
-        assert!(may_reset("statement_timeout") && may_reset("search_path"));
+        assert!(may_reset("statement_timeout", false) && may_reset("search_path", false));
+    }
+
+    #[test]
+    fn who_may_write_says_whether_transactions_do() {
+        let off = ["off".to_owned()];
+        for name in ["default_transaction_read_only", "Transaction_Read_Only"] {
+            assert!(may_set(name, Some(&off), &[], true).is_ok() && may_reset(name, true), "{name}");
+            assert!(may_set(name, Some(&off), &[], false).is_err() && !may_reset(name, false), "{name}");
+        }
+        assert!(!may_reset("client_encoding", true) && !may_reset("role", true));
+    }
+
+    #[test]
+    fn a_reason_has_its_bound() {
+        let set = |length: usize| may_set("pgward.reason", Some(&["x".repeat(length)]), &[], false);
+        assert!(set(4_000).is_ok() && set(4_001).is_err());
     }
 
     #[test]

@@ -1,19 +1,21 @@
 //! Kinds of statements: which of them any grant lets through, which need a privilege, which nothing gives.
 
+use super::context::Context;
 use super::denial::Refusal;
 use super::settings::{self, SettingRefused};
-use crate::access::{Operation, Scope};
+use crate::access::Scope;
 use crate::sql::tree::{
     Action, CopyEndpoint, Expr, FromItem, Literal, Query, SetExpr, Setting, Statement, Target, Transaction,
     TransactionModes,
 };
 
 /// Whether `scope` lets statements of this kind through, whatever they touch.
-pub(super) fn check(statement: &Statement, scope: &Scope, search_paths: &[String]) -> Result<(), Refusal> {
-    action(&statement.action, statement.kind, scope, search_paths)
+pub(super) fn check(statement: &Statement, scope: &Scope, context: &Context) -> Result<(), Refusal> {
+    action(&statement.action, statement.kind, scope, context)
 }
 
-fn action(action: &Action, kind: &'static str, scope: &Scope, search_paths: &[String]) -> Result<(), Refusal> {
+fn action(action: &Action, kind: &'static str, scope: &Scope, context: &Context) -> Result<(), Refusal> {
+    let may_write = !scope.is_read_only();
     match action {
         Action::Query(_)
         | Action::Insert(_)
@@ -34,13 +36,15 @@ fn action(action: &Action, kind: &'static str, scope: &Scope, search_paths: &[St
             CopyEndpoint::File => Err(Refusal::Statement("COPY to or from a file of the server")),
             CopyEndpoint::Program => Err(Refusal::Statement("COPY to or from a program")),
         },
-        Action::Explain { inner, .. } => self::action(inner, kind, scope, search_paths),
-        Action::Prepare { inner, .. } => check(inner, scope, search_paths),
+        Action::Explain { inner, .. } => self::action(inner, kind, scope, context),
+        Action::Prepare { inner, .. } => check(inner, scope, context),
         Action::Transaction(transaction) => self::transaction(transaction, scope),
-        Action::Set(setting) => set(setting, search_paths),
-        // RESET restores what the session was opened with: its pins travel in the startup packet.
-        Action::Reset(None) => Ok(()),
-        Action::Reset(Some(name)) if settings::may_reset(name) => Ok(()),
+        Action::Set(setting) => set(setting, &context.search_paths, may_write),
+        // It restores what the session was opened with: its pins travel in the startup packet. A session that was opened
+        // to write and may not any more would write again.
+        Action::Reset(None) if may_write || context.session.opened_read_only => Ok(()),
+        Action::Reset(None) => Err(Refusal::Statement("RESET ALL while every live grant is read-only")),
+        Action::Reset(Some(name)) if settings::may_reset(name, may_write) => Ok(()),
         Action::Reset(Some(name)) => Err(Refusal::Setting { name: name.clone(), value: false }),
         Action::Show(Some(name)) if settings::may_show(name) => Ok(()),
         Action::Show(Some(name)) => Err(Refusal::Show(Some(name.clone()))),
@@ -50,7 +54,8 @@ fn action(action: &Action, kind: &'static str, scope: &Scope, search_paths: &[St
         // Nothing can be listened to, so there is nothing that UNLISTEN could do.
         Action::Channel if kind == "UNLISTEN" => Ok(()),
         // What it throws away is the session's own; settings go back to what the session was opened with, as with RESET.
-        Action::Discard => Ok(()),
+        Action::Discard if kind != "DISCARD ALL" || may_write || context.session.opened_read_only => Ok(()),
+        Action::Discard => Err(Refusal::Statement("DISCARD ALL while every live grant is read-only")),
         Action::SetIdentity | Action::Channel | Action::Do | Action::Other => Err(Refusal::Statement(kind)),
     }
 }
@@ -90,15 +95,13 @@ pub(super) fn is_plumbing(action: &Action) -> bool {
 
 fn transaction(transaction: &Transaction, scope: &Scope) -> Result<(), Refusal> {
     match transaction {
-        Transaction::Begin(modes) | Transaction::SetModes(modes) => match modes.read_only {
-            Some(false) if !may_write(scope) => Err(Refusal::Statement("a transaction that is READ WRITE")),
-            Some(_) | None => Ok(()),
-        },
-        Transaction::SetSessionModes(TransactionModes { read_only: Some(false) }) => {
-            Err(Refusal::Statement("SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE"))
+        Transaction::Begin(modes) | Transaction::SetModes(modes) => {
+            writing(*modes, "a transaction that is READ WRITE", scope)
         }
-        Transaction::SetSessionModes(_)
-        | Transaction::Commit { .. }
+        Transaction::SetSessionModes(modes) => {
+            writing(*modes, "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE", scope)
+        }
+        Transaction::Commit { .. }
         | Transaction::Rollback { .. }
         | Transaction::Savepoint(_)
         | Transaction::Release(_)
@@ -108,13 +111,16 @@ fn transaction(transaction: &Transaction, scope: &Scope) -> Result<(), Refusal> 
     }
 }
 
-fn may_write(scope: &Scope) -> bool {
-    let writes = |operation: &Operation| *operation != Operation::Select;
-    scope.allow.iter().any(|privilege| privilege.operations.iter().any(|operation| writes(&operation)))
+/// READ ONLY is always fine; READ WRITE is for who may write.
+fn writing(modes: TransactionModes, what: &'static str, scope: &Scope) -> Result<(), Refusal> {
+    match modes.read_only {
+        Some(false) if scope.is_read_only() => Err(Refusal::Statement(what)),
+        Some(_) | None => Ok(()),
+    }
 }
 
-fn set(setting: &Setting, search_paths: &[String]) -> Result<(), Refusal> {
-    settings::may_set(&setting.name, setting.values.as_deref(), search_paths)
+fn set(setting: &Setting, search_paths: &[String], may_write: bool) -> Result<(), Refusal> {
+    settings::may_set(&setting.name, setting.values.as_deref(), search_paths, may_write)
         .map_err(|refused| Refusal::Setting { name: setting.name.clone(), value: refused == SettingRefused::Value })
 }
 

@@ -83,6 +83,7 @@ fn context(grants: Vec<Grant>) -> Context {
         grants: grants.into_iter().map(Arc::new).collect(),
         now: now(),
         search_paths: ["public".to_owned()].into(),
+        session: super::SessionState::default(),
         requestable: vec![Arc::new(scope("orders-write", vec![privilege("public.*", &[Operation::Update], None)]))],
     }
 }

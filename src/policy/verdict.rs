@@ -81,6 +81,8 @@ pub enum Rule {
     Setting,
     /// A side effect that reading does not cover: row locks, rules, triggers.
     Effect,
+    /// A guard rail of the scope: a condition or a reason is missing, or the session's transaction could write.
+    Guard,
     /// The grant is for one other statement.
     StatementGrant,
     /// A message of the protocol that pgward refuses (FunctionCall).
@@ -105,6 +107,7 @@ impl Rule {
             Rule::Statement => "statement",
             Rule::Setting => "setting",
             Rule::Effect => "effect",
+            Rule::Guard => "guard",
             Rule::StatementGrant => "statement-grant",
             Rule::Protocol => "protocol",
             Rule::Journal => "journal",
@@ -128,6 +131,7 @@ impl Rule {
             | Rule::Statement
             | Rule::Setting
             | Rule::Effect
+            | Rule::Guard
             | Rule::StatementGrant
             | Rule::Protocol => "42501",
         }

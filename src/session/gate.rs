@@ -12,6 +12,7 @@ use super::analysis::{Analysis, Meaning, Part};
 use super::judge::{Evidence, Judge, Judged, Refused, too_many_names, unreadable};
 use super::names::{Key, NameChange, Names, TooMany};
 use super::pass::{SqlFrame, ToUpstream};
+use super::reason::{Reason, ReasonChange};
 use super::records::{Item, Recorder};
 use super::replies::{Effect, Expected, Running, Step};
 use super::special;
@@ -53,6 +54,8 @@ pub struct Gate {
     judge: Judge,
     pub names: Names,
     pub recorder: Recorder,
+    /// The reason that the session has given, but for what the segment that is judged gives.
+    given_reason: Reason,
     /// After a denial in the extended protocol: the upstream will skip everything up to the Sync, so nothing is sent.
     doomed: bool,
 }
@@ -71,7 +74,43 @@ struct Batch {
 impl Gate {
     #[must_use]
     pub fn new(judge: Judge, recorder: Recorder) -> Self {
-        Self { judge, names: Names::default(), recorder, doomed: false }
+        Self { judge, names: Names::default(), recorder, given_reason: None, doomed: false }
+    }
+
+    /// Tells what the session has said and become, before messages are judged.
+    pub fn brief(&mut self, reason: Reason, opened_read_only: bool, writable: bool) {
+        self.judge.session.opened_read_only = opened_read_only;
+        self.judge.session.writable = writable;
+        self.given_reason.clone_from(&reason);
+        self.set_reason(reason);
+    }
+
+    fn set_reason(&mut self, reason: Reason) {
+        self.judge.session.has_reason = reason.is_some();
+        self.recorder.reason = reason;
+    }
+
+    /// Within a segment a reason counts from where it is given: had that failed, nothing after it would run. Whether the
+    /// segment itself succeeds is not known, so the next one does not count on it.
+    fn look_ahead(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Reason(ReasonChange::Set(reason) | ReasonChange::SetLocal(reason)) => {
+                self.set_reason(reason.clone());
+            }
+            Effect::Settings => self.set_reason(None),
+            Effect::Reason(ReasonChange::Rollback | ReasonChange::RollbackTo(_)) => {
+                self.set_reason(self.given_reason.clone());
+            }
+            Effect::Reason(ReasonChange::Commit | ReasonChange::Savepoint(_) | ReasonChange::Release(_))
+            | Effect::None
+            | Effect::Catalogs
+            | Effect::ApplicationName(_) => {}
+        }
+    }
+
+    fn next_segment(&mut self) {
+        self.names.next_segment();
+        self.set_reason(self.given_reason.clone());
     }
 
     /// Judges and records messages, and answers what goes upstream in their place. Not cancel safe: a session whose
@@ -100,7 +139,7 @@ impl Gate {
     /// The client sent a Sync: what follows is read again.
     fn sync(&mut self) {
         self.doomed = false;
-        self.names.next_segment();
+        self.next_segment();
     }
 
     async fn plan(&mut self, frame: Frame, batch: &mut Batch) -> Result<(), ProtocolError> {
@@ -165,11 +204,11 @@ impl Gate {
             return Ok(());
         }
         let analysis = self.judge.analyse(text, None).await;
-        self.names.next_segment();
+        self.next_segment();
         let mut expected = Expected::new(Step::Query, self.names.next_change());
         let mut items = Vec::new();
         let verdict = self.judge_query(&analysis, &mut expected, &mut items).await;
-        self.names.next_segment();
+        self.next_segment();
         if let Err((part, refused)) = verdict {
             // What the statements in front of the denied one would have named is withdrawn with the error.
             for running in expected.statements.drain(..) {
@@ -209,6 +248,7 @@ impl Gate {
             let record = self.judge.record(&self.recorder, &meaning, Protocol::Simple, &judged);
             let (changes, effect) =
                 self.effects(&meaning).map_err(|denial| failed(Refused { denial, footprint: Evidence::None }))?;
+            self.look_ahead(&effect);
             expected.statements.push_back(running(&meaning, &judged, changes, effect));
             items.push(Item::Admit(judged.permit, record));
         }
@@ -341,9 +381,12 @@ fn running(meaning: &Meaning, judged: &Judged, changes: Vec<NameChange>, effect:
         guards: Guards::default(),
         rows: 0,
         bytes: 0,
+        returned: 0,
         portal: judged.rows.as_ref().map(Arc::clone),
+        binary_copy: false,
         text: Arc::clone(&meaning.analysis.text),
         started: Instant::now(),
+        began: None,
         changes,
         effect,
         ending: None,

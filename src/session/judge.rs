@@ -2,12 +2,12 @@
 //! in it may mean.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use tokio::sync::watch;
 
 use super::analysis::{Analysis, AnalysisCache, Meaning, Part, Resolved};
 use super::catalogs::{CatalogUnavailable, Keeper};
+use super::given::Given;
 use super::metrics::Metrics;
 use super::names::{Key, Names};
 use super::records::{self, Recorder};
@@ -17,7 +17,7 @@ use super::upstream::Upstream;
 use crate::access::{Clock, Principal, Region, Scope};
 use crate::audit::{Protocol, Record};
 use crate::catalog::{Footprint, Oid, Snapshot, Unresolved};
-use crate::policy::{self, Context, Denial, Permit, Rule, Verdict};
+use crate::policy::{self, Context, Denial, Permit, Rule, SessionState, Verdict};
 use crate::sql::Unreadable;
 use crate::sql::tree::{Action, Name};
 use crate::store::GrantSet;
@@ -46,6 +46,8 @@ pub struct Judge {
     /// The search_path that the session was opened with, in the spellings that mean the same.
     search_paths: Arc<[String]>,
     requestable: Vec<Arc<Scope>>,
+    /// What the session has said and become; as it is when the next statement is judged.
+    pub session: SessionState,
     view: Option<View>,
 }
 
@@ -72,8 +74,8 @@ struct View {
 pub struct Judged {
     pub permit: Permit,
     pub footprint: Evidence,
-    /// The count of rows that a cursor has given, where the statement fetches from one.
-    pub rows: Option<Arc<AtomicU64>>,
+    /// What a cursor has given, where the statement fetches from one.
+    pub rows: Option<Arc<Given>>,
     /// The place of the Parse's item, where the verdict was the Parse's.
     pub parsed_at: Option<usize>,
 }
@@ -120,6 +122,7 @@ impl Judge {
             metrics,
             search_paths,
             requestable,
+            session: SessionState::default(),
             view: None,
         }
     }
@@ -135,6 +138,7 @@ impl Judge {
             now: self.clock.now(),
             search_paths: Arc::clone(&self.search_paths),
             requestable: self.requestable.clone(),
+            session: self.session,
         };
         self.view = Some(View { context, catalogs: None, rechecked: false });
     }
@@ -170,7 +174,8 @@ impl Judge {
                 &snapshot.search_path,
             )));
         }
-        let Some(view) = &self.view else { return Err(refused(unknown_portal(""))) };
+        let Some(view) = &mut self.view else { return Err(refused(unknown_portal(""))) };
+        view.context.session = self.session;
         let judged = decide(meaning, names, &snapshot, &view.context, 0)?;
         self.metrics.allowed.inc();
         Ok(judged)
@@ -210,7 +215,12 @@ impl Judge {
         let view = self.view.as_ref();
         let grants = view.map(|view| view.context.grants.clone()).unwrap_or_default();
         let now = view.map_or_else(|| self.clock.now(), |view| view.context.now);
-        Facts { now, grants, entry: recorder.entry(crate::audit::Event::SessionOpen), reason: recorder.reason.clone() }
+        Facts {
+            now,
+            grants,
+            entry: recorder.entry(crate::audit::Event::SessionOpen),
+            reason: recorder.reason.as_ref().map(ToString::to_string),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `server`, `handshake`, `parameters`, `authenticate`, `throttle`, `open` | from a connection to a session |
-//! | `relay`, `peer`, `replies`, `ends` | the session's one task: both directions, what is owed, when it must end |
+//! | `relay`, `peer`, `replies`, `given`, `reason`, `ends` | the session's one task: both directions, what is owed, when it must end |
 //! | `gate`, `judge`, `pass`, `special`, `names`, `analysis`, `catalogs` | what may go upstream, and why |
 //! | `upstream`, `transport`, `tls` | the leg to PostgreSQL |
 //! | `records`, `registry`, `metrics`, `settings` | what others see of it, and what it is built from |
@@ -13,6 +13,7 @@ mod authenticate;
 mod catalogs;
 mod ends;
 mod gate;
+mod given;
 mod handshake;
 mod judge;
 mod metrics;
@@ -21,6 +22,7 @@ mod open;
 mod parameters;
 pub mod pass;
 mod peer;
+mod reason;
 mod records;
 mod registry;
 mod relay;

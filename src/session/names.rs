@@ -11,9 +11,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use super::analysis::Meaning;
+use super::given::Given as Returned;
 
 /// Names that one session may hold of each kind.
 const MAX_NAMES: usize = 5_000;
@@ -45,8 +45,8 @@ pub struct Portal {
     /// What its statement may be; empty where the statement's name was unknown.
     pub meanings: Vec<Arc<Meaning>>,
     pub parameters: Option<Arc<Vec<Option<String>>>>,
-    /// Rows that it has given so far.
-    pub rows: Arc<AtomicU64>,
+    /// What it has given its client so far.
+    pub rows: Arc<Returned>,
     /// WITH HOLD: outlives its transaction.
     pub hold: bool,
 }

@@ -19,7 +19,7 @@ use super::parameters::{self, Requested};
 use super::peer::Peer;
 use super::records::{Recorder, Who};
 use super::registry::{Listed, NewEntry, SessionInfo};
-use super::relay::{Owed, Relay};
+use super::relay::{Mode, Owed, Relay};
 use super::replies::Replies;
 use super::server::Server;
 use super::settings::{DatabaseSettings, User};
@@ -149,7 +149,8 @@ impl Opening {
             self.denied(arrival.address, "no live grant", &said).await;
             return Err(said);
         }
-        let (database, search_paths, backend) = self.reach(&settings).await?;
+        let read_only = live.iter().all(|grant| grant.scope.is_read_only());
+        let (database, search_paths, backend) = self.reach(&settings, read_only).await?;
         let who = Who {
             session: SessionId::generate(),
             client_addr: arrival.address.to_string(),
@@ -192,13 +193,14 @@ impl Opening {
             ClientVisible::fatal(sqlstate::IO_ERROR, "the session cannot be recorded, so it may not begin")
         })?;
         let gate = Gate::new(judge, recorder);
-        Ok(Prepared { listed, database, backend, gate, grants, set, live, now })
+        Ok(Prepared { listed, database, backend, gate, grants, set, live, now, mode: Mode::opened(read_only) })
     }
 
     /// The database's shared parts, and a backend of this session's own.
     async fn reach(
         &self,
         settings: &Arc<DatabaseSettings>,
+        read_only: bool,
     ) -> Result<(Arc<Database>, Arc<[String]>, Backend), ClientVisible> {
         let server = &self.server;
         let name = &self.requested.database;
@@ -225,6 +227,8 @@ impl Opening {
             ("application_name", self.requested.application_name.as_str()),
         ];
         parameters.extend(self.requested.settings.iter().map(|(name, value)| (*name, value.as_str())));
+        // What may write is left to what the database has as its default.
+        parameters.extend(read_only.then_some(("default_transaction_read_only", "on")));
         let connected = database.upstream.connect(&parameters, server.settings.connect_timeout).await;
         let backend = connected.map_err(|error| {
             tracing::error!(database = %name, %error, "the upstream cannot be reached");
@@ -258,11 +262,12 @@ struct Prepared {
     set: Arc<GrantSet>,
     live: Vec<Arc<Grant>>,
     now: Timestamp,
+    mode: Mode,
 }
 
 impl Prepared {
     async fn run(self, server: &Arc<Server>, arrival: Arrival) {
-        let Self { listed, database, backend, gate, grants, set, live, now } = self;
+        let Self { listed, database, backend, gate, grants, set, live, now, mode } = self;
         let parts = &server.parts;
         let entry = Arc::clone(listed.entry());
         let ends = Ends {
@@ -280,7 +285,7 @@ impl Prepared {
             client,
             upstream: Peer::new(backend.transport, backend.rest),
             gate,
-            replies: Replies::new(server.settings.max_message),
+            replies: Replies::new(server.settings.max_message, mode.opened_read_only),
             database,
             warnings: Warnings::new(&set, now),
             grants,
@@ -295,6 +300,7 @@ impl Prepared {
             finished: VecDeque::new(),
             cancelling: None,
             leaving: false,
+            mode,
             entry,
         };
         parts.metrics.sessions_open.inc();

@@ -10,6 +10,9 @@ use crate::wire::{Frame, encode};
 /// The text that stands in for a denied one: PostgreSQL fails on it as on any other syntax error.
 const DENIED: &str = "pgward_denied";
 
+/// The name of what pgward prepares for itself, and closes again.
+const OWN: &str = "pgward_own";
+
 /// Bytes that may be written to an upstream. No code outside of this module makes one of bytes.
 #[derive(Debug)]
 #[must_use = "what is not written leaves the upstream waiting"]
@@ -47,6 +50,19 @@ impl ToUpstream {
     /// In place of a denied Bind or Execute: a Parse that fails, under a name that no client's statement is lost for.
     pub fn failing_step() -> Self {
         Self(encode::parse(DENIED, DENIED))
+    }
+
+    /// Makes the session's transactions READ ONLY from here on, or lets them write again; for a session that is outside of
+    /// any. Under a name of its own, so that the client's unnamed statement stays.
+    pub fn read_only(on: bool) -> Self {
+        let text =
+            if on { "SET default_transaction_read_only = on" } else { "SET default_transaction_read_only = off" };
+        Self(encode::run_once(OWN, text))
+    }
+
+    /// Has the server send what it holds back until the Sync.
+    pub fn flush() -> Self {
+        Self(Bytes::from_static(b"H\0\0\0\x04"))
     }
 
     /// A Sync that the client sent and that was held back.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::analysis::Meaning;
+use super::reason::Reason;
 use super::settings::ParameterRecording;
 use crate::access::{Clock, Grant, Principal, Region, SessionId};
 use crate::audit::{
@@ -37,8 +38,8 @@ pub struct Recorder {
     clock: Arc<Clock>,
     base: Record,
     parameters: ParameterRecording,
-    /// What the client gave by `SET pgward.reason`.
-    pub reason: Option<String>,
+    /// What the client gave by `SET pgward.reason`, as the next statement finds it.
+    pub reason: Reason,
 }
 
 /// One thing to record before a batch goes on.
@@ -87,7 +88,7 @@ impl Recorder {
         let recorded = meaning.analysis.recorded(meaning.part);
         record.protocol = Some(protocol);
         record.policy_version = Some(version);
-        record.reason.clone_from(&self.reason);
+        record.reason = self.reason.as_ref().map(ToString::to_string);
         if let Some(statement) = meaning.statement() {
             record.kind = Some(statement.kind.to_owned());
             record.fingerprint = Some(recorded.fingerprint);
@@ -105,7 +106,7 @@ impl Recorder {
         let mut record = Box::new(self.entry(Event::Statement));
         record.protocol = Some(protocol);
         record.policy_version = Some(version);
-        record.reason.clone_from(&self.reason);
+        record.reason = self.reason.as_ref().map(ToString::to_string);
         let mut end = text.len().min(MAX_UNREAD);
         while !text.is_char_boundary(end) {
             end -= 1;

@@ -2,6 +2,7 @@
 
 mod closing;
 mod copying;
+mod rails;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -15,12 +16,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use copying::Owed;
+pub use rails::Mode;
 
 use super::ends::{self, End, Ends, Warnings};
 use super::gate::{Gate, MAX_BATCH, Outgoing};
 use super::handshake::ClientStream;
 use super::judge::Database;
 use super::metrics::Metrics;
+use super::pass::ToUpstream;
 use super::peer::Peer;
 use super::records::Outcome;
 use super::registry::Entry;
@@ -84,6 +87,7 @@ pub struct Relay {
     pub cancelling: Option<oneshot::Receiver<()>>,
     /// The client has said goodbye; what it asked before is still answered.
     pub leaving: bool,
+    pub mode: Mode,
 }
 
 impl Relay {
@@ -107,6 +111,10 @@ impl Relay {
             if let Some(finish) = self.step().await {
                 return finish;
             }
+            let deadline = self.replies.deadline();
+            if Self::is_time_up(deadline) {
+                self.time_out();
+            }
             // Cancel safe: I/O keeps its progress in the peers, the others hold nothing.
             tokio::select! {
                 biased;
@@ -126,6 +134,7 @@ impl Relay {
                         return Finish::Ended(end);
                     }
                 }
+                () = rails::until(deadline) => {}
                 () = stopping.cancelled(), if self.replies.is_quiet() => return Finish::Ended(End::Shutdown),
             }
         }
@@ -168,7 +177,8 @@ impl Relay {
             return Poll::Ready(Err(Finish::UpstreamLeft { told: false }));
         }
         let mut ready = was_stalled && !self.client.is_full() && !self.is_upstream_stalled();
-        if !self.leaving && !self.is_upstream_stalled() {
+        let holds_much = self.client.input.len() > self.max_message && self.replies.holds();
+        if !self.leaving && !holds_much && !self.is_upstream_stalled() {
             match self.client.poll_read(cx) {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Finish::ClientLeft)),
                 Poll::Ready(Ok(_)) => ready = true,
@@ -212,7 +222,14 @@ impl Relay {
         }
         self.owed.sync |= happened.send_sync;
         self.owed.copy_fail |= happened.fail_copy;
+        self.mode.reset |= happened.settings_reset;
         self.pay();
+        if happened.fail_step {
+            self.fail_step();
+        }
+        if let Some(said) = happened.fail_block {
+            self.fail_block(said);
+        }
         handled.map_err(Finish::UpstreamViolation)?;
         if happened.fatal { Err(Finish::UpstreamLeft { told: true }) } else { Ok(()) }
     }
@@ -228,9 +245,14 @@ impl Relay {
     async fn take_messages(&mut self) -> Result<(), ProtocolError> {
         while !self.is_upstream_stalled() && !self.leaving {
             self.pay();
+            let waits = self.keep_mode() || self.replies.holds();
+            if waits && self.replies.copy_in() == CopyIn::No && self.copy_left == 0 {
+                break;
+            }
             let mut batch = Vec::new();
             let more = self.collect(&mut batch)?;
             if !batch.is_empty() {
+                self.brief_gate();
                 for outgoing in self.gate.pass(batch).await? {
                     self.send(outgoing);
                 }
@@ -268,6 +290,10 @@ impl Relay {
                 self.replies.synced();
             }
             batch.push(frame);
+            if self.mode.bounded && matches!(tag, Tag::Query | Tag::Sync) {
+                // What follows may have to wait for this.
+                return Ok(More::Messages);
+            }
             if tag == Tag::Terminate {
                 self.leaving = true;
                 return Ok(More::Nothing);
@@ -282,6 +308,11 @@ impl Relay {
         self.metrics.bytes_to_upstreams.inc_by(bytes.len() as u64);
         self.upstream.push(bytes);
         let Some(expected) = expected else { return };
+        let is_timed = |running: &Running| running.guards.statement_timeout.is_some();
+        if expected.step == Step::Execute && expected.statements.iter().any(is_timed) {
+            // Its end is to be known when it comes, not with the next Sync.
+            self.upstream.push(ToUpstream::flush().into_bytes());
+        }
         if expected.step == Step::CopyEnd && self.replies.is_idle() {
             return;
         }
@@ -294,7 +325,8 @@ impl Relay {
     /// Closes a statement's record, and does what it changed.
     async fn ended(&mut self, running: Running, outcome: Outcome) {
         let mut outcome = outcome;
-        if outcome.sqlstate.as_deref() == Some(sqlstate::QUERY_CANCELED) && self.entry.take_cancel() {
+        let is_cancelled = outcome.sqlstate.as_deref() == Some(sqlstate::QUERY_CANCELED);
+        if is_cancelled && outcome.ended_by == EndedBy::Error && self.entry.take_cancel() {
             outcome.ended_by = EndedBy::ClientCancel;
         }
         let mut record = self.gate.recorder.entry(Event::StatementEnd);
@@ -309,9 +341,8 @@ impl Relay {
         self.gate.recorder.note(record).await;
         if outcome.ended_by == EndedBy::Completed {
             match running.effect {
-                Effect::None => {}
+                Effect::None | Effect::Reason(_) | Effect::Settings => {}
                 Effect::Catalogs => self.database.catalogs.forget_check(),
-                Effect::Reason(reason) => self.gate.recorder.reason = reason,
                 Effect::ApplicationName(name) => {
                     self.gate.recorder.set_application_name(super::parameters::printable(&name));
                 }
@@ -322,6 +353,11 @@ impl Relay {
     /// Looks at what time and others have changed: statements whose own grant is over, warnings that are due.
     /// Answers why the session must end with them, if it must.
     fn look(&mut self) -> Option<End> {
+        self.keep_mode();
+        if self.replies.is_ending() && self.cancelling.is_none() {
+            // It has outlived what was to end it.
+            self.cancel_upstream();
+        }
         let set = Arc::clone(&self.grants.borrow());
         let now = self.clock.now();
         let live = ends::live(&set, now);

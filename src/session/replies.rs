@@ -4,6 +4,7 @@
 mod data;
 mod endings;
 mod owed;
+mod rails;
 mod said;
 
 use std::collections::VecDeque;
@@ -15,9 +16,11 @@ pub use owed::{CopyIn, Effect, Expected, Running, Step};
 use said::{guard, needs_body, status_byte};
 
 use super::names::Names;
+use super::reason::Reasons;
 use super::records::Outcome;
 use crate::audit::EndedBy;
 use crate::wire::backend::{self, Tag, TransactionStatus};
+use crate::wire::encode::ClientVisible;
 use crate::wire::frame::{self, HEADER_LENGTH};
 use crate::wire::{Header, ProtocolError};
 
@@ -34,6 +37,12 @@ pub struct Happened {
     pub fail_copy: bool,
     /// A Sync that was held back during COPY is to be sent now.
     pub send_sync: bool,
+    /// The upstream must fail within the segment that the client is still sending.
+    pub fail_step: bool,
+    /// The transaction must fail before anything else is sent, and the client be told this.
+    pub fail_block: Option<ClientVisible>,
+    /// Every setting is as the session was opened.
+    pub settings_reset: bool,
     /// The upstream gave up the connection.
     pub fatal: bool,
     /// Bytes that go to the client.
@@ -65,6 +74,20 @@ pub struct Replies {
     max_message: usize,
     /// Sent before the next ReadyForQuery, or at once where nothing runs.
     notices: VecDeque<Bytes>,
+    /// The last message that was sent needs a Sync behind it.
+    mid_segment: bool,
+    /// An error has come since the last ReadyForQuery.
+    errored: bool,
+    /// What the client is to be told with the next ReadyForQuery, when it is known what became of its statement.
+    told: Option<ClientVisible>,
+    /// Whether something was sent, since last nothing was owed, whose rows, bytes or time are bounded.
+    bounded: bool,
+    /// Whether some statement of the session was ever bounded in time.
+    timed: bool,
+    /// Every transaction of the session is READ ONLY.
+    pub read_only: bool,
+    /// What the session has said why.
+    pub reasons: Reasons,
 }
 
 enum Pass {
@@ -75,7 +98,7 @@ enum Pass {
 
 impl Replies {
     #[must_use]
-    pub fn new(max_message: usize) -> Self {
+    pub fn new(max_message: usize, read_only: bool) -> Self {
         Self {
             queue: VecDeque::new(),
             copy_in: CopyIn::No,
@@ -86,10 +109,18 @@ impl Replies {
             left_passes: true,
             max_message,
             notices: VecDeque::new(),
+            mid_segment: false,
+            errored: false,
+            told: None,
+            bounded: false,
+            timed: false,
+            read_only,
+            reasons: Reasons::default(),
         }
     }
 
     pub fn push(&mut self, expected: Expected) {
+        self.note_sent(&expected);
         self.queue.push_back(expected);
     }
 
@@ -103,10 +134,10 @@ impl Replies {
         self.queue.is_empty()
     }
 
-    /// Whether nothing runs and no transaction is open.
+    /// Whether nothing runs, no transaction is open and no Sync is missing.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        self.queue.is_empty() && self.status == TransactionStatus::Idle
+        self.queue.is_empty() && self.status == TransactionStatus::Idle && !self.mid_segment
     }
 
     #[must_use]
@@ -245,7 +276,8 @@ impl Replies {
         let unexpected = Err(Violation::Unexpected(header.tag));
         match tag {
             Tag::Notice | Tag::Notification => return Ok(Pass::Forward),
-            Tag::ParameterStatus => return guard(body).map(|()| Pass::Forward),
+            Tag::ParameterStatus => return guard(body, self.read_only).map(|()| Pass::Forward),
+            tag if self.front_is(Step::Own) => return self.own(tag, header, body, happened),
             Tag::ParseComplete => self.step_done(Step::Parse, header, names, happened)?,
             Tag::BindComplete => self.step_done(Step::Bind, header, names, happened)?,
             Tag::CloseComplete => self.step_done(Step::Close, header, names, happened)?,
@@ -255,8 +287,8 @@ impl Replies {
             Tag::RowDescription if self.front_is(Step::Query) => {}
             Tag::ParameterDescription if self.front_is(Step::Describe) => {}
             Tag::RowDescription | Tag::NoData | Tag::ParameterDescription => return unexpected,
-            Tag::DataRow | Tag::CopyData => return self.row(header, happened),
-            Tag::CopyOut if self.current().is_some() => {}
+            Tag::DataRow | Tag::CopyData => return self.row(header, body, happened),
+            Tag::CopyOut if self.current().is_some() => self.copy_out_begins(body),
             Tag::CopyIn if self.current().is_some() => self.copy_begins(names, happened),
             Tag::CopyDone if self.current().is_some() => {}
             Tag::CopyOut | Tag::CopyIn | Tag::CopyDone => return unexpected,
@@ -341,11 +373,23 @@ impl Replies {
         self.status = status;
         self.muted = false;
         self.copy_in = CopyIn::No;
+        self.reasons.ready(status == TransactionStatus::Idle);
         self.drop_marks();
-        if self.notices.is_empty() {
+        let said = match self.told.take() {
+            None => None,
+            Some(said) => match self.tell(said, happened) {
+                Some(said) => Some(said),
+                None => return Ok(Pass::Drop),
+            },
+        };
+        self.errored = false;
+        if self.notices.is_empty() && said.is_none() {
             return Ok(Pass::Forward);
         }
         let mut bytes = BytesMut::new();
+        if let Some(said) = said {
+            bytes.extend_from_slice(&said.to_bytes());
+        }
         for notice in self.notices.drain(..) {
             bytes.extend_from_slice(&notice);
         }

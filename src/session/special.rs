@@ -2,18 +2,18 @@
 //! names.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use jiff::Timestamp;
 
 use super::analysis::{Analysis, Meaning, Part};
 use super::names::{Key, NameChange, Names, Portal, TooMany};
 use super::pass::Answer;
+use super::reason::{ReasonChange, reason};
 use super::replies::Effect;
 use crate::access::{Grant, GrantState};
 use crate::audit::Record;
 use crate::policy::{Denial, Rule};
-use crate::sql::tree::{Action, Statement};
+use crate::sql::tree::{Action, Setting, Statement, Transaction};
 
 const GRANTS: &str = "pgward.grants";
 const SESSION: &str = "pgward.session";
@@ -106,16 +106,36 @@ fn session(facts: Facts) -> Answer {
 pub fn effect(statement: &Statement) -> Effect {
     match &statement.action {
         Action::Ddl(_) => Effect::Catalogs,
-        Action::Set(setting) if setting.name == REASON => {
-            Effect::Reason(setting.values.as_ref().map(|values| values.join(", ")))
-        }
-        Action::Reset(Some(name)) if name == REASON => Effect::Reason(None),
-        Action::Reset(None) => Effect::Reason(None),
-        Action::Discard if statement.kind == "DISCARD ALL" => Effect::Reason(None),
+        Action::Set(setting) if setting.name == REASON => Effect::Reason(given(setting)),
+        Action::Reset(Some(name)) if name == REASON => Effect::Reason(ReasonChange::Set(None)),
+        Action::Reset(None) => Effect::Settings,
+        Action::Discard if statement.kind == "DISCARD ALL" => Effect::Settings,
+        Action::Transaction(transaction) => transaction_effect(transaction).map_or(Effect::None, Effect::Reason),
         Action::Set(setting) if setting.name == "application_name" => {
             Effect::ApplicationName(setting.values.as_ref().map(|values| values.join(", ")).unwrap_or_default())
         }
         _ => Effect::None,
+    }
+}
+
+fn given(setting: &Setting) -> ReasonChange {
+    let reason = setting.values.as_ref().and_then(|values| reason(&values.join(", ")));
+    if setting.local { ReasonChange::SetLocal(reason) } else { ReasonChange::Set(reason) }
+}
+
+/// What the end of a transaction, or a savepoint, means for what was set in it.
+fn transaction_effect(transaction: &Transaction) -> Option<ReasonChange> {
+    match transaction {
+        Transaction::Commit { chain: _ } => Some(ReasonChange::Commit),
+        Transaction::Rollback { chain: _ } => Some(ReasonChange::Rollback),
+        Transaction::Savepoint(name) => Some(ReasonChange::Savepoint(name.clone())),
+        Transaction::Release(name) => Some(ReasonChange::Release(name.clone())),
+        Transaction::RollbackTo(name) => Some(ReasonChange::RollbackTo(name.clone())),
+        Transaction::Begin(_)
+        | Transaction::SetModes(_)
+        | Transaction::SetSnapshot
+        | Transaction::SetSessionModes(_)
+        | Transaction::TwoPhase => None,
     }
 }
 
@@ -132,8 +152,8 @@ pub fn name_changes(meaning: &Meaning, statement: &Statement, names: &mut Names)
         }
         Action::DeclareCursor { name, hold, .. } => {
             let cursor = Meaning { analysis: Arc::clone(&meaning.analysis), part: meaning.part };
-            let rows = Arc::new(AtomicU64::new(0));
-            let portal = Portal { meanings: vec![Arc::new(cursor)], parameters: None, rows, hold: *hold };
+            let meanings = vec![Arc::new(cursor)];
+            let portal = Portal { meanings, parameters: None, rows: Arc::default(), hold: *hold };
             names.add_portal(Key::new(name.as_str()), portal)?
         }
         Action::Deallocate(Some(name)) => NameChange::CloseStatement(Key::new(name.as_str()), names.next_change()),

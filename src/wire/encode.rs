@@ -195,6 +195,29 @@ pub fn parse(name: &str, text: &str) -> Bytes {
     })
 }
 
+/// Parse, Bind, Execute, Close and Sync of a text without parameters, under `name`.
+#[must_use]
+pub fn run_once(name: &str, text: &str) -> Bytes {
+    let mut bytes = BytesMut::new();
+    bytes.extend_from_slice(&parse(name, text));
+    bytes.extend_from_slice(&message(b'B', |body| {
+        put_cstr(body, "");
+        put_cstr(body, name);
+        // No formats of parameters, no parameters, no formats of results.
+        body.put_slice(&[0; 6]);
+    }));
+    bytes.extend_from_slice(&message(b'E', |body| {
+        put_cstr(body, "");
+        body.put_u32(0);
+    }));
+    bytes.extend_from_slice(&message(b'C', |body| {
+        body.put_u8(b'S');
+        put_cstr(body, name);
+    }));
+    bytes.extend_from_slice(&sync());
+    bytes.freeze()
+}
+
 #[must_use]
 pub fn sync() -> Bytes {
     message(b'S', |_| ())

@@ -91,6 +91,7 @@ impl Gate {
                 return Ok(());
             }
         };
+        self.look_ahead(&effect);
         let mut running = running(meaning, &judged, changes, effect);
         running.portal = Some(judged.rows.as_ref().map_or_else(|| Arc::clone(&portal.rows), Arc::clone));
         expected.statements.push_back(running);

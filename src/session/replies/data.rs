@@ -1,34 +1,39 @@
 //! Data in both directions: rows and their limits, and COPY.
 
-use std::sync::atomic::Ordering;
-
-use super::owed::{CopyIn, Expected, Step};
-use super::said::row_limit_reached;
+use super::owed::{CopyIn, Expected, Running, Step};
+use super::said::{byte_limit_reached, row_limit_reached};
 use super::{Happened, Pass, Replies, Violation};
 use crate::audit::EndedBy;
 use crate::session::names::Names;
 use crate::session::records::Outcome;
 use crate::wire::Header;
+use crate::wire::encode::ClientVisible;
 
 impl Replies {
-    pub(super) fn row(&mut self, header: Header, happened: &mut Happened) -> Result<Pass, Violation> {
+    /// A row, or a piece of what COPY returns: each is one message.
+    pub(super) fn row(&mut self, header: Header, body: &[u8], happened: &mut Happened) -> Result<Pass, Violation> {
         let muted = self.muted;
         let Some(running) = self.current() else { return Err(Violation::Unexpected(header.tag)) };
-        let earlier = running.portal.as_ref().map_or(0, |rows| rows.load(Ordering::Relaxed));
-        if let Some(limit) = running.guards.row_limit
-            && running.ending.is_none()
-            && earlier + running.rows >= limit
-        {
-            running.ending = Some((EndedBy::RowLimit, row_limit_reached(limit)));
-            happened.cancel = true;
+        let is_row = !(running.binary_copy && body == COPY_TRAILER);
+        if is_row && running.ending.is_none() {
+            running.ending = limit_reached(running, header.body as u64);
+            happened.cancel |= running.ending.is_some();
         }
         if running.ending.is_some() {
-            running.cut = true;
+            running.cut |= is_row;
             return Ok(Pass::Drop);
         }
-        running.rows += 1;
+        running.rows += u64::from(is_row);
         running.bytes += header.total() as u64;
+        running.returned += header.body as u64;
         Ok(if muted { Pass::Drop } else { Pass::Forward })
+    }
+
+    /// CopyOutResponse begins with the format of the whole: 0 is text, 1 is binary.
+    pub(super) fn copy_out_begins(&mut self, body: &[u8]) {
+        if let Some(running) = self.current() {
+            running.binary_copy = body.first() == Some(&1);
+        }
     }
 
     /// The upstream reads what was sent behind the COPY as its data.
@@ -41,6 +46,7 @@ impl Replies {
                 Step::Sync => {
                     held_sync = self.muted;
                     self.queue.remove(1);
+                    self.mid_segment |= !is_query;
                     continue;
                 }
                 Step::CopyEnd => self.queue.remove(1),
@@ -48,7 +54,9 @@ impl Replies {
                 Step::Query | Step::Parse | Step::Bind | Step::Describe | Step::Close | Step::Execute if is_query => {
                     self.queue.remove(1)
                 }
-                Step::Query | Step::Parse | Step::Bind | Step::Describe | Step::Close | Step::Execute => None,
+                Step::Query | Step::Parse | Step::Bind | Step::Describe | Step::Close | Step::Execute | Step::Own => {
+                    None
+                }
             };
             if let Some(lost) = next {
                 skip(lost, names, happened);
@@ -59,6 +67,22 @@ impl Replies {
         self.copy_in = CopyIn::Open { held_sync };
         happened.fail_copy = self.muted;
     }
+}
+
+/// The end of binary COPY data.
+const COPY_TRAILER: &[u8] = &[0xff, 0xff];
+
+/// Whether one more row of this size is one too many.
+fn limit_reached(running: &Running, size: u64) -> Option<(EndedBy, ClientVisible)> {
+    let (rows, bytes) = running.portal.as_ref().map_or((0, 0), |portal| (portal.rows(), portal.bytes()));
+    if let Some(limit) = running.guards.row_limit
+        && rows.saturating_add(running.rows) >= limit
+    {
+        return Some((EndedBy::RowLimit, row_limit_reached(limit)));
+    }
+    let limit = running.guards.byte_limit?;
+    let after = bytes.saturating_add(running.returned).saturating_add(size);
+    (after > limit).then(|| (EndedBy::ByteLimit, byte_limit_reached(limit)))
 }
 
 /// A message that the upstream reads and does nothing for.

@@ -1,16 +1,15 @@
 //! How statements end: by success, by error, by being skipped.
 
-use std::sync::atomic::Ordering;
-
-use super::owed::{CopyIn, Step};
-use super::said::rows_of;
+use super::owed::{CopyIn, Effect, Step};
+use super::said::{finished, rows_of};
 use super::{Happened, Pass, Replies, Violation};
 use crate::access::GrantId;
 use crate::audit::EndedBy;
 use crate::session::names::Names;
+use crate::session::reason::ReasonChange;
 use crate::session::records::Outcome;
 use crate::wire::Header;
-use crate::wire::backend::ErrorFields;
+use crate::wire::backend::{ErrorFields, TransactionStatus};
 use crate::wire::encode::ClientVisible;
 
 /// Which statements have outlived their grants.
@@ -62,7 +61,7 @@ impl Replies {
         let is_query = match front.step {
             Step::Query => true,
             Step::Execute => false,
-            Step::Parse | Step::Bind | Step::Describe | Step::Close | Step::Sync | Step::CopyEnd => {
+            Step::Parse | Step::Bind | Step::Describe | Step::Close | Step::Sync | Step::CopyEnd | Step::Own => {
                 return Err(unexpected);
             }
         };
@@ -71,25 +70,62 @@ impl Replies {
         }
         self.copy_in = CopyIn::No;
         if let Some(portal) = &running.portal {
-            portal.fetch_add(running.rows, Ordering::Relaxed);
+            portal.add(running.rows, running.returned);
         }
         if tag.is_some() {
             running.changes.iter().for_each(|change| names.succeeded(change));
         }
         if let Some((ended_by, message)) = running.ending.take().filter(|_| running.cut) {
-            // It was done before the cancel request came: rows are missing, so this must not look like success.
-            let bytes = message.to_bytes();
             let outcome = Outcome { sqlstate: Some(message.sqlstate.to_owned()), command_tag: tag, ended_by };
             happened.ended.push((running, outcome));
-            let pass = if self.muted { Pass::Drop } else { Pass::Replace(bytes) };
-            self.muted = true;
-            return Ok(pass);
+            return Ok(self.finished_too_early(message, happened));
         }
         if running.rows == 0 {
             running.rows = tag.as_deref().and_then(rows_of).unwrap_or(0);
         }
+        self.took_effect(&running.effect, tag.as_deref(), happened);
         happened.ended.push((running, Outcome { sqlstate: None, command_tag: tag, ended_by: EndedBy::Completed }));
         Ok(self.passed())
+    }
+
+    /// It was done before the cancel request came: rows are missing, so this must not look like success to the client,
+    /// and must not be success in the transaction that it is part of.
+    fn finished_too_early(&mut self, message: ClientVisible, happened: &mut Happened) -> Pass {
+        if std::mem::replace(&mut self.muted, true) {
+            return Pass::Drop;
+        }
+        if self.mid_segment {
+            // The upstream would go on with what follows up to the Sync: it is made to fail here.
+            happened.fail_step = true;
+            return Pass::Replace(message.to_bytes());
+        }
+        // Everything up to ReadyForQuery is sent; what became of it shows there.
+        self.told = Some(message);
+        Pass::Drop
+    }
+
+    /// What is told at ReadyForQuery of a statement that had finished too early. `None`: first the transaction that is
+    /// still open has to fail.
+    pub(super) fn tell(&mut self, said: ClientVisible, happened: &mut Happened) -> Option<ClientVisible> {
+        match self.status {
+            TransactionStatus::InBlock if self.queue.is_empty() && !self.mid_segment => {
+                happened.fail_block = Some(said);
+                None
+            }
+            TransactionStatus::Idle if !self.errored => Some(finished(said)),
+            TransactionStatus::Idle | TransactionStatus::InBlock | TransactionStatus::Failed => Some(said),
+        }
+    }
+
+    fn took_effect(&mut self, effect: &Effect, tag: Option<&str>, happened: &mut Happened) {
+        match effect {
+            Effect::Reason(change) => self.reasons.succeeded(change, tag == Some("ROLLBACK")),
+            Effect::Settings => {
+                self.reasons.succeeded(&ReasonChange::Set(None), false);
+                happened.settings_reset = true;
+            }
+            Effect::None | Effect::Catalogs | Effect::ApplicationName(_) => {}
+        }
     }
 
     pub(super) fn empty_query(&mut self, header: Header, names: &mut Names) -> Result<(), Violation> {
@@ -105,7 +141,7 @@ impl Replies {
                 }
                 Ok(())
             }
-            Step::Parse | Step::Bind | Step::Describe | Step::Close | Step::Sync | Step::CopyEnd => {
+            Step::Parse | Step::Bind | Step::Describe | Step::Close | Step::Sync | Step::CopyEnd | Step::Own => {
                 Err(Violation::Unexpected(header.tag))
             }
         }
@@ -118,6 +154,8 @@ impl Replies {
             happened.fatal = true;
             return Pass::Forward;
         }
+        self.reasons.failed();
+        self.errored = true;
         let Some(front) = self.queue.front_mut() else { return Pass::Forward };
         let is_query = front.step == Step::Query;
         if front.step == Step::Sync || (is_query && front.failed) {

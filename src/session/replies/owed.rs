@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use crate::access::{GrantId, Guards};
 use crate::audit::EndedBy;
+use crate::session::given::Given;
 use crate::session::names::{Change, NameChange};
+use crate::session::reason::ReasonChange;
 use crate::wire::encode::ClientVisible;
 
 /// One statement that runs, or waits to.
@@ -20,10 +21,16 @@ pub struct Running {
     pub guards: Guards,
     pub rows: u64,
     pub bytes: u64,
-    /// Rows that the same portal gave before.
-    pub portal: Option<Arc<AtomicU64>>,
+    /// Bytes of the rows that it has returned, without the headers of their messages.
+    pub returned: u64,
+    /// What the same portal gave before.
+    pub portal: Option<Arc<Given>>,
+    /// Whether its COPY is binary: the end of its data is then a message of its own.
+    pub binary_copy: bool,
     pub text: Arc<str>,
     pub started: Instant,
+    /// When its turn came; only where its time is bounded.
+    pub began: Option<Instant>,
     pub changes: Vec<NameChange>,
     pub effect: Effect,
     /// Why pgward itself is ending it: what the client is told in place of the upstream's error.
@@ -38,8 +45,10 @@ pub enum Effect {
     None,
     /// The catalogs are not what they were.
     Catalogs,
-    /// `SET pgward.reason`; `None` is RESET.
-    Reason(Option<String>),
+    /// `SET pgward.reason`, and what undoes or keeps it.
+    Reason(ReasonChange),
+    /// RESET ALL and DISCARD ALL: every setting is as the session was opened.
+    Settings,
     /// `SET application_name`.
     ApplicationName(String),
 }
@@ -56,6 +65,8 @@ pub enum Step {
     Sync,
     /// A CopyDone or CopyFail that was sent before the COPY was known to have begun.
     CopyEnd,
+    /// pgward's own: its answers are for nobody else.
+    Own,
 }
 
 /// One answer that is owed.
@@ -70,6 +81,14 @@ pub struct Expected {
     /// Orders the step among changes of names.
     pub change: Change,
     pub(super) failed: bool,
+}
+
+impl Running {
+    /// Whether its rows, bytes or time are bounded.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        self.guards.bounds()
+    }
 }
 
 impl Expected {

@@ -1,6 +1,7 @@
 //! What single messages of the upstream say, apart from what was asked.
 
 use super::Violation;
+use crate::access::Bytes;
 use crate::wire::backend::{self, Tag, TransactionStatus};
 use crate::wire::encode::{ClientVisible, Severity};
 use crate::wire::sqlstate;
@@ -40,12 +41,14 @@ pub(super) fn needs_body(tag: Tag) -> bool {
     }
 }
 
-/// Settings that change what texts mean, or who runs them: pinned, so a change is a breach.
-pub(super) fn guard(body: &[u8]) -> Result<(), Violation> {
+/// Settings that change what texts mean, or who runs them: pinned, so a change is a breach. So is a default that lets
+/// transactions write, where all of them are to be `read_only`.
+pub(super) fn guard(body: &[u8], read_only: bool) -> Result<(), Violation> {
     let (name, value) = backend::parameter_status(body)?;
     let holds = match name.as_str() {
         "client_encoding" => value == "UTF8",
         "standard_conforming_strings" => value == "on",
+        "default_transaction_read_only" => value == "on" || !read_only,
         "session_authorization" | "is_superuser" | "server_encoding" => false,
         _ => true,
     };
@@ -55,6 +58,19 @@ pub(super) fn guard(body: &[u8]) -> Result<(), Violation> {
 pub(super) fn row_limit_reached(limit: u64) -> ClientVisible {
     ClientVisible::new(Severity::Error, sqlstate::PROGRAM_LIMIT_EXCEEDED, format!("row limit of {limit} reached"))
         .detail("The grant that allows this statement limits the rows that one statement returns.")
+}
+
+pub(super) fn byte_limit_reached(limit: u64) -> ClientVisible {
+    let text = format!("byte limit of {} reached", Bytes(limit));
+    ClientVisible::new(Severity::Error, sqlstate::PROGRAM_LIMIT_EXCEEDED, text)
+        .detail("The grant that allows this statement limits the bytes of rows that one statement returns.")
+}
+
+/// What is told of a statement that had finished, outside of any transaction block, before it could be cancelled.
+pub(super) fn finished(mut said: ClientVisible) -> ClientVisible {
+    let more = "It had finished before it could be cancelled: what it changed, if anything, is committed.";
+    said.detail = Some(said.detail.map_or_else(|| more.to_owned(), |detail| format!("{detail} {more}")));
+    said
 }
 
 /// The count at the end of a command tag: `INSERT 0 5`, `COPY 20000`.

@@ -16,9 +16,12 @@ fn running(grant: &str) -> Running {
         guards: Guards::default(),
         rows: 0,
         bytes: 0,
+        returned: 0,
         portal: None,
+        binary_copy: false,
         text: Arc::from("SELECT 1"),
         started: Instant::now(),
+        began: None,
         changes: Vec::new(),
         effect: Effect::None,
         ending: None,
@@ -27,7 +30,7 @@ fn running(grant: &str) -> Running {
 }
 
 fn owed(steps: &[(Step, Option<&str>)]) -> Replies {
-    let mut replies = Replies::new(1 << 20);
+    let mut replies = Replies::new(1 << 20, false);
     for (change, (step, grant)) in (1..).zip(steps) {
         let mut expected = Expected::new(*step, change);
         expected.statements.extend(grant.map(running));
