@@ -163,7 +163,7 @@ fn is_plain_target(target: &Target) -> bool {
     match target {
         Target::Star | Target::QualifiedStar(_) => true,
         Target::Expr { expr, alias: _ } => is_plain(expr),
-        Target::FieldStar(_) => false,
+        Target::FieldStar(_) | Target::RowAlias(_) => false,
     }
 }
 

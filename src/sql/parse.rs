@@ -9,7 +9,7 @@ use super::cursor::{Cursor, comma_separated};
 use super::keywords::is_reserved;
 use super::lex::{Kind, Token};
 use super::rewrite::{Side, Sized, rewrite};
-use super::tree::{Action, Expr, Query};
+use super::tree::{Action, Expr, Query, Subquery, SubqueryKind};
 
 /// How deep sqlparser may recurse. The nesting of the text is bounded before; each level of it costs a few of these.
 const RECURSION: usize = 600;
@@ -42,6 +42,19 @@ pub fn sized_list(lists: Vec<&[Token]>) -> Result<Sized<Vec<Expr>>, Unreadable> 
 pub fn statement(tokens: &[Token]) -> Result<Action, Unreadable> {
     let (statement, side) = run(tokens, |parser| parser.parse_statement())?;
     Converter::new(side, start(tokens)).statement(statement)
+}
+
+/// A query as an expression, with its size.
+pub fn subquery(kind: SubqueryKind, tokens: &[Token]) -> Result<Sized<Expr>, Unreadable> {
+    let (statement, side) = run(tokens, |parser| parser.parse_statement())?;
+    let mut converter = Converter::new(side, start(tokens));
+    match converter.statement(statement)? {
+        Action::Query(query) => {
+            let of = Expr::Subquery(Box::new(Subquery { kind, query: *query }));
+            Ok(Sized { of, size: converter.made() + 1 })
+        }
+        _ => Err(Unreadable { message: "a query was expected".to_owned(), position: start(tokens) }),
+    }
 }
 
 /// A statement that must be a query.

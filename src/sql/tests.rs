@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod corpora;
+mod grammar;
 mod limits;
 mod queries;
 mod random;

@@ -256,6 +256,8 @@ pub enum Target {
     QualifiedStar(QualifiedName),
     /// `(expr).*`
     FieldStar(Expr),
+    /// RETURNING WITH (OLD AS name): no target, but a name for the row in those after it.
+    RowAlias(Name),
 }
 
 /// A relation by name, where the grammar allows ONLY.
@@ -287,8 +289,8 @@ pub enum FromItem {
         lateral: bool,
         ordinality: bool,
         alias: Alias,
-        /// The column definition list `AS t(a int, b text)`.
-        definitions: Vec<(Name, TypeName)>,
+        /// Of each call the column definition list, `AS t(a int, b text)`; empty where there is none.
+        definitions: Vec<Vec<(Name, TypeName)>>,
     },
     Subquery {
         query: Box<Query>,
@@ -479,6 +481,8 @@ pub struct Insert {
     pub alias: Option<Name>,
     /// Empty means every column.
     pub columns: Vec<Name>,
+    /// Subscripts in the list of columns, evaluated as expressions.
+    pub indices: Vec<Expr>,
     /// `None` is DEFAULT VALUES.
     pub source: Option<Query>,
     pub on_conflict: Option<OnConflict>,
@@ -547,7 +551,12 @@ pub struct MergeWhen {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum MergeAction {
-    Insert { columns: Vec<Name>, values: Vec<Expr> },
+    Insert {
+        columns: Vec<Name>,
+        /// Subscripts in the list of columns.
+        indices: Vec<Expr>,
+        values: Vec<Expr>,
+    },
     Update(Vec<Assignment>),
     Delete,
     DoNothing,

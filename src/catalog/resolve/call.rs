@@ -6,7 +6,7 @@ use super::Resolver;
 use super::candidates::{Candidate, Passing, choose, has_foreign};
 use crate::catalog::footprint::{CalledBy, Oid, Unresolved};
 use crate::catalog::snapshot::{CastContext, FIRST_USER_OID, Operator};
-use crate::catalog::types::{BOOL, RECORD, Type, UNKNOWN, XML};
+use crate::catalog::types::{BOOL, JSON, JSONB, RECORD, TEXT, Type, UNKNOWN, XML};
 use crate::sql::tree::{Call, Expr, Literal, Name, OperatorName, Over};
 
 /// What a call gives.
@@ -87,12 +87,9 @@ impl Resolver<'_> {
         // Where nothing fits, PostgreSQL refuses the call; should pgward be wrong about a type, every candidate counts.
         let chosen = if chosen.is_empty() { candidates } else { chosen };
         if chosen.is_empty() {
-            return if is_xml(parts) {
-                Ok(CallResult::of(Type::Known(XML)))
-            } else if is_grammar(parts) {
-                Ok(CallResult::of(Type::Any))
-            } else {
-                Err(Unresolved::Function(format!("{}(…)", parts.join("."))))
+            return match grammar_type(parts) {
+                Some(of) => Ok(CallResult::of(of)),
+                None => Err(Unresolved::Function(format!("{}(…)", parts.join(".")))),
             };
         }
         self.record(&chosen, actual, CalledBy::Call, &literals);
@@ -251,53 +248,25 @@ impl Resolver<'_> {
     }
 }
 
-/// Those of SQL/XML that give XML.
-fn is_xml(parts: &[&str]) -> bool {
-    matches!(parts, ["pg_catalog", "xmlelement" | "xmlforest" | "xmlparse" | "xmlpi" | "xmlroot"])
-}
-
-/// Functions that only the grammar knows: they have no entry in `pg_proc` and run no code of anyone's.
-fn is_grammar(parts: &[&str]) -> bool {
+/// What functions give that only the grammar knows: they have no entry in `pg_proc` and run no code of anyone's. `None`
+/// where there is no such function.
+fn grammar_type(parts: &[&str]) -> Option<Type> {
     let name = match parts {
         [name] | ["pg_catalog", name] => *name,
-        _ => return false,
+        _ => return None,
     };
-    matches!(
-        name,
-        "grouping"
-            | "coalesce"
-            | "current_catalog"
-            | "current_date"
-            | "current_role"
-            | "current_time"
-            | "current_timestamp"
-            | "greatest"
-            | "json_array"
-            | "json_arrayagg"
-            | "json_exists"
-            | "json_object"
-            | "json_objectagg"
-            | "json_query"
-            | "json_scalar"
-            | "json_serialize"
-            | "json_table"
-            | "json_value"
-            | "least"
-            | "localtime"
-            | "localtimestamp"
-            | "merge_action"
-            | "system_user"
-            | "user"
-            | "nullif"
-            | "xmlconcat"
-            | "xmlelement"
-            | "xmlforest"
-            | "xmlparse"
-            | "xmlpi"
-            | "xmlroot"
-            | "xmlserialize"
-            | "xmltable"
-    )
+    Some(match name {
+        "json_exists" => Type::Known(BOOL),
+        "json_query" => Type::Known(JSONB),
+        "json_scalar" => Type::Known(JSON),
+        "json_value" | "merge_action" | "system_user" => Type::Known(TEXT),
+        "xmlelement" | "xmlforest" | "xmlparse" | "xmlpi" | "xmlroot" => Type::Known(XML),
+        "coalesce" | "current_catalog" | "current_date" | "current_role" | "current_time" | "current_timestamp"
+        | "greatest" | "grouping" | "json_array" | "json_arrayagg" | "json_object" | "json_objectagg"
+        | "json_serialize" | "json_table" | "least" | "localtime" | "localtimestamp" | "nullif" | "user"
+        | "xmlconcat" | "xmlserialize" | "xmltable" => Type::Any,
+        _ => return None,
+    })
 }
 
 /// The text of a literal argument, through casts: `current_setting('x'::text)` is judged by its `x`.

@@ -149,20 +149,27 @@ impl Resolver<'_> {
         calls: &[Call],
         ordinality: bool,
         alias: &Alias,
-        definitions: &[(Name, TypeName)],
+        definitions: &[Vec<(Name, TypeName)>],
     ) -> Result<Item, Unresolved> {
-        let defined = definitions
-            .iter()
-            .map(|(name, of)| Ok(Output { name: name.as_str().into(), of: Type::Known(self.column_type(of)?) }))
-            .collect::<Result<Vec<_>, Unresolved>>()?;
-        let split: Vec<Call> = calls.iter().flat_map(split_unnest).collect();
+        let mut defined = Vec::with_capacity(definitions.len());
+        for list in definitions {
+            let column = |(name, of): &(Name, TypeName)| {
+                Ok(Output { name: name.as_str().into(), of: Type::Known(self.column_type(of)?) })
+            };
+            defined.push(list.iter().map(column).collect::<Result<Vec<_>, Unresolved>>()?);
+        }
+        let mut split = Vec::with_capacity(calls.len());
+        for (index, call) in calls.iter().enumerate() {
+            let columns = defined.get(index).cloned().unwrap_or_default();
+            split.extend(split_unnest(call).into_iter().map(|call| (call, columns.clone())));
+        }
         let only = alias.name.as_ref().filter(|_| split.len() == 1);
         let (mut outputs, mut row_type) = (Vec::new(), None);
-        for call in &split {
+        for (call, defined) in &split {
             let result = self.call(call)?;
             let fields = result.columns.clone().or_else(|| self.fields(&result.of));
             match fields {
-                _ if !defined.is_empty() => outputs = defined.clone(),
+                _ if !defined.is_empty() => outputs.extend(defined.iter().cloned()),
                 Some(fields) => {
                     row_type = Some(result.of);
                     outputs.extend(fields.into_iter().map(|(name, of)| Output { name, of }));
@@ -177,7 +184,7 @@ impl Resolver<'_> {
         if ordinality {
             outputs.push(Output { name: "ordinality".into(), of: Type::Known(INT8) });
         }
-        let own = || split.first().and_then(|call| call.name.parts.last()).map(|part| Arc::from(part.as_str()));
+        let own = || split.first().and_then(|(call, _)| call.name.parts.last()).map(|part| Arc::from(part.as_str()));
         let name = alias.name.as_ref().map(|name| Arc::from(name.as_str())).or_else(own);
         let mut item = Self::computed_item(name, &outputs);
         if let (Some(row_type), 1, false) = (row_type, split.len(), ordinality) {

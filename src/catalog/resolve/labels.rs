@@ -70,7 +70,8 @@ fn first_target(query: &Query) -> (Strength, &str) {
                         (Strength::None, _) => (Strength::Firm, "?column?"),
                         (Strength::Weak | Strength::Firm, name) => (Strength::Firm, name),
                     },
-                    Some(Target::Star | Target::QualifiedStar(_) | Target::FieldStar(_)) | None => (Strength::None, ""),
+                    Some(Target::Star | Target::QualifiedStar(_) | Target::FieldStar(_) | Target::RowAlias(_))
+                    | None => (Strength::None, ""),
                 };
             }
         }

@@ -173,6 +173,7 @@ impl Resolver<'_> {
                     self.expand(&item, &mut outputs)?;
                 }
                 Target::FieldStar(expr) => self.expand_row(expr, &mut outputs)?,
+                Target::RowAlias(name) => self.name_changed_row(name.as_str())?,
             }
         }
         Ok(outputs)

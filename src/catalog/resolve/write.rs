@@ -28,6 +28,9 @@ impl Resolver<'_> {
             for (name, _) in &columns {
                 resolver.touch_column(target, Operation::Insert, name);
             }
+            for index in &insert.indices {
+                resolver.expr(index)?;
+            }
             if let Some(source) = &insert.source {
                 let outputs = resolver.query(source)?;
                 for ((_, column), output) in columns.iter().zip(outputs) {
@@ -38,7 +41,8 @@ impl Resolver<'_> {
             if let Some(conflict) = &insert.on_conflict {
                 resolver.on_conflict(target, &item, conflict)?;
             }
-            resolver.returning(vec![item], &insert.returning)
+            resolver.here()?.items = vec![item];
+            resolver.returning(&insert.returning)
         })
     }
 
@@ -80,7 +84,7 @@ impl Resolver<'_> {
             if let Some(condition) = &update.selection {
                 resolver.expr(condition)?;
             }
-            resolver.targets(&update.returning)
+            resolver.returning(&update.returning)
         })
     }
 
@@ -94,7 +98,7 @@ impl Resolver<'_> {
             if let Some(condition) = &delete.selection {
                 resolver.expr(condition)?;
             }
-            resolver.targets(&delete.returning)
+            resolver.returning(&delete.returning)
         })
     }
 
@@ -121,13 +125,17 @@ impl Resolver<'_> {
                 }
                 resolver.merge_action(target, &when.action)?;
             }
-            resolver.returning(both, &merge.returning)
+            resolver.here()?.items = both;
+            resolver.returning(&merge.returning)
         })
     }
 
     fn merge_action(&mut self, target: usize, action: &MergeAction) -> Result<(), Unresolved> {
         match action {
-            MergeAction::Insert { columns, values } => {
+            MergeAction::Insert { columns, indices, values } => {
+                for index in indices {
+                    self.expr(index)?;
+                }
                 self.touch(target, Operation::Insert);
                 let columns = match columns.as_slice() {
                     [] => self.columns_of(target),
@@ -162,9 +170,24 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    fn returning(&mut self, items: Vec<Item>, targets: &[Target]) -> Result<Vec<Output>, Unresolved> {
-        self.here()?.items = items;
+    /// RETURNING sees the changed row, its target the first of the items, as `old` and as `new` too (from 18 on).
+    fn returning(&mut self, targets: &[Target]) -> Result<Vec<Output>, Unresolved> {
+        if self.snapshot.server_version_num >= 180_000 && !targets.is_empty() {
+            for name in ["old", "new"] {
+                if self.item(None, name)?.is_none() {
+                    self.name_changed_row(name)?;
+                }
+            }
+        }
         self.targets(targets)
+    }
+
+    /// Lets `name` mean the changed row. What is read of it is read of the relation, be it the old row or the new one.
+    pub(super) fn name_changed_row(&mut self, name: &str) -> Result<(), Unresolved> {
+        let Some(target) = self.here()?.items.first().cloned() else { return Ok(()) };
+        let row = Item { name: Some(name.into()), schema: None, columns_visible: false, ..target };
+        self.here()?.items.push(row);
+        Ok(())
     }
 
     fn assignments(&mut self, target: usize, assignments: &[Assignment]) -> Result<(), Unresolved> {

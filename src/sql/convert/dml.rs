@@ -94,11 +94,13 @@ impl Converter {
             Some(ast::TableAliasWithoutColumns { explicit: true, alias }) => Some(self.name(alias)?),
             Some(ast::TableAliasWithoutColumns { explicit: false, .. }) => return self.refuse("this kind of INSERT"),
         };
+        let (columns, indices) = self.assigned_list(columns)?;
         Ok(Insert {
             with,
             table,
             alias,
-            columns: columns.into_iter().map(|column| self.column_name(column)).collect::<Result<_>>()?,
+            columns,
+            indices,
             source: source.map(|query| self.query(*query)).transpose()?,
             on_conflict: on.map(|on| self.on_insert(on)).transpose()?,
             returning: self.targets(returning.unwrap_or_default())?,
@@ -152,14 +154,22 @@ impl Converter {
             let value = self.expr(value)?;
             let (columns, indices) = match target {
                 ast::AssignmentTarget::ColumnName(name) => self.assigned(name)?,
-                ast::AssignmentTarget::Tuple(names) => {
-                    let columns = names.into_iter().map(|name| self.column_name(name)).collect::<Result<_>>()?;
-                    (columns, Vec::new())
-                }
+                ast::AssignmentTarget::Tuple(names) => self.assigned_list(names)?,
             };
             assignments.push(Assignment { columns, indices, value });
         }
         Ok(assignments)
+    }
+
+    /// Columns that are written, and what stands in their subscripts.
+    fn assigned_list(&mut self, names: Vec<ast::ObjectName>) -> Result<(Vec<Name>, Vec<Expr>)> {
+        let (mut columns, mut indices) = (Vec::with_capacity(names.len()), Vec::new());
+        for name in names {
+            let (mut column, mut subscripts) = self.assigned(name)?;
+            columns.append(&mut column);
+            indices.append(&mut subscripts);
+        }
+        Ok((columns, indices))
     }
 
     fn assigned(&mut self, name: ast::ObjectName) -> Result<(Vec<Name>, Vec<Expr>)> {
@@ -312,12 +322,12 @@ impl Converter {
     }
 
     fn merge_insert(&mut self, columns: Vec<ast::ObjectName>, values: ast::Values) -> Result<MergeAction> {
-        let columns = columns.into_iter().map(|column| self.column_name(column)).collect::<Result<_>>()?;
+        let (columns, indices) = self.assigned_list(columns)?;
         let ast::Values { explicit_row: _, value_keyword: _, rows } = values;
         let mut rows = rows.into_iter();
         match (rows.next(), rows.next()) {
             (Some(ast::Parens { opening_token: _, content, closing_token: _ }), None) => {
-                Ok(MergeAction::Insert { columns, values: self.exprs(content)? })
+                Ok(MergeAction::Insert { columns, indices, values: self.exprs(content)? })
             }
             (_, _) => self.refuse("this kind of MERGE"),
         }

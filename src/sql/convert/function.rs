@@ -73,9 +73,10 @@ impl Converter {
         let value = self.argument_value(value)?;
         match (name, operator) {
             (ast::Expr::Identifier(name), ast::FunctionArgOperator::RightArrow) => {
-                if marker::payload(&name.value, "variadic").is_some() {
+                if let Some(named) = marker::payload(&name.value, "variadic") {
                     call.variadic = true;
-                    call.arguments.push(Argument { name: None, expr: value });
+                    let name = (!named.is_empty()).then(|| named.into());
+                    call.arguments.push(Argument { name, expr: value });
                 } else {
                     call.arguments.push(Argument { name: Some(self.name(name)?), expr: value });
                 }

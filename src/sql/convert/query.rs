@@ -284,6 +284,11 @@ impl Converter {
     }
 
     fn target(&mut self, found: ast::SelectItem) -> Result<Target> {
+        if let ast::SelectItem::UnnamedExpr(ast::Expr::Identifier(ident)) = &found
+            && let Some(name) = marker::payload(&ident.value, "rowalias")
+        {
+            return Ok(Target::RowAlias(crate::sql::tree::Name::from(name)));
+        }
         match found {
             ast::SelectItem::UnnamedExpr(expr) => self.unnamed(expr),
             ast::SelectItem::ExprWithAlias { expr, alias } => {

@@ -5,7 +5,8 @@ use sqlparser::ast;
 use super::function::mark;
 use super::{Converter, Result};
 use crate::sql::marker;
-use crate::sql::tree::{Alias, Call, Expr, FromItem, JoinConstraint, Name, QualifiedName, RelationRef, TypeName};
+use crate::sql::rewrite::Source;
+use crate::sql::tree::{Alias, Call, FromItem, JoinConstraint, Name, QualifiedName, RelationRef, TypeName};
 
 impl Converter {
     pub(super) fn from(&mut self, found: Vec<ast::TableWithJoins>) -> Result<Vec<FromItem>> {
@@ -145,8 +146,17 @@ impl Converter {
                 lateral: false,
                 ordinality: with_ordinality,
                 alias,
-                definitions,
+                definitions: vec![definitions],
             });
+        }
+        // Grammar that is a function in FROM.
+        if let Some(index) = single_value(&name).and_then(|value| marker::payload(value, "expr")) {
+            let found = index.parse::<usize>().ok().and_then(|index| self.side.exprs.get(index));
+            let Some(found) = found else { return self.refuse("this kind of item in FROM") };
+            self.made += found.size;
+            let call = Call::plain(QualifiedName::builtin("coalesce"), vec![found.of.clone()]);
+            let (ordinality, definitions) = (with_ordinality, vec![definitions]);
+            return Ok(FromItem::Functions { calls: vec![call], lateral: false, ordinality, alias, definitions });
         }
         if with_ordinality || !definitions.is_empty() {
             return self.refuse("this kind of item in FROM");
@@ -201,16 +211,31 @@ impl Converter {
         alias: Option<ast::TableAlias>,
     ) -> Result<FromItem> {
         let (alias, definitions) = self.alias(alias)?;
-        let calls = if mark(&name) == Some("rowsfrom") {
-            args.into_iter().map(|argument| self.row_source(argument)).collect::<Result<_>>()?
-        } else if let Some(kind @ ("coalesce" | "greatest" | "least")) = mark(&name) {
+        if mark(&name) == Some("source") {
+            if !definitions.is_empty() || !args.is_empty() {
+                return self.refuse("this kind of item in FROM");
+            }
+            let Source { calls, definitions, size } = self.source(&name)?;
+            self.made += size;
+            return Ok(FromItem::Functions { calls, lateral, ordinality, alias, definitions });
+        }
+        let calls = if let Some(kind @ ("coalesce" | "greatest" | "least" | "nullif")) = mark(&name) {
             // Grammar, no function of that name; what it holds is all that matters.
             let builtin = QualifiedName::builtin(kind);
             vec![self.call_with(builtin, args)?]
         } else {
             vec![self.call_with(self.qualified(name)?, args)?]
         };
-        Ok(FromItem::Functions { calls, lateral, ordinality, alias, definitions })
+        Ok(FromItem::Functions { calls, lateral, ordinality, alias, definitions: vec![definitions] })
+    }
+
+    /// What a mark for an item in a grammar of its own stands for; each stands once.
+    fn source(&mut self, name: &ast::ObjectName) -> Result<Source> {
+        let index = single_value(name).and_then(|value| marker::payload(value, "source")?.parse::<usize>().ok());
+        match index.and_then(|index| self.side.sources.get_mut(index)) {
+            Some(source) => Ok(std::mem::take(source)),
+            None => self.refuse("this kind of item in FROM"),
+        }
     }
 
     fn call_with(&mut self, name: QualifiedName, args: Vec<ast::FunctionArg>) -> Result<Call> {
@@ -219,17 +244,6 @@ impl Converter {
             self.argument(&mut call, argument)?;
         }
         Ok(call)
-    }
-
-    /// One function of ROWS FROM.
-    fn row_source(&mut self, argument: ast::FunctionArg) -> Result<Call> {
-        let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) = argument else {
-            return self.refuse("this kind of ROWS FROM");
-        };
-        match self.expr(expr)? {
-            Expr::Call(call) => Ok(*call),
-            _ => self.refuse("this kind of ROWS FROM"),
-        }
     }
 
     fn nested(&mut self, found: ast::TableWithJoins, outer: Option<ast::TableAlias>) -> Result<FromItem> {

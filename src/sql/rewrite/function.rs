@@ -2,13 +2,14 @@
 
 use sqlparser::tokenizer::Token as Core;
 
-use super::{Mode, Rewriter};
+use super::{Mode, Rewriter, Sized};
 use crate::sql::Unreadable;
 use crate::sql::cursor::{Cursor, matching};
 use crate::sql::keywords::{Category, category};
 use crate::sql::lex::{Kind, Token};
 use crate::sql::marker;
-use crate::sql::tree::{QualifiedName, TypeName};
+use crate::sql::parse;
+use crate::sql::tree::{Call, Expr, QualifiedName, TypeName};
 use crate::sql::types::{interval_fields, simple};
 
 impl Rewriter<'_> {
@@ -26,6 +27,9 @@ impl Rewriter<'_> {
                 self.emit_keyword("exists");
                 self.cursor.advance(1);
             }
+            "cast" if matches!(self.before(1), "from" | "join") && self.before(2) != "distinct" => {
+                return self.expression_in_from().map(|()| true);
+            }
             "cast" => {
                 self.emit_keyword("cast");
                 self.pending = Some(Mode::Cast);
@@ -41,10 +45,11 @@ impl Rewriter<'_> {
             "xmlelement" | "xmlforest" | "xmlparse" | "xmlpi" | "xmlroot" | "xmlserialize" | "xmlexists" => {
                 return self.xml(word).map(|()| true);
             }
-            "xmltable" | "treat" | "json_table" | "json_value" | "json_query" | "json_exists" | "json_scalar"
-            | "json_serialize" => {
-                return self.refuse_here(&format!("{} is not supported", word.to_ascii_uppercase()));
-            }
+            "json" | "json_array" | "json_arrayagg" | "json_exists" | "json_object" | "json_objectagg"
+            | "json_query" | "json_scalar" | "json_serialize" | "json_value" => return self.json(word),
+            "json_table" => return self.json_table(),
+            "xmltable" => return self.xml_table().map(|()| true),
+            "treat" => return self.treat().map(|()| true),
             _ => return Ok(false),
         }
         Ok(true)
@@ -114,22 +119,22 @@ impl Rewriter<'_> {
             Some(_) | None => false,
         };
         let comma = close.saturating_sub(2);
-        let end = if form(close - 1) && self.tokens.get(comma).is_some_and(|token| token.kind == Kind::Mark(',')) {
-            comma
-        } else {
-            close
-        };
-        let argument = self.tokens.get(open + 1..end).unwrap_or_default();
-        let (mut tokens, side) = super::rewrite(argument)?;
-        if !side.is_empty() {
-            return self.refuse_here("NORMALIZE of such an expression is not supported");
-        }
-        self.emit_builtin("normalize");
-        self.emit(Core::LParen);
-        self.out.append(&mut tokens);
-        self.emit(Core::RParen);
-        self.operand = true;
+        let formed = form(close - 1) && self.tokens.get(comma).is_some_and(|token| token.kind == Kind::Mark(','));
+        let argument = self.tokens.get(open + 1..if formed { comma } else { close }).unwrap_or_default();
+        let found = parse::sized(argument)?;
+        let call = Call::plain(QualifiedName::builtin("normalize"), vec![found.of]);
+        self.emit_expr(Sized { of: Expr::Call(Box::new(call)), size: found.size + 1 });
         self.cursor = Cursor::at(self.tokens, close + 1);
+        Ok(())
+    }
+
+    /// CAST as an item of FROM, which it may be as other functions may.
+    fn expression_in_from(&mut self) -> Result<(), Unreadable> {
+        let start = self.cursor.index();
+        self.cursor.advance(1);
+        self.cursor.group();
+        let found = parse::sized(self.tokens.get(start..self.cursor.index()).unwrap_or_default())?;
+        self.emit_expr(found);
         Ok(())
     }
 

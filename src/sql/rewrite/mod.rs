@@ -6,7 +6,11 @@
 //! column, function or expression is ever dropped.
 
 mod clause;
+mod extent;
 mod function;
+mod json;
+mod prefix;
+mod source;
 mod symbol;
 mod word;
 mod xml;
@@ -17,6 +21,8 @@ use sqlparser::tokenizer::{Location, Span, Token as Core, TokenWithSpan, Word};
 use super::Unreadable;
 use super::cursor::Cursor;
 use super::lex::{Kind, Token};
+pub use source::Source;
+
 use super::tree::{Call, Expr, Name, QualifiedName, TypeName};
 
 /// What the marks in the rewritten tokens refer to, by index.
@@ -32,6 +38,8 @@ pub struct Side {
     pub targets: Vec<(Name, Sized<Vec<Expr>>)>,
     /// Expressions in a grammar of their own.
     pub exprs: Vec<Sized<Expr>>,
+    /// Items of FROM in a grammar of their own.
+    pub sources: Vec<Source>,
     /// The columns that SEARCH and CYCLE add to a table of WITH.
     pub searches: Vec<Vec<Name>>,
 }
@@ -52,9 +60,13 @@ pub fn rewrite(tokens: &[Token]) -> Result<(Vec<TokenWithSpan>, Side), Unreadabl
         frames: vec![Frame::new(Mode::Plain)],
         pending: None,
         operand: false,
+        closes: None,
         side: Side::default(),
     };
     while !rewriter.cursor.is_done() {
+        if rewriter.closes == Some(rewriter.cursor.index()) {
+            rewriter.emit(Core::RParen);
+        }
         rewriter.step()?;
     }
     Ok((rewriter.out, rewriter.side))
@@ -69,6 +81,8 @@ struct Rewriter<'a> {
     pending: Option<Mode>,
     /// Whether the last token ended an operand, so that an operator after it is infix.
     operand: bool,
+    /// The token before which a parenthesis that the text does not have is closed.
+    closes: Option<usize>,
     side: Side,
 }
 
@@ -80,11 +94,13 @@ struct Frame {
     window_frame: bool,
     /// Between SELECT and the first clause after its targets.
     targets: bool,
+    /// Between FROM and the next clause.
+    from: bool,
 }
 
 impl Frame {
     fn new(mode: Mode) -> Self {
-        Self { mode, group_by: false, assignments: false, window_frame: false, targets: false }
+        Self { mode, group_by: false, assignments: false, window_frame: false, targets: false, from: false }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use sqlparser::tokenizer::Token as Core;
 
+use super::prefix::operator_name;
 use super::{Frame, Mode, Rewriter};
 use crate::sql::lex::Kind;
 use crate::sql::marker;
@@ -46,7 +47,7 @@ impl Rewriter<'_> {
     }
 
     fn open(&mut self) -> Result<(), Unreadable> {
-        if self.pending.is_none() && self.definitions()? {
+        if self.pending.is_none() && (self.definitions()? || self.insert_columns()?) {
             return Ok(());
         }
         let mode = self.pending.take().unwrap_or(Mode::Plain);
@@ -158,11 +159,14 @@ impl Rewriter<'_> {
             return Ok(());
         } else if self.operand {
             infix(symbol)
+        } else if !matches!(symbol, "+" | "-") {
+            return self.prefix_operator();
+        } else if self.sign_binds_tighter() {
+            return self.signed();
+        } else if symbol == "+" {
+            Core::Plus
         } else {
-            match prefix(symbol) {
-                Some(token) => token,
-                None => return self.refuse_here(&format!("the prefix operator {symbol} is not supported")),
-            }
+            Core::Minus
         };
         self.emit(token);
         self.operand = false;
@@ -172,38 +176,42 @@ impl Rewriter<'_> {
 
     /// Whether the star here is that of `FROM t *`, which asks for what is asked for anyway: nothing follows to multiply by.
     fn ends_relation(&self) -> bool {
-        let name = matches!(self.kind_before(1), Some(Kind::Word(_) | Kind::Quoted(_)));
-        name && (self.ends_target(1) || matches!(self.cursor.word(1), "set" | "using" | "as" | "join" | "returning"))
+        let mut back = 1;
+        while matches!(self.kind_before(back), Some(Kind::Word(_) | Kind::Quoted(_)))
+            && self.kind_before(back + 1) == Some(&Kind::Mark('.'))
+        {
+            back += 2;
+        }
+        let name = matches!(self.kind_before(back), Some(Kind::Word(_) | Kind::Quoted(_)));
+        let from = self.frames.last().is_some_and(|frame| frame.from);
+        name && match self.kind_before(back + 1) {
+            Some(Kind::Word(word)) => match word.as_str() {
+                "from" => self.before(back + 2) != "distinct" && self.mode() == super::Mode::Plain,
+                "join" | "update" | "into" | "table" => true,
+                "using" => self.frames.len() == 1,
+                _ => false,
+            },
+            Some(Kind::Mark(',')) => from,
+            Some(Kind::Mark('(')) => matches!(self.before(back + 2), "from" | "join") && self.ends_target(1),
+            Some(_) | None => false,
+        }
     }
 
     /// `OPERATOR(schema.symbol)`; binds like any operator that is not arithmetic or comparison.
     pub(super) fn qualified_operator(&mut self) -> Result<(), Unreadable> {
+        if !self.operand {
+            return self.prefix_operator();
+        }
         self.cursor.advance(1);
-        let inside = match self.cursor.group() {
-            Some(inside) if self.operand => inside,
-            Some(_) | None => return self.refuse_here("OPERATOR() is supported between two operands only"),
+        let Some(name) = self.cursor.group().and_then(operator_name) else {
+            return self.refuse_here("an operator name that is not understood");
         };
-        let symbol = match inside {
-            [symbol] => symbol_text(&symbol.kind).map(str::to_owned),
-            [schema, dot, symbol] if dot.kind == Kind::Mark('.') => {
-                match (Cursor::new(std::slice::from_ref(schema)).name(), symbol_text(&symbol.kind)) {
-                    (Some(schema), Some(symbol)) => Some(marker::with(symbol, schema)),
-                    (_, _) => None,
-                }
-            }
-            [..] => None,
-        };
-        let Some(symbol) = symbol else { return self.refuse_here("an operator name that is not understood") };
-        self.emit(Core::CustomBinaryOperator(symbol));
+        self.emit(Core::CustomBinaryOperator(match name.schema {
+            Some(schema) => marker::with(&name.symbol, schema),
+            None => name.symbol.into(),
+        }));
         self.operand = false;
         Ok(())
-    }
-}
-
-fn symbol_text(kind: &Kind) -> Option<&str> {
-    match kind {
-        Kind::Operator(symbol) => Some(symbol),
-        _ => None,
     }
 }
 
@@ -224,22 +232,4 @@ fn infix(symbol: &str) -> Core {
         ">=" => Core::GtEq,
         other => Core::CustomBinaryOperator(other.to_owned()),
     }
-}
-
-fn prefix(symbol: &str) -> Option<Core> {
-    Some(match symbol {
-        "+" => Core::Plus,
-        "-" => Core::Minus,
-        "~" => Core::Tilde,
-        "@" => Core::AtSign,
-        "|/" => Core::PGSquareRoot,
-        "||/" => Core::PGCubeRoot,
-        "!!" => Core::DoubleExclamationMark,
-        "#" => Core::Sharp,
-        "@-@" => Core::AtDashAt,
-        "@@" => Core::AtAt,
-        "?-" => Core::QuestionMarkDash,
-        "?|" => Core::QuestionPipe,
-        _ => return None,
-    })
 }

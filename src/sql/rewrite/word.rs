@@ -8,6 +8,8 @@ use crate::sql::cursor::Cursor;
 use crate::sql::keywords::{Category, category};
 use crate::sql::lex::Kind;
 use crate::sql::marker;
+use crate::sql::parse;
+use crate::sql::tree::SubqueryKind;
 
 impl Rewriter<'_> {
     pub(super) fn word(&mut self, word: &str) -> Result<(), Unreadable> {
@@ -111,14 +113,24 @@ impl Rewriter<'_> {
                 self.emit_keyword("values");
                 self.cursor.advance(1);
             }
+            "array" if self.cursor.is_mark(1, '(') && self.begins_set_operation(2) => self.array_of_query()?,
             "array" if self.cursor.is_mark(1, '(') => self.doubled("array"),
             "any" | "some" if self.cursor.is_mark(1, '(') && self.after_comparison() => self.doubled("any"),
             "all" if self.cursor.is_mark(1, '(') && self.after_comparison() => self.doubled("all"),
             "variadic" => {
-                self.emit_name(&marker::plain("variadic"));
+                self.cursor.advance(1);
+                let mut ahead = self.cursor.clone();
+                let named = ahead.name().filter(|_| matches!(ahead.kind(0), Some(Kind::Arrow | Kind::ColonEquals)));
+                match named {
+                    Some(name) => {
+                        self.emit_name(&marker::with("variadic", name));
+                        ahead.advance(1);
+                        self.cursor = ahead;
+                    }
+                    None => self.emit_name(&marker::plain("variadic")),
+                }
                 self.emit(Core::RArrow);
                 self.operand = false;
-                self.cursor.advance(1);
             }
             "only" if !matches!(self.before(1), "row" | "rows") => self.only()?,
             "table" => self.table(),
@@ -141,9 +153,11 @@ impl Rewriter<'_> {
             "overriding" if matches!(self.cursor.word(1), "system" | "user") && self.cursor.word(2) == "value" => {
                 self.cursor.advance(3);
             }
-            "rows" if self.cursor.word(1) == "from" && self.cursor.is_mark(2, '(') => {
-                self.emit_name(&marker::plain("rowsfrom"));
-                self.cursor.advance(2);
+            "rows" if self.cursor.word(1) == "from" && self.cursor.is_mark(2, '(') => self.rows_from()?,
+            "in" if self.cursor.is_mark(1, '(') && self.mode() != Mode::Position => self.in_list()?,
+            "returning" => {
+                self.clause(word);
+                self.returning_aliases()?;
             }
             "grouping" if self.cursor.word(1) == "sets" => {
                 self.emit_name(&marker::plain("group"));
@@ -156,7 +170,7 @@ impl Rewriter<'_> {
                 self.cursor.advance(1);
             }
             "where" | "from" | "having" | "window" | "order" | "limit" | "offset" | "fetch" | "union" | "intersect"
-            | "except" | "returning" | "when" | "select" => {
+            | "except" | "when" | "select" => {
                 self.clause(word);
             }
             _ => return Ok(false),
@@ -170,6 +184,7 @@ impl Rewriter<'_> {
         if let Some(frame) = self.frame() {
             frame.group_by = false;
             frame.assignments = false;
+            frame.from = word == "from";
             targets = std::mem::replace(&mut frame.targets, word == "select");
         }
         if word == "window" && targets {
@@ -324,6 +339,42 @@ impl Rewriter<'_> {
         Ok(local)
     }
 
+    /// `IN ((SELECT …), …)`: sqlparser takes the first of them for the whole.
+    fn in_list(&mut self) -> Result<(), Unreadable> {
+        self.emit_keyword("in");
+        self.cursor.advance(1);
+        if !self.cursor.is_mark(1, '(') {
+            return Ok(());
+        }
+        let inside = self.cursor.clone().group().unwrap_or_default();
+        let elements = crate::sql::cursor::comma_separated(inside);
+        let first = elements.first().copied().unwrap_or_default();
+        if elements.len() < 2 || !is_query(first) {
+            return Ok(());
+        }
+        self.emit(Core::LParen);
+        self.frames.push(super::Frame::new(Mode::Plain));
+        let found = parse::sized(first)?;
+        self.emit_expr(found);
+        self.cursor.advance(1 + first.len());
+        Ok(())
+    }
+
+    /// Whether a set operation begins at a parenthesis that is not the whole: `((SELECT …) UNION …)`.
+    fn begins_set_operation(&self, ahead: usize) -> bool {
+        let mut cursor = Cursor::at(self.tokens, self.cursor.index() + ahead);
+        cursor.is_mark(0, '(') && cursor.group().is_some() && matches!(cursor.word(0), "union" | "intersect" | "except")
+    }
+
+    /// `ARRAY((SELECT …) UNION …)`.
+    fn array_of_query(&mut self) -> Result<(), Unreadable> {
+        self.cursor.advance(1);
+        let Some(inside) = self.cursor.group() else { return self.refuse_here("an unbalanced parenthesis") };
+        let found = parse::subquery(SubqueryKind::Array, inside)?;
+        self.emit_expr(found);
+        Ok(())
+    }
+
     /// FETCH FIRST n ROWS ONLY is LIMIT n, where n may be any expression in parentheses.
     fn fetch(&mut self) {
         self.clause("limit");
@@ -389,7 +440,9 @@ impl Rewriter<'_> {
             "filter" => self.kind_before(1) == Some(&Kind::Mark(')')) && after.is_mark(0, '('),
             "within" => self.kind_before(1) == Some(&Kind::Mark(')')) && next == "group",
             "partition" => next == "by",
-            "rows" | "range" | "groups" if frame_follows(&after) && self.frames.len() > 1 => {
+            "rows" | "range" | "groups"
+                if self.frames.len() > 1 && (frame_follows(&after) || (self.operand && bound_follows(&after))) =>
+            {
                 if let Some(frame) = self.frame() {
                     frame.window_frame = true;
                 }
@@ -434,11 +487,29 @@ impl Rewriter<'_> {
     }
 }
 
+/// Whether the tokens are a query in parentheses.
+fn is_query(tokens: &[crate::sql::lex::Token]) -> bool {
+    let mut cursor = Cursor::new(tokens);
+    while cursor.take_mark('(') {}
+    cursor.index() > 0 && matches!(cursor.word(0), "select" | "values" | "with" | "table")
+}
+
 /// Whether a window frame's first bound stands here.
 fn frame_follows(after: &Cursor<'_>) -> bool {
     match after.kind(0) {
         Some(Kind::Word(word)) => matches!(word.as_str(), "between" | "unbounded" | "current" | "interval"),
         Some(Kind::String(_) | Kind::Integer(_) | Kind::Numeric(_) | Kind::Parameter(_)) => true,
+        Some(_) | None => false,
+    }
+}
+
+/// Whether something stands here that can only be a bound: after an operand, ROWS is no name of a column, and an alias
+/// ends what it stands in.
+fn bound_follows(after: &Cursor<'_>) -> bool {
+    match after.kind(0) {
+        Some(Kind::Mark('(')) => true,
+        Some(Kind::Operator(symbol)) => matches!(symbol.as_str(), "+" | "-"),
+        Some(Kind::Word(word)) => matches!(word.as_str(), "case" | "cast" | "null") || after.is_mark(1, '('),
         Some(_) | None => false,
     }
 }

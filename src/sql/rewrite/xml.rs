@@ -95,6 +95,8 @@ impl Rewriter<'_> {
                 arguments.coerced(cursor.until(&["as"]), "xml")?;
                 cursor.advance(1);
                 result = type_name(&mut cursor);
+                cursor.take(&["no"]);
+                cursor.take(&["indent"]);
                 if result.is_none() || !cursor.is_done() {
                     return Err(cursor.refuse("a type that is not understood"));
                 }

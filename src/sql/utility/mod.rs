@@ -30,7 +30,9 @@ pub fn action(tokens: &[Token]) -> Found {
         "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint" | "release" => {
             transaction::read(&mut cursor)
         }
-        "prepare" if cursor.word(1) == "transaction" => transaction::read(&mut cursor),
+        "prepare" if cursor.word(1) == "transaction" && matches!(cursor.kind(2), Some(Kind::String(_))) => {
+            transaction::read(&mut cursor)
+        }
         "set" => set::set(&mut cursor),
         "reset" => set::reset(&mut cursor),
         "show" => set::show(&mut cursor),

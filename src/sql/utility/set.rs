@@ -100,6 +100,10 @@ fn setting(cursor: &mut Cursor<'_>, local: bool) -> Result<Setting, Unreadable> 
         return Ok(Setting { name: name.to_owned(), local, values });
     }
     let Some(name) = parameter(cursor) else { return malformed(cursor) };
+    if cursor.take(&["from", "current"]) {
+        // The value that it has: judged as the one that it began with.
+        return Ok(Setting { name, local, values: None });
+    }
     if cursor.is_operator(0, "=") {
         cursor.advance(1);
     } else if !cursor.take(&["to"]) {
