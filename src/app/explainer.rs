@@ -70,6 +70,7 @@ impl Explainer {
             now: clock.now(),
             search_paths: snapshot.search_paths(),
             requestable: settings.scopes.iter().filter(may_request).cloned().map(Arc::new).collect(),
+            exported: Arc::default(),
         }
     }
 }

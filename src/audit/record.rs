@@ -79,6 +79,8 @@ pub enum EndedBy {
     GrantRevoked,
     Killed,
     RowLimit,
+    /// As much has left its region as may.
+    Export,
     Shutdown,
     ProtocolViolation,
     Timeout,

@@ -5,16 +5,19 @@ mod context;
 mod decide;
 mod denial;
 mod explain;
+mod export;
 mod functions;
 mod harmless;
 mod relations;
+mod residency;
 mod settings;
 mod statements;
 #[cfg(test)]
 mod tests;
 mod verdict;
 
-pub use context::{Context, DataClass, DatabasePolicy};
+pub use context::{Context, DataClass, DatabasePolicy, RegionRule};
 pub use decide::decide;
 pub use explain::{ExplainedRelation, Explanation, explain};
+pub use export::{ExportClaim, Exported};
 pub use verdict::{Denial, Permit, Rule, Verdict};

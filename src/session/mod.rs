@@ -6,12 +6,14 @@
 //! | `relay`, `peer`, `replies`, `ends` | the session's one task: both directions, what is owed, when it must end |
 //! | `gate`, `judge`, `pass`, `special`, `names`, `analysis`, `catalogs` | what may go upstream, and why |
 //! | `upstream`, `transport`, `tls` | the leg to PostgreSQL |
+//! | `exports` | what leaves its region, counted |
 //! | `records`, `registry`, `metrics`, `settings` | what others see of it, and what it is built from |
 
 mod analysis;
 mod authenticate;
 mod catalogs;
 mod ends;
+mod exports;
 mod gate;
 mod handshake;
 mod judge;

@@ -181,6 +181,7 @@ impl Opening {
             grants: grants.clone(),
             clock: Arc::clone(&parts.clock),
             metrics: Arc::clone(&parts.metrics),
+            ledger: Arc::clone(&server.ledger),
             search_paths,
         };
         let judge = Judge::new(Arc::clone(&database), &who.principal, client);

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::analysis::AnalysisCache;
 use super::catalogs::{CatalogUnavailable, Keeper};
+use super::exports::Ledger;
 use super::handshake::{self, HandshakeError, Opening};
 use super::judge::Database;
 use super::open;
@@ -41,6 +42,7 @@ pub struct Server {
     /// By address, whoever is tried; and by address and user, so that guessing at one user there locks out no other.
     pub(super) failed_logins: Throttle<Network>,
     pub(super) failed_logins_of_user: Throttle<(Network, String)>,
+    pub(super) ledger: Arc<Ledger>,
     refusals: Throttle<Network>,
     cancels: Throttle<Network>,
     databases: Mutex<HashMap<String, Arc<Database>>>,
@@ -57,6 +59,7 @@ impl Server {
         Self {
             failed_logins: Throttle::new(settings.max_failed_logins, MINUTE),
             failed_logins_of_user: Throttle::new(settings.max_failed_logins_of_user, MINUTE),
+            ledger: Arc::new(Ledger::new(Arc::clone(&parts.store))),
             refusals: Throttle::new(MAX_REFUSAL_RECORDS, MINUTE),
             cancels: Throttle::new(MAX_CANCELS, MINUTE),
             databases: Mutex::default(),
@@ -88,6 +91,11 @@ impl Server {
         drop(listener);
         self.stopping.cancel();
         self.tasks.close();
+        self.drain().await;
+        self.ledger.give_back().await;
+    }
+
+    async fn drain(&self) {
         if tokio::time::timeout(self.settings.drain, self.tasks.wait()).await.is_ok() {
             return;
         }

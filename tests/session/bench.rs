@@ -102,7 +102,13 @@ impl Bench {
         };
         let database = DatabaseSettings {
             policy_version: 1,
-            policy: Arc::new(DatabasePolicy { name: "plain".into(), region: Region::new("us"), data: vec![] }),
+            policy: Arc::new(DatabasePolicy {
+                name: "plain".into(),
+                region: Region::new("us"),
+                routed: false,
+                data: vec![],
+                rules: Arc::default(),
+            }),
             upstream: Arc::new(upstream),
             scopes: vec![scope("read", &["public.notes"], &[Operation::Select], None)],
         };

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use super::exports;
 use super::owed::{CopyIn, Expected, Step};
 use super::said::row_limit_reached;
 use super::{Happened, Pass, Replies, Violation};
@@ -25,6 +26,9 @@ impl Replies {
         if running.ending.is_some() {
             running.cut = true;
             return Ok(Pass::Drop);
+        }
+        if !muted && let Some(stopped) = exports::count(running, header, happened) {
+            return Ok(stopped);
         }
         running.rows += 1;
         running.bytes += header.total() as u64;

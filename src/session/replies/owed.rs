@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::access::{GrantId, Guards};
 use crate::audit::EndedBy;
+use crate::session::exports::Meter;
 use crate::session::names::{Change, NameChange};
 use crate::wire::encode::ClientVisible;
 
@@ -18,6 +19,8 @@ pub struct Running {
     pub grant: Option<GrantId>,
     /// What its grant bounds it by.
     pub guards: Guards,
+    /// Counts its rows as they leave their region, where they do.
+    pub meter: Option<Meter>,
     pub rows: u64,
     pub bytes: u64,
     /// Rows that the same portal gave before.
