@@ -101,6 +101,7 @@ impl Bench {
             password: Secret::new("unused"),
         };
         let database = DatabaseSettings {
+            route: "plain".into(),
             policy_version: 1,
             policy: Arc::new(DatabasePolicy {
                 name: "plain".into(),
@@ -125,6 +126,7 @@ impl Bench {
                 clock: Arc::clone(&clock),
                 directory: Arc::new(ArcSwap::from_pointee(Directory::new([user]))),
                 databases: Arc::new(ArcSwap::from_pointee(databases)),
+                balancers: Arc::default(),
                 region_networks: Arc::new(ArcSwap::from_pointee(networks)),
                 tls: Arc::new(ArcSwap::from_pointee(tls)),
                 registry: Arc::clone(&registry),
