@@ -263,10 +263,17 @@ fn context(snapshot: &Snapshot) -> Context {
         columns: None,
         region: Some(Region::new("eu-west")),
         clients: None,
+        export: None,
         labels: Vec::new(),
     };
     Context {
-        database: Arc::new(DatabasePolicy { name: "shop".to_owned(), region: Region::new("us-east"), data: vec![eu] }),
+        database: Arc::new(DatabasePolicy {
+            name: "shop".to_owned(),
+            region: Region::new("us-east"),
+            routed: false,
+            data: vec![eu],
+            rules: Arc::default(),
+        }),
         principal: "alice".to_owned(),
         client_region: Some(Region::new("us-east")),
         grants: vec![Arc::new(grant)],
@@ -274,6 +281,7 @@ fn context(snapshot: &Snapshot) -> Context {
         search_paths: snapshot.search_paths(),
         session: pgward::policy::SessionState::default(),
         requestable: Vec::new(),
+        exported: Arc::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 //! Pure values and their validity at an instant. Knows nothing of SQL, the wire or storage.
 
 mod clock;
+mod export;
 mod grant;
 mod guards;
 mod ids;
@@ -13,6 +14,7 @@ mod secret;
 mod token;
 
 pub use clock::Clock;
+pub use export::{Amount, Export, ExportLimit};
 pub use grant::{Grant, GrantState, Revocation};
 pub use guards::{Bytes, Guards, Seconds};
 pub use ids::{GrantId, RequestId, SessionId};

@@ -11,7 +11,7 @@ use crate::catalog::{self, Snapshot};
 use crate::control::api::{RelationView, VerdictWord};
 use crate::control::{Explain, ExplainAnswer, ExplainError, ExplainQuestion};
 use crate::policy::{self, Context, Explanation, SessionState};
-use crate::session::{DatabaseSettings, Dependencies, Server};
+use crate::session::{DatabaseSettings, Dependencies, Server, find_database};
 use crate::sql::{self, Limits};
 use crate::store::GrantBook;
 
@@ -58,31 +58,40 @@ impl Explainer {
         }
     }
 
-    fn context(&self, question: &ExplainQuestion, settings: &DatabaseSettings, snapshot: &Snapshot) -> Context {
+    async fn context(
+        &self,
+        question: &ExplainQuestion,
+        settings: &DatabaseSettings,
+        snapshot: &Snapshot,
+    ) -> Result<Context, ExplainError> {
         let Dependencies { grants, clock, region_networks, .. } = &self.parts;
         let (grants, clock): (&GrantBook, &Clock) = (grants, clock);
+        let grants = grants.subscribe(&question.principal.name, &settings.policy.name).borrow().grants.clone();
+        let exported = self.server.exported(&grants).await;
+        let exported = exported.map_err(|error| ExplainError::Failed(error.to_string()))?;
         let may_request = |scope: &&crate::access::Scope| scope.may_request(&question.principal);
-        Context {
+        Ok(Context {
             database: Arc::clone(&settings.policy),
             principal: question.principal.name.clone(),
             client_region: region_networks.load().region_of(question.client).cloned(),
-            grants: grants.subscribe(&question.principal.name, &question.database).borrow().grants.clone(),
+            grants,
             now: clock.now(),
             search_paths: snapshot.search_paths(),
             // A question has no session: it is asked of one that has given its reason.
             session: SessionState { has_reason: true, ..SessionState::default() },
             requestable: settings.scopes.iter().filter(may_request).cloned().map(Arc::new).collect(),
-        }
+            exported,
+        })
     }
 }
 
 #[async_trait::async_trait]
 impl Explain for Explainer {
     async fn explain(&self, question: ExplainQuestion) -> Result<ExplainAnswer, ExplainError> {
-        let settings = self.parts.databases.load().get(&question.database).cloned();
+        let settings = find_database(&self.parts.databases.load(), &question.database);
         let settings = settings.ok_or_else(|| ExplainError::NoDatabase(question.database.clone()))?;
-        let snapshot = self.snapshot(&question.database).await?;
-        let context = self.context(&question, &settings, &snapshot);
+        let snapshot = self.snapshot(&settings.route).await?;
+        let context = self.context(&question, &settings, &snapshot).await?;
         let judged = tokio::task::spawn_blocking(move || judge(&question.sql, &snapshot, &context));
         judged.await.map_err(|_| ExplainError::Failed("the analysis broke off".to_owned()))
     }

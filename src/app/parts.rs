@@ -14,7 +14,7 @@ use crate::access::{Clock, RegionNetworks};
 use crate::audit::{self, Journal};
 use crate::config::{Config, StoreLocation};
 use crate::control;
-use crate::session::{self, DatabaseSettings, Metrics, Registry, ServerTls};
+use crate::session::{self, Balancers, DatabaseSettings, Metrics, Registry, ServerTls};
 use crate::store::{GrantBook, SharedStore, SqliteStore, Store as _};
 use crate::tls::ReloadableCertificate;
 use crate::wire::scram::{self, Verifier};
@@ -36,6 +36,7 @@ pub struct Parts {
     pub databases: Arc<ArcSwap<HashMap<String, Arc<DatabaseSettings>>>>,
     pub users: Arc<ArcSwap<session::Directory>>,
     pub networks: Arc<ArcSwap<RegionNetworks>>,
+    pub balancers: Arc<ArcSwap<Balancers>>,
     pub directory: Arc<ArcSwap<control::Directory>>,
     pub control_certificate: Arc<ReloadableCertificate>,
 }
@@ -64,6 +65,7 @@ impl Parts {
             directory: Arc::clone(&swapped.users),
             databases: Arc::clone(&swapped.databases),
             region_networks: Arc::clone(&swapped.networks),
+            balancers: Arc::clone(&swapped.balancers),
             tls: Arc::clone(&swapped.tls),
             registry: Arc::clone(&registry),
             metrics,
@@ -104,6 +106,7 @@ impl Parts {
             databases: swapped.databases,
             users: swapped.users,
             networks: swapped.networks,
+            balancers: swapped.balancers,
             directory: swapped.directory,
             control_certificate,
         };
@@ -117,6 +120,7 @@ struct Swapped {
     databases: Arc<ArcSwap<HashMap<String, Arc<DatabaseSettings>>>>,
     users: Arc<ArcSwap<session::Directory>>,
     networks: Arc<ArcSwap<RegionNetworks>>,
+    balancers: Arc<ArcSwap<Balancers>>,
     directory: Arc<ArcSwap<control::Directory>>,
 }
 
@@ -127,6 +131,7 @@ impl Swapped {
             databases: Arc::new(ArcSwap::from_pointee(settings::databases(config)?)),
             users: Arc::new(ArcSwap::from_pointee(settings::session_directory(config)?)),
             networks: Arc::new(ArcSwap::from_pointee(config.networks.clone())),
+            balancers: Arc::new(ArcSwap::from_pointee(settings::balancers(config))),
             directory: Arc::new(ArcSwap::from_pointee(settings::control_directory(config))),
         })
     }

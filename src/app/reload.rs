@@ -38,6 +38,7 @@ impl Parts {
         self.databases.store(databases.into());
         self.users.store(users.into());
         self.networks.store(config.networks.clone().into());
+        self.balancers.store(settings::balancers(&config).into());
         self.directory.store(control.into());
         Ok(config)
     }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 
-use crate::access::Secret;
-use crate::config::{Config, Database, ParameterRecording, SslMode, StoreLocation, UpstreamHost};
+use crate::access::{Region, Secret};
+use crate::config::{Config, ParameterRecording, SslMode, StoreLocation, UpstreamHost, UpstreamUrl};
+use crate::policy::DatabasePolicy;
 use crate::session::{self, DatabaseSettings, ServerTls, UpstreamSettings};
 use crate::wire::scram::Verifier;
 use crate::{control, tls};
@@ -38,6 +39,11 @@ pub fn salt_secret(config: &Config) -> anyhow::Result<[u8; 32]> {
     Ok(keyed.as_ref().try_into()?)
 }
 
+/// Whose word about a client's address is taken.
+pub fn balancers(config: &Config) -> session::Balancers {
+    session::Balancers::new(config.proxy.proxy_protocol_from.clone())
+}
+
 /// Who may log in.
 pub fn session_directory(config: &Config) -> anyhow::Result<session::Directory> {
     let mut users = Vec::new();
@@ -56,11 +62,18 @@ pub fn control_directory(config: &Config) -> control::Directory {
         token_hashes: user.token_hash.iter().cloned().collect(),
         scram: user.scram.clone(),
     });
-    let databases = config.databases.iter().map(|database| control::Database {
-        name: database.policy.name.clone(),
-        region: database.policy.region.clone(),
+    let reached_at = |name: String, region: &Region| control::Database {
+        name,
+        region: region.clone(),
         host: config.proxy.public_host.clone(),
         port: config.proxy.public_port,
+    };
+    let databases = config.databases.iter().flat_map(|database| {
+        let name = &database.policy.name;
+        let main = reached_at(name.clone(), &database.policy.region);
+        let further = database.further.iter();
+        let further = further.map(move |further| reached_at(format!("{name}@{}", further.region), &further.region));
+        std::iter::once(main).chain(further)
     });
     control::Directory {
         users: users.collect(),
@@ -71,28 +84,34 @@ pub fn control_directory(config: &Config) -> control::Directory {
     }
 }
 
-/// Databases by name, passwords read.
+/// Upstreams by the name that clients reach them by, passwords read.
 pub fn databases(config: &Config) -> anyhow::Result<HashMap<String, Arc<DatabaseSettings>>> {
     let mut databases = HashMap::new();
     for database in &config.databases {
-        let name = database.policy.name.clone();
-        let settings = DatabaseSettings {
-            // 53 bits, so that every reader of JSON sees the same number.
-            policy_version: config.version >> 11,
-            policy: Arc::clone(&database.policy),
-            upstream: Arc::new(upstream(database)?),
-            scopes: config.scopes.iter().filter(|scope| scope.database == name).cloned().collect(),
-        };
-        databases.insert(name, Arc::new(settings));
+        let name = &database.policy.name;
+        let main = (name.clone(), Arc::clone(&database.policy), &database.upstream, &database.password);
+        let further = database.further.iter().map(|further| {
+            let policy = DatabasePolicy { region: further.region.clone(), ..DatabasePolicy::clone(&database.policy) };
+            (format!("{name}@{}", further.region), Arc::new(policy), &further.upstream, &further.password)
+        });
+        for (route, policy, url, password) in std::iter::once(main).chain(further) {
+            let password = password.read().map_err(|error| anyhow::anyhow!("database \"{route}\": {error}"))?;
+            let settings = DatabaseSettings {
+                route: route.clone(),
+                // 53 bits, so that every reader of JSON sees the same number.
+                policy_version: config.version >> 11,
+                policy,
+                upstream: Arc::new(upstream(url, password)),
+                scopes: config.scopes.iter().filter(|scope| scope.database == *name).cloned().collect(),
+            };
+            databases.insert(route, Arc::new(settings));
+        }
     }
     Ok(databases)
 }
 
-fn upstream(database: &Database) -> anyhow::Result<UpstreamSettings> {
-    let url = &database.upstream;
-    let password =
-        database.password.read().map_err(|error| anyhow::anyhow!("database \"{}\": {error}", database.policy.name))?;
-    Ok(UpstreamSettings {
+fn upstream(url: &UpstreamUrl, password: Option<Secret>) -> UpstreamSettings {
+    UpstreamSettings {
         host: match &url.host {
             UpstreamHost::Tcp(host) => host.clone(),
             UpstreamHost::Unix(directory) => directory.display().to_string(),
@@ -108,7 +127,7 @@ fn upstream(database: &Database) -> anyhow::Result<UpstreamSettings> {
         },
         root_cert: url.sslrootcert.clone(),
         password: password.unwrap_or_else(|| Secret::new(String::new())),
-    })
+    }
 }
 
 /// What clients of the proxy are shown. ALPN is `postgresql` alone.

@@ -1,7 +1,7 @@
 //! Proof that a permitted statement is in the journal.
 
 use crate::access::{GrantId, Guards};
-use crate::policy::Permit;
+use crate::policy::{ExportClaim, Permit};
 
 /// Proof that one statement was permitted and recorded. Only [`super::Journal::admit`] makes one, and it takes a
 /// [`Permit`] to do so; forwarding a frame with SQL consumes it.
@@ -11,11 +11,12 @@ pub struct Receipt {
     seq: u64,
     grant: GrantId,
     guards: Guards,
+    exports: Vec<ExportClaim>,
 }
 
 impl Receipt {
     pub(in crate::audit) fn new(permit: &Permit, seq: u64) -> Self {
-        Self { seq, grant: permit.grant().clone(), guards: permit.guards() }
+        Self { seq, grant: permit.grant().clone(), guards: permit.guards(), exports: permit.exports().to_vec() }
     }
 
     /// The record's position in the journal.
@@ -34,5 +35,11 @@ impl Receipt {
     #[must_use]
     pub fn guards(&self) -> Guards {
         self.guards
+    }
+
+    /// The bounds that the statement's rows count against.
+    #[must_use]
+    pub fn exports(&self) -> &[ExportClaim] {
+        &self.exports
     }
 }

@@ -80,6 +80,8 @@ pub enum EndedBy {
     Killed,
     RowLimit,
     ByteLimit,
+    /// As much has left its region as may.
+    Export,
     Shutdown,
     ProtocolViolation,
     /// It ran longer than its scope lets it.

@@ -9,6 +9,8 @@ pub type Oid = u32;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Footprint {
     pub relations: Vec<TouchedRelation>,
+    /// Where the statement writes: what it reads elsewhere than in the very row that it writes, and may thus carry over.
+    pub sources: Vec<TouchedRelation>,
     /// Functions, aggregates, procedures, and the functions behind operators, casts and types.
     pub functions: Vec<TouchedFunction>,
     /// Names of cursors, prepared statements, settings and the like that policy needs to see.

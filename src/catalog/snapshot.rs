@@ -51,6 +51,8 @@ pub(in crate::catalog) struct Relation {
     pub columns: Vec<Column>,
     /// Direct children and partitions.
     pub children: Vec<Oid>,
+    /// The columns that say in which partition a row lies; 0 is an expression.
+    pub partition_key: Vec<i16>,
     /// Direct parents.
     pub parents: Vec<Oid>,
     /// What a view's definition reads.

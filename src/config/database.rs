@@ -1,16 +1,18 @@
 //! `[[database]]` and `[[database.data]]`: what stands behind a logical name, where its data lies, and what is special in it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::export::export;
 use super::files::{FileKind, FileUse};
 use super::names::{Names, check_name, check_unique, columns};
 use super::reader::Table;
 use super::sections::region_of;
 use super::upstream::UpstreamUrl;
-use super::{Database, Secret};
-use crate::access::ObjectPattern;
-use crate::policy::{DataClass, DatabasePolicy};
+use super::{Database, FurtherUpstream, Secret};
+use crate::access::{ObjectPattern, Region};
+use crate::policy::{DataClass, DatabasePolicy, RegionRule};
 
 /// Where the password for an upstream comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,24 +47,62 @@ impl PasswordSource {
     }
 }
 
-pub(super) fn databases(root: &Table<'_>, directory: &Path, names: &Names, files: &mut Vec<FileUse>) -> Vec<Database> {
+pub(super) fn databases(
+    root: &Table<'_>,
+    directory: &Path,
+    names: &Names,
+    rules: &Arc<BTreeMap<Region, RegionRule>>,
+    files: &mut Vec<FileUse>,
+) -> Vec<Database> {
     let mut seen = Vec::new();
     let mut databases = Vec::new();
     for table in root.tables("database") {
-        table.allow(&["name", "upstream", "password_file", "password_env", "region", "data"]);
+        table.allow(&["name", "upstream", "password_file", "password_env", "region", "data", "upstreams"]);
         let name = table.required_text("name");
         let upstream = upstream(&table, directory, files);
         let password = password(&table, directory, files);
         table.required_text("region");
         let region = region_of(&table, names);
         let data = table.tables("data").iter().filter_map(|class| data_class(class, names)).collect();
+        let further = further(&table, directory, names, files);
         let Some(name) = name else { continue };
         check_unique(&mut seen, &name);
-        let name = name.read(check_name);
+        let name = name.read(check_database_name);
         let (Some(name), Some(upstream), Some(region)) = (name, upstream, region) else { continue };
-        databases.push(Database { policy: Arc::new(DatabasePolicy { name, region, data }), upstream, password });
+        let routed = !further.is_empty();
+        let policy = Arc::new(DatabasePolicy { name, region, routed, data, rules: Arc::clone(rules) });
+        databases.push(Database { policy, upstream, password, further });
     }
     databases
+}
+
+/// `[[database.upstreams]]`: at most one for each region that the main upstream does not lie in.
+fn further(table: &Table<'_>, directory: &Path, names: &Names, files: &mut Vec<FileUse>) -> Vec<FurtherUpstream> {
+    let main = table.peek_text("region");
+    let mut further: Vec<FurtherUpstream> = Vec::new();
+    for entry in table.tables("upstreams") {
+        entry.allow(&["region", "upstream", "password_file", "password_env"]);
+        let upstream = upstream(&entry, directory, files);
+        let password = password(&entry, directory, files);
+        let text = entry.required_text("region");
+        let (Some(region), Some(text)) = (region_of(&entry, names), text) else { continue };
+        if Some(text.value) == main || further.iter().any(|earlier| earlier.region == region) {
+            text.place.refuse(format!("an upstream in region \"{region}\" is declared already; a region has one"));
+            continue;
+        }
+        further.extend(upstream.map(|upstream| FurtherUpstream { region, upstream, password }));
+    }
+    further
+}
+
+/// Clients write `name@region` for one of several upstreams.
+fn check_database_name(text: &str) -> Result<String, String> {
+    match check_name(text) {
+        Ok(name) if name.contains('@') => {
+            Err(format!("{text:?} is not a name: it holds @, which stands before the region of an upstream"))
+        }
+        other => other,
+    }
 }
 
 fn upstream(table: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>) -> Option<UpstreamUrl> {
@@ -95,15 +135,16 @@ fn password(table: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>) -> Pa
 }
 
 fn data_class(table: &Table<'_>, names: &Names) -> Option<DataClass> {
-    table.allow(&["on", "columns", "region", "clients", "labels"]);
+    table.allow(&["on", "columns", "region", "clients", "export", "labels"]);
     let on = table.required_text("on").and_then(|text| text.read(ObjectPattern::parse));
     let columns = table.some_texts("columns").map(|texts| columns(&texts));
     let region = region_of(table, names);
     let clients = table.some_texts("clients").map(|texts| names.regions_of(&texts));
+    let export = export(table);
     let labels = table.texts("labels").unwrap_or_default();
     let labels = labels.iter().filter_map(|text| text.read(check_name)).collect();
-    if !table.has("region") && !table.has("clients") && !table.has("labels") {
-        table.place.refuse("says nothing of this data; give it a region, clients or labels");
+    if !["region", "clients", "export", "labels"].iter().any(|key| table.has(key)) {
+        table.place.refuse("says nothing of this data; give it a region, clients, export or labels");
     }
-    Some(DataClass { on: on?, columns, region, clients, labels })
+    Some(DataClass { on: on?, columns, region, clients, export, labels })
 }

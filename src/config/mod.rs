@@ -2,6 +2,7 @@
 
 mod database;
 mod duration;
+mod export;
 mod files;
 mod names;
 mod problems;
@@ -13,6 +14,7 @@ mod suggest;
 mod upstream;
 mod user;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,13 +26,15 @@ pub use self::problems::{ConfigErrors, Problem};
 pub use self::upstream::{SslMode, UpstreamHost, UpstreamUrl};
 pub use crate::access::Secret;
 
+use ipnet::IpNet;
+
 use self::files::FileUse;
 use self::names::Names;
 use self::problems::Problems;
 use self::reader::Table;
 use crate::access::{Principal, Region, RegionNetworks, Scope, Subject, TokenHash};
 use crate::audit::Durability;
-use crate::policy::DatabasePolicy;
+use crate::policy::{DatabasePolicy, RegionRule};
 
 /// Everything that `proxy.toml` says, checked.
 #[derive(Clone, Debug)]
@@ -46,6 +50,8 @@ pub struct Config {
     /// The declared regions, in the order of their names.
     pub regions: Vec<Region>,
     pub networks: RegionNetworks,
+    /// What the regions say of the data in them.
+    pub region_rules: Arc<BTreeMap<Region, RegionRule>>,
     pub users: Vec<User>,
     pub databases: Vec<Database>,
     pub scopes: Vec<Scope>,
@@ -68,6 +74,8 @@ pub struct ProxySettings {
     pub handshake_timeout: Duration,
     /// The largest message that is taken from a client.
     pub max_message_bytes: usize,
+    /// Load balancers, each of whose connections begins with a PROXY v2 header that says whose it is.
+    pub proxy_protocol_from: Vec<IpNet>,
 }
 
 /// A certificate chain and its key, both PEM.
@@ -127,6 +135,17 @@ pub struct User {
 #[derive(Clone, Debug)]
 pub struct Database {
     pub policy: Arc<DatabasePolicy>,
+    pub upstream: UpstreamUrl,
+    pub password: PasswordSource,
+    /// Its upstreams in other regions, reached as `name@region`.
+    pub further: Vec<FurtherUpstream>,
+}
+
+/// One `[[database.upstreams]]`
+#[derive(Clone, Debug)]
+pub struct FurtherUpstream {
+    /// Where it stores its data.
+    pub region: Region,
     pub upstream: UpstreamUrl,
     pub password: PasswordSource,
 }
@@ -200,9 +219,10 @@ impl Config {
         let control = sections::control(root, directory, &names, &mut files);
         let store = sections::store(root, directory);
         let audit = sections::audit(root, directory);
-        let (regions, networks) = sections::regions(root);
+        let sections::Regions { declared: regions, networks, rules } = sections::regions(root, &names);
+        let region_rules = Arc::new(rules);
         let users = user::users(root, &names);
-        let databases = database::databases(root, directory, &names, &mut files);
+        let databases = database::databases(root, directory, &names, &region_rules, &mut files);
         let scopes = scope::scopes(root, &names);
         let (proxy, control) = (proxy?, control?);
         if proxy.listen == control.listen && proxy.listen.port() != 0 {
@@ -211,7 +231,21 @@ impl Config {
         let version = version_of(text);
         let (store, audit) = (store?, audit?);
         let path = path.to_owned();
-        Some(Self { path, version, proxy, control, store, audit, regions, networks, users, databases, scopes, files })
+        Some(Self {
+            path,
+            version,
+            proxy,
+            control,
+            store,
+            audit,
+            regions,
+            networks,
+            region_rules,
+            users,
+            databases,
+            scopes,
+            files,
+        })
     }
 }
 

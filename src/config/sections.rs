@@ -1,17 +1,20 @@
 //! The sections that stand once: `[proxy]`, `[control]`, `[store]`, `[audit]`, `[regions.*]`.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::export::export;
 use super::files::{FileKind, FileUse};
 use super::names::{Names, check_name};
 use super::reader::{Table, Text};
 use super::{AuditSettings, ControlSettings, ParameterRecording, ProxySettings, StoreLocation, TlsFiles};
 use crate::access::{Region, RegionNetworks};
 use crate::audit::Durability;
+use crate::policy::RegionRule;
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// An unauthenticated peer is not kept longer, whatever the configuration says.
@@ -32,6 +35,7 @@ pub(super) fn proxy(root: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>
         "max_connections_per_address",
         "handshake_timeout",
         "max_message_bytes",
+        "proxy_protocol_from",
     ]);
     let listen = listen_address(&table);
     let tls = tls_files(&table, directory, files);
@@ -48,6 +52,8 @@ pub(super) fn proxy(root: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>
     let max_connections = count("max_connections", 2_000);
     let max_connections_per_address = count("max_connections_per_address", 1_000.min(max_connections));
     let max_message_bytes = table.integer("max_message_bytes", 1_024, MAX_MESSAGE).unwrap_or(16 << 20);
+    let balancers = table.texts("proxy_protocol_from").unwrap_or_default();
+    let proxy_protocol_from = balancers.iter().filter_map(|text| text.read(parse_network)).collect();
     let listen = listen?;
     Some(ProxySettings {
         listen,
@@ -59,6 +65,7 @@ pub(super) fn proxy(root: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>
         max_connections_per_address,
         handshake_timeout,
         max_message_bytes: usize::try_from(max_message_bytes).ok()?,
+        proxy_protocol_from,
     })
 }
 
@@ -105,14 +112,28 @@ pub(super) fn audit(root: &Table<'_>, directory: &Path) -> Option<AuditSettings>
     Some(AuditSettings { dir, durability: durability?, retention, parameters: parameters? })
 }
 
-pub(super) fn regions(root: &Table<'_>) -> (Vec<Region>, RegionNetworks) {
-    let Some(table) = root.table("regions") else { return Default::default() };
+/// `[regions.*]`
+#[derive(Debug, Default)]
+pub(super) struct Regions {
+    pub declared: Vec<Region>,
+    pub networks: RegionNetworks,
+    pub rules: BTreeMap<Region, RegionRule>,
+}
+
+pub(super) fn regions(root: &Table<'_>, names: &Names) -> Regions {
+    let Some(table) = root.table("regions") else { return Regions::default() };
+    let mut rules = BTreeMap::new();
     let mut regions = Vec::new();
     let mut networks: Vec<(IpNet, Region, usize)> = Vec::new();
     for name in table.keys() {
         let Some(region) = name.read(check_name).map(Region::new) else { continue };
         let Some(entry) = table.table(name.value) else { continue };
-        entry.allow(&["networks"]);
+        entry.allow(&["networks", "clients", "export"]);
+        let clients = entry.some_texts("clients").map(|texts| names.regions_of(&texts));
+        let rule = RegionRule { clients, export: export(&entry) };
+        if rule != RegionRule::default() {
+            rules.insert(region.clone(), rule);
+        }
         for text in entry.texts("networks").unwrap_or_default() {
             let Some(network) = text.read(parse_network) else { continue };
             match networks.iter().find(|(earlier, ..)| *earlier == network) {
@@ -125,7 +146,7 @@ pub(super) fn regions(root: &Table<'_>) -> (Vec<Region>, RegionNetworks) {
         regions.push(region);
     }
     let networks = networks.into_iter().map(|(network, region, _)| (network, region)).collect();
-    (regions, RegionNetworks::new(networks))
+    Regions { declared: regions, networks: RegionNetworks::new(networks), rules }
 }
 
 fn listen_address(table: &Table<'_>) -> Option<SocketAddr> {

@@ -26,14 +26,23 @@ pub struct User {
     pub scram: Option<Secret>,
 }
 
-/// One database and where clients reach it.
+/// One database, or one of its further upstreams, and where clients reach it.
 #[derive(Clone, Debug)]
 pub struct Database {
+    /// What clients name: `shop`, or `shop@eu` for its upstream in region eu.
     pub name: String,
     pub region: Region,
     /// The proxy's name and port as clients are to use them.
     pub host: String,
     pub port: u16,
+}
+
+impl Database {
+    /// The database that grants, credentials and records speak of, whichever of its upstreams this is.
+    #[must_use]
+    pub fn logical_name(&self) -> &str {
+        self.name.split_once('@').map_or(self.name.as_str(), |(name, _)| name)
+    }
 }
 
 impl Directory {
@@ -61,9 +70,14 @@ impl Directory {
         self.scopes.iter().find(|scope| scope.name == name)
     }
 
+    /// The upstream of that name; a database's main one answers to its region too.
     #[must_use]
     pub fn database(&self, name: &str) -> Option<&Database> {
-        self.databases.iter().find(|database| database.name == name)
+        let named = |wanted: &str| self.databases.iter().find(|database| database.name == wanted);
+        named(name).or_else(|| {
+            let (database, region) = name.split_once('@')?;
+            named(database).filter(|main| main.region.as_str() == region)
+        })
     }
 
     #[must_use]

@@ -1,10 +1,12 @@
 //! What a decision rests on besides the statement: the database's classification and the client's place.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::access::{Grant, ObjectPattern, Region, Scope};
+use super::export::Exported;
+use crate::access::{Export, Grant, ObjectPattern, Region, Scope};
 
 /// One logical database as policy sees it.
 #[derive(Clone, Debug)]
@@ -12,7 +14,29 @@ pub struct DatabasePolicy {
     pub name: String,
     /// Where this upstream stores its data, unless a classification says otherwise.
     pub region: Region,
+    /// One of several upstreams: only grants that cover its region count on it, whatever a statement touches.
+    pub routed: bool,
     pub data: Vec<DataClass>,
+    /// The regions that have rules of their own, the same for every database.
+    pub rules: Arc<BTreeMap<Region, RegionRule>>,
+}
+
+/// What `[regions.NAME]` says of the data that lies there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RegionRule {
+    /// Only clients in these regions may touch it; `None` is any.
+    pub clients: Option<Vec<Region>>,
+    /// What may leave to clients elsewhere; `None` is any amount, to clients alone.
+    pub export: Option<Export>,
+}
+
+impl DatabasePolicy {
+    /// Whether anything here is counted when it leaves its region.
+    #[must_use]
+    pub fn counts_exports(&self) -> bool {
+        let counted = |export: &Option<Export>| matches!(export, Some(Export::Limited(_)));
+        self.data.iter().any(|class| counted(&class.export)) || self.rules.values().any(|rule| counted(&rule.export))
+    }
 }
 
 /// One `[[database.data]]`: the most specific pattern that matches a relation decides.
@@ -23,6 +47,8 @@ pub struct DataClass {
     pub region: Option<Region>,
     /// Only clients in these regions may touch it; `None` is any.
     pub clients: Option<Vec<Region>>,
+    /// What of it may leave its region to clients elsewhere; `None` is any amount, to clients alone.
+    pub export: Option<Export>,
     pub labels: Vec<String>,
 }
 
@@ -42,6 +68,8 @@ pub struct Context {
     /// The scopes of this database that the principal may request: hints name one that would have helped.
     pub requestable: Vec<Arc<Scope>>,
     pub session: SessionState,
+    /// What has left already under these grants, as far as the database counts that.
+    pub exported: Arc<Exported>,
 }
 
 impl Context {

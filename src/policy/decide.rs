@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::denial::{Refusal, request_command};
+use super::export::ExportClaim;
 use super::verdict::{Denial, Permit, Rule, Verdict};
-use super::{functions, guards, relations, statements};
+use super::{functions, guards, relations, residency, statements};
 use crate::access::{Grant, GrantState, Operation, Scope};
 use crate::catalog::{CalledBy, Effect, Footprint, Unresolved};
 use crate::sql::tree::{Action, Statement};
@@ -19,14 +20,14 @@ pub fn decide(
     context: &Context,
 ) -> Verdict {
     match judge(statement, text, resolved, context).outcome {
-        Ok(grant) => Verdict::Allow(Permit::new(grant.id.clone(), grant.scope.guards)),
+        Ok((grant, exports)) => Verdict::Allow(Permit::new(grant.id.clone(), grant.scope.guards).with_exports(exports)),
         Err(denial) => Verdict::Deny(denial),
     }
 }
 
 /// A decision with the way to it.
 pub(super) struct Judged {
-    pub outcome: Result<Arc<Grant>, Denial>,
+    pub outcome: Result<(Arc<Grant>, Vec<ExportClaim>), Denial>,
     /// Each grant that was looked at, and what it came to.
     pub steps: Vec<String>,
 }
@@ -63,9 +64,9 @@ pub(super) fn judge(
             Err(unresolved) => Err(unresolved_denial(unresolved)),
         };
         match judged {
-            Ok(()) => {
+            Ok(exports) => {
                 steps.push(format!("{name} allows it"));
-                return Judged { outcome: Ok(Arc::clone(grant)), steps };
+                return Judged { outcome: Ok((Arc::clone(grant), exports)), steps };
             }
             Err(denial) => {
                 steps.push(format!("{name} does not: {}", denial.message));
@@ -76,14 +77,14 @@ pub(super) fn judge(
     Judged { outcome: Err(refused.unwrap_or_else(|| no_grant(context))), steps }
 }
 
-/// Whether one grant allows all of a statement.
+/// Whether one grant allows all of a statement; and what its rows count against.
 fn under(
     statement: &Statement,
     text: &str,
     footprint: &Footprint,
     grant: &Grant,
     context: &Context,
-) -> Result<(), Refusal> {
+) -> Result<Vec<ExportClaim>, Refusal> {
     if let Some(only) = &grant.statement
         && !statements::is_plumbing(&statement.action)
         && trimmed(text.get(statement.range.clone()).unwrap_or("")) != trimmed(only)
@@ -95,7 +96,7 @@ fn under(
     for touched in &footprint.relations {
         let is_settings = touched.schema == "pg_catalog" && touched.name == "pg_settings";
         if !(one_setting && is_settings) {
-            relations::check(touched, grant, context)?;
+            relations::check(touched, grant)?;
         }
     }
     for function in &footprint.functions {
@@ -105,7 +106,8 @@ fn under(
         functions::check(function, &grant.scope, &context.search_paths)?;
     }
     footprint.effects.iter().try_for_each(|effect| self::effect(effect, statement, &grant.scope))?;
-    guards::check(statement, footprint, &grant.scope, context)
+    guards::check(statement, footprint, &grant.scope, context)?;
+    residency::check(footprint, grant, context)
 }
 
 fn effect(effect: &Effect, statement: &Statement, scope: &Scope) -> Result<(), Refusal> {

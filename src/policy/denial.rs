@@ -2,9 +2,10 @@
 
 use super::context::Context;
 use super::guards::Guard;
+use super::export::ExportClaim;
 use super::relations;
 use super::verdict::{Denial, Rule};
-use crate::access::{Grant, Region, Scope};
+use crate::access::{Amount, Grant, Region, Scope};
 use crate::catalog::{RelationKind, TouchedFunction, TouchedRelation};
 
 /// What one grant does not allow.
@@ -24,10 +25,34 @@ pub(super) enum Refusal {
     Region {
         relation: TouchedRelation,
         region: Region,
+        /// How the statement came to it, where it did not name it.
+        way: Option<String>,
     },
     ClientRegion {
         relation: TouchedRelation,
         client: Option<Region>,
+        way: Option<String>,
+    },
+    /// A foreign table of which nobody says where its rows lie.
+    UnknownRegion {
+        relation: TouchedRelation,
+        way: Option<String>,
+    },
+    /// The session's upstream lies in a region that the grant does not cover.
+    Upstream(Region),
+    /// As much has left the region as may.
+    Exported {
+        relation: TouchedRelation,
+        claim: ExportClaim,
+        used: Amount,
+        client: Option<Region>,
+    },
+    /// Read in one region, written in another.
+    Moved {
+        from: TouchedRelation,
+        region: Region,
+        into: TouchedRelation,
+        to: Region,
     },
     Statement(&'static str),
     /// `value`: the setting may be set, not to this.
@@ -51,7 +76,7 @@ impl Refusal {
     }
 
     /// The rule, the primary message in PostgreSQL's style, and the reason.
-    fn words(&self) -> (Rule, String, String) {
+    pub(super) fn words(&self) -> (Rule, String, String) {
         match self {
             Refusal::Relation(relation) => {
                 let (object, operation) = (object(relation), relation.operation);
@@ -79,17 +104,12 @@ impl Refusal {
                 let reason = format!("{name} is not a harmless built-in, and the scope does not name it.");
                 (Rule::Function, format!("permission denied for function {name}"), reason)
             }
-            Refusal::Region { relation, region } => {
-                let message = format!("permission denied for {}: its data lies in region {region}", object(relation));
-                (Rule::Region, message, format!("The grant does not cover region {region}."))
-            }
-            Refusal::ClientRegion { relation, client } => {
-                let place =
-                    client.as_ref().map_or("an undeclared network".to_owned(), |region| format!("region {region}"));
-                let message = format!("permission denied for {} from {place}", object(relation));
-                let reason = format!("{} may not be touched by clients there.", full_name(relation));
-                (Rule::ClientRegion, message, reason)
-            }
+            Refusal::Region { .. }
+            | Refusal::ClientRegion { .. }
+            | Refusal::UnknownRegion { .. }
+            | Refusal::Upstream(_)
+            | Refusal::Exported { .. }
+            | Refusal::Moved { .. } => self.residency_words(),
             Refusal::Statement(_)
             | Refusal::Setting { .. }
             | Refusal::Show(_)
@@ -139,17 +159,21 @@ impl Refusal {
             | Refusal::Catalog { .. }
             | Refusal::Function(_)
             | Refusal::Region { .. }
-            | Refusal::ClientRegion { .. } => self.words(),
+            | Refusal::ClientRegion { .. }
+            | Refusal::UnknownRegion { .. }
+            | Refusal::Upstream(_)
+            | Refusal::Exported { .. }
+            | Refusal::Moved { .. } => self.words(),
         }
     }
 
     fn hint(&self, context: &Context) -> Option<String> {
         let helps = |scope: &Scope| match self {
             Refusal::Relation(relation) | Refusal::Column { relation, .. } => relations::covers(relation, &scope.allow),
-            Refusal::Region { relation, region } => {
-                scope.regions.contains(region)
-                    && (relation.through.is_some() || relations::covers(relation, &scope.allow))
+            Refusal::Region { relation, region, way } => {
+                scope.regions.contains(region) && (way.is_some() || relations::covers(relation, &scope.allow))
             }
+            Refusal::Upstream(region) => scope.regions.contains(region),
             Refusal::Function(function) => scope
                 .allow
                 .iter()
@@ -158,6 +182,9 @@ impl Refusal {
             Refusal::OtherStatement => true,
             Refusal::Catalog { .. }
             | Refusal::ClientRegion { .. }
+            | Refusal::UnknownRegion { .. }
+            | Refusal::Exported { .. }
+            | Refusal::Moved { .. }
             | Refusal::Statement(_)
             | Refusal::Setting { .. }
             | Refusal::Show(_)
@@ -179,12 +206,15 @@ impl Refusal {
                 "No scope of database \"{database}\" that you may request names {}.{}: ask an administrator for one.",
                 function.schema, function.name
             )),
-            Refusal::Region { region, .. } => Some(format!(
+            Refusal::Region { region, .. } | Refusal::Upstream(region) => Some(format!(
                 "Ask an administrator for a scope of database \"{database}\" that covers region {region}."
             )),
             Refusal::Guard(guard) => Some(guard.hint()),
             Refusal::Catalog { .. }
             | Refusal::ClientRegion { .. }
+            | Refusal::UnknownRegion { .. }
+            | Refusal::Exported { .. }
+            | Refusal::Moved { .. }
             | Refusal::Statement(_)
             | Refusal::Setting { .. }
             | Refusal::Show(_)
@@ -200,11 +230,11 @@ pub(super) fn request_command(scope: &str) -> String {
     format!("pgward request {scope} --for 30m --reason '…'")
 }
 
-fn full_name(relation: &TouchedRelation) -> String {
+pub(super) fn full_name(relation: &TouchedRelation) -> String {
     if relation.name.is_empty() { relation.schema.clone() } else { format!("{}.{}", relation.schema, relation.name) }
 }
 
-fn object(relation: &TouchedRelation) -> String {
+pub(super) fn object(relation: &TouchedRelation) -> String {
     let kind = match relation.kind {
         RelationKind::Table | RelationKind::Partitioned => "table",
         RelationKind::View => "view",

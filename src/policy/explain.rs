@@ -54,7 +54,7 @@ pub fn explain(
         .collect();
     let fingerprint = statement.fingerprint.to_string();
     match judged.outcome {
-        Ok(grant) => Explanation {
+        Ok((grant, _exports)) => Explanation {
             verdict: "allow",
             grant: Some(grant.id.to_string()),
             rule: None,

@@ -5,18 +5,21 @@ mod context;
 mod decide;
 mod denial;
 mod explain;
+mod export;
 mod filter;
 mod functions;
 mod guards;
 mod harmless;
 mod relations;
+mod residency;
 mod settings;
 mod statements;
 #[cfg(test)]
 mod tests;
 mod verdict;
 
-pub use context::{Context, DataClass, DatabasePolicy, SessionState};
+pub use context::{Context, DataClass, DatabasePolicy, RegionRule, SessionState};
 pub use decide::decide;
 pub use explain::{ExplainedRelation, Explanation, explain};
+pub use export::{ExportClaim, Exported};
 pub use verdict::{Denial, Permit, Rule, Verdict};

@@ -1,22 +1,18 @@
-//! Relations against a scope: privilege, columns, and the region where the rows live.
+//! Relations against a scope: privilege and columns. Where their rows lie is [`super::residency`]'s.
 
 use super::catalogs;
-use super::context::Context;
 use super::denial::Refusal;
-use crate::access::{Grant, Operation, Privilege, Region};
+use crate::access::{Grant, Operation, Privilege};
 use crate::catalog::{Columns, RelationKind, TouchedRelation};
 
 /// Whether `grant` lets this relation be touched like this.
-pub(super) fn check(touched: &TouchedRelation, grant: &Grant, context: &Context) -> Result<(), Refusal> {
+pub(super) fn check(touched: &TouchedRelation, grant: &Grant) -> Result<(), Refusal> {
     if catalogs::is_catalog(&touched.schema) {
         return catalog(touched);
     }
     // What lies behind a view is the view owner's, and a child's rows are read as the parent's: as in PostgreSQL.
     if touched.through.is_none() && touched.child_of.is_none() {
         privilege(touched, &grant.scope.allow)?;
-    }
-    if holds_rows(touched.kind) {
-        region(touched, grant, context)?;
     }
     Ok(())
 }
@@ -75,53 +71,5 @@ fn privilege(touched: &TouchedRelation, allow: &[Privilege]) -> Result<(), Refus
             Some(column) => Err(Refusal::Column { relation: touched.clone(), column: Some(column.clone()) }),
         },
         Columns::WholeRow => Err(Refusal::Column { relation: touched.clone(), column: None }),
-    }
-}
-
-fn holds_rows(kind: RelationKind) -> bool {
-    match kind {
-        RelationKind::Table
-        | RelationKind::Partitioned
-        | RelationKind::MaterializedView
-        | RelationKind::Sequence
-        | RelationKind::ForeignTable
-        | RelationKind::Toast => true,
-        RelationKind::View | RelationKind::Composite | RelationKind::Index => false,
-    }
-}
-
-/// Every region that the touched rows lie in must be the grant's, and the client must stand where they may be touched.
-fn region(touched: &TouchedRelation, grant: &Grant, context: &Context) -> Result<(), Refusal> {
-    let database = &context.database;
-    let matching = || database.data.iter().filter(|class| class.on.matches(&touched.schema, &touched.name));
-    // Of several that are equally specific the last one counts, as a later line amends an earlier one.
-    let whole = |wanted: fn(&super::DataClass) -> bool| {
-        matching().filter(|class| class.columns.is_none() && wanted(class)).max_by_key(|class| class.on.specificity())
-    };
-    let base = whole(|class| class.region.is_some());
-    let mut regions: Vec<&Region> = vec![base.and_then(|class| class.region.as_ref()).unwrap_or(&database.region)];
-    let mut clients: Vec<&[Region]> = Vec::new();
-    clients.extend(whole(|class| class.region.is_some() || class.clients.is_some()).and_then(|c| c.clients.as_deref()));
-    for class in matching().filter(|class| touches(&touched.columns, class.columns.as_deref())) {
-        regions.extend(&class.region);
-        clients.extend(class.clients.as_deref());
-    }
-    if let Some(region) = regions.into_iter().find(|region| !grant.scope.regions.contains(region)) {
-        return Err(Refusal::Region { relation: touched.clone(), region: region.clone() });
-    }
-    for allowed in clients {
-        if context.client_region.as_ref().is_none_or(|client| !allowed.contains(client)) {
-            return Err(Refusal::ClientRegion { relation: touched.clone(), client: context.client_region.clone() });
-        }
-    }
-    Ok(())
-}
-
-/// Whether a use touches one of a class's columns. A class without columns is none that this asks about.
-fn touches(columns: &Columns, class: Option<&[String]>) -> bool {
-    match (columns, class) {
-        (_, None) | (Columns::None, Some(_)) => false,
-        (Columns::WholeRow, Some(_)) => true,
-        (Columns::Named(names), Some(class)) => names.iter().any(|name| class.contains(name)),
     }
 }

@@ -65,12 +65,15 @@ fn context(grants: Vec<Grant>) -> Context {
         columns: columns.map(|names| names.iter().map(ToString::to_string).collect()),
         region: region.map(Region::new),
         clients: clients.map(|names| names.iter().copied().map(Region::new).collect()),
+        export: None,
         labels: Vec::new(),
     };
     Context {
         database: Arc::new(DatabasePolicy {
             name: "shop".to_owned(),
             region: Region::new("us"),
+            routed: false,
+            rules: Arc::default(),
             data: vec![
                 class("eu.*", Some("eu"), None, None),
                 class("eu.numbers", Some("us"), None, None),
@@ -85,6 +88,7 @@ fn context(grants: Vec<Grant>) -> Context {
         search_paths: ["public".to_owned()].into(),
         session: super::SessionState::default(),
         requestable: vec![Arc::new(scope("orders-write", vec![privilege("public.*", &[Operation::Update], None)]))],
+        exported: Arc::default(),
     }
 }
 
@@ -308,6 +312,8 @@ fn what_cannot_be_resolved_is_refused_and_explained() {
     assert_eq!((explained.verdict, explained.rule, explained.relations.len()), ("allow", None, 1));
     assert!(explained.steps.iter().any(|step| step.contains("allows it")));
 }
+
+mod residency;
 
 mod narrowing {
     use proptest::prelude::*;

@@ -1,5 +1,6 @@
 //! The answer of [`super::decide`], and the permit that only an allowing answer carries.
 
+use super::export::ExportClaim;
 use crate::access::{GrantId, Guards};
 
 /// Whether a statement may run, and by what.
@@ -16,17 +17,29 @@ pub enum Verdict {
 pub struct Permit {
     grant: GrantId,
     guards: Guards,
+    exports: Vec<ExportClaim>,
 }
 
 impl Permit {
     pub(in crate::policy) fn new(grant: GrantId, guards: Guards) -> Self {
-        Self { grant, guards }
+        Self { grant, guards, exports: Vec::new() }
     }
 
     /// A permit for the unit tests of other layers; no build of the program has it.
     #[cfg(test)]
     pub(crate) fn for_test(grant: GrantId, row_limit: Option<u64>) -> Self {
         Self::new(grant, Guards { row_limit, ..Guards::default() })
+    }
+
+    /// With what the statement's rows count against when they leave.
+    pub(in crate::policy) fn with_exports(self, exports: Vec<ExportClaim>) -> Self {
+        Self { exports, ..self }
+    }
+
+    /// The bounds that the statement's rows count against.
+    #[must_use]
+    pub fn exports(&self) -> &[ExportClaim] {
+        &self.exports
     }
 
     /// The grant that allows the statement.
@@ -75,6 +88,8 @@ pub enum Rule {
     Region,
     /// A client in a region from which the data may not be touched.
     ClientRegion,
+    /// Data that would leave its region: uncounted, or beyond what may leave under the grant.
+    Export,
     /// A kind of statement that no scope gives.
     Statement,
     /// A setting that changes meaning or guards.
@@ -104,6 +119,7 @@ impl Rule {
             Rule::Catalog => "catalog",
             Rule::Region => "region",
             Rule::ClientRegion => "client-region",
+            Rule::Export => "export",
             Rule::Statement => "statement",
             Rule::Setting => "setting",
             Rule::Effect => "effect",
@@ -128,6 +144,7 @@ impl Rule {
             | Rule::Catalog
             | Rule::Region
             | Rule::ClientRegion
+            | Rule::Export
             | Rule::Statement
             | Rule::Setting
             | Rule::Effect

@@ -5,6 +5,7 @@ use bytes::BytesMut;
 use tokio::io::AsyncWriteExt as _;
 
 use super::handshake::ClientStream;
+use super::routes;
 use super::settings::{Dependencies, Settings, User};
 use super::tls::certificate_identities;
 use super::transport::{ReadError, read_frame};
@@ -96,10 +97,9 @@ async fn verifiers(
     parts: &Dependencies,
 ) -> Result<Vec<Verifier>, AuthError> {
     let databases = parts.databases.load();
-    let asked: Vec<&str> = if databases.contains_key(attempt.database) {
-        vec![attempt.database]
-    } else {
-        databases.keys().map(String::as_str).collect()
+    let asked = match routes::logical(&databases, attempt.database) {
+        Some(name) => std::collections::BTreeSet::from([name]),
+        None => routes::all(&databases),
     };
     let now = parts.clock.now();
     let mut credentials = Vec::new();

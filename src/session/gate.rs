@@ -131,7 +131,7 @@ impl Gate {
         let mut receipts = if items.is_empty() { Vec::new() } else { self.recorder.settle(items).await };
         let mut outgoing = Vec::with_capacity(planned.len());
         for planned in planned {
-            outgoing.push(settle::finish(planned, &mut receipts, &moved));
+            outgoing.push(settle::finish(planned, &mut receipts, &moved, &self.judge.ledger));
         }
         Ok(outgoing)
     }
@@ -379,6 +379,7 @@ fn running(meaning: &Meaning, judged: &Judged, changes: Vec<NameChange>, effect:
         seq: 0,
         grant: None,
         guards: Guards::default(),
+        meter: None,
         rows: 0,
         bytes: 0,
         returned: 0,

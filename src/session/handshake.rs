@@ -47,6 +47,8 @@ pub enum HandshakeError {
     Repeated,
     #[error("direct TLS without ALPN postgresql")]
     Alpn,
+    #[error("a load balancer's connection without a PROXY v2 header")]
+    Unannounced,
 }
 
 /// Negotiates TLS and reads the startup packet.

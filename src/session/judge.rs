@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::analysis::{Analysis, AnalysisCache, Meaning, Part, Resolved};
 use super::catalogs::{CatalogUnavailable, Keeper};
+use super::exports::Ledger;
 use super::given::Given;
 use super::metrics::Metrics;
 use super::names::{Key, Names};
@@ -43,6 +44,7 @@ pub struct Judge {
     pub grants: watch::Receiver<Arc<GrantSet>>,
     pub clock: Arc<Clock>,
     pub metrics: Arc<Metrics>,
+    pub ledger: Arc<Ledger>,
     /// The search_path that the session was opened with, in the spellings that mean the same.
     search_paths: Arc<[String]>,
     requestable: Vec<Arc<Scope>>,
@@ -58,6 +60,7 @@ pub struct Client {
     pub grants: watch::Receiver<Arc<GrantSet>>,
     pub clock: Arc<Clock>,
     pub metrics: Arc<Metrics>,
+    pub ledger: Arc<Ledger>,
     pub search_paths: Arc<[String]>,
 }
 
@@ -67,6 +70,7 @@ struct View {
     context: Context,
     catalogs: Option<Result<Arc<Snapshot>, CatalogUnavailable>>,
     rechecked: bool,
+    exports_known: bool,
 }
 
 /// An allowed statement.
@@ -111,7 +115,7 @@ impl Judge {
     pub fn new(database: Arc<Database>, principal: &Principal, client: Client) -> Self {
         let may_request = |scope: &&Scope| scope.may_request(principal);
         let requestable = database.settings.scopes.iter().filter(may_request).cloned().map(Arc::new).collect();
-        let Client { region, grants, clock, metrics, search_paths } = client;
+        let Client { region, grants, clock, metrics, ledger, search_paths } = client;
         let principal = principal.name.clone();
         Self {
             database,
@@ -120,6 +124,7 @@ impl Judge {
             grants,
             clock,
             metrics,
+            ledger,
             search_paths,
             requestable,
             session: SessionState::default(),
@@ -139,8 +144,9 @@ impl Judge {
             search_paths: Arc::clone(&self.search_paths),
             requestable: self.requestable.clone(),
             session: self.session,
+            exported: Arc::default(),
         };
-        self.view = Some(View { context, catalogs: None, rechecked: false });
+        self.view = Some(View { context, catalogs: None, rechecked: false, exports_known: false });
     }
 
     pub async fn analyse(&self, text: &str, types: Option<&[Oid]>) -> Arc<Analysis> {
@@ -174,6 +180,7 @@ impl Judge {
                 &snapshot.search_path,
             )));
         }
+        self.look_at_exports().await.map_err(refused)?;
         let Some(view) = &mut self.view else { return Err(refused(unknown_portal(""))) };
         view.context.session = self.session;
         let judged = decide(meaning, names, &snapshot, &view.context, 0)?;
@@ -196,6 +203,17 @@ impl Judge {
                 snapshot
             }
         }
+    }
+
+    /// What has left under the grants so far, where the database counts that; once per batch. The wire counts on.
+    async fn look_at_exports(&mut self) -> Result<(), Denial> {
+        let Some(view) = self.view.as_mut().filter(|view| !view.exports_known) else { return Ok(()) };
+        if view.context.database.counts_exports() {
+            let known = self.ledger.exported(&view.context.grants).await;
+            view.context.exported = known.map_err(|error| super::exports::unknown(&error))?;
+        }
+        view.exports_known = true;
+        Ok(())
     }
 
     /// The record of an allowed statement.
@@ -314,6 +332,7 @@ fn referred(
 fn merge(one: &Footprint, other: &Footprint) -> Footprint {
     let mut merged = one.clone();
     merged.relations.extend(other.relations.iter().cloned());
+    merged.sources.extend(other.sources.iter().cloned());
     merged.functions.extend(other.functions.iter().cloned());
     merged.effects.extend(other.effects.iter().cloned());
     merged

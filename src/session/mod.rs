@@ -2,16 +2,19 @@
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `server`, `handshake`, `parameters`, `authenticate`, `throttle`, `open` | from a connection to a session |
+//! | `server`, `balancer`, `handshake`, `parameters`, `authenticate`, `throttle`, `routes`, `open` | from a connection to a session |
 //! | `relay`, `peer`, `replies`, `given`, `reason`, `ends` | the session's one task: both directions, what is owed, when it must end |
 //! | `gate`, `judge`, `pass`, `special`, `names`, `analysis`, `catalogs` | what may go upstream, and why |
 //! | `upstream`, `transport`, `tls` | the leg to PostgreSQL |
+//! | `exports` | what leaves its region, counted |
 //! | `records`, `registry`, `metrics`, `settings` | what others see of it, and what it is built from |
 
 mod analysis;
 mod authenticate;
+mod balancer;
 mod catalogs;
 mod ends;
+mod exports;
 mod gate;
 mod given;
 mod handshake;
@@ -27,6 +30,7 @@ mod records;
 mod registry;
 mod relay;
 mod replies;
+mod routes;
 mod server;
 mod settings;
 mod special;
@@ -35,9 +39,11 @@ mod tls;
 mod transport;
 mod upstream;
 
+pub use balancer::Balancers;
 pub use catalogs::{CatalogUnavailable, Unreachable, reach};
 pub use metrics::Metrics;
 pub use registry::{Registry, SessionInfo};
+pub use routes::find as find_database;
 pub use server::Server;
 pub use settings::{
     DatabaseSettings, Dependencies, Directory, ParameterRecording, Settings, SslMode, UpstreamSettings, User,

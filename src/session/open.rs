@@ -21,6 +21,7 @@ use super::records::{Recorder, Who};
 use super::registry::{Listed, NewEntry, SessionInfo};
 use super::relay::{Mode, Owed, Relay};
 use super::replies::Replies;
+use super::routes;
 use super::server::Server;
 use super::settings::{DatabaseSettings, User};
 use super::throttle::Network;
@@ -128,14 +129,13 @@ impl Opening {
         let server = &self.server;
         let parts = &server.parts;
         let principal = user.principal;
-        let found = parts.databases.load().get(&self.requested.database).cloned();
-        let Some(settings) = found else {
-            let text = format!("database \"{}\" does not exist", self.requested.database);
-            let said = ClientVisible::fatal(sqlstate::INVALID_CATALOG_NAME, text);
+        let databases = parts.databases.load_full();
+        let Some(settings) = routes::find(&databases, &self.requested.database) else {
+            let said = routes::unknown(&databases, &self.requested.database);
             self.denied(arrival.address, "unknown database", &said).await;
             return Err(said);
         };
-        let grants = parts.grants.subscribe(&principal.name, &self.requested.database);
+        let grants = parts.grants.subscribe(&principal.name, &settings.policy.name);
         if !parts.grants.is_fresh(server.settings.store_lease) {
             let said = ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, "grants cannot be checked now");
             self.denied(arrival.address, "the store does not answer", &said).await;
@@ -145,8 +145,12 @@ impl Opening {
         let now = parts.clock.now();
         let live = ends::live(&set, now);
         if live.is_empty() {
-            let said = no_grant(&principal, &self.requested.database, &settings.scopes);
+            let said = no_grant(&principal, &settings.policy.name, &settings.scopes);
             self.denied(arrival.address, "no live grant", &said).await;
+            return Err(said);
+        }
+        if let Err(said) = routes::check(&databases, &settings, &self.requested.database, &principal, &live) {
+            self.denied(arrival.address, "no live grant for the upstream's region", &said).await;
             return Err(said);
         }
         let read_only = live.iter().all(|grant| grant.scope.is_read_only());
@@ -156,7 +160,7 @@ impl Opening {
             client_addr: arrival.address.to_string(),
             client_region: parts.region_networks.load().region_of(arrival.address.ip()).cloned(),
             application_name: self.requested.application_name.clone(),
-            database: self.requested.database.clone(),
+            database: settings.policy.name.clone(),
             upstream_region: settings.policy.region.clone(),
             principal,
         };
@@ -182,6 +186,7 @@ impl Opening {
             grants: grants.clone(),
             clock: Arc::clone(&parts.clock),
             metrics: Arc::clone(&parts.metrics),
+            ledger: Arc::clone(&server.ledger),
             search_paths,
         };
         let judge = Judge::new(Arc::clone(&database), &who.principal, client);
@@ -208,7 +213,7 @@ impl Opening {
             server.parts.metrics.upstream_failures.inc();
             ClientVisible::fatal(sqlstate::UNABLE_TO_CONNECT, format!("the database \"{name}\" cannot be reached"))
         };
-        let database = server.database(name, settings).map_err(|error| {
+        let database = server.database(settings).map_err(|error| {
             tracing::error!(database = %name, %error, "the upstream's TLS settings cannot be used");
             unreachable()
         })?;
@@ -240,7 +245,9 @@ impl Opening {
     async fn denied(&self, address: SocketAddr, why: &str, said: &ClientVisible) {
         let mut record = Record::new(self.server.parts.clock.now(), Event::LoginDenied);
         record.principal = Some(parameters::printable(&self.requested.user));
-        record.database = Some(parameters::printable(&self.requested.database));
+        let databases = self.server.parts.databases.load();
+        let asked = self.requested.database.as_str();
+        record.database = Some(parameters::printable(routes::logical(&databases, asked).unwrap_or(asked)));
         record.client_addr = Some(address.to_string());
         record.client_region = self.server.parts.region_networks.load().region_of(address.ip()).cloned();
         record.application_name = Some(self.requested.application_name.clone()).filter(|name| !name.is_empty());

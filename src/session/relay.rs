@@ -199,10 +199,18 @@ impl Relay {
         self.upstream.is_full() || self.replies.len() > MAX_OWED || self.cancelling.is_some()
     }
 
-    /// Passes the upstream's answers on and closes the records of what has ended.
     async fn take_answers(&mut self) -> Result<(), Finish> {
+        while self.take_some_answers().await? {
+            self.replies.top_up().await;
+        }
+        Ok(())
+    }
+
+    /// Passes the upstream's answers on and closes the records of what has ended. Whether a row waits for its turn to
+    /// leave its region.
+    async fn take_some_answers(&mut self) -> Result<bool, Finish> {
         if self.upstream.input.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let mut happened = Happened::default();
         let handled = self.replies.handle(&mut self.upstream.input, &mut self.gate.names, &mut happened);
@@ -231,7 +239,7 @@ impl Relay {
             self.fail_block(said);
         }
         handled.map_err(Finish::UpstreamViolation)?;
-        if happened.fatal { Err(Finish::UpstreamLeft { told: true }) } else { Ok(()) }
+        if happened.fatal { Err(Finish::UpstreamLeft { told: true }) } else { Ok(happened.short) }
     }
 
     /// Records the ends of statements. Where the session ends meanwhile, the rest is recorded with its end.

@@ -3,6 +3,7 @@
 
 mod data;
 mod endings;
+mod exports;
 mod owed;
 mod rails;
 mod said;
@@ -33,6 +34,8 @@ pub struct Happened {
     pub ended: Vec<(Running, Outcome)>,
     /// The running statement is to be cancelled.
     pub cancel: bool,
+    /// More has to be reserved before the next row may leave: it is still in the input.
+    pub short: bool,
     /// A COPY waits for data of a client that has been told of an error already.
     pub fail_copy: bool,
     /// A Sync that was held back during COPY is to be sent now.
@@ -94,6 +97,8 @@ enum Pass {
     Forward,
     Drop,
     Replace(Bytes),
+    /// It stays where it is, to be handled again.
+    Wait,
 }
 
 impl Replies {
@@ -233,6 +238,10 @@ impl Replies {
             let body = rest.get(HEADER_LENGTH..header.total()).unwrap_or_default();
             let length = header.total().min(rest.len());
             let pass = self.handle_one(tag, header, body, names, happened)?;
+            if matches!(pass, Pass::Wait) {
+                happened.short = true;
+                break;
+            }
             self.left = header.total() - length;
             self.left_passes = matches!(pass, Pass::Forward);
             match pass {
@@ -248,6 +257,7 @@ impl Replies {
                     happened.out.push(bytes);
                     run = 0;
                 }
+                Pass::Wait => {}
             }
             if self.left > 0 || happened.fatal {
                 break;

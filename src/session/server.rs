@@ -6,21 +6,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant as Deadline;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::analysis::AnalysisCache;
+use super::balancer::{self, Origin};
 use super::catalogs::{CatalogUnavailable, Keeper};
+use super::exports::Ledger;
 use super::handshake::{self, HandshakeError, Opening};
 use super::judge::Database;
 use super::open;
+use super::routes;
 use super::settings::{DatabaseSettings, Dependencies, Settings};
 use super::throttle::{Network, Throttle};
 use super::tls::TlsError;
 use super::upstream::Upstream;
+use crate::access::Grant;
 use crate::audit::{Event, Record};
 use crate::catalog::Snapshot;
+use crate::policy::Exported;
 use crate::sql::Limits;
+use crate::store::StoreError;
+use crate::wire::encode::ClientVisible;
+use crate::wire::sqlstate;
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// Cancel requests from one address within a minute.
@@ -41,6 +50,7 @@ pub struct Server {
     /// By address, whoever is tried; and by address and user, so that guessing at one user there locks out no other.
     pub(super) failed_logins: Throttle<Network>,
     pub(super) failed_logins_of_user: Throttle<(Network, String)>,
+    pub(super) ledger: Arc<Ledger>,
     refusals: Throttle<Network>,
     cancels: Throttle<Network>,
     databases: Mutex<HashMap<String, Arc<Database>>>,
@@ -57,6 +67,7 @@ impl Server {
         Self {
             failed_logins: Throttle::new(settings.max_failed_logins, MINUTE),
             failed_logins_of_user: Throttle::new(settings.max_failed_logins_of_user, MINUTE),
+            ledger: Arc::new(Ledger::new(Arc::clone(&parts.store))),
             refusals: Throttle::new(MAX_REFUSAL_RECORDS, MINUTE),
             cancels: Throttle::new(MAX_CANCELS, MINUTE),
             databases: Mutex::default(),
@@ -88,6 +99,11 @@ impl Server {
         drop(listener);
         self.stopping.cancel();
         self.tasks.close();
+        self.drain().await;
+        self.ledger.give_back().await;
+    }
+
+    async fn drain(&self) {
         if tokio::time::timeout(self.settings.drain, self.tasks.wait()).await.is_ok() {
             return;
         }
@@ -102,8 +118,8 @@ impl Server {
     /// # Errors
     /// Where they cannot be read.
     pub async fn catalogs(&self, name: &str) -> Option<Result<Arc<Snapshot>, CatalogUnavailable>> {
-        let settings = self.parts.databases.load().get(name).cloned()?;
-        match self.database(name, &settings) {
+        let settings = routes::find(&self.parts.databases.load(), name)?;
+        match self.database(&settings) {
             Ok(database) => Some(database.catalogs.recheck().await),
             Err(error) => {
                 tracing::error!(database = %name, %error, "the upstream's TLS settings cannot be used");
@@ -112,26 +128,68 @@ impl Server {
         }
     }
 
-    fn admit(self: &Arc<Self>, stream: TcpStream, address: SocketAddr) {
-        let Some(place) = Place::take(self, address.ip()) else {
+    fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        // Behind a load balancer the client's address, and with it the bound by address, is known only once it is told.
+        let is_balancer = self.parts.balancers.load().include(peer.ip());
+        let place = if is_balancer { None } else { Place::take(self, peer.ip()) };
+        if self.tasks.len() >= self.settings.max_connections || (place.is_none() && !is_balancer) {
             self.parts.metrics.refused_connections.inc();
             return;
-        };
+        }
         let server = Arc::clone(self);
         self.tasks.spawn(async move {
-            // Held to the end of the session.
-            let _place = place;
-            if let Err(error) = server.serve(stream, address).await {
-                tracing::debug!(%address, %error, "no session");
+            let deadline = tokio::time::Instant::now() + server.settings.handshake_timeout;
+            let served = match place {
+                // Held to the end of the session.
+                Some(_place) => server.serve(stream, Origin { address: peer, is_local: false }, deadline).await,
+                None => server.serve_behind(stream, peer, deadline).await,
+            };
+            if let Err(error) = served {
+                tracing::debug!(%peer, %error, "no session");
             }
         });
     }
 
-    async fn serve(self: &Arc<Self>, stream: TcpStream, address: SocketAddr) -> Result<(), HandshakeError> {
+    /// Serves a connection of a load balancer, for the client that it names.
+    async fn serve_behind(
+        self: &Arc<Self>,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+        deadline: Deadline,
+    ) -> Result<(), HandshakeError> {
+        let told = tokio::select! {
+            () = self.stopping.cancelled() => return Ok(()),
+            told = tokio::time::timeout_at(deadline, balancer::read(&mut stream, peer)) => told,
+        };
+        let from = match told {
+            Ok(Ok(from)) => from,
+            Ok(Err(error @ (HandshakeError::Closed | HandshakeError::Io(_)))) => return Err(error),
+            Ok(Err(error)) => {
+                self.refused(peer.ip(), &error.to_string()).await;
+                return Err(error);
+            }
+            Err(_) => {
+                self.refused(peer.ip(), "the PROXY header took too long").await;
+                return Ok(());
+            }
+        };
+        let Some(_place) = Place::take(self, from.address.ip()) else {
+            self.parts.metrics.refused_connections.inc();
+            return Ok(());
+        };
+        self.serve(stream, from, deadline).await
+    }
+
+    async fn serve(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        from: Origin,
+        deadline: Deadline,
+    ) -> Result<(), HandshakeError> {
         stream.set_nodelay(true)?;
         keep_alive(&stream);
         let tls = self.parts.tls.load_full();
-        let deadline = tokio::time::Instant::now() + self.settings.handshake_timeout;
+        let address = from.address;
         let opened = tokio::select! {
             () = self.stopping.cancelled() => return Ok(()),
             opened = tokio::time::timeout_at(deadline, handshake::open(stream, Arc::clone(&tls.config))) => opened,
@@ -140,6 +198,13 @@ impl Server {
             Err(_) => self.refused(address.ip(), "the handshake took too long").await,
             Ok(Err(error @ (HandshakeError::Closed | HandshakeError::Io(_)))) => return Err(error),
             Ok(Err(error)) => self.refused(address.ip(), &error.to_string()).await,
+            Ok(Ok(Opening::Startup { mut stream, .. })) if from.is_local => {
+                let text = "a load balancer's own connection gets no session";
+                self.refused(address.ip(), text).await;
+                let said = ClientVisible::fatal(sqlstate::INVALID_AUTHORIZATION, text);
+                handshake::refuse(&mut stream, &said).await;
+            }
+            Ok(Ok(Opening::Cancel { .. })) if from.is_local => {}
             Ok(Ok(Opening::Cancel { process, key })) => self.cancel(address.ip(), process, &key).await,
             Ok(Ok(Opening::Startup { stream, rest, startup })) => {
                 let arrival = open::Arrival { stream, rest, startup, address, binding: tls.binding.clone() };
@@ -183,8 +248,17 @@ impl Server {
         }
     }
 
-    /// What the sessions of a database share; made anew where its settings are no longer the same.
-    pub(super) fn database(&self, name: &str, settings: &Arc<DatabaseSettings>) -> Result<Arc<Database>, TlsError> {
+    /// What has left its region under these grants.
+    ///
+    /// # Errors
+    /// Where the store does not say.
+    pub async fn exported(&self, grants: &[Arc<Grant>]) -> Result<Arc<Exported>, StoreError> {
+        self.ledger.exported(grants).await
+    }
+
+    /// What the sessions of an upstream share; made anew where its settings are no longer the same.
+    pub(super) fn database(&self, settings: &Arc<DatabaseSettings>) -> Result<Arc<Database>, TlsError> {
+        let name = settings.route.as_str();
         let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = databases.get(name).filter(|known| Arc::ptr_eq(&known.settings, settings)) {
             return Ok(Arc::clone(known));
@@ -202,7 +276,7 @@ impl Server {
     }
 }
 
-/// One connection's place among those that are allowed.
+/// One connection's place among those that are allowed from one address.
 #[derive(Debug)]
 struct Place {
     server: Arc<Server>,
@@ -213,9 +287,8 @@ impl Place {
     fn take(server: &Arc<Server>, address: IpAddr) -> Option<Self> {
         let network = Network::of(address);
         let mut connections = server.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: usize = server.tasks.len();
         let of_network = connections.entry(network).or_insert(0);
-        if all >= server.settings.max_connections || *of_network >= server.settings.max_per_address {
+        if *of_network >= server.settings.max_per_address {
             if *of_network == 0 {
                 connections.remove(&network);
             }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::balancer::Balancers;
 use super::metrics::Metrics;
 use super::registry::Registry;
 use super::tls::ServerTls;
@@ -90,6 +91,8 @@ pub struct Dependencies {
     pub directory: Arc<ArcSwap<Directory>>,
     pub databases: Arc<ArcSwap<HashMap<String, Arc<DatabaseSettings>>>>,
     pub region_networks: Arc<ArcSwap<RegionNetworks>>,
+    /// The load balancers that say whose their connections are; swapped on reload.
+    pub balancers: Arc<ArcSwap<Balancers>>,
     /// The certificate that clients are shown; swapped on reload.
     pub tls: Arc<ArcSwap<ServerTls>>,
     pub registry: Arc<Registry>,
@@ -122,9 +125,11 @@ impl Directory {
     }
 }
 
-/// One `[[database]]`.
+/// One upstream of one `[[database]]`.
 #[derive(Clone, Debug)]
 pub struct DatabaseSettings {
+    /// What clients name: the database, or `database@region` for one of its further upstreams.
+    pub route: String,
     /// Differs whenever the configuration does; every record of a statement names it.
     pub policy_version: u64,
     pub policy: Arc<DatabasePolicy>,

@@ -13,7 +13,8 @@ pub use book::{GrantBook, GrantSet};
 pub use sqlite::SqliteStore;
 
 use crate::access::{
-    AccessRequest, ApprovalRefused, Decision, Grant, GrantId, Principal, RequestId, WithdrawalRefused,
+    AccessRequest, Amount, ApprovalRefused, Decision, ExportLimit, Grant, GrantId, Principal, RequestId,
+    WithdrawalRefused,
 };
 
 /// Why the store did not do what was asked.
@@ -50,6 +51,13 @@ pub struct Credential {
     pub verifier: String,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
+}
+
+/// What may leave now, and what has left or may by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reserved {
+    pub taken: Amount,
+    pub total: Amount,
 }
 
 /// Durable state. Every method is one transaction: it is done whole or not at all, and what it answers is what is stored.
@@ -95,6 +103,22 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The principal's credentials on the database that are good at `now`, newest first.
     async fn credentials(&self, principal: &str, database: &str, now: Timestamp)
     -> Result<Vec<Credential>, StoreError>;
+
+    /// Takes as much of `wanted` as `limit` leaves of what may leave a region by `rule` under a grant. What is taken counts
+    /// as having left until it is given back, whatever becomes of the process that took it.
+    async fn reserve_export(
+        &self,
+        grant: &GrantId,
+        rule: &str,
+        wanted: Amount,
+        limit: ExportLimit,
+    ) -> Result<Reserved, StoreError>;
+
+    /// Gives back what was taken and not used.
+    async fn release_export(&self, grant: &GrantId, rule: &str, unused: Amount) -> Result<(), StoreError>;
+
+    /// What counts as having left under a grant, by rule.
+    async fn exported(&self, grant: &GrantId) -> Result<Vec<(String, Amount)>, StoreError>;
 
     /// The latest instant at which anything that is stored was done: the floor of a clock after a restart.
     async fn latest_instant(&self) -> Result<Option<Timestamp>, StoreError>;

@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Credential, MAX_CREDENTIALS, SharedStore, Store, StoreError};
 use crate::access::{
-    AccessRequest, ApprovalRefused, Decision, GrantId, NewRequest, ObjectPattern, Operation, OperationSet, Principal,
-    Privilege, Region, RequestId, RequestState, Scope, Subject,
+    AccessRequest, Amount, ApprovalRefused, Decision, ExportLimit, GrantId, NewRequest, ObjectPattern, Operation,
+    OperationSet, Principal, Privilege, Region, RequestId, RequestState, Scope, Subject,
 };
 
 /// An instant with nanoseconds, so that a store that rounds is found out.
@@ -77,6 +77,7 @@ pub(super) async fn run(store: SharedStore) {
     lists_open_grants(&*store).await;
     caps_credentials(&*store).await;
     knows_the_latest_instant(&*store).await;
+    never_lets_more_leave_than_may(Arc::clone(&store)).await;
     two_approvers_at_once(store).await;
 }
 
@@ -230,6 +231,36 @@ async fn knows_the_latest_instant(store: &dyn Store) {
     assert_eq!(store.latest_instant().await.unwrap(), Some(after(2000)));
     store.revoke(&grant.id, "bob", None, after(2001)).await.unwrap();
     assert_eq!(store.latest_instant().await.unwrap(), Some(after(2001)));
+}
+
+/// However many processes take from one allowance at once, they get no more than it together.
+async fn never_lets_more_leave_than_may(store: SharedStore) {
+    let filed = request(1);
+    store.file_request(&filed).await.unwrap();
+    let grant = approve(&*store, &filed.id, "bob", after(2000)).await.unwrap().1.unwrap().id;
+    let amount = |rows, bytes| Amount { rows, bytes };
+    let limit = ExportLimit { rows: Some(100), bytes: Some(5_000) };
+    assert_eq!(store.exported(&grant).await.unwrap(), []);
+    let first = store.reserve_export(&grant, "region eu", amount(30, 4_000), limit).await.unwrap();
+    assert_eq!((first.taken, first.total), (amount(30, 4_000), amount(30, 4_000)));
+    let second = store.reserve_export(&grant, "region eu", amount(30, 4_000), limit).await.unwrap();
+    assert_eq!((second.taken, second.total), (amount(30, 1_000), amount(60, 5_000)), "what is left of each");
+    store.release_export(&grant, "region eu", amount(20, 1_000)).await.unwrap();
+    assert_eq!(store.exported(&grant).await.unwrap(), [("region eu".to_owned(), amount(40, 4_000))]);
+    let unbounded = ExportLimit { rows: Some(10), bytes: None };
+    let other = store.reserve_export(&grant, "data eu.*", amount(50, u64::MAX), unbounded).await.unwrap();
+    assert_eq!(other.taken.rows, 10, "each rule counts by itself");
+    let tasks = (0..8).map(|_| {
+        let (store, grant) = (Arc::clone(&store), grant.clone());
+        tokio::spawn(async move { store.reserve_export(&grant, "region eu", amount(13, 1), limit).await.unwrap() })
+    });
+    let mut taken = Amount::default();
+    for task in tasks.collect::<Vec<_>>() {
+        taken = taken.plus(task.await.unwrap().taken);
+    }
+    assert_eq!(taken, amount(60, 8));
+    let nobody = GrantId::from_text("gr_none");
+    assert!(store.reserve_export(&nobody, "region eu", amount(1, 1), limit).await.is_err(), "only grants have counts");
 }
 
 /// However two approvers' decisions interleave, one request makes one grant.

@@ -47,6 +47,10 @@ impl<'a> Reader<'a> {
         std::mem::take(&mut self.rest)
     }
 
+    pub(super) fn rest_length(&self) -> usize {
+        self.rest.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }

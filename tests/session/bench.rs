@@ -101,8 +101,15 @@ impl Bench {
             password: Secret::new("unused"),
         };
         let database = DatabaseSettings {
+            route: "plain".into(),
             policy_version: 1,
-            policy: Arc::new(DatabasePolicy { name: "plain".into(), region: Region::new("us"), data: vec![] }),
+            policy: Arc::new(DatabasePolicy {
+                name: "plain".into(),
+                region: Region::new("us"),
+                routed: false,
+                data: vec![],
+                rules: Arc::default(),
+            }),
             upstream: Arc::new(upstream),
             scopes: vec![scope("read", &["public.notes"], &[Operation::Select], None)],
         };
@@ -119,6 +126,7 @@ impl Bench {
                 clock: Arc::clone(&clock),
                 directory: Arc::new(ArcSwap::from_pointee(Directory::new([user]))),
                 databases: Arc::new(ArcSwap::from_pointee(databases)),
+                balancers: Arc::default(),
                 region_networks: Arc::new(ArcSwap::from_pointee(networks)),
                 tls: Arc::new(ArcSwap::from_pointee(tls)),
                 registry: Arc::clone(&registry),

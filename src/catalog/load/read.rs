@@ -61,6 +61,10 @@ async fn dependents(client: &Client, snapshot: &mut Snapshot) -> Result<(), Load
             relation.parents.push(parent);
         }
     }
+    for row in client.query(sql::PARTITION_KEYS, &[]).await? {
+        let key = get(&row, 1)?;
+        of(snapshot, &row, |relation| relation.partition_key = key)?;
+    }
     for row in client.query(sql::VIEW_RELATIONS, &[]).await? {
         let column: i32 = get(&row, 2)?;
         let read = ViewRead { relation: get(&row, 1)?, column: i16::try_from(column).unwrap_or(0) };
@@ -166,6 +170,7 @@ impl Reader {
             indexed: get(row, 5)?,
             columns: Vec::new(),
             children: Vec::new(),
+            partition_key: Vec::new(),
             parents: Vec::new(),
             reads: Vec::new(),
             calls: Vec::new(),

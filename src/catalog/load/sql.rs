@@ -52,6 +52,9 @@ ORDER BY a.attrelid, a.attnum";
 
 pub(super) const INHERITANCE: &str = "SELECT inhparent, inhrelid FROM pg_catalog.pg_inherits";
 
+pub(super) const PARTITION_KEYS: &str =
+    "SELECT partrelid, partattrs::pg_catalog.int2[] FROM pg_catalog.pg_partitioned_table";
+
 pub(super) const VIEW_RELATIONS: &str = "
 SELECT DISTINCT r.ev_class, d.refobjid, d.refobjsubid
 FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d

@@ -18,20 +18,24 @@ const TRIGGER_TRUNCATE: i16 = 1 << 5;
 
 /// Where a relation stands with respect to the one that the statement names.
 #[derive(Clone, Copy, Default)]
-struct Place {
+pub(super) struct Place {
     through: Option<Oid>,
     child_of: Option<Oid>,
 }
 
 /// What was reached so far, each use once.
 #[derive(Default)]
-struct Reached {
+pub(super) struct Reached {
     entries: Vec<TouchedRelation>,
     /// Positions by relation: a partition tree has thousands.
     known: HashMap<Oid, Vec<usize>>,
 }
 
 impl Reached {
+    pub(super) fn into_entries(self) -> Vec<TouchedRelation> {
+        self.entries
+    }
+
     /// Answers whether the entry is new.
     fn add(&mut self, entry: TouchedRelation) -> bool {
         let known = self.known.entry(entry.oid).or_default();
@@ -52,7 +56,9 @@ impl Resolver<'_> {
         std::mem::take(&mut self.created).into_iter().for_each(|created| {
             found.add(created);
         });
-        for used in std::mem::take(&mut self.uses) {
+        let uses = std::mem::take(&mut self.uses);
+        let sources = self.sources(&uses, !found.entries.is_empty());
+        for used in uses {
             let Some(relation) = snapshot.relations.get(&used.relation) else { continue };
             for (operation, columns) in used.touched {
                 let columns = shown(columns);
@@ -60,10 +66,10 @@ impl Resolver<'_> {
             }
         }
         self.effects.dedup();
-        Footprint { relations: found.entries, functions: self.functions, effects: self.effects }
+        Footprint { relations: found.entries, sources, functions: self.functions, effects: self.effects }
     }
 
-    fn reach(
+    pub(super) fn reach(
         &mut self,
         relation: &Relation,
         only: bool,
@@ -82,8 +88,14 @@ impl Resolver<'_> {
         if !only {
             self.children(relation, operation, columns, place, found);
         }
-        if relation.kind == RelationKind::View && operation != Operation::Ddl {
-            self.behind(relation, operation, place, found);
+        match (relation.kind, operation) {
+            (RelationKind::View, Operation::Ddl) => {}
+            (RelationKind::View, _) => self.behind(relation, operation, place, found),
+            // Its rows were copied from what it reads, and a REFRESH copies them anew.
+            (RelationKind::MaterializedView, Operation::Select | Operation::Ddl) => {
+                self.behind(relation, Operation::Select, place, found);
+            }
+            _ => {}
         }
     }
 
@@ -112,7 +124,7 @@ impl Resolver<'_> {
     }
 
     /// What a view's definition touches: read for a SELECT, written to for the rest.
-    fn behind(&mut self, view: &Relation, operation: Operation, place: Place, found: &mut Reached) {
+    pub(super) fn behind(&mut self, view: &Relation, operation: Operation, place: Place, found: &mut Reached) {
         let snapshot = self.snapshot;
         // What lies behind the server's own views is judged by the view.
         if snapshot.schema_name(view.schema) == "pg_catalog"
@@ -120,7 +132,8 @@ impl Resolver<'_> {
         {
             return;
         }
-        for function in &view.calls {
+        // A materialized view has called its functions already.
+        for function in view.calls.iter().filter(|_| view.kind == RelationKind::View) {
             self.call_function(*function, CalledBy::View, Vec::new());
         }
         let place = Place { through: Some(place.through.unwrap_or(view.oid)), child_of: place.child_of };
@@ -200,7 +213,7 @@ impl Resolver<'_> {
     }
 }
 
-fn shown(columns: ColumnSet) -> Columns {
+pub(super) fn shown(columns: ColumnSet) -> Columns {
     if columns.whole {
         Columns::WholeRow
     } else if columns.names.is_empty() {

@@ -10,6 +10,7 @@ mod from;
 mod labels;
 mod query;
 mod scope;
+mod sources;
 mod write;
 
 use std::collections::{BTreeSet, HashMap, HashSet};

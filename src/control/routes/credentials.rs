@@ -43,17 +43,18 @@ async fn mint_now(shared: Arc<Shared>, caller: Caller, database: String) -> Resu
     })?;
     let now = shared.clock.now();
     let password = password()?;
-    let verifier = verifier(&shared, &caller, &database.name, &password).await?;
+    let name = database.logical_name();
+    let verifier = verifier(&shared, &caller, name, &password).await?;
     let expires_at = now.saturating_add(shared.settings.credential_ttl).unwrap_or(jiff::Timestamp::MAX);
     let credential = Credential {
         principal: caller.name().to_owned(),
-        database: database.name.clone(),
+        database: name.to_owned(),
         verifier,
         created_at: now,
         expires_at,
     };
     let mut record = shared.record_by(Event::CredentialMinted, &caller);
-    record.database = Some(database.name.clone());
+    record.database = Some(name.to_owned());
     record.detail = Some(format!("good until {expires_at}"));
     shared.journal.record(record.clone()).await?;
     if let Err(error) = shared.store.add_credential(&credential).await {

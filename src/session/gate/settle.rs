@@ -1,16 +1,23 @@
 //! Receipts handed to the messages that they let through.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::refuse::visible;
 use super::{Message, Outgoing, Planned};
 use crate::audit::Receipt;
 use crate::policy::{Denial, Rule};
+use crate::session::exports::Ledger;
 use crate::session::replies::{Expected, Running};
 
 /// Gives a message its receipts; where it has none, the upstream is made to fail in its place.
-pub(super) fn finish(planned: Planned, receipts: &mut [Option<Receipt>], moved: &[Option<usize>]) -> Outgoing {
+pub(super) fn finish(
+    planned: Planned,
+    receipts: &mut [Option<Receipt>],
+    moved: &[Option<usize>],
+    ledger: &Arc<Ledger>,
+) -> Outgoing {
     let Planned { message, mut expected } = planned;
     let (frame, answer, items, instead) = match message {
         Message::Free(message) => return Outgoing { message, expected },
@@ -30,7 +37,7 @@ pub(super) fn finish(planned: Planned, receipts: &mut [Option<Receipt>], moved: 
     match frame.admit(&taken) {
         Ok(message) => {
             if let Some(expected) = &mut expected {
-                hand_over(&mut expected.statements, taken);
+                hand_over(&mut expected.statements, taken, ledger);
             }
             Outgoing { message: answer.unwrap_or(message), expected }
         }
@@ -38,10 +45,11 @@ pub(super) fn finish(planned: Planned, receipts: &mut [Option<Receipt>], moved: 
     }
 }
 
-fn hand_over(statements: &mut VecDeque<Running>, receipts: Vec<Receipt>) {
+fn hand_over(statements: &mut VecDeque<Running>, receipts: Vec<Receipt>, ledger: &Arc<Ledger>) {
     for (running, receipt) in statements.iter_mut().zip(receipts) {
         running.seq = receipt.seq();
         running.guards = receipt.guards();
+        running.meter = ledger.meter(receipt.grant(), receipt.exports());
         running.grant = Some(receipt.grant().clone());
         running.started = Instant::now();
     }

@@ -1,5 +1,8 @@
 //! Data in both directions: rows and their limits, and COPY.
 
+use std::sync::atomic::Ordering;
+
+use super::exports;
 use super::owed::{CopyIn, Expected, Running, Step};
 use super::said::{byte_limit_reached, row_limit_reached};
 use super::{Happened, Pass, Replies, Violation};
@@ -22,6 +25,9 @@ impl Replies {
         if running.ending.is_some() {
             running.cut |= is_row;
             return Ok(Pass::Drop);
+        }
+        if !muted && let Some(stopped) = exports::count(running, header, happened) {
+            return Ok(stopped);
         }
         running.rows += u64::from(is_row);
         running.bytes += header.total() as u64;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::access::{GrantId, Guards};
 use crate::audit::EndedBy;
+use crate::session::exports::Meter;
 use crate::session::given::Given;
 use crate::session::names::{Change, NameChange};
 use crate::session::reason::ReasonChange;
@@ -19,6 +20,8 @@ pub struct Running {
     pub grant: Option<GrantId>,
     /// What its grant bounds it by.
     pub guards: Guards,
+    /// Counts its rows as they leave their region, where they do.
+    pub meter: Option<Meter>,
     pub rows: u64,
     pub bytes: u64,
     /// Bytes of the rows that it has returned, without the headers of their messages.

@@ -14,6 +14,7 @@ fn running(grant: &str) -> Running {
         seq: 1,
         grant: Some(GrantId::from_text(grant)),
         guards: Guards::default(),
+        meter: None,
         rows: 0,
         bytes: 0,
         returned: 0,

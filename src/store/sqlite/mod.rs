@@ -1,6 +1,7 @@
 //! The store in one SQLite file, for one machine: every method is one transaction on one connection, off the reactor.
 
 mod credentials;
+mod exports;
 mod file;
 mod grants;
 mod requests;
@@ -16,8 +17,8 @@ use rusqlite::{Transaction, TransactionBehavior};
 use tokio::sync::Mutex;
 
 use self::file::DatabaseFile;
-use super::{Credential, Store, StoreError};
-use crate::access::{AccessRequest, Decision, Grant, GrantId, Principal, RequestId};
+use super::{Credential, Reserved, Store, StoreError};
+use crate::access::{AccessRequest, Amount, Decision, ExportLimit, Grant, GrantId, Principal, RequestId};
 
 /// How long a transaction waits for a lock that another process holds on the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -175,6 +176,27 @@ impl Store for SqliteStore {
     ) -> Result<Vec<Credential>, StoreError> {
         let (principal, database) = (principal.to_owned(), database.to_owned());
         self.read(move |tx| credentials::good_at(tx, &principal, &database, now)).await
+    }
+
+    async fn reserve_export(
+        &self,
+        grant: &GrantId,
+        rule: &str,
+        wanted: Amount,
+        limit: ExportLimit,
+    ) -> Result<Reserved, StoreError> {
+        let (grant, rule) = (grant.clone(), rule.to_owned());
+        self.write(move |tx| exports::reserve(tx, &grant, &rule, wanted, limit)).await
+    }
+
+    async fn release_export(&self, grant: &GrantId, rule: &str, unused: Amount) -> Result<(), StoreError> {
+        let (grant, rule) = (grant.clone(), rule.to_owned());
+        self.write(move |tx| exports::release(tx, &grant, &rule, unused)).await
+    }
+
+    async fn exported(&self, grant: &GrantId) -> Result<Vec<(String, Amount)>, StoreError> {
+        let grant = grant.clone();
+        self.read(move |tx| exports::of_grant(tx, &grant)).await
     }
 
     async fn latest_instant(&self) -> Result<Option<Timestamp>, StoreError> {
