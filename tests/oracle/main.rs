@@ -7,7 +7,12 @@
 #![allow(clippy::print_stdout, reason = "the summary of a run is what it is for")]
 
 mod corpus;
+mod facts;
+mod grammar;
 mod keywords;
 mod lexer;
 mod mutate;
+mod ours;
 mod random;
+mod reader;
+mod theirs;

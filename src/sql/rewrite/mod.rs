@@ -100,6 +100,8 @@ enum Mode {
     Trim,
     Cast,
     JoinUsing,
+    /// DISTINCT ON, after which an expression begins.
+    DistinctOn,
     /// GROUPING SETS, CUBE or ROLLUP.
     Grouping,
 }

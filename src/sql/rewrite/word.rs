@@ -389,7 +389,7 @@ impl Rewriter<'_> {
             "filter" => self.kind_before(1) == Some(&Kind::Mark(')')) && after.is_mark(0, '('),
             "within" => self.kind_before(1) == Some(&Kind::Mark(')')) && next == "group",
             "partition" => next == "by",
-            "rows" | "range" | "groups" if frame_follows(&after) && self.frames.len() > 1 => {
+            "rows" | "range" | "groups" if frame_follows(&after) && self.ends_window_part() => {
                 if let Some(frame) = self.frame() {
                     frame.window_frame = true;
                 }
@@ -426,6 +426,12 @@ impl Rewriter<'_> {
             }
             _ => false,
         }
+    }
+
+    /// Whether a window's frame may begin here: after an element of its ORDER BY or PARTITION BY, or as its first word.
+    fn ends_window_part(&self) -> bool {
+        let opens = self.kind_before(1) == Some(&Kind::Mark('(')) && matches!(self.before(2), "over" | "as");
+        self.frames.len() > 1 && (opens || self.operand || matches!(self.before(1), "asc" | "desc" | "first" | "last"))
     }
 
     /// Whether a statement may begin here: at the start, in parentheses, or after a WITH list.
