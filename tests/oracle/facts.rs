@@ -23,6 +23,10 @@ pub enum Kind {
     Collation,
     Parameter,
     String,
+    /// A relation without its children.
+    Only,
+    /// What a table, a column, a CTE or a window is called from there on.
+    Alias,
     /// The name of a cursor, of a prepared statement, of a savepoint.
     Label,
 }

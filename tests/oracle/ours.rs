@@ -1,8 +1,8 @@
 //! A walk over our own tree. Exhaustive: a new kind of node has to say here what it names.
 
 use pgward::sql::tree::{
-    Action, Assignment, Call, CopySource, Cte, Ddl, Expr, FromItem, JoinConstraint, Literal, Merge, MergeAction,
-    OnConflict, OperatorName, Over, QualifiedName, Query, RelationRef, Select, SetExpr, Statement, SubqueryKind,
+    Action, Alias, Assignment, Call, CopySource, Cte, Ddl, Expr, FromItem, JoinConstraint, Literal, Merge, MergeAction,
+    Name, OnConflict, OperatorName, Over, QualifiedName, Query, RelationRef, Select, SetExpr, Statement, SubqueryKind,
     Target, Transaction, TypeName, Window, With,
 };
 
@@ -27,6 +27,7 @@ impl Walk {
             Action::Insert(insert) => {
                 self.with(insert.with.as_ref());
                 self.relation(&insert.table);
+                self.labels(&insert.alias);
                 self.targets_written(&insert.columns);
                 insert.source.iter().for_each(|query| self.query(query));
                 insert.on_conflict.iter().for_each(|conflict| self.conflict(conflict));
@@ -35,6 +36,7 @@ impl Walk {
             Action::Update(update) => {
                 self.with(update.with.as_ref());
                 self.relation_ref(&update.table);
+                self.alias(&update.alias);
                 self.assignments(&update.assignments);
                 self.from(&update.from);
                 self.exprs(update.selection.as_slice());
@@ -44,6 +46,7 @@ impl Walk {
             Action::Delete(delete) => {
                 self.with(delete.with.as_ref());
                 self.relation_ref(&delete.table);
+                self.alias(&delete.alias);
                 self.from(&delete.using);
                 self.exprs(delete.selection.as_slice());
                 delete.current_of.iter().for_each(|name| self.facts.add(Kind::Label, name.as_str()));
@@ -121,14 +124,26 @@ impl Walk {
 
     fn relation_ref(&mut self, relation: &RelationRef) {
         self.relation(&relation.name);
+        if relation.only {
+            self.facts.add(Kind::Only, relation.name.to_string());
+        }
     }
 
-    fn targets_written(&mut self, columns: &[pgward::sql::tree::Name]) {
+    fn alias(&mut self, alias: &Alias) {
+        self.labels(alias.name.iter().chain(&alias.columns));
+    }
+
+    fn labels<'n>(&mut self, names: impl IntoIterator<Item = &'n Name>) {
+        names.into_iter().for_each(|name| self.facts.add(Kind::Alias, name.as_str()));
+    }
+
+    fn targets_written(&mut self, columns: &[Name]) {
         columns.iter().for_each(|column| self.facts.add(Kind::Target, column.as_str()));
     }
 
     fn with(&mut self, with: Option<&With>) {
-        for Cte { name: _, columns: _, body, added: _ } in with.iter().flat_map(|with| &with.ctes) {
+        for Cte { name, columns, body, added } in with.iter().flat_map(|with| &with.ctes) {
+            self.labels([name].into_iter().chain(columns).chain(added));
             self.action(body);
         }
     }
@@ -163,13 +178,19 @@ impl Walk {
         self.exprs(selection.as_slice());
         self.exprs(group_by);
         self.exprs(having.as_slice());
-        windows.iter().for_each(|(_, window)| self.window(window));
+        for (name, window) in windows {
+            self.labels([name]);
+            self.window(window);
+        }
     }
 
     fn targets(&mut self, targets: &[Target]) {
         for target in targets {
             match target {
-                Target::Expr { expr, alias: _ } => self.expr(expr),
+                Target::Expr { expr, alias } => {
+                    self.labels(alias);
+                    self.expr(expr);
+                }
                 Target::Star => self.facts.add(Kind::Column, "*"),
                 Target::QualifiedStar(name) => self.facts.add(Kind::Column, format!("{name}.*")),
                 Target::FieldStar(expr) => {
@@ -186,21 +207,31 @@ impl Walk {
 
     fn from_item(&mut self, item: &FromItem) {
         match item {
-            FromItem::Relation { relation, alias: _, sample } => {
+            FromItem::Relation { relation, alias, sample } => {
+                self.alias(alias);
                 self.relation_ref(relation);
                 sample.iter().for_each(|call| self.call(call));
             }
-            FromItem::Functions { calls, lateral: _, ordinality: _, alias: _, definitions } => {
+            FromItem::Functions { calls, lateral: _, ordinality: _, alias, definitions } => {
+                self.alias(alias);
+                self.labels(definitions.iter().map(|(name, _)| name));
                 calls.iter().for_each(|call| self.call(call));
                 definitions.iter().for_each(|(_, found)| self.type_name(found));
             }
-            FromItem::Subquery { query, lateral: _, alias: _ } => self.query(query),
-            FromItem::Join { left, right, constraint, alias: _ } => {
+            FromItem::Subquery { query, lateral: _, alias } => {
+                self.alias(alias);
+                self.query(query);
+            }
+            FromItem::Join { left, right, constraint, alias } => {
+                self.alias(alias);
                 self.from_item(left);
                 self.from_item(right);
                 match constraint {
                     JoinConstraint::On(expr) => self.expr(expr),
-                    JoinConstraint::Using(columns, _) => self.targets_written(columns),
+                    JoinConstraint::Using(columns, alias) => {
+                        self.targets_written(columns);
+                        self.labels(alias);
+                    }
                     JoinConstraint::Natural | JoinConstraint::None => {}
                 }
             }
@@ -322,7 +353,8 @@ impl Walk {
     }
 
     fn merge(&mut self, merge: &Merge) {
-        let Merge { with, table, alias: _, source, on, whens, returning } = merge;
+        let Merge { with, table, alias, source, on, whens, returning } = merge;
+        self.alias(alias);
         self.with(with.as_ref());
         self.relation_ref(table);
         self.from_item(source);

@@ -79,8 +79,11 @@ fn is_left_out(field: &str, fields: &serde_json::Map<String, Value>) -> bool {
 fn name_of(name: &str, value: &Value, facts: &mut Facts) {
     let text = |field: &str| value[field].as_str().unwrap_or_default();
     if value.get("relpersistence").is_some() && value.get("relname").is_some() {
-        let parts = [text("catalogname"), text("schemaname"), text("relname")];
-        facts.add(Kind::Relation, parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("."));
+        facts.add(Kind::Relation, dotted_relation(value));
+        // Only a relation of FROM and of a change says so itself.
+        if value["inh"] == false {
+            facts.add(Kind::Only, dotted_relation(value));
+        }
     } else if value.get("funcformat").is_some() && value.get("funcname").is_some() {
         facts.add(Kind::Function, dotted(&value["funcname"]));
     } else if value.get("typmods").is_some() && value.get("array_bounds").is_some() && value["location"] != -1 {
@@ -115,13 +118,37 @@ fn name_of(name: &str, value: &Value, facts: &mut Facts) {
             };
             facts.add(Kind::Relation, name);
         }),
+        "CommonTableExpr" => {
+            label(value["ctename"].as_str(), facts);
+            strings(&value["aliascolnames"]).iter().for_each(|column| label(Some(column), facts));
+        }
+        "SelectStmt" => value["target_list"].as_array().into_iter().flatten().for_each(|target| {
+            if let Some(("ResTarget", target)) = node(target) {
+                label(target["name"].as_str(), facts);
+            }
+        }),
         "RangeTableSample" => facts.add(Kind::Function, dotted(&value["method"])),
         "MergeWhenClause" => targets(&value["target_list"], facts),
         _ => {}
     }
+    if value.get("aliasname").is_some() {
+        label(value["aliasname"].as_str(), facts);
+        strings(&value["colnames"]).iter().for_each(|column| label(Some(column), facts));
+    }
     if value.get("infer").is_some() && value.get("target_list").is_some() {
         targets(&value["target_list"], facts);
     }
+}
+
+fn label(name: Option<&str>, facts: &mut Facts) {
+    if let Some(name) = name.filter(|name| !name.is_empty()) {
+        facts.add(Kind::Alias, name);
+    }
+}
+
+fn dotted_relation(value: &Value) -> String {
+    let parts = ["catalogname", "schemaname", "relname"].map(|field| value[field].as_str().unwrap_or_default());
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".")
 }
 
 /// The columns that SET or an INSERT's list names.
