@@ -64,6 +64,8 @@ fn losses(ours: &Statement, theirs: &Parsed) -> Vec<(Loss, String)> {
         // Isolation levels and snapshots are strings to PostgreSQL's grammar; a definition has other places for labels.
         let left_out = |kind: Kind| match &ours.action {
             Action::Transaction(_) => kind == Kind::String,
+            // SET TIME ZONE INTERVAL '…'.
+            Action::Set(_) => kind == Kind::Type,
             Action::Ddl(_) => matches!(kind, Kind::Only | Kind::Alias),
             _ => false,
         };

@@ -18,6 +18,9 @@ pub struct Parsed {
 
 /// The statements of a text; `None` where PostgreSQL 18 has a syntax error.
 pub fn parse(text: &str) -> Option<Vec<Parsed>> {
+    if traps(text) {
+        return None;
+    }
     // The library lends itself the standard error while it parses, one call at a time.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let parsed = {
@@ -33,6 +36,12 @@ pub fn parse(text: &str) -> Option<Vec<Parsed>> {
         Parsed { node: node.to_owned(), tree: tree.clone(), range: start..end }
     });
     Some(statements.collect())
+}
+
+/// Built with assertions, as for a development build, PostgreSQL's grammar does not survive `(SELECT 1 OFFSET 1) LIMIT 1`.
+fn traps(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    cfg!(debug_assertions) && text.contains("offset") && (text.contains("limit") || text.contains("fetch"))
 }
 
 /// The name and the fields of a `Node`.
