@@ -12,6 +12,8 @@ want() { # want PACKAGE TEST...: the package, unless the test succeeds
   "$@" >/dev/null 2>&1 || missing+=("$package")
 }
 
+# PostgreSQL's own grammar, which the tests compare with, is bound by libclang with its headers.
+has_libclang() { compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null && compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' >/dev/null; }
 has_server() { compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; }
 
 want gcc command -v cc
@@ -23,6 +25,7 @@ want openssl command -v openssl
 want util-linux command -v setpriv
 if [ "$purpose" = test ]; then
   want python3 test -x /usr/bin/python3
+  want libclang-dev has_libclang
   want python3-psycopg /usr/bin/python3 -c 'import psycopg'
 fi
 if [ "$purpose" = bench ]; then

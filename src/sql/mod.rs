@@ -10,8 +10,8 @@
 mod convert;
 mod cursor;
 mod fingerprint;
-mod keywords;
-mod lex;
+pub mod keywords;
+pub mod lex;
 mod limits;
 mod marker;
 mod parse;

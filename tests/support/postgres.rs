@@ -12,6 +12,7 @@ mod guard;
 /// A running server. Dropping it stops the server and removes its files.
 #[derive(Debug)]
 pub struct TestPostgres {
+    programs: PathBuf,
     directory: PathBuf,
     process: Option<Child>,
     /// The port in the socket's name; the server listens on no address.
@@ -25,6 +26,15 @@ impl TestPostgres {
     /// Where PostgreSQL's server programs are missing or do not start.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_from(programs())
+    }
+
+    /// The same with the server programs of one folder.
+    ///
+    /// # Panics
+    /// Where they do not start.
+    #[must_use]
+    pub fn start_from(programs: PathBuf) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!("pgw-{}-{number}", std::process::id()));
@@ -32,7 +42,7 @@ impl TestPostgres {
         if is_root() {
             run(Command::new("chown").arg("postgres").arg(&directory));
         }
-        let mut server = Self { directory, process: None, port: 5432 };
+        let mut server = Self { programs, directory, process: None, port: 5432 };
         run(server.program("initdb").arg("-D").arg(server.data()).args([
             "-A",
             "trust",
@@ -80,7 +90,7 @@ impl TestPostgres {
 
     /// One of the server's programs, run as a user who may run it.
     fn program(&self, name: &str) -> Command {
-        let path = programs().join(name);
+        let path = self.programs.join(name);
         let mut command = if is_root() {
             let mut command = Command::new("setpriv");
             command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]).arg(path);

@@ -63,6 +63,9 @@ impl Converter {
 
     fn name(&self, ident: ast::Ident) -> Result<Name> {
         let ast::Ident { value, quote_style, span: _ } = ident;
+        if quote_style == Some('\'') {
+            return self.refuse("a string as a name");
+        }
         if quote_style.is_none() && is_reserved(&value) {
             return self.refuse(&format!("the reserved word \"{value}\" as a name"));
         }

@@ -1,7 +1,8 @@
 //! PostgreSQL's lexer (`src/backend/parser/scan.l`) for UTF-8 and `standard_conforming_strings = on`.
 //!
 //! Every byte of the text is accounted for as PostgreSQL accounts for it: a token boundary of our own making is a way to
-//! hide SQL. Where versions 14 to 18 disagree about a token, the text is refused.
+//! hide SQL. Where versions 14 to 18 disagree about a token, the text is refused. Public for the tests that hold it against
+//! PostgreSQL's own scanner.
 
 mod name;
 mod number;
@@ -50,6 +51,9 @@ pub enum Kind {
 
 /// Cuts a text into tokens.
 pub fn tokens(text: &str) -> Result<Vec<Token>, Unreadable> {
+    if let Some(position) = text.find('\0') {
+        return Err(Unreadable { message: "a zero byte".to_owned(), position });
+    }
     let mut lexer = Lexer { text, at: 0 };
     let mut found = Vec::new();
     while let Some(token) = lexer.next()? {
@@ -121,7 +125,6 @@ impl Lexer<'_> {
                 Some(b' ' | b'\t' | b'\n' | b'\r' | 0x0c) => self.at += 1,
                 // White space from version 16 on, an error before.
                 Some(0x0b) => return Err(self.refuse("a vertical tab, which PostgreSQL versions read differently")),
-                Some(0) => return Err(self.refuse("a zero byte")),
                 Some(b'-') if self.peek(1) == Some(b'-') => self.skip_line(),
                 Some(b'/') if self.peek(1) == Some(b'*') => self.skip_block()?,
                 Some(_) | None => return Ok(()),

@@ -53,9 +53,6 @@ impl Lexer<'_> {
             name.push('"');
             self.at += 1;
         }
-        if name.contains('\0') {
-            return Err(self.refuse("a zero byte"));
-        }
         Ok(name)
     }
 }
@@ -102,15 +99,15 @@ pub(super) fn resolve_unicode(text: &str, tokens: &mut Vec<Token>) -> Result<(),
     Ok(())
 }
 
-/// The character of `UESCAPE 'c'`; scan.l wants a plain one-byte string there.
+/// The character of `UESCAPE 'c'`; scan.l wants a one-byte string there, and no blank: which a vertical tab is from
+/// version 16 on.
 fn escape_character(text: &str, clause: Option<&Token>) -> Option<char> {
     let clause = clause?;
     let Kind::String(body) = &clause.kind else { return None };
     let mut characters = body.chars();
     let escape = characters.next()?;
     let plain = text.get(clause.range.clone())?.starts_with('\'');
-    let forbidden =
-        escape.is_ascii_hexdigit() || matches!(escape, '+' | '\'' | '"' | ' ' | '\t' | '\n' | '\r' | '\x0c');
+    let forbidden = escape.is_ascii_hexdigit() || matches!(escape, '+' | '\'' | '"' | ' ' | '\t'..='\r');
     (plain && characters.next().is_none() && escape.is_ascii() && !forbidden).then_some(escape)
 }
 

@@ -21,8 +21,10 @@ impl Lexer<'_> {
                 self.digits();
             }
         }
-        // `1_000`, `0x1F` and `123abc` are one token, two tokens or an error, depending on the version.
-        if self.peek(0).is_some_and(is_name_start) {
+        // `1_000`, `0x1F` and `123abc` are one token, two tokens or an error, depending on the version; so is `1e5$1`, which
+        // might be a number and a name, the name having a longer part of it than the number with its exponent.
+        let exponent = self.slice(start).contains(['e', 'E']);
+        if self.peek(0).is_some_and(|next| is_name_start(next) || (exponent && next == b'$')) {
             return Err(self.refuse("a number with letters after it, which PostgreSQL versions read differently"));
         }
         let digits = self.slice(start).to_owned();
@@ -58,9 +60,6 @@ impl Lexer<'_> {
         let start = self.at;
         self.at += length;
         let body = self.slice(start).to_owned();
-        if body.contains('\0') {
-            return Err(self.refuse("a zero byte"));
-        }
         self.at += tag.len();
         Ok(Kind::String(body))
     }

@@ -3,6 +3,15 @@
 use super::{Kind, Lexer};
 use crate::sql::Unreadable;
 
+/// What two quotes in a row are, inside of a string.
+#[derive(Clone, Copy, PartialEq)]
+enum Doubled {
+    /// One quote of the string's.
+    IsQuote,
+    /// The end of it, and the start of another: `xqdouble` of scan.l has no part in bit strings.
+    Ends,
+}
+
 impl Lexer<'_> {
     pub(super) fn plain_string(&mut self) -> Result<Kind, Unreadable> {
         Ok(Kind::String(self.single_quoted()?))
@@ -16,12 +25,16 @@ impl Lexer<'_> {
     pub(super) fn bit_string(&mut self) -> Result<Kind, Unreadable> {
         let letter = if matches!(self.peek(0), Some(b'b' | b'B')) { 'b' } else { 'x' };
         self.at += 1;
-        let body = self.single_quoted()?;
+        let body = self.quoted(Doubled::Ends)?;
         Ok(Kind::Bit(format!("{letter}{body}")))
     }
 
     /// The body of `'…'` with its continuations; stands on the opening quote. A backslash is a backslash.
     pub(super) fn single_quoted(&mut self) -> Result<String, Unreadable> {
+        self.quoted(Doubled::IsQuote)
+    }
+
+    fn quoted(&mut self, doubled: Doubled) -> Result<String, Unreadable> {
         let mut body = String::new();
         self.at += 1;
         loop {
@@ -32,15 +45,12 @@ impl Lexer<'_> {
             self.at += length;
             body.push_str(self.slice(start));
             self.at += 1;
-            if self.peek(0) == Some(b'\'') {
+            if self.peek(0) == Some(b'\'') && doubled == Doubled::IsQuote {
                 body.push('\'');
                 self.at += 1;
             } else if !self.continues() {
                 break;
             }
-        }
-        if body.contains('\0') {
-            return Err(self.refuse("a zero byte"));
         }
         Ok(body)
     }

@@ -71,8 +71,13 @@ impl Rewriter<'_> {
     fn has(&self, words: &[&str]) -> bool {
         let Some(inside) = Cursor::at(self.tokens, self.cursor.index() + 1).group() else { return false };
         let mut cursor = Cursor::new(inside);
-        cursor.until(words);
-        !cursor.is_done()
+        loop {
+            cursor.until(words);
+            // SIMILAR TO is an operator.
+            if !cursor.take(&["similar", "to"]) {
+                return !cursor.is_done();
+            }
+        }
     }
 
     /// `TRIM([BOTH|LEADING|TRAILING] [[x] FROM] y)` is btrim, ltrim or rtrim.

@@ -116,6 +116,8 @@ enum Mode {
     Trim,
     Cast,
     JoinUsing,
+    /// DISTINCT ON, after which an expression begins.
+    DistinctOn,
     /// GROUPING SETS, CUBE or ROLLUP.
     Grouping,
 }

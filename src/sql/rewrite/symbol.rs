@@ -50,7 +50,9 @@ impl Rewriter<'_> {
         if self.pending.is_none() && (self.definitions()? || self.insert_columns()?) {
             return Ok(());
         }
-        let mode = self.pending.take().unwrap_or(Mode::Plain);
+        let distinct = self.before(1) == "on" && self.before(2) == "distinct";
+        let usual = if distinct { Mode::DistinctOn } else { Mode::Plain };
+        let mode = self.pending.take().unwrap_or(usual);
         if self.mode() == Mode::Grouping && self.cursor.is_mark(1, ')') {
             // The empty grouping set.
             self.emit_keyword("null");
@@ -69,8 +71,8 @@ impl Rewriter<'_> {
     }
 
     fn close(&mut self) {
-        let frame = self.frames.pop();
-        match frame.map(|frame| frame.mode) {
+        let mode = self.frames.pop().map(|frame| frame.mode);
+        match mode {
             Some(Mode::Doubled) => self.emit(Core::RParen),
             Some(Mode::JoinUsing) if self.cursor.word(1) == "as" => {
                 let mut ahead = Cursor::at(self.tokens, self.cursor.index() + 2);
@@ -83,7 +85,7 @@ impl Rewriter<'_> {
             Some(_) | None => {}
         }
         self.emit(Core::RParen);
-        self.operand = true;
+        self.operand = mode != Some(Mode::DistinctOn);
     }
 
     /// `.` and, with it, `.*` in its three meanings: a target, the row of a relation, the fields of a value.

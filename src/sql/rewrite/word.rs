@@ -441,7 +441,7 @@ impl Rewriter<'_> {
             "within" => self.kind_before(1) == Some(&Kind::Mark(')')) && next == "group",
             "partition" => next == "by",
             "rows" | "range" | "groups"
-                if self.frames.len() > 1 && (frame_follows(&after) || (self.operand && bound_follows(&after))) =>
+                if self.ends_window_part() && (frame_follows(&after) || (self.operand && bound_follows(&after))) =>
             {
                 if let Some(frame) = self.frame() {
                     frame.window_frame = true;
@@ -479,6 +479,12 @@ impl Rewriter<'_> {
             }
             _ => false,
         }
+    }
+
+    /// Whether a window's frame may begin here: after an element of its ORDER BY or PARTITION BY, or as its first word.
+    fn ends_window_part(&self) -> bool {
+        let opens = self.kind_before(1) == Some(&Kind::Mark('(')) && matches!(self.before(2), "over" | "as");
+        self.frames.len() > 1 && (opens || self.operand || matches!(self.before(1), "asc" | "desc" | "first" | "last"))
     }
 
     /// Whether a statement may begin here: at the start, in parentheses, or after a WITH list.

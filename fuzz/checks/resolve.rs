@@ -1,0 +1,103 @@
+//! A statement's whole way to its verdict, on the policy world's catalogs: it comes to one, and always to the same.
+//!
+//! The catalogs are read once from a server of the check's own, which is gone before the first statement.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use pgward::access::{
+    Grant, GrantId, ObjectPattern, Operation, OperationSet, Privilege, Region, RequestId, Scope, Subject,
+};
+use pgward::catalog::{Snapshot, resolve};
+use pgward::policy::{Context, DatabasePolicy, Verdict, decide};
+use pgward::sql::{Limits, read};
+
+#[allow(dead_code, reason = "each test takes what it needs of this")]
+#[path = "../../tests/support/postgres.rs"]
+mod postgres;
+
+pub fn check(data: &[u8]) {
+    static SEEN: OnceLock<(Snapshot, Context)> = OnceLock::new();
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(statements) = read(text, &Limits::default()) else { return };
+    let (snapshot, context) = SEEN.get_or_init(world);
+    for statement in statements {
+        let resolved = resolve(snapshot, &statement.action);
+        let verdict = decide(&statement, text, &resolved, context);
+        let again = decide(&statement, text, &resolve(snapshot, &statement.action), context);
+        assert_eq!(format!("{verdict:?}"), format!("{again:?}"));
+        if let Verdict::Allow(_permit) = verdict {
+            // What is forwarded must have been understood, and no scope here allows anything of these schemas.
+            let footprint = resolved.expect("an allowed statement is resolved");
+            for relation in &footprint.relations {
+                assert!(!matches!(relation.schema.as_ref(), "hr" | "eu"), "{text:?} is allowed");
+            }
+        }
+    }
+}
+
+fn world() -> (Snapshot, Context) {
+    let server = postgres::TestPostgres::start();
+    // Beside this file, whichever package it is built into.
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/world/world.sql");
+    let script =
+        if script.exists() { script } else { Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/world/world.sql") };
+    server.run_script("postgres", &script);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let snapshot = runtime.block_on(async {
+        let dsn = server.dsn("postgres", "shop");
+        let (client, connection) = tokio_postgres::connect(&dsn, tokio_postgres::NoTls).await.expect("a connection");
+        tokio::spawn(connection);
+        Snapshot::load(&client).await.expect("a snapshot")
+    });
+    let context = context(&snapshot);
+    (snapshot, context)
+}
+
+fn context(snapshot: &Snapshot) -> Context {
+    let select = |on: &[&str], columns: Option<&[&str]>| Privilege {
+        on: on.iter().map(|on| ObjectPattern::parse(on).expect("a pattern")).collect(),
+        columns: columns.map(|names| names.iter().map(ToString::to_string).collect()),
+        operations: OperationSet::of(&[Operation::Select]),
+        functions: Vec::new(),
+    };
+    let scope = Scope {
+        name: "shop-read".to_owned(),
+        database: "shop".to_owned(),
+        regions: vec![Region::new("us")],
+        requesters: vec![Subject::User("alice".to_owned())],
+        approvers: vec![Subject::User("bob".to_owned())],
+        approvals: 1,
+        max_duration: Duration::from_secs(3600),
+        row_limit: None,
+        allow: vec![
+            select(&["public.orders", "public.products"], None),
+            select(&["public.customers"], Some(&["id", "name", "country"])),
+        ],
+    };
+    let now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
+    let grant = Grant {
+        id: GrantId::generate(),
+        request: RequestId::generate(),
+        principal: "alice".to_owned(),
+        scope,
+        statement: None,
+        reason: "fuzzing".to_owned(),
+        ticket: None,
+        approvers: vec!["bob".to_owned()],
+        not_before: now,
+        expires_at: now + Duration::from_secs(3600),
+        revocation: None,
+    };
+    Context {
+        database: Arc::new(DatabasePolicy { name: "shop".to_owned(), region: Region::new("us"), data: Vec::new() }),
+        principal: "alice".to_owned(),
+        client_region: Some(Region::new("us")),
+        grants: vec![Arc::new(grant)],
+        now,
+        search_paths: snapshot.search_paths(),
+        requestable: Vec::new(),
+    }
+}
