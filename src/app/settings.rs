@@ -8,7 +8,7 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 
 use crate::access::Secret;
-use crate::config::{Config, Database, ParameterRecording, SslMode, StoreLocation, UpstreamHost};
+use crate::config::{Config, Database, ParameterRecording, SecondOpinion, SslMode, StoreLocation, UpstreamHost};
 use crate::session::{self, DatabaseSettings, ServerTls, UpstreamSettings};
 use crate::wire::scram::Verifier;
 use crate::{control, tls};
@@ -81,6 +81,11 @@ pub fn databases(config: &Config) -> anyhow::Result<HashMap<String, Arc<Database
             policy_version: config.version >> 11,
             policy: Arc::clone(&database.policy),
             upstream: Arc::new(upstream(database)?),
+            second_opinion: match database.second_opinion {
+                SecondOpinion::Off => session::SecondOpinion::Off,
+                SecondOpinion::On => session::SecondOpinion::On,
+                SecondOpinion::Required => session::SecondOpinion::Required,
+            },
             scopes: config.scopes.iter().filter(|scope| scope.database == name).cloned().collect(),
         };
         databases.insert(name, Arc::new(settings));

@@ -8,7 +8,7 @@ use super::names::{Names, check_name, check_unique, columns};
 use super::reader::Table;
 use super::sections::region_of;
 use super::upstream::UpstreamUrl;
-use super::{Database, Secret};
+use super::{Database, SecondOpinion, Secret};
 use crate::access::ObjectPattern;
 use crate::policy::{DataClass, DatabasePolicy};
 
@@ -49,20 +49,32 @@ pub(super) fn databases(root: &Table<'_>, directory: &Path, names: &Names, files
     let mut seen = Vec::new();
     let mut databases = Vec::new();
     for table in root.tables("database") {
-        table.allow(&["name", "upstream", "password_file", "password_env", "region", "data"]);
+        table.allow(&["name", "upstream", "password_file", "password_env", "region", "data", "second_opinion"]);
         let name = table.required_text("name");
         let upstream = upstream(&table, directory, files);
         let password = password(&table, directory, files);
         table.required_text("region");
         let region = region_of(&table, names);
+        let second_opinion = second_opinion(&table);
         let data = table.tables("data").iter().filter_map(|class| data_class(class, names)).collect();
         let Some(name) = name else { continue };
         check_unique(&mut seen, &name);
         let name = name.read(check_name);
         let (Some(name), Some(upstream), Some(region)) = (name, upstream, region) else { continue };
-        databases.push(Database { policy: Arc::new(DatabasePolicy { name, region, data }), upstream, password });
+        let policy = Arc::new(DatabasePolicy { name, region, data });
+        databases.push(Database {
+            policy,
+            upstream,
+            password,
+            second_opinion: second_opinion.unwrap_or(SecondOpinion::Off),
+        });
     }
     databases
+}
+
+fn second_opinion(table: &Table<'_>) -> Option<SecondOpinion> {
+    let choices = [("off", SecondOpinion::Off), ("on", SecondOpinion::On), ("required", SecondOpinion::Required)];
+    table.text("second_opinion")?.choose(&choices)
 }
 
 fn upstream(table: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>) -> Option<UpstreamUrl> {

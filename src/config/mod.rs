@@ -128,6 +128,15 @@ pub struct Database {
     pub policy: Arc<DatabasePolicy>,
     pub upstream: UpstreamUrl,
     pub password: PasswordSource,
+    pub second_opinion: SecondOpinion,
+}
+
+/// Whether PostgreSQL itself is asked what a statement touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecondOpinion {
+    Off,
+    On,
+    Required,
 }
 
 impl Config {

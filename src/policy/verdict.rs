@@ -85,6 +85,8 @@ pub enum Rule {
     StatementGrant,
     /// A message of the protocol that pgward refuses (FunctionCall).
     Protocol,
+    /// PostgreSQL says that it touches more, or could not be asked where it must be.
+    SecondOpinion,
     /// The journal could not record the statement.
     Journal,
 }
@@ -107,6 +109,7 @@ impl Rule {
             Rule::Effect => "effect",
             Rule::StatementGrant => "statement-grant",
             Rule::Protocol => "protocol",
+            Rule::SecondOpinion => "second-opinion",
             Rule::Journal => "journal",
         }
     }
@@ -129,7 +132,8 @@ impl Rule {
             | Rule::Setting
             | Rule::Effect
             | Rule::StatementGrant
-            | Rule::Protocol => "42501",
+            | Rule::Protocol
+            | Rule::SecondOpinion => "42501",
         }
     }
 }

@@ -4,8 +4,8 @@
 //! | --- | --- |
 //! | `server`, `handshake`, `parameters`, `authenticate`, `throttle`, `open` | from a connection to a session |
 //! | `relay`, `peer`, `replies`, `ends` | the session's one task: both directions, what is owed, when it must end |
-//! | `gate`, `judge`, `pass`, `special`, `names`, `analysis`, `catalogs` | what may go upstream, and why |
-//! | `upstream`, `transport`, `tls` | the leg to PostgreSQL |
+//! | `gate`, `judge`, `pass`, `special`, `names`, `analysis`, `catalogs`, `opinions` | what may go upstream, and why |
+//! | `upstream`, `transport`, `tls`, `side` | the leg to PostgreSQL |
 //! | `records`, `registry`, `metrics`, `settings` | what others see of it, and what it is built from |
 
 mod analysis;
@@ -18,6 +18,7 @@ mod judge;
 mod metrics;
 mod names;
 mod open;
+mod opinions;
 mod parameters;
 pub mod pass;
 mod peer;
@@ -27,6 +28,7 @@ mod relay;
 mod replies;
 mod server;
 mod settings;
+mod side;
 mod special;
 mod throttle;
 mod tls;
@@ -38,6 +40,7 @@ pub use metrics::Metrics;
 pub use registry::{Registry, SessionInfo};
 pub use server::Server;
 pub use settings::{
-    DatabaseSettings, Dependencies, Directory, ParameterRecording, Settings, SslMode, UpstreamSettings, User,
+    DatabaseSettings, Dependencies, Directory, ParameterRecording, SecondOpinion, Settings, SslMode, UpstreamSettings,
+    User,
 };
 pub use tls::{ALPN, ServerTls};

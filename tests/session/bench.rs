@@ -104,6 +104,7 @@ impl Bench {
             policy_version: 1,
             policy: Arc::new(DatabasePolicy { name: "plain".into(), region: Region::new("us"), data: vec![] }),
             upstream: Arc::new(upstream),
+            second_opinion: pgward::session::SecondOpinion::Off,
             scopes: vec![scope("read", &["public.notes"], &[Operation::Select], None)],
         };
         let databases = HashMap::from([("plain".to_owned(), Arc::new(database))]);

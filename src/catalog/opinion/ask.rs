@@ -189,7 +189,8 @@ fn opinion(rows: &[Row]) -> Result<Opinion, AskError> {
     let text: Option<&str> = row.try_get(0).map_err(AskError::Connection)?;
     let dependencies: Vec<&str> = row.try_get(1).map_err(AskError::Connection)?;
     let mut opinion = Opinion::default();
-    body::read(text.ok_or(AskError::Size)?, &mut opinion).map_err(|error| AskError::NotUnderstood(error.to_string()))?;
+    body::read(text.ok_or(AskError::Size)?, &mut opinion)
+        .map_err(|error| AskError::NotUnderstood(error.to_string()))?;
     for dependency in dependencies {
         let not_understood = || AskError::NotUnderstood(format!("the dependency {dependency} is not understood"));
         let mut numbers = dependency.split(' ').map(|number| number.parse::<Oid>().ok());
@@ -230,7 +231,9 @@ fn highest_parameter(text: &str) -> usize {
 async fn infer(client: &Client, snapshot: &Snapshot, question: Question<'_>) -> Result<Vec<Oid>, AskError> {
     let name = random_name()?;
     let types = match question.parameters {
-        Parameters::Declared(types) => types.iter().map(|oid| type_text(snapshot, *oid)).collect::<Result<Vec<_>, _>>()?,
+        Parameters::Declared(types) => {
+            types.iter().map(|oid| type_text(snapshot, *oid)).collect::<Result<Vec<_>, _>>()?
+        }
         Parameters::Named(types) => types.iter().map(named_type_text).collect(),
     };
     let types = if types.is_empty() { String::new() } else { format!("({})", types.join(", ")) };

@@ -137,6 +137,8 @@ enum Label {
     ResultType,
     ParameterType,
     ConstantType,
+    /// The type of any other value.
+    Type,
     Constant,
     Other,
 }
@@ -157,6 +159,8 @@ impl Label {
             ":resulttype" => Label::ResultType,
             ":paramtype" => Label::ParameterType,
             ":consttype" => Label::ConstantType,
+            ":vartype" | ":funcresulttype" | ":opresulttype" | ":row_typeid" | ":casetype" | ":coalescetype"
+            | ":minmaxtype" | ":refrestype" | ":aggtype" | ":wintype" => Label::Type,
             ":constvalue" => Label::Constant,
             _passed_over => Label::Other,
         }
@@ -217,6 +221,11 @@ impl Reader<'_> {
     }
 
     fn close(&mut self, node: Node) -> Option<()> {
+        let is_type = |label: &Label| {
+            matches!(label, Label::Type | Label::ResultType | Label::ParameterType | Label::ConstantType)
+        };
+        let types = node.values.iter().filter(|(label, _)| is_type(label));
+        self.opinion.types.extend(types.filter_map(|(_, oid)| Oid::try_from(*oid).ok()));
         match &*node.name {
             "QUERY" => {
                 let is_outermost = !self.open.iter().any(|open| matches!(open, Open::Node(_)));

@@ -78,8 +78,7 @@ pub fn compare(snapshot: &Snapshot, footprint: &Footprint, opinion: &Opinion, de
         opinion.uses.iter().any(|used| used.relation == relation && used.operation == Operation::Insert)
     };
     for (relation, column) in &opinion.depends_on_columns {
-        // `'t'::regclass` depends on a relation and touches nothing of it.
-        if opinion.named.contains(relation) && !opinion.relations.contains(relation) {
+        if !opinion.relations.contains(relation) && ours.is_only_named(*relation, opinion) {
             continue;
         }
         ours.missing_relation(*relation, &mut missing);
@@ -110,6 +109,21 @@ impl<'f> Ours<'f> {
     fn uses(&self, relation: Oid) -> impl Iterator<Item = &'f TouchedRelation> {
         let direct = |touched: &&TouchedRelation| touched.through.is_none() && touched.child_of.is_none();
         self.footprint.relations.iter().filter(direct).filter(move |touched| touched.oid == relation)
+    }
+
+    /// Whether a statement can depend on the relation without touching it: by `'t'::regclass`, or by a value that has the type
+    /// of its rows.
+    fn is_only_named(&self, relation: Oid, opinion: &Opinion) -> bool {
+        let Some(known) = self.snapshot.relations.get(&relation) else { return false };
+        let is_row = |oid: &Oid| {
+            let mut oid = *oid;
+            // A domain over it, or an array of it.
+            while let Some(entry) = self.snapshot.types.get(&oid).filter(|_| oid != known.row_type) {
+                oid = if entry.kind == 'd' { entry.base } else { entry.element };
+            }
+            oid == known.row_type
+        };
+        opinion.named.contains(&relation) || opinion.types.iter().any(is_row)
     }
 
     fn missing_relation(&self, oid: Oid, missing: &mut BTreeSet<Difference>) {

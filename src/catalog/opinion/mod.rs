@@ -9,14 +9,17 @@
 //! | --- | --- |
 //! | `ask` | the conversation with the server |
 //! | `body` | the stored form of the body (`pg_proc.prosqlbody`): relations, privileges, columns, functions |
+//! | `stand_in` | questions for statements that have no query in them |
 //! | `compare` | what of an opinion is missing from a footprint |
 
 mod ask;
 mod body;
 mod compare;
+mod stand_in;
 
 pub use ask::{AskError, MAX_TEXT, Parameters, Question, Unable, ask, prepare_connection};
 pub use compare::{Depth, Difference, compare};
+pub use stand_in::stand_in;
 
 use super::footprint::Oid;
 use crate::access::Operation;
@@ -38,6 +41,8 @@ pub struct Opinion {
     pub(in crate::catalog) domains: Vec<Oid>,
     /// Numbers in constants of the types that name objects: a statement depends on these without touching them.
     pub(in crate::catalog) named: Vec<Oid>,
+    /// Types of values in it: a field of a row depends on the relation of the row's type, and reads nothing of that.
+    pub(in crate::catalog) types: Vec<Oid>,
     /// Relations and columns in `pg_depend`, 0 where it is no single column. What came with the server is not recorded.
     pub(in crate::catalog) depends_on_columns: Vec<(Oid, i32)>,
     /// Functions in `pg_depend`, those of its operators among them.
