@@ -120,8 +120,11 @@ impl Drop for TestPostgres {
     }
 }
 
-/// The newest installed server's programs.
+/// The newest installed server's programs, or those in the directory that `PGWARD_TEST_PROGRAMS` names.
 fn programs() -> PathBuf {
+    if let Some(programs) = std::env::var_os("PGWARD_TEST_PROGRAMS") {
+        return programs.into();
+    }
     let installed = std::fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL's server programs are installed");
     let mut versions: Vec<(u32, PathBuf)> = installed
         .filter_map(|entry| {
