@@ -8,7 +8,7 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 
 use crate::access::{Region, Secret};
-use crate::config::{Config, ParameterRecording, SslMode, StoreLocation, UpstreamHost, UpstreamUrl};
+use crate::config::{Config, ParameterRecording, SecondOpinion, SslMode, StoreLocation, UpstreamHost, UpstreamUrl};
 use crate::policy::DatabasePolicy;
 use crate::session::{self, DatabaseSettings, ServerTls, UpstreamSettings};
 use crate::wire::scram::Verifier;
@@ -102,6 +102,11 @@ pub fn databases(config: &Config) -> anyhow::Result<HashMap<String, Arc<Database
                 policy_version: config.version >> 11,
                 policy,
                 upstream: Arc::new(upstream(url, password)),
+                second_opinion: match database.second_opinion {
+                    SecondOpinion::Off => session::SecondOpinion::Off,
+                    SecondOpinion::On => session::SecondOpinion::On,
+                    SecondOpinion::Required => session::SecondOpinion::Required,
+                },
                 scopes: config.scopes.iter().filter(|scope| scope.database == *name).cloned().collect(),
             };
             databases.insert(route, Arc::new(settings));

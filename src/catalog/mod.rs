@@ -2,6 +2,7 @@
 
 mod footprint;
 mod load;
+pub mod opinion;
 mod resolve;
 mod snapshot;
 mod types;

@@ -10,7 +10,7 @@ use super::names::{Names, check_name, check_unique, columns};
 use super::reader::Table;
 use super::sections::region_of;
 use super::upstream::UpstreamUrl;
-use super::{Database, FurtherUpstream, Secret};
+use super::{Database, FurtherUpstream, SecondOpinion, Secret};
 use crate::access::{ObjectPattern, Region};
 use crate::policy::{DataClass, DatabasePolicy, RegionRule};
 
@@ -57,12 +57,22 @@ pub(super) fn databases(
     let mut seen = Vec::new();
     let mut databases = Vec::new();
     for table in root.tables("database") {
-        table.allow(&["name", "upstream", "password_file", "password_env", "region", "data", "upstreams"]);
+        table.allow(&[
+            "name",
+            "upstream",
+            "password_file",
+            "password_env",
+            "region",
+            "data",
+            "upstreams",
+            "second_opinion",
+        ]);
         let name = table.required_text("name");
         let upstream = upstream(&table, directory, files);
         let password = password(&table, directory, files);
         table.required_text("region");
         let region = region_of(&table, names);
+        let second_opinion = second_opinion(&table);
         let data = table.tables("data").iter().filter_map(|class| data_class(class, names)).collect();
         let further = further(&table, directory, names, files);
         let Some(name) = name else { continue };
@@ -71,7 +81,8 @@ pub(super) fn databases(
         let (Some(name), Some(upstream), Some(region)) = (name, upstream, region) else { continue };
         let routed = !further.is_empty();
         let policy = Arc::new(DatabasePolicy { name, region, routed, data, rules: Arc::clone(rules) });
-        databases.push(Database { policy, upstream, password, further });
+        let second_opinion = second_opinion.unwrap_or(SecondOpinion::Off);
+        databases.push(Database { policy, upstream, password, further, second_opinion });
     }
     databases
 }
@@ -103,6 +114,11 @@ fn check_database_name(text: &str) -> Result<String, String> {
         }
         other => other,
     }
+}
+
+fn second_opinion(table: &Table<'_>) -> Option<SecondOpinion> {
+    let choices = [("off", SecondOpinion::Off), ("on", SecondOpinion::On), ("required", SecondOpinion::Required)];
+    table.text("second_opinion")?.choose(&choices)
 }
 
 fn upstream(table: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>) -> Option<UpstreamUrl> {

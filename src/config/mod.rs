@@ -139,6 +139,7 @@ pub struct Database {
     pub password: PasswordSource,
     /// Its upstreams in other regions, reached as `name@region`.
     pub further: Vec<FurtherUpstream>,
+    pub second_opinion: SecondOpinion,
 }
 
 /// One `[[database.upstreams]]`
@@ -148,6 +149,14 @@ pub struct FurtherUpstream {
     pub region: Region,
     pub upstream: UpstreamUrl,
     pub password: PasswordSource,
+}
+
+/// Whether PostgreSQL itself is asked what a statement touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecondOpinion {
+    Off,
+    On,
+    Required,
 }
 
 impl Config {

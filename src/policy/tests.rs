@@ -124,7 +124,7 @@ fn function(name: &str, by: CalledBy, literals: &[&str]) -> TouchedFunction {
 }
 
 fn statement(action: Action) -> Statement {
-    Statement { kind: "SELECT", action, range: 0..8, fingerprint: Fingerprint([0; 16]) }
+    Statement { kind: "SELECT", action, range: 0..8, query: None, fingerprint: Fingerprint([0; 16]) }
 }
 
 const TEXT: &str = "SELECT 1;";

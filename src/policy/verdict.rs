@@ -102,6 +102,8 @@ pub enum Rule {
     StatementGrant,
     /// A message of the protocol that pgward refuses (FunctionCall).
     Protocol,
+    /// PostgreSQL says that it touches more, or could not be asked where it must be.
+    SecondOpinion,
     /// The journal could not record the statement.
     Journal,
 }
@@ -126,6 +128,7 @@ impl Rule {
             Rule::Guard => "guard",
             Rule::StatementGrant => "statement-grant",
             Rule::Protocol => "protocol",
+            Rule::SecondOpinion => "second-opinion",
             Rule::Journal => "journal",
         }
     }
@@ -150,7 +153,8 @@ impl Rule {
             | Rule::Effect
             | Rule::Guard
             | Rule::StatementGrant
-            | Rule::Protocol => "42501",
+            | Rule::Protocol
+            | Rule::SecondOpinion => "42501",
         }
     }
 }

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
+use super::opinions::Finding;
 use crate::catalog::{self, Footprint, Oid, Snapshot, Unresolved};
 use crate::sql::tree::{Action, Statement};
 use crate::sql::{self, Limits, Unreadable};
@@ -47,6 +48,8 @@ pub struct Recorded {
 pub struct Resolved {
     version: u64,
     statements: Vec<Touched>,
+    /// PostgreSQL's own opinion of each, where it was asked.
+    findings: Vec<OnceCell<Finding>>,
 }
 
 type Touched = Touches<Result<Footprint, Unresolved>>;
@@ -117,8 +120,9 @@ impl Analysis {
             // A PREPARE touches its parameters' types and what its statement does: so does each EXECUTE of it.
             Touches { prepared: prepared_by(statement).map(|_| whole.clone()), whole }
         };
-        let statements = self.statements().iter().map(touched).collect();
-        let resolved = Arc::new(Resolved { version: snapshot.version, statements });
+        let statements: Vec<Touched> = self.statements().iter().map(touched).collect();
+        let findings = statements.iter().map(|_| OnceCell::new()).collect();
+        let resolved = Arc::new(Resolved { version: snapshot.version, statements, findings });
         self.resolved.store(Some(Arc::clone(&resolved)));
         resolved
     }
@@ -131,6 +135,27 @@ impl Analysis {
             Part::Prepared(index) => self.statements().get(index).and_then(prepared_by),
             Part::Empty => None,
         }
+    }
+
+    /// The parameter types that a Parse declared.
+    #[must_use]
+    pub fn types(&self) -> Option<&[Oid]> {
+        self.types.as_deref()
+    }
+
+    /// The text of the query that the statement at `part` is or wraps, with what stands around it: where the query ends the
+    /// statement, to the end of its part of the message, and where it begins it, from the beginning.
+    #[must_use]
+    pub fn query_text(&self, part: Part) -> Option<&str> {
+        let (Part::Whole(index) | Part::Prepared(index)) = part else { return None };
+        let statements = self.statements();
+        let (statement, inner) = (statements.get(index)?, self.statement(part)?);
+        let query = inner.query.as_ref()?;
+        let before = index.checked_sub(1).and_then(|before| statements.get(before)).map_or(0, |s| s.range.end);
+        let start = if query.start == statement.range.start { before } else { query.start };
+        let after = if index + 1 < statements.len() { statement.range.end } else { self.text.len() };
+        let end = if query.end == statement.range.end { after } else { query.end };
+        self.text.get(start..end)
     }
 
     /// The text of the statement at `part`, with what stands between it and the one before, so that all statements
@@ -164,6 +189,15 @@ impl Resolved {
         match part {
             Part::Whole(index) => self.statements.get(index).map(|touches| &touches.whole),
             Part::Prepared(index) => self.statements.get(index).and_then(|touches| touches.prepared.as_ref()),
+            Part::Empty => None,
+        }
+    }
+
+    /// Where the second opinion on the statement at `part` is kept. A PREPARE and what it prepares are one question.
+    #[must_use]
+    pub fn finding(&self, part: Part) -> Option<&OnceCell<Finding>> {
+        match part {
+            Part::Whole(index) | Part::Prepared(index) => self.findings.get(index),
             Part::Empty => None,
         }
     }

@@ -1,6 +1,8 @@
 //! Asks policy about one statement: with the catalogs as they are, the grants as they are, and everything that the names
 //! in it may mean.
 
+mod second;
+
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -11,6 +13,7 @@ use super::exports::Ledger;
 use super::given::Given;
 use super::metrics::Metrics;
 use super::names::{Key, Names};
+use super::opinions::Opinions;
 use super::records::{self, Recorder};
 use super::settings::DatabaseSettings;
 use super::special::Facts;
@@ -33,6 +36,7 @@ pub struct Database {
     pub upstream: Upstream,
     pub catalogs: Keeper,
     pub analyses: AnalysisCache,
+    pub opinions: Opinions,
 }
 
 /// Judges for one session.
@@ -181,11 +185,25 @@ impl Judge {
             )));
         }
         self.look_at_exports().await.map_err(refused)?;
-        let Some(view) = &mut self.view else { return Err(refused(unknown_portal(""))) };
-        view.context.session = self.session;
-        let judged = decide(meaning, names, &snapshot, &view.context, 0)?;
+        if let Some(view) = &mut self.view {
+            view.context.session = self.session;
+        }
+        let mut judged = self.decide(meaning, names, &snapshot)?;
+        if let Err(refused) = self.second_opinion(meaning, names, &snapshot).await {
+            // The catalogs may have changed since: then both are asked again.
+            let newer = self.snapshot(true).await.ok().filter(|newer| newer.version != snapshot.version);
+            let Some(newer) = newer else { return Err(refused) };
+            judged = self.decide(meaning, names, &newer)?;
+            self.second_opinion(meaning, names, &newer).await?;
+        }
         self.metrics.allowed.inc();
         Ok(judged)
+    }
+
+    fn decide(&self, meaning: &Meaning, names: &Names, snapshot: &Snapshot) -> Result<Judged, Refused> {
+        let none = || Refused { denial: unknown_portal(""), footprint: Evidence::None };
+        let view = self.view.as_ref().ok_or_else(none)?;
+        decide(meaning, names, snapshot, &view.context, 0)
     }
 
     /// The catalogs; known to be true now where `again`, once per batch.

@@ -6,6 +6,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use crate::policy::Rule;
@@ -28,6 +29,14 @@ pub struct DirectionLabel {
     pub direction: &'static str,
 }
 
+/// The label of [`Metrics::second_opinions`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OpinionLabel {
+    pub result: &'static str,
+    /// Why there is none; empty where there is one.
+    pub reason: &'static str,
+}
+
 /// Counters and gauges of all sessions.
 #[derive(Debug)]
 pub struct Metrics {
@@ -41,7 +50,10 @@ pub struct Metrics {
     pub refused_connections: Counter,
     pub upstream_failures: Counter,
     pub catalog_loads: Counter,
+    /// Time that statements waited for a second opinion.
+    pub second_opinion_seconds: Histogram,
     denials: Family<RuleLabel, Counter>,
+    second_opinions: Family<OpinionLabel, Counter>,
 }
 
 impl Metrics {
@@ -61,7 +73,9 @@ impl Metrics {
             refused_connections: Counter::default(),
             upstream_failures: Counter::default(),
             catalog_loads: Counter::default(),
+            second_opinion_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 14)),
             denials: Family::default(),
+            second_opinions: Family::default(),
         };
         registry.register("pgward_sessions_open", "Live client sessions", metrics.sessions_open.clone());
         registry.register("pgward_statements", "Statements judged", statements);
@@ -73,7 +87,20 @@ impl Metrics {
         registry.register("pgward_connections_refused", "Connections over a bound", refused);
         registry.register("pgward_upstream_failures", "Upstreams not reached", metrics.upstream_failures.clone());
         registry.register("pgward_catalog_loads", "Catalog snapshots loaded", metrics.catalog_loads.clone());
+        let opinions = metrics.second_opinions.clone();
+        registry.register(
+            "pgward_second_opinions",
+            "PostgreSQL's own opinions of statements, by what came of it",
+            opinions,
+        );
+        let seconds = metrics.second_opinion_seconds.clone();
+        registry.register("pgward_second_opinion_seconds", "Time that statements waited for one", seconds);
         metrics
+    }
+
+    /// Counts one second opinion.
+    pub fn count_opinion(&self, result: &'static str, reason: &'static str) {
+        self.second_opinions.get_or_create(&OpinionLabel { result, reason }).inc();
     }
 
     /// Counts one denial.

@@ -4,8 +4,8 @@
 //! | --- | --- |
 //! | `server`, `balancer`, `handshake`, `parameters`, `authenticate`, `throttle`, `routes`, `open` | from a connection to a session |
 //! | `relay`, `peer`, `replies`, `given`, `reason`, `ends` | the session's one task: both directions, what is owed, when it must end |
-//! | `gate`, `judge`, `pass`, `special`, `names`, `analysis`, `catalogs` | what may go upstream, and why |
-//! | `upstream`, `transport`, `tls` | the leg to PostgreSQL |
+//! | `gate`, `judge`, `pass`, `special`, `names`, `analysis`, `catalogs`, `opinions` | what may go upstream, and why |
+//! | `upstream`, `transport`, `tls`, `side` | the leg to PostgreSQL |
 //! | `exports` | what leaves its region, counted |
 //! | `records`, `registry`, `metrics`, `settings` | what others see of it, and what it is built from |
 
@@ -22,6 +22,7 @@ mod judge;
 mod metrics;
 mod names;
 mod open;
+mod opinions;
 mod parameters;
 pub mod pass;
 mod peer;
@@ -33,6 +34,7 @@ mod replies;
 mod routes;
 mod server;
 mod settings;
+mod side;
 mod special;
 mod throttle;
 mod tls;
@@ -46,6 +48,7 @@ pub use registry::{Registry, SessionInfo};
 pub use routes::find as find_database;
 pub use server::Server;
 pub use settings::{
-    DatabaseSettings, Dependencies, Directory, ParameterRecording, Settings, SslMode, UpstreamSettings, User,
+    DatabaseSettings, Dependencies, Directory, ParameterRecording, SecondOpinion, Settings, SslMode, UpstreamSettings,
+    User,
 };
 pub use tls::{ALPN, ServerTls};

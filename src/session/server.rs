@@ -17,6 +17,7 @@ use super::exports::Ledger;
 use super::handshake::{self, HandshakeError, Opening};
 use super::judge::Database;
 use super::open;
+use super::opinions::Opinions;
 use super::routes;
 use super::settings::{DatabaseSettings, Dependencies, Settings};
 use super::throttle::{Network, Throttle};
@@ -267,7 +268,8 @@ impl Server {
         let metrics = Arc::clone(&self.parts.metrics);
         let database = Arc::new(Database {
             settings: Arc::clone(settings),
-            catalogs: Keeper::new(upstream.clone(), self.settings.catalog_max_age, metrics),
+            catalogs: Keeper::new(upstream.clone(), self.settings.catalog_max_age, Arc::clone(&metrics)),
+            opinions: Opinions::new(settings.second_opinion, upstream.clone(), Arc::clone(&metrics)),
             analyses: AnalysisCache::new(Limits::default(), self.settings.analysis_timeout),
             upstream,
         });

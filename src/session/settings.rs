@@ -136,6 +136,18 @@ pub struct DatabaseSettings {
     pub upstream: Arc<UpstreamSettings>,
     /// The scopes of this database, in the order of the configuration.
     pub scopes: Vec<Scope>,
+    pub second_opinion: SecondOpinion,
+}
+
+/// Whether PostgreSQL is asked what a statement touches before the statement is let through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SecondOpinion {
+    #[default]
+    Off,
+    /// Where it can be asked.
+    On,
+    /// What it could not be asked about is refused.
+    Required,
 }
 
 /// Where an upstream is and how it is logged in to.

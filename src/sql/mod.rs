@@ -21,6 +21,7 @@ mod split;
 pub mod tree;
 mod types;
 mod utility;
+mod wrapped;
 
 pub use redact::redacted;
 pub use tree::Statement;
@@ -75,7 +76,8 @@ fn statement(tokens: &[lex::Token]) -> Result<Statement, Unreadable> {
         (Some(first), Some(last)) => first.range.start..last.range.end,
         (_, _) => 0..0,
     };
-    Ok(Statement { kind, action, range, fingerprint: fingerprint::fingerprint(tokens) })
+    let query = wrapped::query(tokens, &action);
+    Ok(Statement { kind, action, range, query, fingerprint: fingerprint::fingerprint(tokens) })
 }
 
 /// Bytes; mostly address space, as pages are only taken when touched.

@@ -74,6 +74,8 @@ pub struct Statement {
     pub action: Action,
     /// Where the statement stands in the message's text, in bytes, without the semicolon.
     pub range: Range<usize>,
+    /// Where in that text the query or data-modifying statement stands that this statement is, or wraps.
+    pub query: Option<Range<usize>>,
     pub fingerprint: Fingerprint,
 }
 

@@ -3,23 +3,45 @@
 use std::process::Command;
 
 use crate::Case;
-use crate::support::Bench;
+use crate::support::{Bench, Proxy, Scopes, config};
 
-pub const CASES: &[Case] = &[("judge::policy_world", policy_world), ("judge::wide_policy_world", wide_policy_world)];
+pub const CASES: &[Case] = &[
+    ("judge::policy_world", policy_world),
+    ("judge::wide_policy_world", wide_policy_world),
+    ("judge::policy_world_with_a_second_opinion", policy_world_with_a_second_opinion),
+    ("judge::wide_policy_world_with_a_second_opinion", wide_policy_world_with_a_second_opinion),
+    ("judge::wide_policy_world_where_one_is_required", wide_policy_world_where_one_is_required),
+];
 
 fn policy_world(_shared: &Bench) {
-    judge("sample.jsonl", 1);
+    judge("sample.jsonl", 1, "off");
 }
 
 /// Many more cases of the same kinds. To be quick about it, the database is looked at after several of them.
 fn wide_policy_world(_shared: &Bench) {
-    judge("wide.jsonl", 50);
+    judge("wide.jsonl", 50, "off");
+}
+
+/// The second opinion refuses nothing that is to be let through, on a world whose answers it could differ on.
+fn policy_world_with_a_second_opinion(_shared: &Bench) {
+    judge("sample.jsonl", 1, "on");
+    judge("sample.jsonl", 1, "required");
+}
+
+fn wide_policy_world_with_a_second_opinion(_shared: &Bench) {
+    judge("wide.jsonl", 50, "on");
+}
+
+fn wide_policy_world_where_one_is_required(_shared: &Bench) {
+    judge("wide.jsonl", 50, "required");
 }
 
 /// The judge drops and re-creates database `shop`: it runs on a PostgreSQL of its own.
-fn judge(cases: &str, every: u32) {
+fn judge(cases: &str, every: u32, second_opinion: &str) {
     let bench = Bench::start();
-    let proxy = bench.proxy();
+    let database = format!("second_opinion = \"{second_opinion}\"");
+    let proxy =
+        Proxy::start(&bench, &|setup| config(setup, &Scopes { database: database.clone(), ..Scopes::default() }));
     proxy.grant("alice", "world", "2h");
     let alice = proxy.credentials("alice", "shop");
     let world = crate::support::root().join("tests/world");
@@ -38,4 +60,9 @@ fn judge(cases: &str, every: u32) {
         .unwrap();
     let out = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{out}{}", String::from_utf8_lossy(&output.stderr));
+    let asked = bench.postgres.log().matches("BEGIN ATOMIC").count();
+    assert_eq!(asked > 0, second_opinion != "off", "{asked} questions");
+    let denied = proxy.audit(&["--verdict", "deny"]);
+    let disagreed: Vec<_> = denied.iter().filter(|record| record["rule"] == "second-opinion").collect();
+    assert!(disagreed.is_empty(), "{disagreed:#?}");
 }

@@ -111,6 +111,7 @@ impl Bench {
                 rules: Arc::default(),
             }),
             upstream: Arc::new(upstream),
+            second_opinion: pgward::session::SecondOpinion::Off,
             scopes: vec![scope("read", &["public.notes"], &[Operation::Select], None)],
         };
         let databases = HashMap::from([("plain".to_owned(), Arc::new(database))]);

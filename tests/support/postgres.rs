@@ -130,10 +130,10 @@ impl Drop for TestPostgres {
     }
 }
 
-/// The programs of the server that `PGWARD_TEST_POSTGRES` names a `bin` directory of; else the newest installed one's.
+/// The newest installed server's programs, or those in the directory that `PGWARD_TEST_PROGRAMS` names.
 fn programs() -> PathBuf {
-    if let Some(chosen) = std::env::var_os("PGWARD_TEST_POSTGRES") {
-        return PathBuf::from(chosen);
+    if let Some(programs) = std::env::var_os("PGWARD_TEST_PROGRAMS") {
+        return programs.into();
     }
     let installed = std::fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL's server programs are installed");
     let mut versions: Vec<(u32, PathBuf)> = installed

@@ -121,6 +121,23 @@ fn without_data(tokens: &[Token]) -> &[Token] {
     query
 }
 
+/// The query without the WITH [NO] DATA or WITH … CHECK OPTION after it.
+pub fn without_options(tokens: &[Token]) -> &[Token] {
+    let mut query = without_data(tokens);
+    for end in [
+        &["with", "check", "option"][..],
+        &["with", "local", "check", "option"],
+        &["with", "cascaded", "check", "option"],
+    ] {
+        if let Some(start) = query.len().checked_sub(end.len())
+            && Cursor::at(query, start).take(end)
+        {
+            query = query.get(..start).unwrap_or_default();
+        }
+    }
+    query
+}
+
 fn create_view(cursor: &mut Cursor<'_>) -> Understood<Ddl> {
     cursor.advance(1);
     cursor.take(&["or", "replace"]);
@@ -138,18 +155,7 @@ fn create_view(cursor: &mut Cursor<'_>) -> Understood<Ddl> {
     if !cursor.take(&["as"]) {
         return Ok(None);
     }
-    let mut query = without_data(cursor.rest());
-    for end in [
-        &["with", "check", "option"][..],
-        &["with", "local", "check", "option"],
-        &["with", "cascaded", "check", "option"],
-    ] {
-        if let Some(start) = query.len().checked_sub(end.len())
-            && Cursor::at(query, start).take(end)
-        {
-            query = query.get(..start).unwrap_or_default();
-        }
-    }
+    let query = without_options(cursor.rest());
     Ok(Some(Ddl { temporary, query: Some(parse::query(query)?), ..empty(kind, name) }))
 }
 

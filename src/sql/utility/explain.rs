@@ -7,6 +7,20 @@ use crate::sql::lex::{Kind, Token};
 use crate::sql::tree::Action;
 
 pub fn read(cursor: &mut Cursor<'_>) -> Found {
+    let analyze = options(cursor)?;
+    let first = cursor.word(0);
+    let explainable = cursor.is_mark(0, '(')
+        || begins_statement(cursor)
+        || matches!(first, "insert" | "update" | "delete" | "merge" | "declare" | "create" | "refresh" | "execute");
+    if !explainable {
+        return malformed(cursor);
+    }
+    let (_, inner) = super::action(cursor.rest())?;
+    Ok(("EXPLAIN", Action::Explain { analyze, inner: Box::new(inner) }))
+}
+
+/// Moves to the statement that is explained; answers whether it runs.
+pub fn options(cursor: &mut Cursor<'_>) -> Result<bool, Unreadable> {
     cursor.advance(1);
     let mut analyze = false;
     if cursor.is_mark(0, '(') && !begins_statement(&Cursor::at(cursor.rest(), 1)) {
@@ -18,15 +32,7 @@ pub fn read(cursor: &mut Cursor<'_>) -> Found {
         }
         cursor.take(&["verbose"]);
     }
-    let first = cursor.word(0);
-    let explainable = cursor.is_mark(0, '(')
-        || begins_statement(cursor)
-        || matches!(first, "insert" | "update" | "delete" | "merge" | "declare" | "create" | "refresh" | "execute");
-    if !explainable {
-        return malformed(cursor);
-    }
-    let (_, inner) = super::action(cursor.rest())?;
-    Ok(("EXPLAIN", Action::Explain { analyze, inner: Box::new(inner) }))
+    Ok(analyze)
 }
 
 /// Options are words; a statement in parentheses begins with one that no option is.

@@ -11,6 +11,9 @@ mod session;
 mod set;
 mod transaction;
 
+pub use ddl::without_options;
+pub use explain::options as explain_options;
+
 use super::Unreadable;
 use super::cursor::Cursor;
 use super::lex::{Kind, Token};

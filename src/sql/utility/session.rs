@@ -50,7 +50,8 @@ fn prepare(cursor: &mut Cursor<'_>) -> Found {
     let body = cursor.rest();
     let (Some(start), Some(end)) = (body.first(), body.last()) else { return malformed(cursor) };
     let (kind, action) = optimizable(body)?;
-    let inner = Statement { kind, action, range: start.range.start..end.range.end, fingerprint: fingerprint(body) };
+    let range = start.range.start..end.range.end;
+    let inner = Statement { kind, action, query: Some(range.clone()), range, fingerprint: fingerprint(body) };
     Ok(("PREPARE", Action::Prepare { name, types, inner: Box::new(inner) }))
 }
 

@@ -7,6 +7,8 @@ use super::Setup;
 pub struct Scopes {
     /// Lines for `[proxy]`.
     pub proxy: String,
+    /// Lines for each `[[database]]`.
+    pub database: String,
     /// Lines at the end.
     pub more: String,
 }
@@ -54,6 +56,7 @@ name = "shop"
 upstream = "postgresql://shop_backend@localhost:{upstream_port}/shop?{query}"
 password_file = "{dir}/shop_password"
 region = "us-east"
+{database}
 [[database.data]]
 on = "eu.*"
 region = "eu-west"
@@ -63,6 +66,7 @@ name = "plain"
 upstream = "postgresql://pgw_admin@localhost:{upstream_port}/plain?{query}"
 password_file = "{dir}/admin_password"
 region = "us-east"
+{database}
 
 [[scope]]
 name = "world"
@@ -121,6 +125,7 @@ do = ["select"]
 {more}
 "#,
         proxy = scopes.proxy,
+        database = scopes.database,
         more = scopes.more,
     )
 }

@@ -1,0 +1,135 @@
+//! The second opinion in a verdict: a statement that policy allows is one that PostgreSQL has been asked about, where that is
+//! configured. Asked once for each version of the catalogs, kept with what the statement touches.
+
+use std::sync::Arc;
+
+use super::{Evidence, Judge, MAX_DEPTH, Reference, Refused, reference};
+use crate::catalog::opinion::{Depth, Parameters, Question, stand_in};
+use crate::catalog::{Footprint, Snapshot};
+use crate::policy::{Denial, Rule};
+use crate::session::analysis::{Analysis, Meaning, Part};
+use crate::session::names::{Key, Names};
+use crate::session::opinions::{Finding, Opinions, Reason, Unasked, unasked};
+use crate::session::settings::SecondOpinion;
+use crate::sql::tree::Action;
+
+impl Judge {
+    /// Refuses what PostgreSQL disagrees on; and, where a second opinion is required, what it could not be asked about.
+    pub(super) async fn second_opinion(
+        &self,
+        meaning: &Meaning,
+        names: &Names,
+        snapshot: &Snapshot,
+    ) -> Result<(), Refused> {
+        let opinions = &self.database.opinions;
+        if opinions.mode == SecondOpinion::Off {
+            return Ok(());
+        }
+        let mut all = vec![(Arc::clone(&meaning.analysis), meaning.part)];
+        referred(meaning, names, 0, &mut all);
+        for (analysis, part) in all {
+            let denial = match consult(opinions, &analysis, part, snapshot).await {
+                Some(Finding::Disagree(what)) => disagreement(&what),
+                Some(Finding::Unasked(unasked)) if opinions.mode == SecondOpinion::Required => not_asked(&unasked),
+                Some(Finding::Agree | Finding::Unasked(_)) | None => continue,
+            };
+            let footprint = Evidence::Resolved(analysis.resolved(snapshot), part);
+            return Err(Refused { denial, footprint });
+        }
+        Ok(())
+    }
+}
+
+/// Everything that a statement runs by name.
+fn referred(meaning: &Meaning, names: &Names, depth: usize, found: &mut Vec<(Arc<Analysis>, Part)>) {
+    let Some(statement) = meaning.statement().filter(|_| depth < MAX_DEPTH) else { return };
+    let meanings: Vec<Arc<Meaning>> = match reference(&statement.action) {
+        None => Vec::new(),
+        Some(Reference::Prepared(name)) => names.statements(&Key::new(name.as_str())).map(Arc::clone).collect(),
+        Some(Reference::Cursor(name)) => {
+            let key = Key::new(name.as_str());
+            names.portals(&key).flat_map(|portal| portal.meanings.iter().map(Arc::clone)).collect()
+        }
+    };
+    for meaning in meanings {
+        found.push((Arc::clone(&meaning.analysis), meaning.part));
+        referred(&meaning, names, depth + 1, found);
+    }
+}
+
+/// The finding on one statement, from memory or by asking; `None` where there is nothing to ask.
+pub async fn consult(opinions: &Opinions, analysis: &Analysis, part: Part, snapshot: &Snapshot) -> Option<Finding> {
+    let statement = analysis.statement(part)?;
+    let resolved = analysis.resolved(snapshot);
+    let Some(Ok(footprint)) = resolved.footprint(part) else { return None };
+    let (text, depth) = match (&statement.query, stand_in(&statement.action)) {
+        (Some(_), _) => (std::borrow::Cow::Borrowed(analysis.query_text(part)?), Depth::Full),
+        (None, Some((text, depth))) => (text.into(), depth),
+        (None, None) if passes_unasked(&statement.action, footprint) => return None,
+        (None, None) => {
+            let detail = "this kind of statement cannot be asked about";
+            return Some(Finding::Unasked(unasked(Reason::Kind, detail)));
+        }
+    };
+    let question = Question { text: &text, parameters: parameters(analysis, part) };
+    let ask = || async {
+        let finding = opinions.ask(snapshot, footprint, question, depth).await;
+        match &finding {
+            Finding::Unasked(unasked) if !unasked.reason.lasts() => Err(finding),
+            Finding::Agree | Finding::Disagree(_) | Finding::Unasked(_) => Ok(finding),
+        }
+    };
+    match resolved.finding(part)?.get_or_try_init(ask).await {
+        Ok(finding) => Some(finding.clone()),
+        Err(passing) => Some(passing),
+    }
+}
+
+/// The types that the client declared: those of a PREPARE stand in the statement itself.
+fn parameters(analysis: &Analysis, part: Part) -> Parameters<'_> {
+    let whole = match part {
+        Part::Whole(index) | Part::Prepared(index) => analysis.statement(Part::Whole(index)),
+        Part::Empty => None,
+    };
+    if let Some(Action::Prepare { types, .. }) = whole.map(|statement| &statement.action) {
+        return Parameters::Named(types);
+    }
+    Parameters::Declared(analysis.types().unwrap_or_default())
+}
+
+/// Statements without a query in them are read by readers of their own. They pass where they touch no relation of users', or
+/// change the schema: that takes a privilege of its own.
+fn passes_unasked(action: &Action, footprint: &Footprint) -> bool {
+    let is_server_s = |schema: &str| schema == "pg_catalog" || schema == "information_schema";
+    matches!(action, Action::Ddl(_)) || footprint.relations.iter().all(|touched| is_server_s(&touched.schema))
+}
+
+fn disagreement(what: &str) -> Denial {
+    Denial {
+        rule: Rule::SecondOpinion,
+        message: "permission denied: PostgreSQL reads this statement otherwise than pgward".to_owned(),
+        detail: format!(
+            "PostgreSQL says that it touches {what}, which pgward did not find in it (rule second-opinion)."
+        ),
+        hint: Some(
+            "The statement was not run. Tell those who run pgward: the difference is a fault to be mended.".to_owned(),
+        ),
+    }
+}
+
+fn not_asked(unasked: &Unasked) -> Denial {
+    let hint = match unasked.reason {
+        Reason::Lock => "Try again when the lock is released; a transaction of this session may hold it.",
+        Reason::Timeout | Reason::Busy | Reason::Connection => "Try again.",
+        Reason::Temporary => "An administrator may GRANT TEMPORARY ON DATABASE to the upstream's account.",
+        Reason::Refused => "Correct the statement.",
+        Reason::Kind | Reason::Size | Reason::Parameters => "Write the statement in a simpler way.",
+        Reason::Version | Reason::Standby | Reason::Answer => "Tell those who run pgward.",
+    };
+    Denial {
+        rule: Rule::SecondOpinion,
+        message: "permission denied: PostgreSQL could not be asked about this statement".to_owned(),
+        detail: format!("This database requires a second opinion, and {} (rule second-opinion).", unasked.detail),
+        hint: Some(hint.to_owned()),
+    }
+}
