@@ -1,0 +1,136 @@
+//! The comparison: one thread for each grant makes statements, judges them, and asks PostgreSQL about them.
+
+use std::collections::BTreeMap;
+
+use pgward::policy::Context;
+
+use crate::grammar::Grammar;
+use crate::grants::{SPECS, Spec};
+use crate::judge::{Judgement, judge};
+use crate::mutate::Mutations;
+use crate::oracle::{Case, Opinion, Oracle};
+use crate::rules::{self, Difference};
+use crate::world::World;
+
+/// What a run found.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub statements: usize,
+    pub both_allow: usize,
+    pub both_refuse: usize,
+    /// PostgreSQL fails for a reason of its own; pgward let it through, or did not.
+    pub fails_allowed: usize,
+    pub fails_denied: usize,
+    /// pgward refuses what PostgreSQL allows, by the rule that explains it.
+    pub stricter: BTreeMap<&'static str, usize>,
+    /// pgward allows what PostgreSQL refuses: there must be none.
+    pub looser: Vec<String>,
+    pub unexplained: Vec<String>,
+    /// Statements that both allow: what the footprints are compared on.
+    pub agreed: Vec<Case>,
+}
+
+impl Tally {
+    pub fn add(&mut self, other: Tally) {
+        self.statements += other.statements;
+        self.both_allow += other.both_allow;
+        self.both_refuse += other.both_refuse;
+        self.fails_allowed += other.fails_allowed;
+        self.fails_denied += other.fails_denied;
+        for (rule, count) in other.stricter {
+            *self.stricter.entry(rule).or_default() += count;
+        }
+        self.looser.extend(other.looser);
+        self.unexplained.extend(other.unexplained);
+        self.agreed.extend(other.agreed);
+    }
+}
+
+/// Statements that are asked about before the next are made.
+const CHUNK: usize = 500;
+
+/// Compares `statements` statements, spread over all grants.
+pub fn run(world: &World, statements: usize, seed: u64) -> Tally {
+    let each = statements.div_ceil(SPECS.len());
+    let mut total = Tally::default();
+    // Two at a time: PostgreSQL has a process for each.
+    for pair in SPECS.chunks(2) {
+        std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                pair.iter().map(|spec| scope.spawn(move || grant(world, spec, each, seed))).collect();
+            for thread in threads {
+                total.add(thread.join().expect("a comparison"));
+            }
+        });
+    }
+    total
+}
+
+fn grant(world: &World, spec: &Spec, count: usize, seed: u64) -> Tally {
+    let context = spec.context(&world.snapshot);
+    let mut oracle = Oracle::open(&world.directory(), world.port(), &spec.role());
+    let number = SPECS.iter().position(|other| other.name == spec.name).unwrap_or(0) as u64;
+    let mut grammar = Grammar::new(seed * 1000 + number, spec);
+    let mut mutations = Mutations::new(seed * 2000 + number, spec);
+    let mut tally = Tally::default();
+    while tally.statements < count {
+        let wanted = CHUNK.min(count - tally.statements);
+        let cases: Vec<Case> =
+            (0..wanted).map(|index| if index % 4 == 3 { mutations.case() } else { grammar.case() }).collect();
+        chunk(world, spec, &context, &mut oracle, cases, &mut tally);
+    }
+    tally
+}
+
+fn chunk(world: &World, spec: &Spec, context: &Context, oracle: &mut Oracle, cases: Vec<Case>, tally: &mut Tally) {
+    let opinions = oracle.ask(&cases.iter().collect::<Vec<_>>(), false);
+    let mut agreed = Vec::new();
+    for (case, opinion) in cases.into_iter().zip(opinions) {
+        tally.statements += 1;
+        let judgement = judge(&case.text, &world.snapshot, context);
+        match (&judgement, &opinion) {
+            (Judgement::Allows(_), Opinion::Allows) => agreed.push(case),
+            (Judgement::Allows(_), Opinion::Refuses(why)) => {
+                tally.looser.push(format!("[{}] {why}: {}", spec.name, case.text));
+            }
+            (Judgement::Allows(_), Opinion::Fails { sqlstate, message }) => {
+                tally.fails_allowed += 1;
+                if std::env::var_os("PGWARD_AGREEMENT_FAILS").is_some() {
+                    println!("{sqlstate} {message}: {}", case.text);
+                }
+            }
+            (Judgement::Denies { .. } | Judgement::Unreadable(_), Opinion::Refuses(_)) => tally.both_refuse += 1,
+            (Judgement::Denies { .. } | Judgement::Unreadable(_), Opinion::Fails { sqlstate, message }) => {
+                tally.fails_denied += 1;
+                if std::env::var_os("PGWARD_AGREEMENT_FAILS").is_some() {
+                    println!("{sqlstate} {message}: {}", case.text);
+                }
+            }
+            (Judgement::Denies { .. } | Judgement::Unreadable(_), Opinion::Allows) => {
+                let difference = Difference { spec, case: &case, judgement: &judgement };
+                match rules::explain(&difference) {
+                    Some(rule) => *tally.stricter.entry(rule).or_default() += 1,
+                    None => tally.unexplained.push(format!("[{}] {}: {}", spec.name, said(&judgement), case.text)),
+                }
+            }
+        }
+    }
+    // What EXPLAIN lets through has to run, too, as far as privileges go.
+    let ran = oracle.ask(&agreed.iter().collect::<Vec<_>>(), true);
+    for (case, opinion) in agreed.into_iter().zip(ran) {
+        tally.both_allow += 1;
+        if let Opinion::Refuses(why) = opinion {
+            tally.looser.push(format!("[{}] when run: {why}: {}", spec.name, case.text));
+        }
+        tally.agreed.push(case);
+    }
+}
+
+/// What pgward said, for a report.
+pub fn said(judgement: &Judgement) -> String {
+    match judgement {
+        Judgement::Allows(_) => "allowed".to_owned(),
+        Judgement::Denies { denial, .. } => format!("{}: {}", denial.rule.as_str(), denial.message),
+        Judgement::Unreadable(unreadable) => format!("unreadable: {}", unreadable.message),
+    }
+}
