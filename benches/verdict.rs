@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use jiff::Timestamp;
-use pgward::access::{Grant, GrantId, ObjectPattern, Operation, OperationSet, Privilege, Region, RequestId, Scope, Subject};
+use pgward::access::{
+    Grant, GrantId, ObjectPattern, Operation, OperationSet, Privilege, Region, RequestId, Scope, Subject,
+};
 use pgward::catalog::{Snapshot, resolve};
 use pgward::policy::{Context, DatabasePolicy, Verdict, decide};
 use pgward::sql::{self, Limits};

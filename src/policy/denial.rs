@@ -1,8 +1,8 @@
 //! From what was refused to what a client is told: message, detail, and the command that asks for what was missing.
 
 use super::context::Context;
-use super::guards::Guard;
 use super::export::ExportClaim;
+use super::guards::Guard;
 use super::relations;
 use super::verdict::{Denial, Rule};
 use crate::access::{Amount, Grant, Region, Scope};

@@ -191,7 +191,7 @@ impl<'a> Table<'a> {
         let target = |target: &Target| match target {
             Target::Expr { expr, alias: _ } | Target::FieldStar(expr) => self.expr(expr, true),
             Target::QualifiedStar(name) => self.is_row(&name.parts),
-            Target::Star => false,
+            Target::Star | Target::RowAlias(_) => false,
         };
         let clauses = select.distinct_on.iter().chain(&select.selection).chain(&select.group_by).chain(&select.having);
         select.targets.iter().any(target)

@@ -56,8 +56,7 @@ pub fn run(world: &World, statements: usize, seed: u64) -> Tally {
     // Two at a time: PostgreSQL has a process for each.
     for pair in SPECS.chunks(2) {
         std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                pair.iter().map(|spec| scope.spawn(move || grant(world, spec, each, seed))).collect();
+            let threads: Vec<_> = pair.iter().map(|spec| scope.spawn(move || grant(world, spec, each, seed))).collect();
             for thread in threads {
                 total.add(thread.join().expect("a comparison"));
             }

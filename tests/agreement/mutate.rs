@@ -1,8 +1,8 @@
 //! Statements that real clients sent and that attackers tried, with the world's names put in and a token changed here and
 //! there.
 
-use crate::grants::Spec;
 use crate::grammar::schema::{Kind, TABLES, Table};
+use crate::grants::Spec;
 use crate::oracle::{Case, Probe};
 use crate::random::Random;
 use pgward::access::Operation;
@@ -41,7 +41,11 @@ impl<'s> Mutations<'s> {
     fn put_names(&mut self, tokens: &mut [String]) {
         let granted: Vec<&Table> =
             TABLES.iter().filter(|table| self.spec.columns(&table.path(), Operation::Select).is_some()).collect();
-        let table = if granted.is_empty() || self.random.chance(20) { self.random.pick(TABLES) } else { *self.random.pick(&granted) };
+        let table = if granted.is_empty() || self.random.chance(20) {
+            self.random.pick(TABLES)
+        } else {
+            *self.random.pick(&granted)
+        };
         let columns: Vec<&str> = match self.spec.columns(&table.path(), Operation::Select) {
             Some(Some(names)) if self.random.chance(80) => names,
             _ => table.columns.iter().filter(|(_, kind)| *kind != Kind::Address).map(|(name, _)| *name).collect(),
@@ -76,7 +80,8 @@ impl<'s> Mutations<'s> {
                     tokens[index] = format!("\"{}\"", self.random.pick(&columns));
                 }
             }
-            expects_relation = matches!(word.as_str(), "from" | "join" | "into" | "update" | "table" | "only" | "truncate" | "copy");
+            expects_relation =
+                matches!(word.as_str(), "from" | "join" | "into" | "update" | "table" | "only" | "truncate" | "copy");
         }
     }
 
@@ -118,22 +123,38 @@ fn probe(text: &str) -> Option<Probe> {
     let first = upper.split(|c: char| !c.is_ascii_alphabetic()).find(|word| !word.is_empty()).unwrap_or("");
     let words: Vec<&str> = upper.split(|c: char| !c.is_ascii_alphabetic()).collect();
     // Transaction control anywhere, also behind a semicolon that only PostgreSQL sees.
-    let leaves = ["COMMIT", "ROLLBACK", "ABORT", "BEGIN", "END", "START", "SAVEPOINT", "RELEASE", "DISCARD", "TRANSACTION", "DO"];
+    let leaves = [
+        "COMMIT",
+        "ROLLBACK",
+        "ABORT",
+        "BEGIN",
+        "END",
+        "START",
+        "SAVEPOINT",
+        "RELEASE",
+        "DISCARD",
+        "TRANSACTION",
+        "DO",
+    ];
     let apart = upper.split(';').any(|part| {
         let word = part.split(|c: char| !c.is_ascii_alphabetic()).find(|word| !word.is_empty()).unwrap_or("");
         leaves.contains(&word)
     });
-    let reaches = ["TERMINATE", "CANCEL", "SLEEP", "DATABASE", "TABLESPACE", "LOCK"].iter().any(|word| words.contains(word))
-        || upper.contains("PG_TERMINATE")
-        || upper.contains("PG_SLEEP")
-        || upper.contains("ADVISORY");
+    let reaches =
+        ["TERMINATE", "CANCEL", "SLEEP", "DATABASE", "TABLESPACE", "LOCK"].iter().any(|word| words.contains(word))
+            || upper.contains("PG_TERMINATE")
+            || upper.contains("PG_SLEEP")
+            || upper.contains("ADVISORY");
     if apart || reaches || first.is_empty() || words.contains(&"TRANSACTION") {
         return None;
     }
     let statements = sql::read(text, &Limits::default());
     if let Ok(statements) = &statements {
         let [only] = statements.as_slice() else { return None };
-        let control = matches!(&only.action, Action::Transaction(Transaction::Begin(_)) | Action::Discard | Action::Transaction(_));
+        let control = matches!(
+            &only.action,
+            Action::Transaction(Transaction::Begin(_)) | Action::Discard | Action::Transaction(_)
+        );
         if control {
             return None;
         }
@@ -194,7 +215,11 @@ fn texts() -> Vec<String> {
     ] {
         found.extend(corpus.split("\n----\n").map(|text| text.trim().to_owned()));
     }
-    for corpus in [include_str!("../world/sample.jsonl"), include_str!("../world/more.jsonl"), include_str!("../world/wide.jsonl")] {
+    for corpus in [
+        include_str!("../world/sample.jsonl"),
+        include_str!("../world/more.jsonl"),
+        include_str!("../world/wide.jsonl"),
+    ] {
         for line in corpus.lines() {
             let case: serde_json::Value = serde_json::from_str(line).unwrap();
             let steps = case["session"].as_array().cloned().unwrap_or_default();
@@ -209,10 +234,52 @@ fn texts() -> Vec<String> {
 }
 
 const FRAGMENTS: &[&str] = &[
-    "ONLY", "LATERAL", "NOT", "NULL", "*", "(", ")", ",", ".", "AS", "'x'", "1", "customers", "c.ssn", "email", "hr.salaries",
-    "payroll", "TABLE payroll", "FOR UPDATE", "OR", "AND", "||", "::text", "COLLATE \"C\"", "DISTINCT", "ALL", "USING (id)",
-    "NATURAL JOIN customers", "UNION SELECT ssn FROM customers", ", customers", "WHERE ssn IS NOT NULL", "ORDER BY ssn", "--", "/*", "*/", "$$",
-    "E'\\''", "U&\"\\0073sn\"", "INTO", "RETURNING *", "LIMIT 1", "[1]", "-", "EXISTS (SELECT FROM payroll)", "events", "v_eu",
+    "ONLY",
+    "LATERAL",
+    "NOT",
+    "NULL",
+    "*",
+    "(",
+    ")",
+    ",",
+    ".",
+    "AS",
+    "'x'",
+    "1",
+    "customers",
+    "c.ssn",
+    "email",
+    "hr.salaries",
+    "payroll",
+    "TABLE payroll",
+    "FOR UPDATE",
+    "OR",
+    "AND",
+    "||",
+    "::text",
+    "COLLATE \"C\"",
+    "DISTINCT",
+    "ALL",
+    "USING (id)",
+    "NATURAL JOIN customers",
+    "UNION SELECT ssn FROM customers",
+    ", customers",
+    "WHERE ssn IS NOT NULL",
+    "ORDER BY ssn",
+    "--",
+    "/*",
+    "*/",
+    "$$",
+    "E'\\''",
+    "U&\"\\0073sn\"",
+    "INTO",
+    "RETURNING *",
+    "LIMIT 1",
+    "[1]",
+    "-",
+    "EXISTS (SELECT FROM payroll)",
+    "events",
+    "v_eu",
 ];
 
 #[rustfmt::skip]

@@ -41,12 +41,9 @@ impl Case {
             Probe::Explain if !running => vec![start, query(format!("EXPLAIN {}", self.text))],
             Probe::Explain | Probe::Run => vec![start, query(self.text.clone())],
             Probe::CopyFrom => vec![start, query(self.text.clone()), Message::CopyFail],
-            Probe::Prepared(then) => vec![
-                start,
-                query("DEALLOCATE ALL".to_owned()),
-                query(self.text.clone()),
-                query(then.clone()),
-            ],
+            Probe::Prepared(then) => {
+                vec![start, query("DEALLOCATE ALL".to_owned()), query(self.text.clone()), query(then.clone())]
+            }
         }
     }
 }
@@ -58,7 +55,10 @@ pub enum Opinion {
     /// 42501.
     Refuses(String),
     /// Anything else: nothing was read and nothing was written.
-    Fails { sqlstate: String, message: String },
+    Fails {
+        sqlstate: String,
+        message: String,
+    },
 }
 
 pub struct Oracle {
@@ -112,7 +112,9 @@ fn opinion(answers: &[Answer]) -> Opinion {
         None => Opinion::Allows,
         Some((sqlstate, message)) if sqlstate == "42501" => Opinion::Refuses(message),
         // The test itself fails a COPY that was let through.
-        Some((sqlstate, message)) if sqlstate == "57014" && message.contains("COPY from stdin failed") => Opinion::Allows,
+        Some((sqlstate, message)) if sqlstate == "57014" && message.contains("COPY from stdin failed") => {
+            Opinion::Allows
+        }
         Some((sqlstate, message)) => Opinion::Fails { sqlstate, message },
     }
 }

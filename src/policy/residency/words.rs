@@ -54,6 +54,7 @@ impl Refusal {
             | Refusal::Catalog { .. }
             | Refusal::Function(_)
             | Refusal::Statement(_)
+            | Refusal::Guard(_)
             | Refusal::Setting { .. }
             | Refusal::Show(_)
             | Refusal::Rewrites(_)

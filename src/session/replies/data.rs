@@ -1,7 +1,5 @@
 //! Data in both directions: rows and their limits, and COPY.
 
-use std::sync::atomic::Ordering;
-
 use super::exports;
 use super::owed::{CopyIn, Expected, Running, Step};
 use super::said::{byte_limit_reached, row_limit_reached};
