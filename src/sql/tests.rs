@@ -4,6 +4,7 @@
 
 mod corpora;
 mod limits;
+mod nasty;
 mod queries;
 mod random;
 
