@@ -5,6 +5,7 @@
 mod corpora;
 mod grammar;
 mod limits;
+mod nasty;
 mod queries;
 mod random;
 

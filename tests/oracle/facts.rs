@@ -11,6 +11,8 @@ pub struct Facts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     Relation,
+    /// A relation whose name no WITH around it has taken: a table, and not a query's result.
+    Stored,
     Function,
     /// A column as it is referred to, `*` and `t.*` included.
     Column,
@@ -27,8 +29,10 @@ pub enum Kind {
     Only,
     /// What a table, a column, a CTE or a window is called from there on.
     Alias,
-    /// The name of a cursor, of a prepared statement, of a savepoint.
+    /// The name of a cursor, of a prepared statement, of a savepoint, of a setting.
     Label,
+    /// A property of a command: EXPLAIN's ANALYZE, COPY's direction.
+    Flag,
 }
 
 impl Facts {

@@ -1,27 +1,35 @@
 //! A walk over our own tree. Exhaustive: a new kind of node has to say here what it names.
 
 use pgward::sql::tree::{
-    Action, Alias, Assignment, Call, CopySource, Cte, Ddl, Expr, FromItem, JoinConstraint, Literal, Merge, MergeAction,
-    Name, OnConflict, OperatorName, Over, QualifiedName, Query, RelationRef, Select, SetExpr, Statement, SubqueryKind,
-    Target, Transaction, TypeName, Window, With,
+    Action, Alias, Assignment, Call, CopyDirection, CopyEndpoint, CopySource, Cte, Ddl, Expr, FromItem, JoinConstraint,
+    Literal, Merge, MergeAction, Name, OnConflict, OperatorName, Over, QualifiedName, Query, RelationRef, Select,
+    SetExpr, Statement, SubqueryKind, Target, Transaction, TypeName, Window, With,
 };
 
 use crate::facts::{Facts, Kind};
 
 /// What the statement names, or `None` for one that policy denies whatever it holds.
 pub fn facts(statement: &Statement) -> Option<Facts> {
-    let mut walk = Walk { facts: Facts::default(), opaque: false };
+    let mut walk = Walk { facts: Facts::default(), scope: Vec::new(), opaque: false };
     walk.action(&statement.action);
     (!walk.opaque).then_some(walk.facts)
 }
 
 struct Walk {
     facts: Facts,
+    /// The names that WITH has given so far.
+    scope: Vec<String>,
     opaque: bool,
 }
 
 impl Walk {
     fn action(&mut self, action: &Action) {
+        let outside = self.scope.len();
+        self.parts(action);
+        self.scope.truncate(outside);
+    }
+
+    fn parts(&mut self, action: &Action) {
         match action {
             Action::Query(query) => self.query(query),
             Action::Insert(insert) => {
@@ -54,6 +62,9 @@ impl Walk {
             }
             Action::Merge(merge) => self.merge(merge),
             Action::Copy(copy) => {
+                self.flag(copy.direction == CopyDirection::From, "from");
+                self.flag(copy.endpoint == CopyEndpoint::Program, "program");
+                self.flag(copy.endpoint == CopyEndpoint::File, "file");
                 match &copy.source {
                     CopySource::Table { name, columns } => {
                         self.relation(name);
@@ -63,7 +74,10 @@ impl Walk {
                 }
                 self.exprs(copy.selection.as_slice());
             }
-            Action::Explain { analyze: _, inner } => self.action(inner),
+            Action::Explain { analyze, inner } => {
+                self.flag(*analyze, "analyze");
+                self.action(inner);
+            }
             Action::Prepare { name, types, inner } => {
                 self.facts.add(Kind::Label, name.as_str());
                 self.types(types);
@@ -86,23 +100,30 @@ impl Walk {
             ) => {
                 self.facts.add(Kind::Label, name.as_str());
             }
+            Action::Transaction(Transaction::Commit { chain } | Transaction::Rollback { chain }) => {
+                self.flag(*chain, "chain")
+            }
             Action::Transaction(
                 Transaction::Begin(_)
-                | Transaction::Commit { .. }
-                | Transaction::Rollback { .. }
                 | Transaction::SetModes(_)
                 | Transaction::SetSnapshot
                 | Transaction::SetSessionModes(_)
                 | Transaction::TwoPhase,
             ) => {}
             Action::Set(setting) => {
+                self.flag(setting.local, "local");
                 self.facts.add(Kind::Label, setting.name.as_str());
                 setting.values.iter().flatten().for_each(|value| self.facts.add(Kind::String, value.as_str()));
             }
             Action::Reset(name) | Action::Show(name) => {
                 name.iter().for_each(|name| self.facts.add(Kind::Label, name.as_str()));
             }
-            Action::Lock { relations } | Action::Truncate { relations, .. } => {
+            Action::Truncate { relations, restart_identity, cascade } => {
+                self.flag(*restart_identity, "restart");
+                self.flag(*cascade, "cascade");
+                relations.iter().for_each(|relation| self.relation_ref(relation));
+            }
+            Action::Lock { relations } => {
                 relations.iter().for_each(|relation| self.relation_ref(relation));
             }
             Action::Ddl(ddl) => self.ddl(ddl),
@@ -118,8 +139,29 @@ impl Walk {
         }
     }
 
+    /// A table, whatever WITH says.
     fn relation(&mut self, name: &QualifiedName) {
         self.facts.add(Kind::Relation, name.to_string());
+        self.facts.add(Kind::Stored, name.to_string());
+    }
+
+    /// A table, or a query of WITH.
+    fn from_relation(&mut self, relation: &RelationRef) {
+        let name = relation.name.to_string();
+        if self.scope.contains(&name) {
+            self.facts.add(Kind::Relation, name.clone());
+        } else {
+            self.relation(&relation.name);
+        }
+        if relation.only {
+            self.facts.add(Kind::Only, name);
+        }
+    }
+
+    fn flag(&mut self, on: bool, name: &str) {
+        if on {
+            self.facts.add(Kind::Flag, name);
+        }
     }
 
     fn relation_ref(&mut self, relation: &RelationRef) {
@@ -142,19 +184,29 @@ impl Walk {
     }
 
     fn with(&mut self, with: Option<&With>) {
-        for Cte { name, columns, body, added } in with.iter().flat_map(|with| &with.ctes) {
+        let Some(With { recursive, ctes }) = with else { return };
+        if *recursive {
+            self.scope.extend(ctes.iter().map(|query| query.name.to_string()));
+        }
+        for Cte { name, columns, body, added } in ctes {
             self.labels([name].into_iter().chain(columns).chain(added));
             self.action(body);
+            if !recursive {
+                self.scope.push(name.to_string());
+            }
         }
     }
 
     fn query(&mut self, query: &Query) {
         let Query { with, body, order_by, limits, locks } = query;
+        let outside = self.scope.len();
         self.with(with.as_ref());
         self.set_expr(body);
         self.exprs(order_by);
         self.exprs(limits);
-        locks.iter().flat_map(|lock| &lock.of).for_each(|name| self.relation(name));
+        // FOR UPDATE names what FROM has.
+        locks.iter().flat_map(|lock| &lock.of).for_each(|name| self.facts.add(Kind::Relation, name.to_string()));
+        self.scope.truncate(outside);
     }
 
     fn set_expr(&mut self, body: &SetExpr) {
@@ -209,7 +261,7 @@ impl Walk {
         match item {
             FromItem::Relation { relation, alias, sample } => {
                 self.alias(alias);
-                self.relation_ref(relation);
+                self.from_relation(relation);
                 sample.iter().for_each(|call| self.call(call));
             }
             FromItem::Functions { calls, lateral: _, ordinality: _, alias, definitions } => {
@@ -374,7 +426,8 @@ impl Walk {
     }
 
     fn ddl(&mut self, ddl: &Ddl) {
-        let Ddl { targets, references, types, expressions, query, temporary: _, cascade: _ } = ddl;
+        let Ddl { targets, references, types, expressions, query, temporary: _, cascade } = ddl;
+        self.flag(*cascade, "cascade");
         targets.iter().for_each(|target| self.relation(&target.name));
         references.iter().for_each(|name| self.relation(name));
         self.types(types);

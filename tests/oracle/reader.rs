@@ -224,10 +224,19 @@ fn what_is_missing_is_noticed() {
         ("SELECT $1", "SELECT 1", Parameter, "1"),
         ("SELECT 'a'", "SELECT 'b'", String, "a"),
         ("SELECT a AS b FROM t", "SELECT a FROM t", Alias, "b"),
+        ("SELECT a FROM x", "WITH x AS (SELECT 1) SELECT a FROM x", Stored, "x"),
+        ("WITH x AS (SELECT a FROM x) SELECT 1", "WITH RECURSIVE x AS (SELECT a FROM x) SELECT 1", Stored, "x"),
+        ("SELECT (WITH x AS (SELECT 1) SELECT 1) FROM x", "WITH x AS (SELECT 1) SELECT 1 FROM x", Stored, "x"),
+        ("EXPLAIN ANALYZE SELECT 1", "EXPLAIN SELECT 1", Flag, "analyze"),
+        ("COPY t FROM STDIN", "COPY t TO STDOUT", Flag, "from"),
+        ("COPY t TO 'a'", "COPY t TO STDOUT", Flag, "file"),
+        ("TRUNCATE t CASCADE", "TRUNCATE t", Flag, "cascade"),
+        ("SET LOCAL a.b = 1", "SET a.b = 1", Flag, "local"),
+        ("CLOSE c", "CLOSE d", Label, "c"),
         ("WITH x AS (SELECT 1) SELECT 1", "WITH y AS (SELECT 1) SELECT 1", Alias, "x"),
     ] {
         let theirs = &theirs::parse(theirs).unwrap()[0];
         let ours = &read(ours, &Limits::default()).unwrap()[0];
-        assert_eq!(losses(ours, theirs), [(Loss::Name(kind), name.to_owned())]);
+        assert!(losses(ours, theirs).contains(&(Loss::Name(kind), name.to_owned())), "{name}");
     }
 }

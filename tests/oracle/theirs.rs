@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use crate::facts::{Facts, Kind};
 
+#[path = "scopes.rs"]
+mod scopes;
+
 /// One statement as PostgreSQL parsed it.
 pub struct Parsed {
     /// The name of its node: `SelectStmt`.
@@ -53,6 +56,7 @@ fn node(value: &Value) -> Option<(&str, &Value)> {
 pub fn facts(parsed: &Parsed) -> Facts {
     let mut facts = Facts::default();
     walk(&parsed.node, &parsed.tree, &mut facts);
+    scopes::stored(&parsed.node, &parsed.tree, &mut Vec::new(), &mut facts);
     facts
 }
 
@@ -99,6 +103,7 @@ fn name_of(name: &str, value: &Value, facts: &mut Facts) {
         // The grammar's own casts have no place in the text.
         facts.add(Kind::Type, dotted(&value["names"]));
     }
+    flags(name, value, facts);
     match name {
         "ColumnRef" => facts.add(Kind::Column, dotted(&value["fields"])),
         "AExpr" => operator(value, facts),
@@ -147,6 +152,58 @@ fn name_of(name: &str, value: &Value, facts: &mut Facts) {
     if value.get("infer").is_some() && value.get("target_list").is_some() {
         targets(&value["target_list"], facts);
     }
+}
+
+/// What a command is called, and how it is to be done.
+fn flags(name: &str, value: &Value, facts: &mut Facts) {
+    let field = match name {
+        "PrepareStmt" | "ExecuteStmt" | "DeallocateStmt" | "VariableSetStmt" | "VariableShowStmt" => "name",
+        "DeclareCursorStmt" | "ClosePortalStmt" | "FetchStmt" => "portalname",
+        "TransactionStmt" => "savepoint_name",
+        "CurrentOfExpr" => "cursor_name",
+        _ => "",
+    };
+    let text = value[field].as_str().unwrap_or_default();
+    // SHOW ALL, and SET TRANSACTION in its forms, go by names that are none.
+    let settings = name.starts_with("Variable");
+    if !(text.is_empty() || settings && (text == "all" || text.contains("TRANSACTION") || text.contains("SESSION"))) {
+        facts.add(Kind::Label, if settings { text.to_lowercase() } else { text.to_owned() });
+    }
+    let mut flag = |on: bool, name: &str| {
+        if on {
+            facts.add(Kind::Flag, name);
+        }
+    };
+    match name {
+        "VariableSetStmt" => flag(value["is_local"] == true, "local"),
+        "CopyStmt" => {
+            flag(value["is_from"] == true, "from");
+            flag(value["is_program"] == true, "program");
+            flag(value["filename"] != "" && value["is_program"] == false, "file");
+        }
+        "ExplainStmt" => flag(value["options"].as_array().into_iter().flatten().any(analyzes), "analyze"),
+        "TruncateStmt" => {
+            flag(value["restart_seqs"] == true, "restart");
+            flag(value["behavior"] == pg_query::protobuf::DropBehavior::DropCascade as i32, "cascade");
+        }
+        "DropStmt" => flag(value["behavior"] == pg_query::protobuf::DropBehavior::DropCascade as i32, "cascade"),
+        "TransactionStmt" => flag(value["chain"] == true, "chain"),
+        _ => {}
+    }
+}
+
+/// Whether an option of EXPLAIN is ANALYZE and not off.
+fn analyzes(option: &Value) -> bool {
+    let Some(("DefElem", option)) = node(option) else { return false };
+    let off = match node(&option["arg"]) {
+        Some(("String", text)) => {
+            let text = text["sval"].as_str().unwrap_or_default().to_lowercase();
+            text == "off" || text == "false"
+        }
+        Some(("Integer", number)) => number["ival"] == 0,
+        Some(_) | None => false,
+    };
+    option["defname"] == "analyze" && !off
 }
 
 fn label(name: Option<&str>, facts: &mut Facts) {
