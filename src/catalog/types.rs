@@ -202,10 +202,12 @@ impl Snapshot {
         if !is_polymorphic(result) {
             return Type::Known(result);
         }
-        let wants_array = matches!(result, ANY_ARRAY | ANY_COMPATIBLE_ARRAY);
+        let wants_array = result == ANY_ARRAY;
         let wants_element =
-            matches!(result, ANY_ELEMENT | ANY_NON_ARRAY | ANY_ENUM | ANY_COMPATIBLE | ANY_COMPATIBLE_NON_ARRAY);
-        // Only the simple family is computed: `anycompatible` unifies its arguments, which is not followed here.
+            matches!(result, ANY_ELEMENT | ANY_NON_ARRAY | ANY_ENUM);
+        if matches!(result, ANY_COMPATIBLE | ANY_COMPATIBLE_NON_ARRAY | ANY_COMPATIBLE_ARRAY) {
+            return self.compatible_result(result, declared, actual);
+        }
         for (declared, actual) in declared.iter().zip(actual) {
             let Type::Known(actual) = actual else { continue };
             let found = match *declared {
@@ -220,6 +222,28 @@ impl Snapshot {
             }
         }
         Type::Any
+    }
+
+    /// The `anycompatible` family: all that is passed for it becomes of one type (`enforce_generic_type_consistency`).
+    fn compatible_result(&self, result: Oid, declared: &[Oid], actual: &[Type]) -> Type {
+        let mut types = Vec::new();
+        for (declared, actual) in declared.iter().zip(actual) {
+            match *declared {
+                ANY_COMPATIBLE | ANY_COMPATIBLE_NON_ARRAY => types.push(actual.clone()),
+                ANY_COMPATIBLE_ARRAY => types.push(match actual {
+                    Type::Known(array) => self.element(*array).map_or(Type::Any, Type::Known),
+                    Type::Unknown => Type::Unknown,
+                    Type::Row(_) | Type::Any => Type::Any,
+                }),
+                ANY_COMPATIBLE_RANGE | ANY_COMPATIBLE_MULTIRANGE => return Type::Any,
+                _other => {}
+            }
+        }
+        match (self.common_type(&types).settled(), result) {
+            (Type::Known(common), ANY_COMPATIBLE_ARRAY) => self.array_of(common).map_or(Type::Any, Type::Known),
+            (Type::Known(common), _) => Type::Known(common),
+            (Type::Unknown | Type::Row(_) | Type::Any, _) => Type::Any,
+        }
     }
 
     /// The type that CASE, COALESCE, ARRAY, VALUES and set operations give to several (`select_common_type` in

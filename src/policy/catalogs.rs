@@ -44,6 +44,8 @@ pub(super) fn may_read(schema: &str, name: &str, columns: &Columns) -> Result<()
 fn in_pg_catalog(name: &str) -> Option<Readable> {
     Some(match name {
         "pg_proc" => Readable::AllBut(&["prosrc", "probin", "prosqlbody"]),
+        // What a column that was added holds in the rows from before: data.
+        "pg_attribute" => Readable::AllBut(&["attmissingval"]),
         "pg_foreign_server" => Readable::AllBut(&["srvoptions"]),
         "pg_foreign_data_wrapper" => Readable::AllBut(&["fdwoptions"]),
         "pg_user_mappings" => Readable::AllBut(&["umoptions"]),
@@ -90,17 +92,18 @@ fn in_information_schema(name: &str) -> Option<Readable> {
 /// Sorted: catalogs that hold nothing but the description of the database.
 #[rustfmt::skip]
 const PLAIN: &[&str] = &[
-    "pg_aggregate", "pg_am", "pg_amop", "pg_amproc", "pg_attrdef", "pg_attribute", "pg_auth_members", "pg_available_extension_versions",
+    "pg_aggregate", "pg_am", "pg_amop", "pg_amproc", "pg_attrdef", "pg_auth_members", "pg_available_extension_versions",
     "pg_available_extensions", "pg_cast", "pg_class", "pg_collation", "pg_constraint", "pg_conversion", "pg_cursors",
     "pg_database", "pg_default_acl", "pg_depend", "pg_description", "pg_enum", "pg_event_trigger", "pg_extension",
     "pg_foreign_table", "pg_group", "pg_index", "pg_indexes", "pg_inherits", "pg_init_privs", "pg_language",
+    "pg_largeobject_metadata",
     "pg_matviews", "pg_namespace", "pg_opclass", "pg_operator", "pg_opfamily", "pg_parameter_acl",
     "pg_partitioned_table", "pg_policies", "pg_policy", "pg_prepared_statements", "pg_publication",
     "pg_publication_namespace", "pg_publication_rel", "pg_publication_tables", "pg_range", "pg_rewrite", "pg_rules",
     "pg_seclabel", "pg_seclabels", "pg_sequence", "pg_shdepend", "pg_shdescription", "pg_shseclabel", "pg_statistic_ext",
     "pg_subscription_rel", "pg_tables", "pg_tablespace", "pg_timezone_abbrevs", "pg_timezone_names", "pg_transform",
     "pg_trigger", "pg_ts_config", "pg_ts_config_map", "pg_ts_dict", "pg_ts_parser", "pg_ts_template", "pg_type",
-    "pg_views",
+    "pg_views", "pg_wait_events",
 ];
 
 #[cfg(test)]

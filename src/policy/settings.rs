@@ -138,6 +138,7 @@ const SETTABLE: &[(&str, Allowed)] = &[
     ("cpu_tuple_cost", Allowed::Any),
     ("cursor_tuple_fraction", Allowed::Any),
     ("datestyle", Allowed::Any),
+    ("default_statistics_target", Allowed::Any),
     ("default_text_search_config", Allowed::Any),
     ("default_transaction_deferrable", Allowed::Any),
     ("default_transaction_isolation", Allowed::Any),
@@ -199,7 +200,8 @@ const SETTABLE: &[(&str, Allowed)] = &[
     ("plan_cache_mode", Allowed::Any),
     ("quote_all_identifiers", Allowed::Any),
     ("random_page_cost", Allowed::Any),
-    ("row_security", ON),
+    // Off makes an error of what policies would have hidden; it shows no row more.
+    ("row_security", Allowed::Any),
     ("seq_page_cost", Allowed::Any),
     ("standard_conforming_strings", ON),
     ("statement_timeout", Allowed::Any),
@@ -277,7 +279,8 @@ mod tests {
         check("search_path", "public, hr", false);
         check("role", "postgres", false);
         check("session_replication_role", "replica", false);
-        check("row_security", "off", false);
+        check("row_security", "off", true);
+        check("default_statistics_target", "1", true);
         check("backslash_quote", "on", false);
         check("log_statement", "none", false);
         check("work_mem", "1TB", false);

@@ -53,6 +53,8 @@ fn action(action: &Action, kind: &'static str, scope: &Scope, context: &Context)
         Action::Ddl(_) => Ok(()),
         // Nothing can be listened to, so there is nothing that UNLISTEN could do.
         Action::Channel if kind == "UNLISTEN" => Ok(()),
+        // Back to the login, which is what the session is anyway: none can have taken on another identity.
+        Action::ResetIdentity => Ok(()),
         // What it throws away is the session's own; settings go back to what the session was opened with, as with RESET.
         Action::Discard if kind != "DISCARD ALL" || may_write || context.session.opened_read_only => Ok(()),
         Action::Discard => Err(Refusal::Statement("DISCARD ALL while every live grant is read-only")),
@@ -70,6 +72,7 @@ pub(super) fn is_plumbing(action: &Action) -> bool {
         | Action::Deallocate(_)
         | Action::CloseCursor(_)
         | Action::Discard
+        | Action::ResetIdentity
         | Action::SetConstraints => true,
         Action::Query(_)
         | Action::Insert(_)

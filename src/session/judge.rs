@@ -382,6 +382,7 @@ fn reference(action: &Action) -> Option<Reference<'_>> {
         | Action::Reset(_)
         | Action::Show(_)
         | Action::SetIdentity
+        | Action::ResetIdentity
         | Action::SetConstraints
         | Action::Discard
         | Action::Channel

@@ -121,8 +121,10 @@ pub enum Action {
     Reset(Option<String>),
     /// SHOW name; `None` is ALL.
     Show(Option<String>),
-    /// SET ROLE, SET SESSION AUTHORIZATION and their RESET.
+    /// SET ROLE and SET SESSION AUTHORIZATION, to whoever.
     SetIdentity,
+    /// SET ROLE NONE, RESET ROLE, SET SESSION AUTHORIZATION DEFAULT and the like: back to who the session logged in as.
+    ResetIdentity,
     SetConstraints,
     Discard,
     /// LISTEN, UNLISTEN, NOTIFY.

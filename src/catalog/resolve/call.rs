@@ -34,6 +34,7 @@ impl Resolver<'_> {
     }
 
     fn resolve_call(&mut self, call: &Call, procedure: bool) -> Result<CallResult, Unresolved> {
+        let compared = self.compared_setting.take();
         let mut actual = Vec::new();
         for argument in &call.arguments {
             actual.push(self.expr(&argument.expr)?);
@@ -41,8 +42,11 @@ impl Resolver<'_> {
         for expr in &call.within_group {
             actual.push(self.expr(expr)?);
         }
-        for expr in call.order_by.iter().chain(&call.filter) {
+        for expr in &call.order_by {
             self.expr(expr)?;
+        }
+        if let Some(condition) = &call.filter {
+            self.condition(condition)?;
         }
         if let Some(Over::Inline(window)) = &call.over {
             self.window(window)?;
@@ -54,7 +58,10 @@ impl Resolver<'_> {
         // Named arguments may stand in any order: which text is which is then not told.
         let positional = names.iter().all(Option::is_none);
         let literal = |expr| if positional { literal_text(expr) } else { None };
-        let literals = call.arguments.iter().map(|argument| literal(&argument.expr)).collect();
+        let literals = match compared {
+            Some(setting) => vec![Some(setting.to_owned())],
+            None => call.arguments.iter().map(|argument| literal(&argument.expr)).collect(),
+        };
         self.pick(&parts, &passing, &actual, literals)
     }
 

@@ -46,10 +46,38 @@ impl Resolver<'_> {
             }
         }
         let mut of = self.deeper(|resolver| resolver.innermost(inner))?;
+        if let Some(Step::Operator(name, right)) = steps.last() {
+            self.compared_setting = self.compared_with_access_method(name, inner, right)?;
+        }
         for step in steps.into_iter().rev() {
             of = self.step(step, of)?;
+            self.compared_setting = None;
         }
         Ok(of)
+    }
+
+    /// `amname <> current_setting($1)`, as some clients ask when they describe a table: whatever setting that is, the
+    /// answer tells of nothing but names of access methods, and is as good as asking for the default one.
+    fn compared_with_access_method(
+        &mut self,
+        operator: &OperatorName,
+        left: &Expr,
+        right: &Expr,
+    ) -> Result<Option<&'static str>, Unresolved> {
+        let Expr::Call(call) = right else { return Ok(None) };
+        let asks = matches!(call.arguments.as_slice(), [only] if is_parameter(&only.expr));
+        let plain = operator.schema.is_none() && matches!(&*operator.symbol, "=" | "<>");
+        let of_setting = call.name.parts.last().is_some_and(|name| name.as_str() == "current_setting");
+        if !asks || !plain || !of_setting {
+            return Ok(None);
+        }
+        let Expr::Column(column) = left else { return Ok(None) };
+        let Some((last, qualifier)) = column.parts.split_last() else { return Ok(None) };
+        let Some(item) = self.named_item(&QualifiedName { parts: qualifier.to_vec() })? else { return Ok(None) };
+        let methods = item.relation.and_then(|at| self.uses.get(at)).is_some_and(|used| used.relation == PG_AM);
+        let found = methods && Self::item_column(&item, last.as_str())?.is_some_and(|column| &*column.name == "amname");
+        let own = found && column_keeps_its_name(&item);
+        Ok(own.then_some("default_table_access_method"))
     }
 
     fn step(&mut self, step: Step<'_>, of: Type) -> Result<Type, Unresolved> {
@@ -112,6 +140,7 @@ impl Resolver<'_> {
                 let mut boolean = true;
                 for operand in operands {
                     let of = self.expr(operand)?;
+                    self.coerced(&of, BOOL);
                     boolean = boolean && matches!(of, Type::Known(BOOL) | Type::Unknown);
                 }
                 // GROUPING comes here too, and is an integer: operands that are not boolean leave it open.
@@ -154,7 +183,7 @@ impl Resolver<'_> {
 
     fn common(&mut self, values: &[Expr]) -> Result<Type, Unresolved> {
         let types = values.iter().map(|value| self.expr(value)).collect::<Result<Vec<_>, _>>()?;
-        Ok(self.snapshot.common_type(&types).settled())
+        Ok(self.unified(&types).settled())
     }
 
     /// NULLIF holds its comparison, and yields the comparison's left side.
@@ -188,8 +217,9 @@ impl Resolver<'_> {
         let mut results = vec![Type::Unknown];
         for (when, then) in whens {
             let when = self.expr(when)?;
-            if let Some(operand) = &operand {
-                self.operator(&equals, Some(operand.clone().settled()), when)?;
+            match &operand {
+                Some(operand) => drop(self.operator(&equals, Some(operand.clone().settled()), when)?),
+                None => self.coerced(&when, BOOL),
             }
             results.push(self.expr(then)?);
         }
@@ -197,7 +227,7 @@ impl Resolver<'_> {
         if let (Some(otherwise), Some(first)) = (otherwise, results.first_mut()) {
             *first = self.expr(otherwise)?;
         }
-        Ok(self.snapshot.common_type(&results).settled())
+        Ok(self.unified(&results).settled())
     }
 
     fn subquery(&mut self, subquery: &Subquery) -> Result<Type, Unresolved> {
@@ -344,6 +374,23 @@ impl Resolver<'_> {
         for function in functions {
             self.call_function(function, CalledBy::Cast, Vec::new());
         }
+    }
+}
+
+/// `pg_am`, whose identifier PostgreSQL fixes.
+const PG_AM: Oid = 2601;
+
+/// Whether no alias gives another column of the relation that name.
+fn column_keeps_its_name(item: &Item) -> bool {
+    let named = item.columns.iter().find(|column| &*column.name == "amname");
+    named.is_some_and(|column| column.sources.iter().all(|(_, source)| &**source == "amname"))
+}
+
+fn is_parameter(expr: &Expr) -> bool {
+    match expr {
+        Expr::Parameter(_) => true,
+        Expr::Cast { expr, to: _ } => is_parameter(expr),
+        _other => false,
     }
 }
 

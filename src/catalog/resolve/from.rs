@@ -214,7 +214,7 @@ impl Resolver<'_> {
             self.spend(left.items.len() + right.items.len())?;
             let sides = left.items.iter().chain(&right.items).cloned().collect();
             let others = std::mem::replace(&mut self.here()?.items, sides);
-            let condition = self.expr(condition);
+            let condition = self.condition(condition);
             self.here()?.items = others;
             condition?;
         }
@@ -261,7 +261,7 @@ impl Resolver<'_> {
                 self.operator(&equals, Some(one.clone()), other.clone())?;
             }
             let sources = sides.into_iter().flat_map(|column| column.sources).collect();
-            merged.push(Offered { name, of: self.snapshot.common_type(&types), sources });
+            merged.push(Offered { name, of: self.unified(&types), sources });
         }
         Ok(merged)
     }

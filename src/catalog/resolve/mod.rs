@@ -3,6 +3,7 @@
 
 mod call;
 mod candidates;
+mod coerce;
 mod ddl;
 mod expr;
 mod finish;
@@ -134,6 +135,8 @@ struct Resolver<'s> {
     /// The common table expressions in scope, the innermost last.
     tables: Vec<CommonTable>,
     /// The last operator that was resolved, with its operands' types and its result.
+    /// The setting that the next `current_setting` is as good as asking for, by what it is compared with.
+    compared_setting: Option<&'static str>,
     last_operator: Option<(OperatorName, (Option<Type>, Type), Type)>,
     work: usize,
     depth: usize,
@@ -155,6 +158,7 @@ impl<'s> Resolver<'s> {
             created: Vec::new(),
             levels: Vec::new(),
             tables: Vec::new(),
+            compared_setting: None,
             last_operator: None,
             work: 0,
             depth: 0,
@@ -203,6 +207,7 @@ impl<'s> Resolver<'s> {
             | Action::Reset(_)
             | Action::Show(_)
             | Action::SetIdentity
+            | Action::ResetIdentity
             | Action::SetConstraints
             | Action::Discard
             | Action::Channel

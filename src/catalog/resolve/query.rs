@@ -8,7 +8,7 @@ use super::labels::label;
 use super::scope::{CommonTable, CommonTableState, Item, Offered};
 use crate::access::Operation;
 use crate::catalog::footprint::{Effect, Unresolved};
-use crate::catalog::types::Type;
+use crate::catalog::types::{BOOL, INT8, Type};
 use crate::sql::tree::{Action, Cte, Expr, Name, Query, RowLock, Select, SetExpr, Target, Window, With};
 
 /// One column of a query's result.
@@ -60,7 +60,8 @@ impl Resolver<'_> {
     fn tail(&mut self, tail: &Tail<'_>, outputs: &[Output], read: Range<usize>) -> Result<(), Unresolved> {
         self.sort(tail.order_by, outputs)?;
         for limit in tail.limits {
-            self.expr(limit)?;
+            let of = self.expr(limit)?;
+            self.coerced(&of, INT8);
         }
         for lock in tail.locks {
             self.lock_rows(lock, read.clone())?;
@@ -104,7 +105,7 @@ impl Resolver<'_> {
         for arm in arms.into_iter().rev() {
             let others = self.deeper(|resolver| resolver.level(|resolver| resolver.body(arm)))?;
             for (output, other) in outputs.iter_mut().zip(others) {
-                output.of = self.snapshot.common_type(&[output.of.clone(), other.of]);
+                output.of = self.unified(&[output.of.clone(), other.of]);
             }
         }
         Ok(outputs)
@@ -116,7 +117,7 @@ impl Resolver<'_> {
             for (index, value) in row.iter().enumerate() {
                 let of = self.expr(value)?;
                 match columns.get_mut(index) {
-                    Some(column) => *column = self.snapshot.common_type(&[column.clone(), of]),
+                    Some(column) => *column = self.unified(&[column.clone(), of]),
                     None if number == 0 => columns.push(of),
                     None => {}
                 }
@@ -130,7 +131,7 @@ impl Resolver<'_> {
         self.add_items(&select.from)?;
         let outputs = self.targets(&select.targets)?;
         for condition in select.selection.iter().chain(&select.having) {
-            self.expr(condition)?;
+            self.condition(condition)?;
         }
         self.group(&select.group_by, &outputs)?;
         self.sort(&select.distinct_on, &outputs)?;
@@ -142,6 +143,13 @@ impl Resolver<'_> {
             self.create(into)?;
         }
         Ok(outputs)
+    }
+
+    /// A condition, which PostgreSQL casts to a boolean if it can.
+    pub(super) fn condition(&mut self, condition: &Expr) -> Result<(), Unresolved> {
+        let of = self.expr(condition)?;
+        self.coerced(&of, BOOL);
+        Ok(())
     }
 
     pub(super) fn window(&mut self, window: &Window) -> Result<(), Unresolved> {

@@ -70,7 +70,7 @@ impl Resolver<'_> {
         // A bare column means the target's: PostgreSQL calls it ambiguous, which is stricter.
         self.here()?.items = vec![item.clone(), Item { columns_visible: false, ..excluded }];
         self.assignments(target, assignments)?;
-        condition.iter().try_for_each(|condition| self.expr(condition).map(drop))
+        condition.iter().try_for_each(|condition| self.condition(condition))
     }
 
     pub(super) fn update(&mut self, update: &Update) -> Result<Vec<Output>, Unresolved> {
@@ -82,7 +82,7 @@ impl Resolver<'_> {
             resolver.items_beside(item, &update.from)?;
             resolver.assignments(target, &update.assignments)?;
             if let Some(condition) = &update.selection {
-                resolver.expr(condition)?;
+                resolver.condition(condition)?;
             }
             resolver.returning(&update.returning)
         })
@@ -96,7 +96,7 @@ impl Resolver<'_> {
             let item = resolver.table_item(target, delete.alias.name.as_ref())?;
             resolver.items_beside(item, &delete.using)?;
             if let Some(condition) = &delete.selection {
-                resolver.expr(condition)?;
+                resolver.condition(condition)?;
             }
             resolver.returning(&delete.returning)
         })
@@ -113,7 +113,7 @@ impl Resolver<'_> {
             let source = std::mem::take(&mut resolver.here()?.items);
             let both: Vec<Item> = [item].into_iter().chain(source.iter().cloned()).collect();
             resolver.here()?.items = both.clone();
-            resolver.expr(&merge.on)?;
+            resolver.condition(&merge.on)?;
             for when in &merge.whens {
                 let sees = match when.action {
                     MergeAction::Insert { .. } => source.clone(),
@@ -121,7 +121,7 @@ impl Resolver<'_> {
                 };
                 resolver.here()?.items = sees;
                 if let Some(condition) = &when.condition {
-                    resolver.expr(condition)?;
+                    resolver.condition(condition)?;
                 }
                 resolver.merge_action(target, &when.action)?;
             }
@@ -261,7 +261,7 @@ impl Resolver<'_> {
             if let Some(condition) = &copy.selection {
                 let item = resolver.table_item(target, None)?;
                 resolver.here()?.items = vec![item];
-                resolver.expr(condition)?;
+                resolver.condition(condition)?;
             }
             Ok(())
         })

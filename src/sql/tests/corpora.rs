@@ -23,8 +23,9 @@ pub fn probes() -> Vec<&'static str> {
 #[test]
 fn what_clients_send_is_read() {
     for line in CLIENTS.lines() {
-        let text: String = serde_json::from_str(line).unwrap();
-        if let Err(error) = try_read(&text) {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let text = row["sql"].as_str().unwrap();
+        if let Err(error) = try_read(text) {
             panic!("{error} at {}: {text}", error.position);
         }
     }

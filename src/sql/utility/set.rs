@@ -30,11 +30,20 @@ pub fn set(cursor: &mut Cursor<'_>) -> Found {
         cursor.advance(1);
         return transaction(cursor);
     }
-    if cursor.take(&["session", "authorization"]) || takes_role(cursor) {
-        return identity(cursor);
+    if cursor.take(&["session", "authorization"]) {
+        return identity(cursor, false);
+    }
+    if takes_role(cursor) {
+        return identity(cursor, true);
     }
     let setting = setting(cursor, local)?;
-    let action = if is_identity(&setting.name) { Action::SetIdentity } else { Action::Set(setting) };
+    let action = if !is_identity(&setting.name) {
+        Action::Set(setting)
+    } else if is_own(&setting) {
+        Action::ResetIdentity
+    } else {
+        Action::SetIdentity
+    };
     finish(cursor, "SET", action)
 }
 
@@ -55,12 +64,24 @@ fn takes_role(cursor: &mut Cursor<'_>) -> bool {
     !cursor.is_operator(1, "=") && cursor.word(1) != "to" && cursor.take(&["role"])
 }
 
-fn identity(cursor: &mut Cursor<'_>) -> Found {
-    match cursor.kind(0) {
-        Some(Kind::Word(_) | Kind::Quoted(_) | Kind::String(_)) => cursor.advance(1),
+fn identity(cursor: &mut Cursor<'_>, role: bool) -> Found {
+    let own = match cursor.kind(0) {
+        // Only as a word does DEFAULT mean that; NONE is what the name says, however it is spelled.
+        Some(Kind::Word(word)) if word == "default" => !role,
+        Some(Kind::Word(name) | Kind::Quoted(name) | Kind::String(name)) => role && name == "none",
         Some(_) | None => return malformed(cursor),
+    };
+    cursor.advance(1);
+    finish(cursor, "SET", if own { Action::ResetIdentity } else { Action::SetIdentity })
+}
+
+/// Whether an identity is set to the session's own. `session_authorization = default` is that only as DEFAULT.
+fn is_own(setting: &Setting) -> bool {
+    match setting.values.as_deref() {
+        None => true,
+        Some([only]) => setting.name == "role" && only == "none",
+        Some(_) => false,
     }
-    finish(cursor, "SET", Action::SetIdentity)
 }
 
 /// SET CONSTRAINTS names DEFERRED or IMMEDIATE.
@@ -194,7 +215,7 @@ pub fn reset(cursor: &mut Cursor<'_>) -> Found {
         return finish(cursor, "RESET", Action::Reset(None));
     }
     match named(cursor) {
-        Some(name) if is_identity(&name) => finish(cursor, "RESET", Action::SetIdentity),
+        Some(name) if is_identity(&name) => finish(cursor, "RESET", Action::ResetIdentity),
         Some(name) => finish(cursor, "RESET", Action::Reset(Some(name))),
         None => malformed(cursor),
     }
