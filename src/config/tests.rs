@@ -85,6 +85,17 @@ fn defaults() {
 }
 
 #[test]
+fn second_opinions() {
+    assert_eq!(parse(GOOD).unwrap().databases[0].second_opinion, SecondOpinion::Off);
+    for (word, expected) in
+        [("off", SecondOpinion::Off), ("on", SecondOpinion::On), ("required", SecondOpinion::Required)]
+    {
+        let text = GOOD.replacen("[[scope]]", &format!("second_opinion = \"{word}\"\n[[scope]]"), 1);
+        assert_eq!(parse(&text).unwrap().databases[0].second_opinion, expected, "{word}");
+    }
+}
+
+#[test]
 fn the_example_at_the_root_parses() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("proxy.toml");
     let config = Config::load(&path).unwrap();

@@ -75,7 +75,7 @@ struct Reader<'o> {
 enum Open {
     /// A node whose name comes next.
     Unnamed,
-    Node(Node),
+    Node(Box<Node>),
     /// A list, and whether it is a set of numbers.
     List(Numbers),
 }
@@ -180,7 +180,7 @@ impl Reader<'_> {
             "}" => match self.open.pop()? {
                 Open::Node(node) => {
                     self.value_ended();
-                    self.close(node)?;
+                    self.close(*node)?;
                 }
                 Open::Unnamed | Open::List(_) => return None,
             },
@@ -196,7 +196,7 @@ impl Reader<'_> {
     fn word(&mut self, word: &str) -> Option<()> {
         let depth = self.open.len();
         match self.open.last_mut()? {
-            open @ Open::Unnamed => *open = Open::Node(Node { name: word.into(), ..Node::default() }),
+            open @ Open::Unnamed => *open = Open::Node(Box::new(Node { name: word.into(), ..Node::default() })),
             Open::Node(node) => node.word(word)?,
             Open::List(numbers @ Numbers::Unknown) => {
                 *numbers = if word == "b" { Numbers::Yes } else { Numbers::No };
@@ -266,7 +266,7 @@ impl Reader<'_> {
     /// The query that a node belongs to.
     fn around(&mut self) -> Option<&mut Node> {
         self.open.iter_mut().rev().find_map(|open| match open {
-            Open::Node(node) if &*node.name == "QUERY" => Some(node),
+            Open::Node(node) if &*node.name == "QUERY" => Some(&mut **node),
             Open::Node(_) | Open::List(_) | Open::Unnamed => None,
         })
     }

@@ -21,6 +21,9 @@ pub use ask::{AskError, MAX_TEXT, Parameters, Question, Unable, ask, prepare_con
 pub use compare::{Depth, Difference, compare};
 pub use stand_in::stand_in;
 
+#[cfg(test)]
+mod tests;
+
 use super::footprint::Oid;
 use crate::access::Operation;
 

@@ -116,6 +116,16 @@ fn addresses_and_limits() {
             "proxy.toml:14:14: audit.parameters: unknown value \"none\"; one of \"record\", \"hash\", \"omit\"",
         ),
         (
+            "region = \"us\"\n[[scope]]",
+            "region = \"us\"\nsecond_opinion = \"yes\"\n[[scope]]",
+            "proxy.toml:28:18: database[0].second_opinion: unknown value \"yes\"; one of \"off\", \"on\", \"required\"",
+        ),
+        (
+            "region = \"us\"\n[[scope]]",
+            "region = \"us\"\nsecond_opinion = true\n[[scope]]",
+            "proxy.toml:28:18: database[0].second_opinion: expected a string, found true or false",
+        ),
+        (
             "\"certs/server.key\"\n[control]",
             "\"\"\n[control]",
             "proxy.toml:4:11: proxy.tls_key: \"\" is not the path of a file",
@@ -227,7 +237,7 @@ fn databases() {
         (
             "region = \"us\"",
             "region = \"us\"\npassword = \"x\"",
-            "proxy.toml:28:1: database[0].password: unknown key; one of data, name, password_env, password_file, region, upstream",
+            "proxy.toml:28:1: database[0].password: unknown key; one of data, name, password_env, password_file, region, second_opinion, upstream",
         ),
         (
             "region = \"us\"",

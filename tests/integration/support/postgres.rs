@@ -24,7 +24,7 @@ impl Postgres {
     pub fn start(dir: &Path, certs: &Path) -> Self {
         std::fs::create_dir_all(dir).unwrap();
         own(dir);
-        let (data, port) = (dir.join("data"), free_port());
+        let data = dir.join("data");
         let password_file = dir.join("password");
         write_private(&password_file, PASSWORD);
         own(&password_file);
@@ -41,6 +41,31 @@ impl Postgres {
             }
             own(&target);
         }
+        Self::launch(dir)
+    }
+
+    /// A standby of this server under `dir`, which follows nothing.
+    pub fn standby(&self, dir: &Path) -> Self {
+        std::fs::create_dir_all(dir).unwrap();
+        own(dir);
+        let mut backup = unprivileged(&bin("pg_basebackup"));
+        backup.arg("-D").arg(dir.join("data")).args([
+            "--checkpoint=fast",
+            "-U",
+            SUPERUSER,
+            "-p",
+            &self.port.to_string(),
+        ]);
+        backup.arg("-h").arg(&self.dir).env("PGPASSWORD", PASSWORD).stdin(Stdio::null());
+        let made = backup.output().unwrap();
+        assert!(made.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&made.stderr));
+        std::fs::write(dir.join("data/standby.signal"), "").unwrap();
+        Self::launch(dir)
+    }
+
+    /// Runs the cluster under `dir`.
+    fn launch(dir: &Path) -> Self {
+        let (data, port) = (dir.join("data"), free_port());
         let log = std::fs::File::create(dir.join("server.log")).unwrap();
         let mut server = unprivileged(&bin("postgres"));
         server.arg("-D").arg(&data).arg("-k").arg(dir).arg("-p").arg(port.to_string());
