@@ -11,6 +11,7 @@ mod control;
 mod denials;
 mod ends;
 mod faults;
+mod guards;
 mod judge;
 
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         control::CASES,
         bad_input::CASES,
         faults::CASES,
+        guards::CASES,
         judge::CASES,
     ]
     .concat();
