@@ -171,7 +171,7 @@ impl<'a> Table<'a> {
         let in_cte = |action: &Action| match action {
             Action::Query(query) => self.query(query),
             // Data-modifying statements do not stand in subqueries.
-            ref _other => false,
+            _other => false,
         };
         ctes.map(|cte| &cte.body).any(in_cte)
             || self.body(&query.body)
@@ -217,3 +217,6 @@ impl<'a> Table<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,3 +96,6 @@ impl Guard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

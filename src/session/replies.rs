@@ -14,7 +14,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 
 pub use endings::Overdue;
 pub use owed::{CopyIn, Effect, Expected, Running, Step};
-use said::{guard, needs_body, status_byte};
+use said::{guard, needs_body};
 
 use super::names::Names;
 use super::reason::Reasons;
@@ -357,54 +357,6 @@ impl Replies {
             happened.ended.push((running, Outcome { sqlstate: None, command_tag: None, ended_by: EndedBy::Completed }));
         }
         Ok(())
-    }
-
-    fn ready(
-        &mut self,
-        status: TransactionStatus,
-        header: Header,
-        names: &mut Names,
-        happened: &mut Happened,
-    ) -> Result<Pass, Violation> {
-        self.drop_marks();
-        let Some(expected) = self.pop_if(|step| matches!(step, Step::Query | Step::Sync)) else {
-            return Err(Violation::Unexpected(header.tag));
-        };
-        // A stand-in that gave no error is one that was run.
-        if expected.denied.is_some() {
-            return Err(Violation::Unexpected(header.tag));
-        }
-        for running in expected.statements {
-            happened.ended.push((running, Outcome { sqlstate: None, command_tag: None, ended_by: EndedBy::Skipped }));
-        }
-        if status == TransactionStatus::Idle {
-            names.transaction_over(expected.change);
-        }
-        self.status = status;
-        self.muted = false;
-        self.copy_in = CopyIn::No;
-        self.reasons.ready(status == TransactionStatus::Idle);
-        self.drop_marks();
-        let said = match self.told.take() {
-            None => None,
-            Some(said) => match self.tell(said, happened) {
-                Some(said) => Some(said),
-                None => return Ok(Pass::Drop),
-            },
-        };
-        self.errored = false;
-        if self.notices.is_empty() && said.is_none() {
-            return Ok(Pass::Forward);
-        }
-        let mut bytes = BytesMut::new();
-        if let Some(said) = said {
-            bytes.extend_from_slice(&said.to_bytes());
-        }
-        for notice in self.notices.drain(..) {
-            bytes.extend_from_slice(&notice);
-        }
-        bytes.extend_from_slice(&[header.tag, 0, 0, 0, 5, status_byte(status)]);
-        Ok(Pass::Replace(bytes.freeze()))
     }
 }
 

@@ -11,6 +11,7 @@ mod control;
 mod denials;
 mod ends;
 mod faults;
+mod guards;
 mod judge;
 mod opinions;
 
@@ -42,6 +43,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         control::CASES,
         bad_input::CASES,
         faults::CASES,
+        guards::CASES,
         judge::CASES,
         opinions::CASES,
     ]

@@ -47,13 +47,18 @@ INSERT INTO notes SELECT n, 'note ' || n FROM generate_series(1, 1000) n;
 CREATE TABLE sink (id int, body text);
 CREATE TABLE secret (id int, body text);
 INSERT INTO secret VALUES (1, 'hidden');
-CREATE TABLE uniq (id int UNIQUE DEFERRABLE INITIALLY DEFERRED);";
+CREATE TABLE uniq (id int UNIQUE DEFERRABLE INITIALLY DEFERRED);
+CREATE FUNCTION leak() RETURNS int LANGUAGE sql SECURITY DEFINER
+    AS 'INSERT INTO sink VALUES (99, ''leaked'') RETURNING id';
+CREATE FUNCTION unlock() RETURNS text LANGUAGE sql
+    AS 'SELECT set_config(''default_transaction_read_only'', ''off'', false)';
+CREATE VIEW leaky AS SELECT id, leak() AS leaked FROM notes;";
 
 fn principal(name: &str) -> Principal {
     Principal { name: name.into(), groups: vec!["dev".into()], region: None }
 }
 
-fn scope(name: &str, tables: &[&str], operations: &[Operation], row_limit: Option<u64>) -> Scope {
+pub fn scope(name: &str, tables: &[&str], operations: &[Operation], row_limit: Option<u64>) -> Scope {
     let on = tables.iter().map(|table| ObjectPattern::parse(table).unwrap()).collect();
     Scope {
         name: name.into(),
@@ -148,6 +153,10 @@ impl Bench {
         operations: &[Operation],
         row_limit: Option<u64>,
     ) -> GrantId {
+        self.grant_scope(scope(name, tables, operations, row_limit)).await
+    }
+
+    pub async fn grant_scope(&self, scope: Scope) -> GrantId {
         let new = NewRequest {
             reason: "the tests need it".into(),
             ticket: None,
@@ -155,7 +164,6 @@ impl Bench {
             starts: None,
             statement: None,
         };
-        let scope = scope(name, tables, operations, row_limit);
         let request = AccessRequest::file(principal("alice"), scope, new, self.clock.now()).unwrap();
         self.store.file_request(&request).await.unwrap();
         let decided =

@@ -11,6 +11,7 @@
 )]
 
 mod bench;
+mod guards;
 #[path = "../support/postgres.rs"]
 mod postgres;
 

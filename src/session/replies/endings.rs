@@ -1,7 +1,9 @@
 //! How statements end: by success, by error, by being skipped.
 
+use bytes::BytesMut;
+
 use super::owed::{CopyIn, Effect, Step};
-use super::said::{finished, rows_of};
+use super::said::{finished, rows_of, status_byte};
 use super::{Happened, Pass, Replies, Violation};
 use crate::access::GrantId;
 use crate::audit::EndedBy;
@@ -206,5 +208,53 @@ impl Replies {
             }
         }
         self.skipping = self.queue.is_empty();
+    }
+
+    pub(super) fn ready(
+        &mut self,
+        status: TransactionStatus,
+        header: Header,
+        names: &mut Names,
+        happened: &mut Happened,
+    ) -> Result<Pass, Violation> {
+        self.drop_marks();
+        let Some(expected) = self.pop_if(|step| matches!(step, Step::Query | Step::Sync)) else {
+            return Err(Violation::Unexpected(header.tag));
+        };
+        // A stand-in that gave no error is one that was run.
+        if expected.denied.is_some() {
+            return Err(Violation::Unexpected(header.tag));
+        }
+        for running in expected.statements {
+            happened.ended.push((running, Outcome { sqlstate: None, command_tag: None, ended_by: EndedBy::Skipped }));
+        }
+        if status == TransactionStatus::Idle {
+            names.transaction_over(expected.change);
+        }
+        self.status = status;
+        self.muted = false;
+        self.copy_in = CopyIn::No;
+        self.reasons.ready(status == TransactionStatus::Idle);
+        self.drop_marks();
+        let said = match self.told.take() {
+            None => None,
+            Some(said) => match self.tell(said, happened) {
+                Some(said) => Some(said),
+                None => return Ok(Pass::Drop),
+            },
+        };
+        self.errored = false;
+        if self.notices.is_empty() && said.is_none() {
+            return Ok(Pass::Forward);
+        }
+        let mut bytes = BytesMut::new();
+        if let Some(said) = said {
+            bytes.extend_from_slice(&said.to_bytes());
+        }
+        for notice in self.notices.drain(..) {
+            bytes.extend_from_slice(&notice);
+        }
+        bytes.extend_from_slice(&[header.tag, 0, 0, 0, 5, status_byte(status)]);
+        Ok(Pass::Replace(bytes.freeze()))
     }
 }
