@@ -3,20 +3,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a benchmark")]
 
+#[path = "../tests/support/policy.rs"]
+mod policy;
 #[path = "../tests/support/postgres.rs"]
 mod postgres;
 
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use jiff::Timestamp;
-use pgward::access::{
-    Grant, GrantId, ObjectPattern, Operation, OperationSet, Privilege, Region, RequestId, Scope, Subject,
-};
 use pgward::catalog::{Snapshot, resolve};
-use pgward::policy::{Context, DatabasePolicy, Verdict, decide};
+use pgward::policy::{Verdict, decide};
 use pgward::sql::{self, Limits};
 
 /// The allocator of the program.
@@ -32,7 +28,7 @@ HAVING count(*) > 2\n ORDER BY orders DESC, product\n LIMIT 50";
 
 fn first_sight(criterion: &mut Criterion) {
     let snapshot = snapshot();
-    let context = context(&snapshot);
+    let context = policy::context(&snapshot, &["us-east"], policy::world_grant(), Vec::new());
     let all = |text: &str| {
         let statements = sql::read(text, &Limits::default()).unwrap();
         let resolved = resolve(&snapshot, &statements[0].action);
@@ -61,52 +57,6 @@ fn snapshot() -> Snapshot {
         tokio::spawn(connection);
         Snapshot::load(&client).await.unwrap()
     })
-}
-
-fn context(snapshot: &Snapshot) -> Context {
-    let select = |on: &[&str], columns: Option<&[&str]>| Privilege {
-        on: on.iter().map(|on| ObjectPattern::parse(on).unwrap()).collect(),
-        columns: columns.map(|names| names.iter().map(ToString::to_string).collect()),
-        operations: OperationSet::of(&[Operation::Select]),
-        functions: Vec::new(),
-    };
-    let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let scope = Scope {
-        name: "shop-read".to_owned(),
-        database: "shop".to_owned(),
-        regions: vec![Region::new("us-east")],
-        requesters: vec![Subject::User("alice".to_owned())],
-        approvers: vec![Subject::User("bob".to_owned())],
-        approvals: 1,
-        max_duration: Duration::from_secs(3600),
-        row_limit: None,
-        allow: vec![
-            select(&["public.orders", "public.products", "public.v_orders"], None),
-            select(&["public.customers"], Some(&["id", "name", "country"])),
-        ],
-    };
-    let grant = Grant {
-        id: GrantId::generate(),
-        request: RequestId::generate(),
-        principal: "alice".to_owned(),
-        scope,
-        statement: None,
-        reason: "a report".to_owned(),
-        ticket: None,
-        approvers: vec!["bob".to_owned()],
-        not_before: now,
-        expires_at: now + Duration::from_secs(3600),
-        revocation: None,
-    };
-    Context {
-        database: Arc::new(DatabasePolicy { name: "shop".to_owned(), region: Region::new("us-east"), data: vec![] }),
-        principal: "alice".to_owned(),
-        client_region: Some(Region::new("us-east")),
-        grants: vec![Arc::new(grant)],
-        now,
-        search_paths: snapshot.search_paths(),
-        requestable: Vec::new(),
-    }
 }
 
 criterion_group!(benches, first_sight);

@@ -5,20 +5,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "support/policy.rs"]
+mod policy;
 #[path = "support/postgres.rs"]
 mod postgres;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::Timestamp;
-use pgward::access::{
-    Grant, GrantId, ObjectPattern, Operation, OperationSet, Privilege, Region, RequestId, Scope, Subject,
-};
+use pgward::access::{ObjectPattern, Operation, Privilege};
 use pgward::catalog::{Snapshot, resolve_with};
-use pgward::policy::{Context, DatabasePolicy, Verdict, decide};
+use pgward::policy::{Context, Verdict, decide};
 use pgward::sql::{self, Limits};
 use postgres::TestPostgres;
 use tokio_postgres::{Client, NoTls};
@@ -107,46 +104,9 @@ fn judge(text: &str, snapshot: &Snapshot, context: &Context) -> Result<(), Strin
 
 /// One live grant of every operation on every relation, and of the database's own functions.
 fn everything(snapshot: &Snapshot) -> Context {
-    let pattern = |on: &str| ObjectPattern::parse(on).unwrap();
-    let scope = Scope {
-        name: "everything".to_owned(),
-        database: "shop".to_owned(),
-        regions: vec![Region::new("us")],
-        requesters: vec![Subject::User("alice".to_owned())],
-        approvers: vec![Subject::User("bob".to_owned())],
-        approvals: 1,
-        max_duration: Duration::from_secs(3600),
-        row_limit: None,
-        allow: vec![Privilege {
-            on: vec![pattern("*.*")],
-            columns: None,
-            operations: OperationSet::of(&Operation::ALL),
-            functions: vec![pattern("public.*")],
-        }],
-    };
-    let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let grant = Grant {
-        id: GrantId::generate(),
-        request: RequestId::generate(),
-        principal: "alice".to_owned(),
-        scope,
-        statement: None,
-        reason: "test".to_owned(),
-        ticket: None,
-        approvers: vec!["bob".to_owned()],
-        not_before: now,
-        expires_at: now + Duration::from_secs(3600),
-        revocation: None,
-    };
-    Context {
-        database: Arc::new(DatabasePolicy { name: "shop".to_owned(), region: Region::new("us"), data: Vec::new() }),
-        principal: "alice".to_owned(),
-        client_region: Some(Region::new("us")),
-        grants: vec![Arc::new(grant)],
-        now,
-        search_paths: snapshot.search_paths(),
-        requestable: Vec::new(),
-    }
+    let own = ObjectPattern::parse("public.*").unwrap();
+    let everywhere = policy::allow(&["*.*"], None, &Operation::ALL);
+    policy::context(snapshot, &["us"], vec![Privilege { functions: vec![own], ..everywhere }], Vec::new())
 }
 
 async fn connect(server: &TestPostgres, database: &str) -> Client {

@@ -3,19 +3,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "support/policy.rs"]
+mod policy;
 #[path = "support/postgres.rs"]
 mod postgres;
 
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::Timestamp;
-use pgward::access::{
-    Grant, GrantId, ObjectPattern, Operation, OperationSet, Privilege, Region, RequestId, Scope, Subject,
-};
 use pgward::catalog::{Columns, Snapshot, TouchedRelation, resolve, resolve_with};
-use pgward::policy::{Context, DataClass, DatabasePolicy, Verdict, decide};
+use pgward::policy::{Context, Verdict, decide};
 use pgward::sql::{self, Limits};
 use postgres::TestPostgres;
 use tokio_postgres::{Client, NoTls};
@@ -224,65 +220,8 @@ fn judge(case: &serde_json::Value, snapshot: &Snapshot) -> Result<(), String> {
 }
 
 fn context(snapshot: &Snapshot) -> Context {
-    let select = |on: &[&str], columns: Option<&[&str]>| Privilege {
-        on: on.iter().map(|on| ObjectPattern::parse(on).unwrap()).collect(),
-        columns: columns.map(|names| names.iter().map(ToString::to_string).collect()),
-        operations: OperationSet::of(&[Operation::Select]),
-        functions: Vec::new(),
-    };
-    let scope = Scope {
-        name: "shop-read".to_owned(),
-        database: "shop".to_owned(),
-        regions: vec![Region::new("us-east")],
-        requesters: vec![Subject::User("alice".to_owned())],
-        approvers: vec![Subject::User("bob".to_owned())],
-        approvals: 1,
-        max_duration: Duration::from_secs(3600),
-        guards: pgward::access::Guards::default(),
-        allow: vec![
-            select(&["public.orders", "public.products", "public.v_orders"], None),
-            select(&["public.customers"], Some(&["id", "name", "country"])),
-        ],
-    };
-    let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let grant = Grant {
-        id: GrantId::generate(),
-        request: RequestId::generate(),
-        principal: "alice".to_owned(),
-        scope,
-        statement: None,
-        reason: "test".to_owned(),
-        ticket: None,
-        approvers: vec!["bob".to_owned()],
-        not_before: now,
-        expires_at: now + Duration::from_secs(3600),
-        revocation: None,
-    };
-    let eu = DataClass {
-        on: ObjectPattern::parse("eu.*").unwrap(),
-        columns: None,
-        region: Some(Region::new("eu-west")),
-        clients: None,
-        export: None,
-        labels: Vec::new(),
-    };
-    Context {
-        database: Arc::new(DatabasePolicy {
-            name: "shop".to_owned(),
-            region: Region::new("us-east"),
-            routed: false,
-            data: vec![eu],
-            rules: Arc::default(),
-        }),
-        principal: "alice".to_owned(),
-        client_region: Some(Region::new("us-east")),
-        grants: vec![Arc::new(grant)],
-        now,
-        search_paths: snapshot.search_paths(),
-        session: pgward::policy::SessionState::default(),
-        requestable: Vec::new(),
-        exported: Arc::default(),
-    }
+    let eu = policy::lies_in("eu.*", "eu-west");
+    policy::context(snapshot, &["us-east"], policy::world_grant(), vec![eu])
 }
 
 async fn snapshot(server: &TestPostgres, database: &str) -> Snapshot {

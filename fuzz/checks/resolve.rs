@@ -3,17 +3,14 @@
 //! The catalogs are read once from a server of the check's own, which is gone before the first statement.
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::OnceLock;
 
-use jiff::Timestamp;
-use pgward::access::{
-    Grant, GrantId, ObjectPattern, Operation, OperationSet, Privilege, Region, RequestId, Scope, Subject,
-};
 use pgward::catalog::{Snapshot, resolve};
-use pgward::policy::{Context, DatabasePolicy, Verdict, decide};
+use pgward::policy::{Context, Verdict, decide};
 use pgward::sql::{Limits, read};
 
+#[path = "../../tests/support/policy.rs"]
+mod policy;
 #[allow(dead_code, reason = "each test takes what it needs of this")]
 #[path = "../../tests/support/postgres.rs"]
 mod postgres;
@@ -52,52 +49,6 @@ fn world() -> (Snapshot, Context) {
         tokio::spawn(connection);
         Snapshot::load(&client).await.expect("a snapshot")
     });
-    let context = context(&snapshot);
+    let context = policy::context(&snapshot, &["us"], policy::world_grant(), Vec::new());
     (snapshot, context)
-}
-
-fn context(snapshot: &Snapshot) -> Context {
-    let select = |on: &[&str], columns: Option<&[&str]>| Privilege {
-        on: on.iter().map(|on| ObjectPattern::parse(on).expect("a pattern")).collect(),
-        columns: columns.map(|names| names.iter().map(ToString::to_string).collect()),
-        operations: OperationSet::of(&[Operation::Select]),
-        functions: Vec::new(),
-    };
-    let scope = Scope {
-        name: "shop-read".to_owned(),
-        database: "shop".to_owned(),
-        regions: vec![Region::new("us")],
-        requesters: vec![Subject::User("alice".to_owned())],
-        approvers: vec![Subject::User("bob".to_owned())],
-        approvals: 1,
-        max_duration: Duration::from_secs(3600),
-        row_limit: None,
-        allow: vec![
-            select(&["public.orders", "public.products"], None),
-            select(&["public.customers"], Some(&["id", "name", "country"])),
-        ],
-    };
-    let now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
-    let grant = Grant {
-        id: GrantId::generate(),
-        request: RequestId::generate(),
-        principal: "alice".to_owned(),
-        scope,
-        statement: None,
-        reason: "fuzzing".to_owned(),
-        ticket: None,
-        approvers: vec!["bob".to_owned()],
-        not_before: now,
-        expires_at: now + Duration::from_secs(3600),
-        revocation: None,
-    };
-    Context {
-        database: Arc::new(DatabasePolicy { name: "shop".to_owned(), region: Region::new("us"), data: Vec::new() }),
-        principal: "alice".to_owned(),
-        client_region: Some(Region::new("us")),
-        grants: vec![Arc::new(grant)],
-        now,
-        search_paths: snapshot.search_paths(),
-        requestable: Vec::new(),
-    }
 }

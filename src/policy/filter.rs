@@ -46,6 +46,7 @@ pub(super) fn unfiltered(action: &Action) -> Option<(&'static str, &QualifiedNam
         | Action::Reset(_)
         | Action::Show(_)
         | Action::SetIdentity
+        | Action::ResetIdentity
         | Action::SetConstraints
         | Action::Discard
         | Action::Channel

@@ -41,6 +41,7 @@ pub fn query(tokens: &[Token], action: &Action) -> Option<Range<usize>> {
         | Action::Reset(_)
         | Action::Show(_)
         | Action::SetIdentity
+        | Action::ResetIdentity
         | Action::SetConstraints
         | Action::Discard
         | Action::Channel

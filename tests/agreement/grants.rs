@@ -2,15 +2,12 @@
 //! role of PostgreSQL holds.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::Timestamp;
-use pgward::access::{
-    Grant, GrantId, ObjectPattern, Operation, OperationSet, Privilege, Region, RequestId, Scope, Subject,
-};
+use pgward::access::{ObjectPattern, Operation, OperationSet, Privilege};
 use pgward::catalog::Snapshot;
-use pgward::policy::{Context, DataClass, DatabasePolicy};
+use pgward::policy::Context;
+
+use super::policy;
 
 use Operation::{Ddl, Delete, Insert, Select, Truncate, Update};
 
@@ -262,53 +259,6 @@ impl Spec {
             operations: OperationSet::default(),
             functions: self.functions.iter().map(|function| named(&function)).collect(),
         });
-        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let grant = Grant {
-            id: GrantId::generate(),
-            request: RequestId::generate(),
-            principal: "alice".to_owned(),
-            scope: self.scope(allow),
-            statement: None,
-            reason: "agreement".to_owned(),
-            ticket: None,
-            approvers: vec!["bob".to_owned()],
-            not_before: now,
-            expires_at: now + Duration::from_secs(3600),
-            revocation: None,
-        };
-        let eu = DataClass {
-            on: ObjectPattern::parse("eu.*").unwrap(),
-            columns: None,
-            region: Some(Region::new("eu-west")),
-            clients: None,
-            labels: Vec::new(),
-        };
-        Context {
-            database: Arc::new(DatabasePolicy {
-                name: "shop".to_owned(),
-                region: Region::new("us-east"),
-                data: vec![eu],
-            }),
-            principal: "alice".to_owned(),
-            client_region: Some(Region::new("us-east")),
-            grants: vec![Arc::new(grant)],
-            now,
-            search_paths: snapshot.search_paths(),
-            requestable: Vec::new(),
-        }
-    }
-
-    fn scope(&self, allow: Vec<Privilege>) -> Scope {
-        Scope {
-            name: self.name.to_owned(),
-            database: "shop".to_owned(),
-            regions: self.regions.iter().copied().map(Region::new).collect(),
-            requesters: vec![Subject::User("alice".to_owned())],
-            approvers: vec![Subject::User("bob".to_owned())],
-            approvals: 1,
-            max_duration: Duration::from_secs(3600),
-            row_limit: None,
-            allow,
-        }
+        policy::context(snapshot, self.regions, allow, vec![policy::lies_in("eu.*", "eu-west")])
     }
 }

@@ -23,6 +23,8 @@ mod grants;
 mod judge;
 mod mutate;
 mod oracle;
+#[path = "../support/policy.rs"]
+mod policy;
 #[path = "../support/postgres.rs"]
 mod postgres;
 mod random;

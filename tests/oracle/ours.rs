@@ -129,6 +129,7 @@ impl Walk {
             Action::Ddl(ddl) => self.ddl(ddl),
             Action::Call(call) => self.call(call),
             Action::SetIdentity
+            | Action::ResetIdentity
             | Action::SetConstraints
             | Action::Discard
             | Action::Channel
@@ -243,6 +244,7 @@ impl Walk {
                     self.labels(alias);
                     self.expr(expr);
                 }
+                Target::RowAlias(name) => self.facts.add(Kind::Alias, name.as_str()),
                 Target::Star => self.facts.add(Kind::Column, "*"),
                 Target::QualifiedStar(name) => self.facts.add(Kind::Column, format!("{name}.*")),
                 Target::FieldStar(expr) => {
@@ -266,9 +268,9 @@ impl Walk {
             }
             FromItem::Functions { calls, lateral: _, ordinality: _, alias, definitions } => {
                 self.alias(alias);
-                self.labels(definitions.iter().map(|(name, _)| name));
+                self.labels(definitions.iter().flatten().map(|(name, _)| name));
                 calls.iter().for_each(|call| self.call(call));
-                definitions.iter().for_each(|(_, found)| self.type_name(found));
+                definitions.iter().flatten().for_each(|(_, found)| self.type_name(found));
             }
             FromItem::Subquery { query, lateral: _, alias } => {
                 self.alias(alias);
@@ -414,8 +416,9 @@ impl Walk {
         for when in whens {
             self.exprs(when.condition.as_slice());
             match &when.action {
-                MergeAction::Insert { columns, values } => {
+                MergeAction::Insert { columns, indices, values } => {
                     self.targets_written(columns);
+                    self.exprs(indices);
                     self.exprs(values);
                 }
                 MergeAction::Update(assignments) => self.assignments(assignments),

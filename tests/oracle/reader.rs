@@ -93,7 +93,7 @@ fn same_command(ours: &Statement, theirs: &Parsed) -> bool {
         Action::Fetch { .. } => node == "FetchStmt",
         Action::CloseCursor(_) => node == "ClosePortalStmt",
         Action::Transaction(_) => matches!(node, "TransactionStmt" | "VariableSetStmt"),
-        Action::Set(_) | Action::Reset(_) | Action::SetIdentity => node == "VariableSetStmt",
+        Action::Set(_) | Action::Reset(_) | Action::SetIdentity | Action::ResetIdentity => node == "VariableSetStmt",
         Action::Show(_) => node == "VariableShowStmt",
         Action::SetConstraints => node == "ConstraintsSetStmt",
         Action::Discard => node == "DiscardStmt",

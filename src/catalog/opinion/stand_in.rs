@@ -27,6 +27,7 @@ pub fn stand_in(action: &Action) -> Option<(String, Depth)> {
         | Action::Reset(_)
         | Action::Show(_)
         | Action::SetIdentity
+        | Action::ResetIdentity
         | Action::SetConstraints
         | Action::Discard
         | Action::Channel

@@ -51,7 +51,13 @@ fn grant(operations: &[Operation], guards: Guards) -> Arc<Grant> {
 
 fn context(grants: &[Arc<Grant>], session: SessionState) -> Context {
     Context {
-        database: Arc::new(DatabasePolicy { name: "shop".to_owned(), region: Region::new("us"), data: Vec::new() }),
+        database: Arc::new(DatabasePolicy {
+            name: "shop".to_owned(),
+            region: Region::new("us"),
+            routed: false,
+            data: Vec::new(),
+            rules: Arc::default(),
+        }),
         principal: "alice".to_owned(),
         client_region: None,
         grants: grants.to_vec(),
@@ -59,6 +65,7 @@ fn context(grants: &[Arc<Grant>], session: SessionState) -> Context {
         search_paths: ["public".to_owned()].into(),
         requestable: Vec::new(),
         session,
+        exported: Arc::default(),
     }
 }
 
