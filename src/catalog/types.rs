@@ -203,8 +203,7 @@ impl Snapshot {
             return Type::Known(result);
         }
         let wants_array = result == ANY_ARRAY;
-        let wants_element =
-            matches!(result, ANY_ELEMENT | ANY_NON_ARRAY | ANY_ENUM);
+        let wants_element = matches!(result, ANY_ELEMENT | ANY_NON_ARRAY | ANY_ENUM);
         if matches!(result, ANY_COMPATIBLE | ANY_COMPATIBLE_NON_ARRAY | ANY_COMPATIBLE_ARRAY) {
             return self.compatible_result(result, declared, actual);
         }

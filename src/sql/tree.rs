@@ -630,4 +630,5 @@ pub enum DdlObject {
     Index,
     Sequence,
     Schema,
+    Type,
 }
