@@ -5,15 +5,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-#[path = "support/policy.rs"]
-mod policy;
+#[path = "support/everything.rs"]
+mod everything;
 #[path = "support/postgres.rs"]
 mod postgres;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use pgward::access::{ObjectPattern, Operation, Privilege};
+use everything::everything;
+use pgward::access::Operation;
 use pgward::catalog::{Snapshot, resolve_with};
 use pgward::policy::{Context, Verdict, decide};
 use pgward::sql::{self, Limits};
@@ -50,7 +51,7 @@ async fn what_clients_send_is_allowed_under_a_grant_of_everything() {
         }
         let _ = client.batch_execute("ROLLBACK; RESET ALL").await;
         let snapshot = Snapshot::load(&client).await.unwrap();
-        let context = everything(&snapshot);
+        let context = everything(&snapshot, &Operation::ALL);
         for text in &texts {
             if let Err(outcome) = judge(text, &snapshot, &context) {
                 found.push(format!("{source}\t{outcome}\t{}", shortened(text)));
@@ -69,6 +70,38 @@ async fn what_clients_send_is_allowed_under_a_grant_of_everything() {
         lines(&new.into_iter().cloned().collect::<Vec<_>>()),
         lines(&gone.into_iter().map(|line| (*line).to_owned()).collect::<Vec<_>>()),
     );
+}
+
+/// What PostgreSQL understands in a real database, so does pgward: no name in the table of the grammar is left unresolved.
+#[tokio::test]
+async fn what_postgresql_prepares_is_resolved() {
+    let server = TestPostgres::start();
+    server.run_script("postgres", &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpora/grammar.sql"));
+    let client = connect(&server, "postgres").await;
+    client.batch_execute("SET search_path = public, s; BEGIN; DECLARE cur CURSOR WITH HOLD FOR SELECT a FROM u; DECLARE \"Cur\" CURSOR WITH HOLD FOR SELECT a FROM u; COMMIT").await.unwrap();
+    let snapshot = Snapshot::load(&client).await.unwrap();
+    let (mut wrong, mut prepared) = (Vec::new(), 0);
+    for line in include_str!("corpora/grammar.jsonl").lines() {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let (text, kind) = (row["sql"].as_str().unwrap(), row["kind"].as_str().unwrap());
+        let newer = row["since"].as_u64().unwrap() * 10_000 > u64::try_from(snapshot.server_version_num).unwrap();
+        if newer || !matches!(kind, "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "MERGE") {
+            continue;
+        }
+        if let Err(error) = client.prepare(text).await {
+            // Statements are complete here, but for the cursors and prepared statements that some of them name.
+            let known = error.as_db_error().is_some_and(|error| matches!(error.code().code(), "42P07"));
+            assert!(known, "{text}: {error:?}");
+            continue;
+        }
+        prepared += 1;
+        let statements = sql::read(text, &Limits::default()).unwrap();
+        if let Err(unresolved) = resolve_with(&snapshot, &statements[0].action, &[]) {
+            wrong.push(format!("{text}: {unresolved}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(prepared > 450, "{prepared}");
 }
 
 /// Whether a statement makes objects that later ones need.
@@ -100,13 +133,6 @@ fn judge(text: &str, snapshot: &Snapshot, context: &Context) -> Result<(), Strin
         }
     }
     Ok(())
-}
-
-/// One live grant of every operation on every relation, and of the database's own functions.
-fn everything(snapshot: &Snapshot) -> Context {
-    let own = ObjectPattern::parse("public.*").unwrap();
-    let everywhere = policy::allow(&["*.*"], None, &Operation::ALL);
-    policy::context(snapshot, &["us"], vec![Privilege { functions: vec![own], ..everywhere }], Vec::new())
 }
 
 async fn connect(server: &TestPostgres, database: &str) -> Client {

@@ -200,8 +200,7 @@ const SETTABLE: &[(&str, Allowed)] = &[
     ("plan_cache_mode", Allowed::Any),
     ("quote_all_identifiers", Allowed::Any),
     ("random_page_cost", Allowed::Any),
-    // Off makes an error of what policies would have hidden; it shows no row more.
-    ("row_security", Allowed::Any),
+    ("row_security", ON),
     ("seq_page_cost", Allowed::Any),
     ("standard_conforming_strings", ON),
     ("statement_timeout", Allowed::Any),
@@ -279,7 +278,7 @@ mod tests {
         check("search_path", "public, hr", false);
         check("role", "postgres", false);
         check("session_replication_role", "replica", false);
-        check("row_security", "off", true);
+        check("row_security", "off", false);
         check("default_statistics_target", "1", true);
         check("backslash_quote", "on", false);
         check("log_statement", "none", false);

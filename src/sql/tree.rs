@@ -632,4 +632,5 @@ pub enum DdlObject {
     Index,
     Sequence,
     Schema,
+    Type,
 }

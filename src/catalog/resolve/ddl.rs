@@ -51,6 +51,8 @@ impl Resolver<'_> {
                 self.touch(self.uses.len() - 1, Operation::Ddl);
                 Ok(())
             }
+            // A composite type is a relation too, but it is the type that is touched here.
+            DdlObject::Type => self.create_as(&target.name, RelationKind::Composite),
             DdlObject::Table | DdlObject::View | DdlObject::MaterializedView | DdlObject::Sequence => {
                 match self.use_relation(&target.name, true) {
                     Ok(relation) => {
@@ -91,6 +93,7 @@ fn object_kind(object: DdlObject) -> RelationKind {
         DdlObject::MaterializedView => RelationKind::MaterializedView,
         DdlObject::Index => RelationKind::Index,
         DdlObject::Sequence => RelationKind::Sequence,
+        DdlObject::Type => RelationKind::Composite,
     }
 }
 

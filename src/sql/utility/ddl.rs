@@ -1,7 +1,7 @@
 //! CREATE, ALTER and DROP. What is understood in every part becomes [`Action::Ddl`]; anything more, [`Action::Other`].
 
 use super::elements::{alteration, column_or_constraint};
-use super::{Found, other};
+use super::{Found, objects, other};
 use crate::sql::Unreadable;
 use crate::sql::cursor::{Cursor, comma_separated};
 use crate::sql::lex::Token;
@@ -9,7 +9,7 @@ use crate::sql::parse;
 use crate::sql::tree::{Action, Ddl, DdlObject, DdlTarget, QualifiedName};
 
 /// A definition that was understood, or `None` for one to be treated as [`Action::Other`].
-type Understood<T> = Result<Option<T>, Unreadable>;
+pub type Understood<T> = Result<Option<T>, Unreadable>;
 
 pub fn read(tokens: &[Token]) -> Found {
     let cursor = Cursor::new(tokens);
@@ -21,6 +21,9 @@ pub fn read(tokens: &[Token]) -> Found {
         "CREATE INDEX" => create_index(&mut reader),
         "CREATE SCHEMA" => create_schema(&mut reader),
         "ALTER TABLE" => alter_table(&mut reader),
+        "CREATE TYPE" => objects::create_type(&mut reader),
+        "ALTER TYPE" => objects::alter_type(&mut reader),
+        "DROP TYPE" => drop_objects(&mut reader, DdlObject::Type),
         "DROP TABLE" => drop_objects(&mut reader, DdlObject::Table),
         "DROP VIEW" => drop_objects(&mut reader, DdlObject::View),
         "DROP MATERIALIZED VIEW" => drop_objects(&mut reader, DdlObject::MaterializedView),
@@ -73,6 +76,16 @@ fn create_table(cursor: &mut Cursor<'_>) -> Understood<Ddl> {
                 return Ok(None);
             }
         }
+        if !partitioned(cursor, &mut ddl)? {
+            return Ok(None);
+        }
+        take_storage(cursor);
+        return Ok(cursor.is_done().then_some(ddl));
+    }
+    if cursor.take(&["partition", "of"]) {
+        if !partition_of(cursor, &mut ddl)? || !partitioned(cursor, &mut ddl)? {
+            return Ok(None);
+        }
         take_storage(cursor);
         return Ok(cursor.is_done().then_some(ddl));
     }
@@ -85,6 +98,50 @@ fn create_table(cursor: &mut Cursor<'_>) -> Understood<Ddl> {
     }
     ddl.query = Some(parse::query(without_data(cursor.rest()))?);
     Ok(Some(ddl))
+}
+
+/// PARTITION BY, if it stands here; `false` where it is not understood.
+fn partitioned(cursor: &mut Cursor<'_>, ddl: &mut Ddl) -> Result<bool, Unreadable> {
+    if !cursor.take(&["partition", "by"]) {
+        return Ok(true);
+    }
+    let Some(elements) = cursor.name().and_then(|_| cursor.group()) else { return Ok(false) };
+    ddl.expressions.append(&mut parse::index_elements(elements)?);
+    Ok(true)
+}
+
+/// The parent of a partition, and its bounds.
+fn partition_of(cursor: &mut Cursor<'_>, ddl: &mut Ddl) -> Result<bool, Unreadable> {
+    let Some(parent) = cursor.qualified_name() else { return Ok(false) };
+    ddl.references.push(parent);
+    partition_bound(cursor, ddl)
+}
+
+/// FOR VALUES …, or DEFAULT.
+pub fn partition_bound(cursor: &mut Cursor<'_>, ddl: &mut Ddl) -> Result<bool, Unreadable> {
+    if cursor.take(&["default"]) {
+        return Ok(true);
+    }
+    if !cursor.take(&["for", "values"]) {
+        return Ok(false);
+    }
+    let hash = cursor.take(&["with"]);
+    if !hash && cursor.take_one(&["in", "from"]).is_none() {
+        return Ok(false);
+    }
+    loop {
+        if !cursor.is_mark(0, '(') {
+            return Ok(false);
+        }
+        let bounds = comma_separated(cursor.group().unwrap_or_default());
+        for bound in bounds.into_iter().filter(|_| !hash) {
+            // MINVALUE and MAXVALUE are read as columns, and no bound has a column.
+            ddl.expressions.push(parse::expression(bound)?);
+        }
+        if !cursor.take(&["to"]) {
+            return Ok(true);
+        }
+    }
 }
 
 /// Whether the parentheses here are the columns of CREATE TABLE … AS.

@@ -3,6 +3,7 @@
 //! Each reader says whether it understood all of its tokens; `false` makes the statement one that policy has no rule for.
 
 use super::copy::names;
+use super::ddl::partition_bound;
 use crate::sql::Unreadable;
 use crate::sql::cursor::Cursor;
 use crate::sql::lex::Token;
@@ -221,6 +222,25 @@ pub fn alteration(tokens: &[Token], ddl: &mut Ddl) -> Understood {
             cursor.take(&["restrict"]);
         }
         return Ok(named && cursor.is_done());
+    }
+    // Parameters of storage; what else SET begins is not understood.
+    if matches!(cursor.word(0), "set" | "reset") && cursor.is_mark(1, '(') {
+        cursor.advance(1);
+        return Ok(cursor.group().is_some() && cursor.is_done());
+    }
+    if cursor.take(&["validate", "constraint"]) {
+        return Ok(cursor.name().is_some() && cursor.is_done());
+    }
+    if cursor.take(&["attach", "partition"]) {
+        let Some(partition) = cursor.qualified_name() else { return Ok(false) };
+        ddl.references.push(partition);
+        return Ok(partition_bound(&mut cursor, ddl)? && cursor.is_done());
+    }
+    if cursor.take(&["detach", "partition"]) {
+        let Some(partition) = cursor.qualified_name() else { return Ok(false) };
+        ddl.references.push(partition);
+        cursor.take_one(&["concurrently", "finalize"]);
+        return Ok(cursor.is_done());
     }
     if cursor.take(&["rename"]) {
         return Ok(rename(&mut cursor, ddl));

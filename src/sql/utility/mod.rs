@@ -6,6 +6,7 @@ mod cursor;
 mod ddl;
 mod elements;
 mod explain;
+mod objects;
 mod other;
 mod session;
 mod set;
@@ -45,6 +46,7 @@ pub fn action(tokens: &[Token]) -> Found {
         "prepare" | "execute" | "deallocate" | "discard" | "listen" | "unlisten" | "notify" | "lock" | "truncate"
         | "call" | "do" => session::read(&mut cursor),
         "create" | "alter" | "drop" => ddl::read(tokens),
+        "comment" | "analyze" | "analyse" | "vacuum" => objects::read(&cursor),
         _ => other::read(&cursor),
     }
 }

@@ -61,7 +61,7 @@ fn transaction(cursor: &mut Cursor<'_>) -> Found {
 
 /// SET ROLE name, but not SET role = name.
 fn takes_role(cursor: &mut Cursor<'_>) -> bool {
-    !cursor.is_operator(1, "=") && cursor.word(1) != "to" && cursor.take(&["role"])
+    !cursor.is_operator(1, "=") && !matches!(cursor.word(1), "to" | "from") && cursor.take(&["role"])
 }
 
 fn identity(cursor: &mut Cursor<'_>, role: bool) -> Found {
