@@ -8,7 +8,7 @@ use pgward::sql::{self, Limits};
 use super::{Bench, one, root};
 
 /// Every kind of reading and writing that the resolver knows.
-const STATEMENTS: &[&str] = &[
+pub const STATEMENTS: &[&str] = &[
     "SELECT 1",
     "VALUES (1, 'a'), (2, 'b')",
     "TABLE orders",

@@ -8,6 +8,8 @@ mod postgres;
 
 mod agreement;
 mod asking;
+mod generated;
+mod mutations;
 
 use std::path::{Path, PathBuf};
 

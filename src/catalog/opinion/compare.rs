@@ -78,12 +78,13 @@ pub fn compare(snapshot: &Snapshot, footprint: &Footprint, opinion: &Opinion, de
         opinion.uses.iter().any(|used| used.relation == relation && used.operation == Operation::Insert)
     };
     for (relation, column) in &opinion.depends_on_columns {
-        if !opinion.relations.contains(relation) && ours.is_only_named(*relation, opinion) {
-            continue;
+        let is_named = ours.is_named(*relation, opinion);
+        if !is_named || opinion.relations.contains(relation) {
+            ours.missing_relation(*relation, &mut missing);
         }
-        ours.missing_relation(*relation, &mut missing);
-        // ON CONFLICT depends on every column of the row that could not be inserted.
-        if depth == Depth::Full && !inserted(*relation) {
+        // ON CONFLICT depends on every column of the row that could not be inserted, and a field of a row on the column of that
+        // name: what is read of the relations themselves is in the privileges, column by column.
+        if depth == Depth::Full && !is_named && !inserted(*relation) {
             ours.missing_column(*relation, *column, &mut missing);
         }
     }
@@ -113,7 +114,7 @@ impl<'f> Ours<'f> {
 
     /// Whether a statement can depend on the relation without touching it: by `'t'::regclass`, or by a value that has the type
     /// of its rows.
-    fn is_only_named(&self, relation: Oid, opinion: &Opinion) -> bool {
+    fn is_named(&self, relation: Oid, opinion: &Opinion) -> bool {
         let Some(known) = self.snapshot.relations.get(&relation) else { return false };
         let is_row = |oid: &Oid| {
             let mut oid = *oid;
