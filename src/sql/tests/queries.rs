@@ -107,6 +107,9 @@ fn expressions_mean_what_gram_y_makes_of_them() {
         ("POSITION(a IN b)", "pg_catalog.position(a b)"),
         ("SUBSTRING(a FROM 1 FOR 2)", "pg_catalog.substring(a 1 2)"),
         ("SUBSTRING(a, 1)", "substring(a 1)"),
+        ("SUBSTRING(a SIMILAR b ESCAPE c)", "pg_catalog.substring(a b c)"),
+        // SIMILAR TO is an operator, and the function then one by its name.
+        ("SUBSTRING(a SIMILAR TO b, 1)", "substring((~ a pg_catalog.similar_to_escape(b)) 1)"),
         ("OVERLAY(a PLACING b FROM 1)", "pg_catalog.overlay(a b 1)"),
         ("TRIM(a)", "pg_catalog.btrim(a)"),
         ("TRIM(LEADING 'x' FROM a)", "pg_catalog.ltrim('x' a)"),
@@ -166,6 +169,18 @@ fn reserved_words_are_no_names() {
     }
 }
 
+/// What stands behind DISTINCT ON is an expression's start, not an operand's end.
+#[test]
+fn distinct_on_ends_no_operand() {
+    for (text, found) in [
+        ("SELECT DISTINCT ON (a) N'x' FROM t", "pg_catalog.bpchar"),
+        ("SELECT DISTINCT ON (a) date 'x' FROM t", "date"),
+        ("SELECT DISTINCT ON (a) hr.mood 'x' FROM t", "hr.mood"),
+    ] {
+        assert_eq!(mentions(&one(text), "to: TypeName { name: QualifiedName {"), [found], "{text}");
+    }
+}
+
 #[test]
 fn other_dialects_are_not_read() {
     for text in [
@@ -195,6 +210,12 @@ fn other_dialects_are_not_read() {
         "SELECT f(SELECT 1)",
         "SELECT a FROM t WHERE a RLIKE b",
         "SELECT 'a' 'b'",
+        // A string is no alias, and no function's argument without parentheses.
+        "SELECT (a) 'b'",
+        "SELECT a AS 'b'",
+        "SELECT a FROM t 'b'",
+        "SELECT upper(rows '1')",
+        "SELECT B'0''1'",
         "USE x",
         "SELECT 1 UNION BY NAME SELECT 2",
         "SELECT 1 MINUS SELECT 2 FROM t",
