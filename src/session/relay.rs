@@ -24,7 +24,7 @@ use super::handshake::ClientStream;
 use super::judge::Database;
 use super::metrics::Metrics;
 use super::pass::ToUpstream;
-use super::peer::Peer;
+use super::peer::{HIGH_WATER, Peer};
 use super::records::Outcome;
 use super::registry::Entry;
 use super::replies::{CopyIn, Effect, Happened, Overdue, Replies, Running, Step, Violation};
@@ -177,7 +177,7 @@ impl Relay {
             return Poll::Ready(Err(Finish::UpstreamLeft { told: false }));
         }
         let mut ready = was_stalled && self.takes_answers() && !self.is_upstream_stalled();
-        let holds_much = self.client.input.len() > self.max_message && self.replies.holds();
+        let holds_much = self.client.input.len() > HIGH_WATER && self.replies.holds();
         if !self.leaving && !holds_much && !self.is_upstream_stalled() {
             match self.client.poll_read(cx) {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Finish::ClientLeft)),
