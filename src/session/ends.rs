@@ -23,9 +23,14 @@ const LOOK: Duration = Duration::from_secs(1);
 pub enum End {
     Expired(Option<Arc<Grant>>),
     Revoked(Arc<Grant>),
-    Killed { by: String, reason: Option<String> },
+    Killed {
+        by: String,
+        reason: Option<String>,
+    },
     StoreLost,
     Shutdown,
+    /// A COPY that was to end waits for the rest of a message.
+    Stuck,
 }
 
 impl End {
@@ -36,6 +41,7 @@ impl End {
             End::Revoked(_) => EndedBy::GrantRevoked,
             End::Killed { .. } => EndedBy::Killed,
             End::Shutdown => EndedBy::Shutdown,
+            End::Stuck => EndedBy::Timeout,
         }
     }
 
@@ -54,6 +60,7 @@ impl End {
             }
             End::StoreLost => "terminating connection: grants can no longer be checked".to_owned(),
             End::Shutdown => "terminating connection due to administrator command".to_owned(),
+            End::Stuck => "terminating connection: COPY was to end, and its data stopped within a message".to_owned(),
         };
         ClientVisible::fatal(sqlstate::ADMIN_SHUTDOWN, text)
     }

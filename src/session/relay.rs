@@ -24,7 +24,7 @@ use super::handshake::ClientStream;
 use super::judge::Database;
 use super::metrics::Metrics;
 use super::pass::ToUpstream;
-use super::peer::Peer;
+use super::peer::{HIGH_WATER, Peer};
 use super::records::Outcome;
 use super::registry::Entry;
 use super::replies::{CopyIn, Effect, Happened, Overdue, Replies, Running, Step, Violation};
@@ -142,7 +142,7 @@ impl Relay {
 
     /// Handles everything that has been read.
     async fn step(&mut self) -> Option<Finish> {
-        if !self.client.is_full()
+        if self.takes_answers()
             && let Err(finish) = self.take_answers().await
         {
             return Some(finish);
@@ -164,7 +164,7 @@ impl Relay {
     /// One write and one read in each direction, as far as they are possible now. Ready once there is something to
     /// handle.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Finish>> {
-        let was_stalled = self.client.is_full() || self.is_upstream_stalled();
+        let was_stalled = !self.takes_answers() || self.is_upstream_stalled();
         if let Some(cancelling) = &mut self.cancelling
             && Pin::new(cancelling).poll(cx).is_ready()
         {
@@ -176,8 +176,8 @@ impl Relay {
         if self.upstream.has_output() && matches!(self.upstream.poll_write(cx), Poll::Ready(Err(_))) {
             return Poll::Ready(Err(Finish::UpstreamLeft { told: false }));
         }
-        let mut ready = was_stalled && !self.client.is_full() && !self.is_upstream_stalled();
-        let holds_much = self.client.input.len() > self.max_message && self.replies.holds();
+        let mut ready = was_stalled && self.takes_answers() && !self.is_upstream_stalled();
+        let holds_much = self.client.input.len() > HIGH_WATER && self.replies.holds();
         if !self.leaving && !holds_much && !self.is_upstream_stalled() {
             match self.client.poll_read(cx) {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Finish::ClientLeft)),
@@ -185,7 +185,7 @@ impl Relay {
                 Poll::Pending => {}
             }
         }
-        if !self.client.is_full() && !self.upstream.is_ended() {
+        if self.takes_answers() && !self.upstream.is_ended() {
             match self.upstream.poll_read(cx) {
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Finish::UpstreamLeft { told: false })),
                 Poll::Ready(Ok(_)) => ready = true,
@@ -197,6 +197,12 @@ impl Relay {
 
     fn is_upstream_stalled(&self) -> bool {
         self.upstream.is_full() || self.replies.len() > MAX_OWED || self.cancelling.is_some()
+    }
+
+    /// Whether what the upstream says is read. Of a statement that is being ended nothing more goes to the client, so a client
+    /// that reads slowly does not hold it up: a server that cannot write hears no cancel request.
+    fn takes_answers(&self) -> bool {
+        !self.client.is_full() || (self.replies.is_between_messages() && self.replies.is_ending())
     }
 
     async fn take_answers(&mut self) -> Result<(), Finish> {
@@ -253,8 +259,7 @@ impl Relay {
     async fn take_messages(&mut self) -> Result<(), ProtocolError> {
         while !self.is_upstream_stalled() && !self.leaving {
             self.pay();
-            let waits = self.keep_mode() || self.replies.holds();
-            if waits && self.replies.copy_in() == CopyIn::No && self.copy_left == 0 {
+            if self.client.input.is_empty() || (!self.is_copying() && (self.keep_mode() || self.replies.holds())) {
                 break;
             }
             let mut batch = Vec::new();
@@ -362,9 +367,8 @@ impl Relay {
     /// Answers why the session must end with them, if it must.
     fn look(&mut self) -> Option<End> {
         self.keep_mode();
-        if self.replies.is_ending() && self.cancelling.is_none() {
-            // It has outlived what was to end it.
-            self.cancel_upstream();
+        if self.is_stuck() {
+            return Some(End::Stuck);
         }
         let set = Arc::clone(&self.grants.borrow());
         let now = self.clock.now();

@@ -7,7 +7,7 @@ use pgward::audit::{EndedBy, Event};
 use pgward::wire::encode::{parse, query, sync};
 
 use crate::bench::{Bench, Raw, Said, bind, copy_data, execute, plain, scope, shape};
-use crate::step;
+use crate::{step, wait_for};
 
 const ALL: [Operation; 5] =
     [Operation::Select, Operation::Insert, Operation::Update, Operation::Delete, Operation::Truncate];
@@ -45,6 +45,7 @@ async fn guards() {
     step("what_follows_a_bounded_statement_waits", what_follows_a_bounded_statement_waits(&bench)).await;
     step("timeouts", timeouts(&bench)).await;
     step("timeouts_count_for_each_statement", timeouts_count_for_each_statement(&bench)).await;
+    step("timeouts_need_no_help_of_the_client", timeouts_need_no_help_of_the_client(&bench)).await;
     step("writes_of_every_row", writes_of_every_row(&bench)).await;
     step("reasons", reasons(&bench)).await;
     step("reasons_live_as_settings_do", reasons_live_as_settings_do(&bench)).await;
@@ -257,6 +258,28 @@ async fn timeouts_count_for_each_statement(bench: &Bench) {
     assert_eq!(shape(&segment), "1 2 D C(SELECT 1) 1 2 D C(SELECT 1) Z(I)");
     let text = shape(&text);
     assert!(text.starts_with("T ") && text.ends_with("E(57014) Z(I)"), "{text}");
+    bench.revoke(&grant).await;
+}
+
+/// A server that cannot write its rows hears no cancel request, nor does one that waits for the rest of a message.
+async fn timeouts_need_no_help_of_the_client(bench: &Bench) {
+    let guards = Guards { statement_timeout: Some(Duration::from_secs(2)), ..Guards::default() };
+    let grant = bench.grant_scope(writing("quick", guards)).await;
+    let mut raw = bench.session().await;
+    raw.send(&[query("SELECT repeat('x', 1000) FROM notes a, notes b")]).await;
+    let running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT repeat(%' AND state = 'active'";
+    wait_for(bench, running, "1").await;
+    wait_for(bench, running, "0").await;
+    let said = raw.until_ready().await;
+    assert!(shape(&said).ends_with(" D E(57014) Z(I)"));
+
+    let mut raw = bench.session().await;
+    raw.send(&[query("COPY sink FROM STDIN")]).await;
+    assert_eq!(shape(&[raw.next().await]), "G");
+    raw.send(&[copy_data(b"1\ta\n").slice(..6)]).await;
+    let said = raw.until_ready().await;
+    assert_eq!(shape(&said), "E(57P01) closed");
+    assert!(said[0].holds("its data stopped within a message"), "{said:?}");
     bench.revoke(&grant).await;
 }
 

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use super::{Outgoing, Relay};
 use crate::access::{GrantId, Seconds};
-use crate::session::ends;
 use crate::session::pass::ToUpstream;
 use crate::session::replies::{CopyIn, Expected, Step};
 use crate::wire::encode::{ClientVisible, Severity};
@@ -22,12 +21,17 @@ pub struct Mode {
     pub reset: bool,
     /// Whether a live grant bounds what one statement may do.
     pub bounded: bool,
+    /// Looks, one a second, at a statement that was to end and has not.
+    pub looks: u8,
 }
+
+/// Looks that a client has to finish a message of COPY data that stands between a COPY and its end.
+const STUCK: u8 = 3;
 
 impl Mode {
     #[must_use]
     pub fn opened(read_only: bool) -> Self {
-        Self { opened_read_only: read_only, writable: !read_only, reset: false, bounded: false }
+        Self { opened_read_only: read_only, writable: !read_only, reset: false, bounded: false, looks: 0 }
     }
 }
 
@@ -35,13 +39,18 @@ impl Relay {
     /// Looks at what the live grants want of the session, and tells the upstream where that has changed and nothing is
     /// under way. Answers whether what follows has to wait for that.
     pub(super) fn keep_mode(&mut self) -> bool {
-        let live = ends::live(&self.grants.borrow(), self.clock.now());
-        let writes = live.iter().any(|grant| !grant.scope.is_read_only());
-        self.mode.bounded = live.iter().any(|grant| grant.scope.guards.bounds());
+        let (mut any, mut writes, mut bounded) = (false, false, false);
+        let now = self.clock.now();
+        for grant in self.grants.borrow().grants.iter().filter(|grant| grant.is_live_at(now)) {
+            any = true;
+            writes |= !grant.scope.is_read_only();
+            bounded |= grant.scope.guards.bounds();
+        }
+        self.mode.bounded = bounded;
         let restores = self.mode.reset && self.mode.opened_read_only && writes;
         // Where none is live the session is about to end; it gets no more than it had.
         let stays = writes == self.mode.writable && !restores;
-        if stays || live.is_empty() {
+        if stays || !any {
             return false;
         }
         if !self.replies.is_quiet() {
@@ -71,6 +80,25 @@ impl Relay {
         // A COPY that waits for data hears no cancel request.
         self.owed.copy_fail |= matches!(self.replies.copy_in(), CopyIn::Open { .. });
         self.pay();
+    }
+
+    /// Asks again for the end of a statement that has outlived what was to end it. Answers whether that cannot work: a COPY
+    /// ends by a message, and the client has stopped in the middle of one.
+    pub(super) fn is_stuck(&mut self) -> bool {
+        if !self.replies.is_ending() {
+            self.mode.looks = 0;
+            return false;
+        }
+        if self.cancelling.is_none() {
+            self.cancel_upstream();
+        }
+        self.mode.looks = self.mode.looks.saturating_add(1);
+        self.owed.copy_fail && self.copy_left > 0 && self.mode.looks > STUCK
+    }
+
+    /// Whether the client sends the data of a COPY.
+    pub(super) fn is_copying(&self) -> bool {
+        self.copy_left > 0 || self.replies.copy_in() != CopyIn::No
     }
 
     /// Whether a statement's time is up, where any is measured.

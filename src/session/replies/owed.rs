@@ -100,6 +100,11 @@ impl Expected {
         Self { step, statements: VecDeque::new(), changes: Vec::new(), denied: None, change, failed: false }
     }
 
+    /// Whether it runs a statement.
+    pub(super) fn runs(&self) -> bool {
+        matches!(self.step, Step::Query | Step::Execute) && !self.statements.is_empty()
+    }
+
     #[must_use]
     pub fn with_changes(mut self, changes: Vec<NameChange>) -> Self {
         self.changes = changes;

@@ -54,7 +54,8 @@ impl Replies {
     /// Whether the upstream still has not left what it was asked to leave.
     #[must_use]
     pub fn is_ending(&self) -> bool {
-        let running = self.queue.front().and_then(|expected| expected.statements.front());
+        let running =
+            self.queue.iter().find(|expected| expected.runs()).and_then(|expected| expected.statements.front());
         running.is_some_and(|running| running.ending.is_some())
     }
 
@@ -63,10 +64,7 @@ impl Replies {
         if !self.timed {
             return None;
         }
-        let runs = |expected: &&mut Expected| {
-            matches!(expected.step, Step::Query | Step::Execute) && !expected.statements.is_empty()
-        };
-        self.queue.iter_mut().find(runs)?.statements.front_mut()
+        self.queue.iter_mut().find(|expected| expected.runs())?.statements.front_mut()
     }
 
     /// An answer to what pgward asked by itself: it has to succeed, or the session is not what it is taken for.

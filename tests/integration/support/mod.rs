@@ -65,6 +65,12 @@ pub fn wait_until(what: &str, limit: Duration, mut condition: impl FnMut() -> bo
     }
 }
 
+/// Ports that were free a moment ago, no two the same.
+pub fn free_ports() -> [u16; 2] {
+    let bound = [(); 2].map(|()| std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap());
+    bound.map(|listener| listener.local_addr().unwrap().port())
+}
+
 fn make_world_readable(dir: &Path) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();

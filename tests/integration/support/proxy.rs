@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::postgres::write_private;
-use super::{Bench, binary, free_port, wait_until};
+use super::{Bench, binary, free_ports, wait_until};
 
 /// What a configuration needs to know of where it runs.
 #[derive(Debug)]
@@ -53,9 +53,10 @@ impl Proxy {
             tokens.push((person.to_owned(), made["token"].as_str().unwrap().to_owned()));
             hashes.push((person.to_owned(), made["hash"].as_str().unwrap().to_owned()));
         }
+        let [port, control_port] = free_ports();
         let setup = Setup {
-            port: free_port(),
-            control_port: free_port(),
+            port,
+            control_port,
             upstream_port: bench.postgres.port,
             certs: bench.certs.clone(),
             dir: dir.path().to_owned(),
