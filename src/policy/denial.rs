@@ -67,7 +67,7 @@ pub(super) enum Refusal {
 
 impl Refusal {
     pub(super) fn into_denial(self, grant: &Grant, context: &Context) -> Denial {
-        let hint = self.hint(context);
+        let hint = self.hint(grant, context);
         let (rule, message, reason) = self.words();
         let detail = format!("{reason} (grant {}, scope \"{}\", rule {})", grant.id, grant.scope.name, rule.as_str());
         Denial { rule, message, detail, hint }
@@ -160,7 +160,7 @@ impl Refusal {
         }
     }
 
-    fn hint(&self, context: &Context) -> Option<String> {
+    fn hint(&self, grant: &Grant, context: &Context) -> Option<String> {
         let helps = |scope: &Scope| match self {
             Refusal::Relation(relation) | Refusal::Column { relation, .. } => relations::covers(relation, &scope.allow),
             Refusal::Region { relation, region, way } => {
@@ -184,7 +184,10 @@ impl Refusal {
             | Refusal::Rewrites(_)
             | Refusal::Cascades(_) => false,
         };
-        if let Some(scope) = context.requestable.iter().find(|scope| helps(scope)) {
+        // One grant has to cover all regions of a statement: what this one covers is needed too, if it can be had.
+        let covers_more = |scope: &Scope| grant.scope.regions.iter().all(|region| scope.regions.contains(region));
+        let helping = || context.requestable.iter().filter(|scope| helps(scope));
+        if let Some(scope) = helping().find(|scope| covers_more(scope)).or_else(|| helping().next()) {
             return Some(request_command(&scope.name));
         }
         let database = &context.database.name;
