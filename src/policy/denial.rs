@@ -1,10 +1,10 @@
 //! From what was refused to what a client is told: message, detail, and the command that asks for what was missing.
 
 use super::context::Context;
-use super::export::ExportClaim;
 use super::relations;
+use super::residency::Misplaced;
 use super::verdict::{Denial, Rule};
-use crate::access::{Amount, Grant, Region, Scope};
+use crate::access::{Grant, Scope};
 use crate::catalog::{RelationKind, TouchedFunction, TouchedRelation};
 
 /// What one grant does not allow.
@@ -21,38 +21,8 @@ pub(super) enum Refusal {
         column: Option<String>,
     },
     Function(TouchedFunction),
-    Region {
-        relation: TouchedRelation,
-        region: Region,
-        /// How the statement came to it, where it did not name it.
-        way: Option<String>,
-    },
-    ClientRegion {
-        relation: TouchedRelation,
-        client: Option<Region>,
-        way: Option<String>,
-    },
-    /// A foreign table of which nobody says where its rows lie.
-    UnknownRegion {
-        relation: TouchedRelation,
-        way: Option<String>,
-    },
-    /// The session's upstream lies in a region that the grant does not cover.
-    Upstream(Region),
-    /// As much has left the region as may.
-    Exported {
-        relation: TouchedRelation,
-        claim: ExportClaim,
-        used: Amount,
-        client: Option<Region>,
-    },
-    /// Read in one region, written in another.
-    Moved {
-        from: TouchedRelation,
-        region: Region,
-        into: TouchedRelation,
-        to: Region,
-    },
+    /// Boxed: it holds much, and every answer would be as large.
+    Residency(Box<Misplaced>),
     Statement(&'static str),
     /// `value`: the setting may be set, not to this.
     Setting {
@@ -74,7 +44,7 @@ impl Refusal {
     }
 
     /// The rule, the primary message in PostgreSQL's style, and the reason.
-    pub(super) fn words(&self) -> (Rule, String, String) {
+    fn words(&self) -> (Rule, String, String) {
         match self {
             Refusal::Relation(relation) => {
                 let (object, operation) = (object(relation), relation.operation);
@@ -102,12 +72,7 @@ impl Refusal {
                 let reason = format!("{name} is not a harmless built-in, and the scope does not name it.");
                 (Rule::Function, format!("permission denied for function {name}"), reason)
             }
-            Refusal::Region { .. }
-            | Refusal::ClientRegion { .. }
-            | Refusal::UnknownRegion { .. }
-            | Refusal::Upstream(_)
-            | Refusal::Exported { .. }
-            | Refusal::Moved { .. } => self.residency_words(),
+            Refusal::Residency(misplaced) => misplaced.words(),
             Refusal::Statement(_)
             | Refusal::Setting { .. }
             | Refusal::Show(_)
@@ -151,22 +116,14 @@ impl Refusal {
             | Refusal::Column { .. }
             | Refusal::Catalog { .. }
             | Refusal::Function(_)
-            | Refusal::Region { .. }
-            | Refusal::ClientRegion { .. }
-            | Refusal::UnknownRegion { .. }
-            | Refusal::Upstream(_)
-            | Refusal::Exported { .. }
-            | Refusal::Moved { .. } => self.words(),
+            | Refusal::Residency(_) => self.words(),
         }
     }
 
     fn hint(&self, grant: &Grant, context: &Context) -> Option<String> {
         let helps = |scope: &Scope| match self {
             Refusal::Relation(relation) | Refusal::Column { relation, .. } => relations::covers(relation, &scope.allow),
-            Refusal::Region { relation, region, way } => {
-                scope.regions.contains(region) && (way.is_some() || relations::covers(relation, &scope.allow))
-            }
-            Refusal::Upstream(region) => scope.regions.contains(region),
+            Refusal::Residency(misplaced) => misplaced.is_helped_by(scope),
             Refusal::Function(function) => scope
                 .allow
                 .iter()
@@ -174,10 +131,6 @@ impl Refusal {
                 .any(|on| on.matches(&function.schema, &function.name)),
             Refusal::OtherStatement => true,
             Refusal::Catalog { .. }
-            | Refusal::ClientRegion { .. }
-            | Refusal::UnknownRegion { .. }
-            | Refusal::Exported { .. }
-            | Refusal::Moved { .. }
             | Refusal::Statement(_)
             | Refusal::Setting { .. }
             | Refusal::Show(_)
@@ -201,14 +154,8 @@ impl Refusal {
                 "No scope of database \"{database}\" that you may request names {}.{}: ask an administrator for one.",
                 function.schema, function.name
             )),
-            Refusal::Region { region, .. } | Refusal::Upstream(region) => Some(format!(
-                "Ask an administrator for a scope of database \"{database}\" that covers region {region}."
-            )),
+            Refusal::Residency(misplaced) => misplaced.hint(database),
             Refusal::Catalog { .. }
-            | Refusal::ClientRegion { .. }
-            | Refusal::UnknownRegion { .. }
-            | Refusal::Exported { .. }
-            | Refusal::Moved { .. }
             | Refusal::Statement(_)
             | Refusal::Setting { .. }
             | Refusal::Show(_)

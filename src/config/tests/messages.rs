@@ -227,7 +227,7 @@ fn databases() {
         (
             "region = \"us\"",
             "region = \"us\"\npassword = \"x\"",
-            "proxy.toml:28:1: database[0].password: unknown key; one of data, name, password_env, password_file, region, upstream",
+            "proxy.toml:28:1: database[0].password: unknown key; one of data, name, password_env, password_file, region, upstream, upstreams",
         ),
         (
             "region = \"us\"",
@@ -252,7 +252,7 @@ fn databases() {
         (
             "region = \"us\"",
             "region = \"us\"\n[[database.data]]\non = \"eu.*\"",
-            "proxy.toml:28:1: database[0].data[0]: says nothing of this data; give it a region, clients or labels",
+            "proxy.toml:28:1: database[0].data[0]: says nothing of this data; give it a region, clients, export or labels",
         ),
         (
             "region = \"us\"",
