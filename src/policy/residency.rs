@@ -9,7 +9,7 @@ use super::context::{Context, DatabasePolicy};
 use super::denial::Refusal;
 use super::export::ExportClaim;
 use crate::access::{Export, Grant, Operation, Region};
-use crate::catalog::{Footprint, RelationKind, TouchedRelation};
+use crate::catalog::{Columns, Footprint, RelationKind, TouchedRelation};
 
 pub(super) use misplaced::Misplaced;
 use place::{Placed, place};
@@ -23,7 +23,10 @@ pub(super) fn check(footprint: &Footprint, grant: &Grant, context: &Context) -> 
     }
     let mut claims: Vec<ExportClaim> = Vec::new();
     for touched in footprint.relations.iter().filter(|touched| lies_somewhere(touched)) {
-        let Some(placed) = place(touched, &touched.columns, database) else {
+        // A change of what is there concerns all its columns.
+        let is_altered = touched.operation == Operation::Ddl && touched.oid != 0;
+        let columns = if is_altered { &Columns::WholeRow } else { &touched.columns };
+        let Some(placed) = place(touched, columns, database) else {
             return Err(refuse(Misplaced::Unknown { relation: touched.clone(), way: way(touched, footprint) }));
         };
         if let Some(region) = placed.regions.iter().find(|region| !grant.scope.regions.contains(region)) {

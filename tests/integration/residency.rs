@@ -33,6 +33,7 @@ CREATE TABLE public.base (id int);
 CREATE TABLE eu.child () INHERITS (public.base);
 CREATE VIEW public.v_people AS SELECT name FROM eu.people;
 CREATE MATERIALIZED VIEW public.m_people AS SELECT count(*) AS n FROM eu.people;
+CREATE TABLE public.listed (id int);
 CREATE FOREIGN DATA WRAPPER nothing;
 CREATE SERVER nowhere FOREIGN DATA WRAPPER nothing;
 CREATE FOREIGN TABLE public.remote (id int) SERVER nowhere;
@@ -159,7 +160,8 @@ fn rows_decide_not_names(bench: &Bench) {
 
 fn data_is_not_moved(bench: &Bench) {
     database(bench, "res_moves");
-    let proxy = proxy(bench, "res_moves", &Rules::default());
+    let database = "[[database.data]]\non = \"public.listed\"\nregion = \"eu-west\"\n".to_owned();
+    let proxy = proxy(bench, "res_moves", &Rules { database, ..Rules::default() });
     proxy.grant("alice", "res-both", "30m");
     let alice = proxy.credentials("alice", "res");
     for sql in [
@@ -171,6 +173,13 @@ fn data_is_not_moved(bench: &Bench) {
         "CREATE TABLE public.copied AS SELECT * FROM eu.people",
         "SELECT * INTO public.copied FROM eu.people",
         "CREATE MATERIALIZED VIEW public.copied AS SELECT * FROM eu.people",
+        "CREATE TABLE public.copied AS SELECT * FROM eu.people FOR UPDATE",
+        "INSERT INTO public.notes SELECT id + 100000, name FROM eu.people FOR UPDATE",
+        "WITH u AS (UPDATE eu.people SET name = name RETURNING *) INSERT INTO public.notes SELECT id + 100000, name FROM u",
+        "WITH d AS (DELETE FROM eu.people RETURNING *) INSERT INTO public.notes SELECT id + 100000, name FROM d",
+        "WITH i AS (INSERT INTO eu.people VALUES (0, 'x') RETURNING *) INSERT INTO public.notes SELECT 100000, name FROM i",
+        "INSERT INTO public.notes VALUES (100000, (SELECT name FROM eu.people LIMIT 1))",
+        "ALTER TABLE public.listed RENAME TO unlisted",
         "UPDATE public.events SET region = 'us' WHERE id = 2",
         "INSERT INTO public.events SELECT id, 'us', name FROM eu.people",
         "PREPARE p AS INSERT INTO public.notes SELECT id + 100000, name FROM eu.people",
@@ -190,6 +199,9 @@ fn data_is_not_moved(bench: &Bench) {
         "DELETE FROM public.notes USING eu.people WHERE notes.id = people.id AND people.name = 'person 7'",
         "SELECT * FROM eu.people LIMIT 1 FOR UPDATE",
         "CREATE TABLE eu.copied AS SELECT * FROM eu.people",
+        "ALTER TABLE eu.child RENAME TO descendant",
+        "CREATE TABLE public.refers (id int REFERENCES eu.people)",
+        "WITH u AS (UPDATE public.notes SET body = 'n' WHERE id = 1 RETURNING *) INSERT INTO eu.people SELECT id + 300000, body FROM u",
     ] {
         allowed(&proxy, &alice, sql);
     }

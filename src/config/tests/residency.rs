@@ -44,7 +44,8 @@ fn load_balancers() {
 
 #[test]
 fn upstreams_of_several_regions() {
-    let further = "[[database.upstreams]]\nregion = \"eu\"\nupstream = \"postgresql://u@eu.example.com/shop?sslrootcert=ca.crt\"";
+    let further =
+        "[[database.upstreams]]\nregion = \"eu\"\nupstream = \"postgresql://u@eu.example.com/shop?sslrootcert=ca.crt\"";
     let config = with("region = \"us\"", further);
     let database = &config.databases[0];
     assert!(database.policy.routed);
@@ -59,7 +60,9 @@ fn what_is_wrong_is_told() {
     let eu = "networks = [\"10.20.0.0/16\"]";
     let behind = |new: &str| format!("{eu}\n{new}");
     let upstream = |region: &str| {
-        format!("region = \"us\"\n[[database.upstreams]]\nregion = \"{region}\"\nupstream = \"postgresql://u@h/d?sslrootcert=ca.crt\"")
+        format!(
+            "region = \"us\"\n[[database.upstreams]]\nregion = \"{region}\"\nupstream = \"postgresql://u@h/d?sslrootcert=ca.crt\""
+        )
     };
     let cases = [
         (eu, behind("export = \"some\""), "regions.eu.export: unknown value \"some\"; one of \"none\", \"unlimited\""),
