@@ -52,6 +52,7 @@ fn parse(text: &str) -> Result<Config, ConfigErrors> {
 }
 
 mod messages;
+mod residency;
 
 /// What is told of [`GOOD`] with `old` replaced by `new`.
 fn told(old: &str, new: &str) -> String {
@@ -121,7 +122,8 @@ fn every_key_of_the_example_that_is_commented_out_is_right_too() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("proxy.toml");
     let text = fs::read_to_string(path).unwrap();
     let is_key = |line: &str| {
-        line.split_once(" = ").is_some_and(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+        line.starts_with("[[")
+            || line.split_once(" = ").is_some_and(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
     };
     let uncomment = |line: &str| match line.strip_prefix("# ").filter(|rest| is_key(rest)) {
         Some(key) => key.to_owned(),
@@ -133,6 +135,9 @@ fn every_key_of_the_example_that_is_commented_out_is_right_too() {
     assert_eq!(config.proxy.client_ca, Some(PathBuf::from("certs/clients.crt")));
     assert!(config.users[2].scram.is_some());
     assert_eq!(config.databases[0].password, PasswordSource::Env("PGWARD_SHOP_PASSWORD".into()));
+    assert_eq!(config.databases[0].further[0].password, PasswordSource::Env("PGWARD_SHOP_EU_PASSWORD".into()));
+    assert_eq!(config.proxy.proxy_protocol_from.len(), 1);
+    assert!(config.databases[0].policy.counts_exports());
 }
 
 proptest::proptest! {

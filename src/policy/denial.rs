@@ -1,11 +1,11 @@
 //! From what was refused to what a client is told: message, detail, and the command that asks for what was missing.
 
 use super::context::Context;
-use super::export::ExportClaim;
 use super::guards::Guard;
 use super::relations;
+use super::residency::Misplaced;
 use super::verdict::{Denial, Rule};
-use crate::access::{Amount, Grant, Region, Scope};
+use crate::access::{Grant, Scope};
 use crate::catalog::{RelationKind, TouchedFunction, TouchedRelation};
 
 /// What one grant does not allow.
@@ -22,38 +22,8 @@ pub(super) enum Refusal {
         column: Option<String>,
     },
     Function(TouchedFunction),
-    Region {
-        relation: TouchedRelation,
-        region: Region,
-        /// How the statement came to it, where it did not name it.
-        way: Option<String>,
-    },
-    ClientRegion {
-        relation: TouchedRelation,
-        client: Option<Region>,
-        way: Option<String>,
-    },
-    /// A foreign table of which nobody says where its rows lie.
-    UnknownRegion {
-        relation: TouchedRelation,
-        way: Option<String>,
-    },
-    /// The session's upstream lies in a region that the grant does not cover.
-    Upstream(Region),
-    /// As much has left the region as may.
-    Exported {
-        relation: TouchedRelation,
-        claim: ExportClaim,
-        used: Amount,
-        client: Option<Region>,
-    },
-    /// Read in one region, written in another.
-    Moved {
-        from: TouchedRelation,
-        region: Region,
-        into: TouchedRelation,
-        to: Region,
-    },
+    /// Boxed: it holds much, and every answer would be as large.
+    Residency(Box<Misplaced>),
     Statement(&'static str),
     /// `value`: the setting may be set, not to this.
     Setting {
@@ -69,14 +39,14 @@ pub(super) enum Refusal {
 
 impl Refusal {
     pub(super) fn into_denial(self, grant: &Grant, context: &Context) -> Denial {
-        let hint = self.hint(context);
+        let hint = self.hint(grant, context);
         let (rule, message, reason) = self.words();
         let detail = format!("{reason} (grant {}, scope \"{}\", rule {})", grant.id, grant.scope.name, rule.as_str());
         Denial { rule, message, detail, hint }
     }
 
     /// The rule, the primary message in PostgreSQL's style, and the reason.
-    pub(super) fn words(&self) -> (Rule, String, String) {
+    fn words(&self) -> (Rule, String, String) {
         match self {
             Refusal::Relation(relation) => {
                 let (object, operation) = (object(relation), relation.operation);
@@ -104,12 +74,7 @@ impl Refusal {
                 let reason = format!("{name} is not a harmless built-in, and the scope does not name it.");
                 (Rule::Function, format!("permission denied for function {name}"), reason)
             }
-            Refusal::Region { .. }
-            | Refusal::ClientRegion { .. }
-            | Refusal::UnknownRegion { .. }
-            | Refusal::Upstream(_)
-            | Refusal::Exported { .. }
-            | Refusal::Moved { .. } => self.residency_words(),
+            Refusal::Residency(misplaced) => misplaced.words(),
             Refusal::Statement(_)
             | Refusal::Setting { .. }
             | Refusal::Show(_)
@@ -158,22 +123,14 @@ impl Refusal {
             | Refusal::Column { .. }
             | Refusal::Catalog { .. }
             | Refusal::Function(_)
-            | Refusal::Region { .. }
-            | Refusal::ClientRegion { .. }
-            | Refusal::UnknownRegion { .. }
-            | Refusal::Upstream(_)
-            | Refusal::Exported { .. }
-            | Refusal::Moved { .. } => self.words(),
+            | Refusal::Residency(_) => self.words(),
         }
     }
 
-    fn hint(&self, context: &Context) -> Option<String> {
+    fn hint(&self, grant: &Grant, context: &Context) -> Option<String> {
         let helps = |scope: &Scope| match self {
             Refusal::Relation(relation) | Refusal::Column { relation, .. } => relations::covers(relation, &scope.allow),
-            Refusal::Region { relation, region, way } => {
-                scope.regions.contains(region) && (way.is_some() || relations::covers(relation, &scope.allow))
-            }
-            Refusal::Upstream(region) => scope.regions.contains(region),
+            Refusal::Residency(misplaced) => misplaced.is_helped_by(scope),
             Refusal::Function(function) => scope
                 .allow
                 .iter()
@@ -181,10 +138,6 @@ impl Refusal {
                 .any(|on| on.matches(&function.schema, &function.name)),
             Refusal::OtherStatement => true,
             Refusal::Catalog { .. }
-            | Refusal::ClientRegion { .. }
-            | Refusal::UnknownRegion { .. }
-            | Refusal::Exported { .. }
-            | Refusal::Moved { .. }
             | Refusal::Statement(_)
             | Refusal::Setting { .. }
             | Refusal::Show(_)
@@ -192,7 +145,10 @@ impl Refusal {
             | Refusal::Cascades(_)
             | Refusal::Guard(_) => false,
         };
-        if let Some(scope) = context.requestable.iter().find(|scope| helps(scope)) {
+        // One grant has to cover all regions of a statement: what this one covers is needed too, if it can be had.
+        let covers_more = |scope: &Scope| grant.scope.regions.iter().all(|region| scope.regions.contains(region));
+        let helping = || context.requestable.iter().filter(|scope| helps(scope));
+        if let Some(scope) = helping().find(|scope| covers_more(scope)).or_else(|| helping().next()) {
             return Some(request_command(&scope.name));
         }
         let database = &context.database.name;
@@ -206,15 +162,9 @@ impl Refusal {
                 "No scope of database \"{database}\" that you may request names {}.{}: ask an administrator for one.",
                 function.schema, function.name
             )),
-            Refusal::Region { region, .. } | Refusal::Upstream(region) => Some(format!(
-                "Ask an administrator for a scope of database \"{database}\" that covers region {region}."
-            )),
             Refusal::Guard(guard) => Some(guard.hint()),
+            Refusal::Residency(misplaced) => misplaced.hint(database),
             Refusal::Catalog { .. }
-            | Refusal::ClientRegion { .. }
-            | Refusal::UnknownRegion { .. }
-            | Refusal::Exported { .. }
-            | Refusal::Moved { .. }
             | Refusal::Statement(_)
             | Refusal::Setting { .. }
             | Refusal::Show(_)

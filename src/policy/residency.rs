@@ -1,16 +1,17 @@
 //! Where the touched rows lie, and what follows: the grant must cover every region, the client must stand where the data
 //! may be touched, and what leaves its region is bounded. The rows decide, not the name that was asked for.
 
+mod misplaced;
 mod moves;
 mod place;
-mod words;
 
 use super::context::{Context, DatabasePolicy};
 use super::denial::Refusal;
 use super::export::ExportClaim;
 use crate::access::{Export, Grant, Operation, Region};
-use crate::catalog::{Footprint, RelationKind, TouchedRelation};
+use crate::catalog::{Columns, Footprint, RelationKind, TouchedRelation};
 
+pub(super) use misplaced::Misplaced;
 use place::{Placed, place};
 
 /// Whether the regions of everything that a statement touches agree with grant and client; answers what its rows count
@@ -18,16 +19,19 @@ use place::{Placed, place};
 pub(super) fn check(footprint: &Footprint, grant: &Grant, context: &Context) -> Result<Vec<ExportClaim>, Refusal> {
     let database = &context.database;
     if database.routed && !grant.scope.regions.contains(&database.region) {
-        return Err(Refusal::Upstream(database.region.clone()));
+        return Err(refuse(Misplaced::Upstream(database.region.clone())));
     }
     let mut claims: Vec<ExportClaim> = Vec::new();
     for touched in footprint.relations.iter().filter(|touched| lies_somewhere(touched)) {
-        let Some(placed) = place(touched, &touched.columns, database) else {
-            return Err(Refusal::UnknownRegion { relation: touched.clone(), way: way(touched, footprint) });
+        // A change of what is there concerns all its columns.
+        let is_altered = touched.operation == Operation::Ddl && touched.oid != 0;
+        let columns = if is_altered { &Columns::WholeRow } else { &touched.columns };
+        let Some(placed) = place(touched, columns, database) else {
+            return Err(refuse(Misplaced::Unknown { relation: touched.clone(), way: way(touched, footprint) }));
         };
         if let Some(region) = placed.regions.iter().find(|region| !grant.scope.regions.contains(region)) {
             let (relation, region) = (touched.clone(), (*region).clone());
-            return Err(Refusal::Region { relation, region, way: way(touched, footprint) });
+            return Err(refuse(Misplaced::Region { relation, region, way: way(touched, footprint) }));
         }
         clients(touched, &placed, context, footprint)?;
         if touched.operation == Operation::Select {
@@ -36,6 +40,10 @@ pub(super) fn check(footprint: &Footprint, grant: &Grant, context: &Context) -> 
     }
     moves::check(footprint, database)?;
     Ok(claims)
+}
+
+fn refuse(misplaced: Misplaced) -> Refusal {
+    Refusal::Residency(Box::new(misplaced))
 }
 
 /// Every rule about clients has to hold: those of the data's regions and those of its classes.
@@ -49,7 +57,7 @@ fn clients(
     for allowed in of_regions.chain(placed.clients.iter().copied()) {
         if context.client_region.as_ref().is_none_or(|client| !allowed.contains(client)) {
             let (relation, client) = (touched.clone(), context.client_region.clone());
-            return Err(Refusal::ClientRegion { relation, client, way: way(touched, footprint) });
+            return Err(refuse(Misplaced::Client { relation, client, way: way(touched, footprint) }));
         }
     }
     Ok(())
@@ -72,7 +80,7 @@ fn exports(
         let used = context.exported.of(&grant.id, &claim.rule);
         if limit.is_reached(used) {
             let client = context.client_region.clone();
-            return Err(Refusal::Exported { relation: touched.clone(), claim, used, client });
+            return Err(refuse(Misplaced::Exported { relation: touched.clone(), claim, used, client }));
         }
         claims.push(claim);
     }

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use dashmap::DashMap;
 
@@ -21,6 +22,9 @@ const PART: u64 = 16;
 const LARGEST: Amount = Amount { rows: 10_000, bytes: 16 << 20 };
 /// Fewest bytes of one block.
 const LEAST_BYTES: u64 = 64 << 10;
+
+/// For the store to take back what was not used.
+const GIVE_BACK: Duration = Duration::from_secs(2);
 
 /// Every count of this process.
 #[derive(Debug)]
@@ -86,8 +90,14 @@ impl Ledger {
         Some(Meter { ledger: Arc::clone(self), grant: grant.clone(), against, short: None, over: None })
     }
 
-    /// Gives back to the store what was reserved and did not leave. For the end of the process.
+    /// Gives back to the store what was reserved and did not leave. For the end of the process, which does not wait long.
     pub async fn give_back(&self) {
+        if tokio::time::timeout(GIVE_BACK, self.give_all_back()).await.is_err() {
+            tracing::warn!("what was reserved to leave a region counts as having left: the store does not answer");
+        }
+    }
+
+    async fn give_all_back(&self) {
         let counters: Vec<_> = self.grants.iter().map(|entry| (entry.key().clone(), Arc::clone(&entry))).collect();
         for (grant, counters) in counters {
             for (rule, counter) in counters.all() {

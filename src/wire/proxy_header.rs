@@ -160,7 +160,8 @@ mod tests {
         let at = sound.len() - 7;
         sound[at..at + 4].copy_from_slice(&sum.to_be_bytes());
         assert!(read(&sound).is_ok());
-        for position in FIXED..sound.len() {
+        // The byte that says that it is a checksum is the one that it cannot vouch for.
+        for position in (FIXED..sound.len()).filter(|position| *position != at - 3) {
             let mut broken = sound.clone();
             broken[position] ^= 1;
             assert!(read(&broken).is_err(), "{position}");

@@ -14,6 +14,7 @@ mod faults;
 mod guards;
 mod judge;
 mod opinions;
+mod residency;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         guards::CASES,
         judge::CASES,
         opinions::CASES,
+        residency::CASES,
     ]
     .concat();
     cases

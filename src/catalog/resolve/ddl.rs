@@ -11,6 +11,10 @@ impl Resolver<'_> {
         for target in &ddl.targets {
             self.ddl_target(target)?;
         }
+        // ALTER TABLE RENAME names what is and what is to be: the rows then lie under another name.
+        if let ([_, _], [used], [_]) = (ddl.targets.as_slice(), self.uses.as_slice(), self.created.as_slice()) {
+            self.renamed = Some(used.relation);
+        }
         for name in &ddl.references {
             let relation = self.use_relation(name, true)?;
             self.touch(relation, Operation::Ddl);

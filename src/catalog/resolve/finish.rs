@@ -57,7 +57,7 @@ impl Resolver<'_> {
             found.add(created);
         });
         let uses = std::mem::take(&mut self.uses);
-        let sources = self.sources(&uses, !found.entries.is_empty());
+        let sources = self.sources(&uses, found.entries.len());
         for used in uses {
             let Some(relation) = snapshot.relations.get(&used.relation) else { continue };
             for (operation, columns) in used.touched {

@@ -130,6 +130,8 @@ struct Resolver<'s> {
     effects: Vec<Effect>,
     /// What does not exist yet.
     created: Vec<TouchedRelation>,
+    /// What goes by another name afterwards.
+    renamed: Option<Oid>,
     /// Query levels, the innermost last.
     levels: Vec<Level>,
     /// The common table expressions in scope, the innermost last.
@@ -158,6 +160,7 @@ impl<'s> Resolver<'s> {
             called: HashSet::new(),
             effects: Vec::new(),
             created: Vec::new(),
+            renamed: None,
             levels: Vec::new(),
             tables: Vec::new(),
             stars_read_nothing: false,

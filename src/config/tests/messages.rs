@@ -237,7 +237,7 @@ fn databases() {
         (
             "region = \"us\"",
             "region = \"us\"\npassword = \"x\"",
-            "proxy.toml:28:1: database[0].password: unknown key; one of data, name, password_env, password_file, region, second_opinion, upstream",
+            "proxy.toml:28:1: database[0].password: unknown key; one of data, name, password_env, password_file, region, second_opinion, upstream, upstreams",
         ),
         (
             "region = \"us\"",
@@ -262,7 +262,7 @@ fn databases() {
         (
             "region = \"us\"",
             "region = \"us\"\n[[database.data]]\non = \"eu.*\"",
-            "proxy.toml:28:1: database[0].data[0]: says nothing of this data; give it a region, clients or labels",
+            "proxy.toml:28:1: database[0].data[0]: says nothing of this data; give it a region, clients, export or labels",
         ),
         (
             "region = \"us\"",

@@ -3,7 +3,7 @@
 //! is said to be unlimited.
 
 use super::place::{base, base_export, of_columns, whole};
-use super::{holds_rows, lies_somewhere};
+use super::{Misplaced, holds_rows, lies_somewhere, refuse};
 use crate::access::{Export, Operation, Region};
 use crate::catalog::{Columns, Footprint, TouchedRelation};
 use crate::policy::context::{DataClass, DatabasePolicy, RegionRule};
@@ -34,12 +34,12 @@ fn refuse_if_elsewhere(
 ) -> Result<(), Refusal> {
     for region in regions {
         if let Some(to) = into.iter().find(|to| **to != region) {
-            return Err(Refusal::Moved {
+            return Err(refuse(Misplaced::Moved {
                 from: source.clone(),
                 region: region.clone(),
                 into: target.clone(),
                 to: (*to).clone(),
-            });
+            }));
         }
     }
     Ok(())

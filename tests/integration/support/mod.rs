@@ -1,5 +1,6 @@
 //! What the cases share: one PostgreSQL, proxies on it, and the people who ask and approve.
 
+pub mod balancer;
 mod postgres;
 mod proxy;
 pub mod raw;
