@@ -69,11 +69,7 @@ pub const SPECS: &[Spec] = &[
             some("app.v_people", &["id", "name"], &[Select]),
             some("app.v_nested", &["id", "name"], &[Select]),
             some("public.\"Mixed Case\"", &["id", "Note"], &[Select]),
-            some(
-                "public.a_name_that_is_exactly_as_long_as_postgresql_lets_a_name_be_123",
-                &["id", "note"],
-                &[Select],
-            ),
+            some("public.a_name_that_is_exactly_as_long_as_postgresql_lets_a_name_be_123", &["id", "note"], &[Select]),
         ],
         functions: &[],
         owns: None,
@@ -202,7 +198,7 @@ impl Spec {
                 }
                 // Who may insert may take the default keys.
                 let sequence = match line.on {
-                    "public.orders" => Some("public.orders_id_seq"),
+                    "public.orders" | "public.v_orders" => Some("public.orders_id_seq"),
                     "public.logbook" => Some("public.logbook_id_seq"),
                     _ => None,
                 };
@@ -235,7 +231,9 @@ impl Spec {
             .lines
             .iter()
             .filter(|line| line.operations.contains(&operation))
-            .filter(|line| line.on.replace('"', "") == on || line.on.strip_suffix('*').is_some_and(|s| on.starts_with(s)))
+            .filter(|line| {
+                line.on.replace('"', "") == on || line.on.strip_suffix('*').is_some_and(|s| on.starts_with(s))
+            })
             .collect();
         if matching.is_empty() {
             return None;

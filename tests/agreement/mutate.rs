@@ -1,8 +1,8 @@
 //! Statements that real clients sent and that attackers tried, with the world's names put in and a token changed here and
 //! there.
 
-use crate::grants::Spec;
 use crate::grammar::schema::{Kind, TABLES, Table};
+use crate::grants::Spec;
 use crate::oracle::{Case, Probe};
 use crate::random::Random;
 use pgward::access::Operation;
@@ -41,7 +41,11 @@ impl<'s> Mutations<'s> {
     fn put_names(&mut self, tokens: &mut [String]) {
         let granted: Vec<&Table> =
             TABLES.iter().filter(|table| self.spec.columns(&table.path(), Operation::Select).is_some()).collect();
-        let table = if granted.is_empty() || self.random.chance(20) { self.random.pick(TABLES) } else { *self.random.pick(&granted) };
+        let table = if granted.is_empty() || self.random.chance(20) {
+            self.random.pick(TABLES)
+        } else {
+            *self.random.pick(&granted)
+        };
         let columns: Vec<&str> = match self.spec.columns(&table.path(), Operation::Select) {
             Some(Some(names)) if self.random.chance(80) => names,
             _ => table.columns.iter().filter(|(_, kind)| *kind != Kind::Address).map(|(name, _)| *name).collect(),
@@ -76,7 +80,8 @@ impl<'s> Mutations<'s> {
                     tokens[index] = format!("\"{}\"", self.random.pick(&columns));
                 }
             }
-            expects_relation = matches!(word.as_str(), "from" | "join" | "into" | "update" | "table" | "only" | "truncate" | "copy");
+            expects_relation =
+                matches!(word.as_str(), "from" | "join" | "into" | "update" | "table" | "only" | "truncate" | "copy");
         }
     }
 
@@ -118,22 +123,38 @@ fn probe(text: &str) -> Option<Probe> {
     let first = upper.split(|c: char| !c.is_ascii_alphabetic()).find(|word| !word.is_empty()).unwrap_or("");
     let words: Vec<&str> = upper.split(|c: char| !c.is_ascii_alphabetic()).collect();
     // Transaction control anywhere, also behind a semicolon that only PostgreSQL sees.
-    let leaves = ["COMMIT", "ROLLBACK", "ABORT", "BEGIN", "END", "START", "SAVEPOINT", "RELEASE", "DISCARD", "TRANSACTION", "DO"];
+    let leaves = [
+        "COMMIT",
+        "ROLLBACK",
+        "ABORT",
+        "BEGIN",
+        "END",
+        "START",
+        "SAVEPOINT",
+        "RELEASE",
+        "DISCARD",
+        "TRANSACTION",
+        "DO",
+    ];
     let apart = upper.split(';').any(|part| {
         let word = part.split(|c: char| !c.is_ascii_alphabetic()).find(|word| !word.is_empty()).unwrap_or("");
         leaves.contains(&word)
     });
-    let reaches = ["TERMINATE", "CANCEL", "SLEEP", "DATABASE", "TABLESPACE", "LOCK"].iter().any(|word| words.contains(word))
-        || upper.contains("PG_TERMINATE")
-        || upper.contains("PG_SLEEP")
-        || upper.contains("ADVISORY");
+    let reaches =
+        ["TERMINATE", "CANCEL", "SLEEP", "DATABASE", "TABLESPACE", "LOCK"].iter().any(|word| words.contains(word))
+            || upper.contains("PG_TERMINATE")
+            || upper.contains("PG_SLEEP")
+            || upper.contains("ADVISORY");
     if apart || reaches || first.is_empty() || words.contains(&"TRANSACTION") {
         return None;
     }
     let statements = sql::read(text, &Limits::default());
     if let Ok(statements) = &statements {
         let [only] = statements.as_slice() else { return None };
-        let control = matches!(&only.action, Action::Transaction(Transaction::Begin(_)) | Action::Discard | Action::Transaction(_));
+        let control = matches!(
+            &only.action,
+            Action::Transaction(Transaction::Begin(_)) | Action::Discard | Action::Transaction(_)
+        );
         if control {
             return None;
         }
@@ -151,7 +172,7 @@ fn probe(text: &str) -> Option<Probe> {
 }
 
 /// Words, quoted things, numbers, symbols and white space, each as it stands.
-fn tokens(text: &str) -> Vec<String> {
+pub fn tokens(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
     let (mut found, mut at) = (Vec::new(), 0);
     while at < chars.len() {
@@ -163,11 +184,18 @@ fn tokens(text: &str) -> Vec<String> {
                 at += 1;
             }
         } else if c == '\'' || c == '"' {
+            let escapes = c == '\'' && found.last().is_some_and(|before: &String| before.eq_ignore_ascii_case("e"));
             at += 1;
             while at < chars.len() && chars[at] != c {
-                at += 1;
+                at += if escapes && chars[at] == '\\' { 2 } else { 1 };
             }
             at += 1;
+        } else if let Some(tag) = dollar_tag(&chars[at..]) {
+            at += tag.len();
+            while at < chars.len() && !chars[at..].starts_with(&tag) {
+                at += 1;
+            }
+            at += tag.len();
         } else if c.is_whitespace() {
             while at < chars.len() && chars[at].is_whitespace() {
                 at += 1;
@@ -175,9 +203,18 @@ fn tokens(text: &str) -> Vec<String> {
         } else {
             at += 1;
         }
-        found.push(chars[start..at.min(chars.len())].iter().collect());
+        at = at.min(chars.len());
+        found.push(chars[start..at].iter().collect());
     }
     found
+}
+
+/// `$$` or `$tag$` at the start.
+fn dollar_tag(chars: &[char]) -> Option<Vec<char>> {
+    let length = chars.iter().skip(1).position(|c| !c.is_alphanumeric() && *c != '_')? + 2;
+    let tag = chars.get(..length)?;
+    let quoted = tag.first() == Some(&'$') && tag.last() == Some(&'$') && !tag.get(1).is_some_and(char::is_ascii_digit);
+    quoted.then(|| tag.to_vec())
 }
 
 /// The corpora of clients, of attempts, and the world's own cases.
@@ -194,7 +231,11 @@ fn texts() -> Vec<String> {
     ] {
         found.extend(corpus.split("\n----\n").map(|text| text.trim().to_owned()));
     }
-    for corpus in [include_str!("../world/sample.jsonl"), include_str!("../world/more.jsonl"), include_str!("../world/wide.jsonl")] {
+    for corpus in [
+        include_str!("../world/sample.jsonl"),
+        include_str!("../world/more.jsonl"),
+        include_str!("../world/wide.jsonl"),
+    ] {
         for line in corpus.lines() {
             let case: serde_json::Value = serde_json::from_str(line).unwrap();
             let steps = case["session"].as_array().cloned().unwrap_or_default();
@@ -209,10 +250,52 @@ fn texts() -> Vec<String> {
 }
 
 const FRAGMENTS: &[&str] = &[
-    "ONLY", "LATERAL", "NOT", "NULL", "*", "(", ")", ",", ".", "AS", "'x'", "1", "customers", "c.ssn", "email", "hr.salaries",
-    "payroll", "TABLE payroll", "FOR UPDATE", "OR", "AND", "||", "::text", "COLLATE \"C\"", "DISTINCT", "ALL", "USING (id)",
-    "NATURAL JOIN customers", "UNION SELECT ssn FROM customers", ", customers", "WHERE ssn IS NOT NULL", "ORDER BY ssn", "--", "/*", "*/", "$$",
-    "E'\\''", "U&\"\\0073sn\"", "INTO", "RETURNING *", "LIMIT 1", "[1]", "-", "EXISTS (SELECT FROM payroll)", "events", "v_eu",
+    "ONLY",
+    "LATERAL",
+    "NOT",
+    "NULL",
+    "*",
+    "(",
+    ")",
+    ",",
+    ".",
+    "AS",
+    "'x'",
+    "1",
+    "customers",
+    "c.ssn",
+    "email",
+    "hr.salaries",
+    "payroll",
+    "TABLE payroll",
+    "FOR UPDATE",
+    "OR",
+    "AND",
+    "||",
+    "::text",
+    "COLLATE \"C\"",
+    "DISTINCT",
+    "ALL",
+    "USING (id)",
+    "NATURAL JOIN customers",
+    "UNION SELECT ssn FROM customers",
+    ", customers",
+    "WHERE ssn IS NOT NULL",
+    "ORDER BY ssn",
+    "--",
+    "/*",
+    "*/",
+    "$$",
+    "E'\\''",
+    "U&\"\\0073sn\"",
+    "INTO",
+    "RETURNING *",
+    "LIMIT 1",
+    "[1]",
+    "-",
+    "EXISTS (SELECT FROM payroll)",
+    "events",
+    "v_eu",
 ];
 
 #[rustfmt::skip]

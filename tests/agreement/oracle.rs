@@ -33,20 +33,43 @@ impl Case {
         Self { text, probe: Probe::Run }
     }
 
+    /// The query or write in it, where there is one.
+    pub fn inner(&self) -> Option<&str> {
+        Some(match &self.probe {
+            Probe::Explain => self.text.as_str(),
+            Probe::CopyFrom => return None,
+            Probe::Prepared(_) => self.text.split_once(" AS ")?.1,
+            Probe::Run => {
+                let text = self.text.trim_start();
+                if let Some(query) = text.strip_prefix("COPY (") {
+                    query.rsplit_once(") TO ")?.0
+                } else if let Some(explained) = text.strip_prefix("EXPLAIN ") {
+                    let options = ["ANALYZE ", "VERBOSE ", "(COSTS OFF) ", "(ANALYZE, TIMING OFF) ", "(FORMAT json) "];
+                    options.iter().find_map(|option| explained.strip_prefix(option)).unwrap_or(explained)
+                } else if text.starts_with("DECLARE ") {
+                    text.split_once(" FOR ")?.1
+                } else if text.starts_with("CREATE ") {
+                    text.split_once(" AS ")?.1.trim_end_matches(" WITH NO DATA")
+                } else {
+                    text
+                }
+            }
+        })
+    }
+
     /// The messages that ask about it.
     fn messages(&self, running: bool) -> Vec<Message> {
         let query = |text: String| Message::Query(text);
-        let start = query("ROLLBACK TO SAVEPOINT clean".to_owned());
+        // A query may join everything with everything: that it began to run is enough.
+        let patience = if running { "; SET LOCAL statement_timeout = '200ms'" } else { "" };
+        let start = query(format!("ROLLBACK TO SAVEPOINT clean{patience}"));
         match &self.probe {
             Probe::Explain if !running => vec![start, query(format!("EXPLAIN {}", self.text))],
             Probe::Explain | Probe::Run => vec![start, query(self.text.clone())],
             Probe::CopyFrom => vec![start, query(self.text.clone()), Message::CopyFail],
-            Probe::Prepared(then) => vec![
-                start,
-                query("DEALLOCATE ALL".to_owned()),
-                query(self.text.clone()),
-                query(then.clone()),
-            ],
+            Probe::Prepared(then) => {
+                vec![start, query("DEALLOCATE ALL".to_owned()), query(self.text.clone()), query(then.clone())]
+            }
         }
     }
 }
@@ -58,7 +81,10 @@ pub enum Opinion {
     /// 42501.
     Refuses(String),
     /// Anything else: nothing was read and nothing was written.
-    Fails { sqlstate: String, message: String },
+    Fails {
+        sqlstate: String,
+        message: String,
+    },
 }
 
 pub struct Oracle {
@@ -71,7 +97,7 @@ const BATCH_BYTES: usize = 60_000;
 impl Oracle {
     pub fn open(directory: &Path, port: u16, role: &str) -> Self {
         let mut connection = Connection::open(directory, port, role, "shop");
-        connection.run("SET statement_timeout = '2s'");
+        connection.run("SET statement_timeout = '5s'");
         connection.run("BEGIN");
         connection.run("SAVEPOINT clean");
         Self { connection }
@@ -95,6 +121,16 @@ impl Oracle {
         opinions
     }
 
+    /// PostgreSQL's plan for one case.
+    pub fn plan(&mut self, case: &Case) -> Option<String> {
+        let start = Message::Query("ROLLBACK TO SAVEPOINT clean".to_owned());
+        let mut answers =
+            self.connection.ask(&[start, Message::Query(format!("EXPLAIN (VERBOSE, COSTS OFF) {}", case.inner()?))]);
+        let answer = answers.pop()?;
+        let line = |row: Vec<Option<String>>| row.into_iter().flatten().collect::<String>();
+        answer.error.is_none().then(|| answer.rows.into_iter().map(line).collect::<Vec<_>>().join("\n"))
+    }
+
     fn round(&mut self, batch: &mut Vec<Message>, counts: &mut Vec<usize>, opinions: &mut Vec<Opinion>) {
         let mut answers = self.connection.ask(batch).into_iter();
         for count in counts.drain(..) {
@@ -112,7 +148,9 @@ fn opinion(answers: &[Answer]) -> Opinion {
         None => Opinion::Allows,
         Some((sqlstate, message)) if sqlstate == "42501" => Opinion::Refuses(message),
         // The test itself fails a COPY that was let through.
-        Some((sqlstate, message)) if sqlstate == "57014" && message.contains("COPY from stdin failed") => Opinion::Allows,
+        Some((sqlstate, message)) if sqlstate == "57014" && message.contains("COPY from stdin failed") => {
+            Opinion::Allows
+        }
         Some((sqlstate, message)) => Opinion::Fails { sqlstate, message },
     }
 }

@@ -79,6 +79,9 @@ impl Resolver<'_> {
         if !exact && passing.count == 1 && !passing.procedure {
             // `typename(value)` is a cast, unless a function takes exactly that.
             if let (Some(target), Some(from)) = (self.snapshot.named_type(parts), actual.first()) {
+                if let Some((Some(schema), _)) = self.snapshot.split(parts) {
+                    self.names_schema(schema);
+                }
                 self.type_cast(from, target);
                 self.record(&chosen, actual, CalledBy::Call, &literals);
                 return Ok(CallResult::of(Type::Known(target)));
@@ -186,6 +189,9 @@ impl Resolver<'_> {
 
     fn resolve_operator(&mut self, name: &OperatorName, left: Option<Type>, right: Type) -> Result<Type, Unresolved> {
         let symbol = if &*name.symbol == "!=" { "<>" } else { &*name.symbol };
+        if let Some(schema) = &name.schema {
+            self.names_schema(schema.as_str());
+        }
         let found = self.operator_candidates(name.schema.as_ref().map(Name::as_str), symbol, left.is_none());
         if found.is_empty() {
             return Err(Unresolved::Operator(symbol.to_owned()));

@@ -102,6 +102,8 @@ enum Mode {
     JoinUsing,
     /// GROUPING SETS, CUBE or ROLLUP.
     Grouping,
+    /// The keys of DISTINCT ON, after which the first target begins.
+    DistinctOn,
 }
 
 impl Rewriter<'_> {

@@ -68,8 +68,8 @@ impl Rewriter<'_> {
     }
 
     fn close(&mut self) {
-        let frame = self.frames.pop();
-        match frame.map(|frame| frame.mode) {
+        let mode = self.frames.pop().map(|frame| frame.mode);
+        match mode {
             Some(Mode::Doubled) => self.emit(Core::RParen),
             Some(Mode::JoinUsing) if self.cursor.word(1) == "as" => {
                 let mut ahead = Cursor::at(self.tokens, self.cursor.index() + 2);
@@ -82,7 +82,7 @@ impl Rewriter<'_> {
             Some(_) | None => {}
         }
         self.emit(Core::RParen);
-        self.operand = true;
+        self.operand = mode != Some(Mode::DistinctOn);
     }
 
     /// `.` and, with it, `.*` in its three meanings: a target, the row of a relation, the fields of a value.

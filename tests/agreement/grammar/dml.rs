@@ -70,7 +70,9 @@ impl Grammar<'_> {
         let source = if self.random.chance(60) {
             let values: Vec<String> = kinds
                 .iter()
-                .map(|kind| if self.random.chance(8) { "DEFAULT".to_owned() } else { self.level(|grammar| grammar.expr(*kind)) })
+                .map(|kind| {
+                    if self.random.chance(8) { "DEFAULT".to_owned() } else { self.level(|grammar| grammar.expr(*kind)) }
+                })
                 .collect();
             format!("VALUES ({})", values.join(", "))
         } else {
@@ -82,8 +84,12 @@ impl Grammar<'_> {
         };
         let source = if self.random.chance(4) {
             list = String::new();
-            let full: Vec<String> =
-                table.columns.iter().take(1 + self.random.below(table.columns.len())).map(|(_, kind)| self.level(|g| g.leaf(*kind))).collect();
+            let full: Vec<String> = table
+                .columns
+                .iter()
+                .take(1 + self.random.below(table.columns.len()))
+                .map(|(_, kind)| self.level(|g| g.leaf(*kind)))
+                .collect();
             format!("VALUES ({})", full.join(", "))
         } else {
             source
@@ -145,7 +151,8 @@ impl Grammar<'_> {
         let (alias, shown) = self.alias(35);
         let name = self.table_name(table);
         let only = if self.random.chance(5) { "ONLY " } else { "" };
-        let from = if self.random.chance(30) && self.spend(4) { format!(" FROM {}", self.from_list()) } else { String::new() };
+        let from =
+            if self.random.chance(30) && self.spend(4) { format!(" FROM {}", self.from_list()) } else { String::new() };
         self.see(table, alias.as_deref());
         let sets = self.assignments(table);
         let condition = self.condition_of_write();
@@ -158,7 +165,11 @@ impl Grammar<'_> {
         let (alias, shown) = self.alias(35);
         let name = self.table_name(table);
         let only = if self.random.chance(5) { "ONLY " } else { "" };
-        let using = if self.random.chance(30) && self.spend(4) { format!(" USING {}", self.from_list()) } else { String::new() };
+        let using = if self.random.chance(30) && self.spend(4) {
+            format!(" USING {}", self.from_list())
+        } else {
+            String::new()
+        };
         self.see(table, alias.as_deref());
         let condition = self.condition_of_write();
         let (returning, given) = self.returning();
@@ -179,7 +190,10 @@ impl Grammar<'_> {
         }
         let open = self.levels.last().is_some_and(|level| level.iter().all(|source| source.open));
         if (open || self.strays()) && self.random.chance(40) {
-            let columns = self.levels.last().map_or_else(Vec::new, |level| level.iter().flat_map(|source| source.columns.clone()).collect());
+            let columns = self
+                .levels
+                .last()
+                .map_or_else(Vec::new, |level| level.iter().flat_map(|source| source.columns.clone()).collect());
             return (" RETURNING *".to_owned(), columns);
         }
         let (list, columns) = self.targets(None);

@@ -41,10 +41,14 @@ impl Grammar<'_> {
         let choices: &[&str] = match kind {
             Int => &["1", "2", "42", "(-3)", "'7'::int", "int '5'", "NULL::int"],
             Number => &["1.5", "2e3", "'3.25'::numeric", "10"],
-            Text => &["'x'::text", "text 'new'", "E'a\\'b'::text", "$$paid$$::text", "$q$it's$q$::text", "U&'\\0061'::text"],
+            Text => {
+                &["'x'::text", "text 'new'", "E'a\\'b'::text", "$$paid$$::text", "$q$it's$q$::text", "U&'\\0061'::text"]
+            }
             Bool => &["true", "false", "NULL::bool", "'t'::boolean"],
             Json => &["'{\"k\": 1}'::jsonb", "jsonb '[1, 2]'"],
-            Stamp => &["now()", "timestamptz '2026-01-01 00:00:00+00'", "current_timestamp", "'2026-02-03'::timestamptz"],
+            Stamp => {
+                &["now()", "timestamptz '2026-01-01 00:00:00+00'", "current_timestamp", "'2026-02-03'::timestamptz"]
+            }
             Texts => &["ARRAY['a', 'b']", "'{a,b}'::text[]", "ARRAY['x'::text]"],
             Address => &["ROW('a', 'b')::app.address", "NULL::app.address"],
         };
@@ -92,7 +96,13 @@ impl Grammar<'_> {
             2 => {
                 let of = self.pick(&[Int, Text]);
                 let operand = self.expr(of);
-                format!("CASE {operand} WHEN {} THEN {} WHEN {} THEN {} END", self.leaf(of), self.expr(kind), self.leaf(of), self.expr(kind))
+                format!(
+                    "CASE {operand} WHEN {} THEN {} WHEN {} THEN {} END",
+                    self.leaf(of),
+                    self.expr(kind),
+                    self.leaf(of),
+                    self.expr(kind)
+                )
             }
             3 => format!("({})", self.scalar_subquery(kind)),
             4 => format!("({})", self.expr(kind)),
@@ -209,11 +219,22 @@ impl Grammar<'_> {
 
     /// `t.f`: a column, or a function of the row.
     fn attribute(&mut self) -> String {
-        let Some(source) = self.levels.last().and_then(|level| level.first()).cloned() else { return "'z'::text".to_owned() };
+        let Some(source) = self.levels.last().and_then(|level| level.first()).cloned() else {
+            return "'z'::text".to_owned();
+        };
         if !self.strays() {
             return self.leaf(Text);
         }
-        let name = self.pick(&["reveal", "contact", "nothing", "cast_leak::text", "name::text", "tableoid::text", "ctid::text", "xmin::text"]);
+        let name = self.pick(&[
+            "reveal",
+            "contact",
+            "nothing",
+            "cast_leak::text",
+            "name::text",
+            "tableoid::text",
+            "ctid::text",
+            "xmin::text",
+        ]);
         format!("{}.{name}", source.name)
     }
 
@@ -289,26 +310,44 @@ impl Grammar<'_> {
                 let symmetric = self.pick(&["", "", "SYMMETRIC "]);
                 format!("{} BETWEEN {symmetric}{} AND {}", self.leaf(of), self.leaf(of), self.leaf(of))
             }
-            13 => format!("{} {} 'a%'", self.leaf(Text), self.pick(&["LIKE", "ILIKE", "NOT LIKE", "SIMILAR TO", "~", "!~*", "~~"])),
+            13 => format!(
+                "{} {} 'a%'",
+                self.leaf(Text),
+                self.pick(&["LIKE", "ILIKE", "NOT LIKE", "SIMILAR TO", "~", "!~*", "~~"])
+            ),
             14 => format!("{} IS {}NULL", self.expr(of), self.pick(&["", "NOT "])),
             15 => format!("{} IS {}DISTINCT FROM {}", self.leaf(of), self.pick(&["", "NOT "]), self.leaf(of)),
             16 => format!("({} AND {})", self.expr(Bool), self.expr(Bool)),
             17 => format!("({} OR {})", self.expr(Bool), self.expr(Bool)),
             18 => format!("NOT ({})", self.expr(Bool)),
-            19 => format!("({}, {}) {} ({}, {})", self.leaf(Int), self.leaf(Text), self.pick(&["=", "<", "<>"]), self.leaf(Int), self.leaf(Text)),
+            19 => format!(
+                "({}, {}) {} ({}, {})",
+                self.leaf(Int),
+                self.leaf(Text),
+                self.pick(&["=", "<", "<>"]),
+                self.leaf(Int),
+                self.leaf(Text)
+            ),
             20 => format!("({}, {}) IN ({})", self.leaf(Int), self.leaf(Text), self.pair_rows()),
             21 => format!("({}) IS {}", self.expr(Bool), self.pick(&["TRUE", "NOT FALSE", "UNKNOWN"])),
             22 => format!("{} ? 'k'", self.leaf(Json)),
             23 => format!("{} @> {}", self.leaf(Json), self.leaf(Json)),
             24 => format!("{} && {}", self.leaf(Texts), self.leaf(Texts)),
-            25 => format!("({}, {}) OVERLAPS ({}, {})", self.leaf(Stamp), self.leaf(Stamp), self.leaf(Stamp), self.leaf(Stamp)),
+            25 => format!(
+                "({}, {}) OVERLAPS ({}, {})",
+                self.leaf(Stamp),
+                self.leaf(Stamp),
+                self.leaf(Stamp),
+                self.leaf(Stamp)
+            ),
             _ => self.whole_row().map_or_else(|| "true".to_owned(), |row| format!("{row} IS NOT NULL")),
         }
     }
 
     /// An aggregate of that kind over what is in scope.
     pub(super) fn aggregate(&mut self, kind: Kind) -> String {
-        let filter = if self.random.chance(15) { format!(" FILTER (WHERE {})", self.condition()) } else { String::new() };
+        let filter =
+            if self.random.chance(15) { format!(" FILTER (WHERE {})", self.condition()) } else { String::new() };
         let call = match kind {
             Int => match self.random.below(5) {
                 0 => "count(*)::int".to_owned(),
@@ -349,7 +388,8 @@ impl Grammar<'_> {
             (Number, _) => format!("avg({})", self.leaf(Number)),
             (_, _) => format!("max({}::text)", self.leaf(kind)),
         };
-        let partition = if self.random.chance(60) { format!("PARTITION BY {} ", self.leaf(Text)) } else { String::new() };
+        let partition =
+            if self.random.chance(60) { format!("PARTITION BY {} ", self.leaf(Text)) } else { String::new() };
         let frame = self.pick(&[
             "",
             "",

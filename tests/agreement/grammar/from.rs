@@ -35,7 +35,7 @@ impl Grammar<'_> {
             0 => "ONLY ",
             _ => "",
         };
-        let star = if only.is_empty() && self.random.chance(2) { " *" } else { "" };
+        let star = if only.is_empty() && self.random.below(300) == 0 { " *" } else { "" };
         let sample = if self.random.chance(1) { " TABLESAMPLE BERNOULLI (50)" } else { "" };
         let text = format!("{only}{name}{star}");
         let (alias, named) = if self.random.chance(60) {
@@ -86,7 +86,8 @@ impl Grammar<'_> {
         let alias = self.fresh("v");
         let (a, b) = (self.fresh("c"), self.fresh("c"));
         let columns = vec![Column { name: a.clone(), kind: Kind::Int }, Column { name: b.clone(), kind: Kind::Text }];
-        let text = format!("(VALUES (1, 'a'), (2, {})) AS {alias}({a}, {b})", self.pick(&["'b'", "upper('b')", "NULL"]));
+        let text =
+            format!("(VALUES (1, 'a'), (2, {})) AS {alias}({a}, {b})", self.pick(&["'b'", "upper('b')", "NULL"]));
         self.add(Source { name: alias, columns, open: true });
         text
     }
@@ -98,13 +99,17 @@ impl Grammar<'_> {
             0 => (format!("generate_series(1, {}) AS {alias}", self.leaf(Kind::Int)), one(&alias, Kind::Int)),
             1 => (format!("unnest({}) AS {alias}(c)", self.leaf(Kind::Texts)), one("c", Kind::Text)),
             2 => {
-                let columns = vec![Column { name: "c".into(), kind: Kind::Text }, Column { name: "n".into(), kind: Kind::Int }];
+                let columns =
+                    vec![Column { name: "c".into(), kind: Kind::Text }, Column { name: "n".into(), kind: Kind::Int }];
                 (format!("unnest({}) WITH ORDINALITY AS {alias}(c, n)", self.leaf(Kind::Texts)), columns)
             }
-            3 => (format!("jsonb_each_text({}) AS {alias}", self.leaf(Kind::Json)), vec![
-                Column { name: "key".into(), kind: Kind::Text },
-                Column { name: "value".into(), kind: Kind::Text },
-            ]),
+            3 => (
+                format!("jsonb_each_text({}) AS {alias}", self.leaf(Kind::Json)),
+                vec![
+                    Column { name: "key".into(), kind: Kind::Text },
+                    Column { name: "value".into(), kind: Kind::Text },
+                ],
+            ),
             4 => (
                 format!("ROWS FROM (generate_series(1, 2), unnest({})) AS {alias}(a, b)", self.leaf(Kind::Texts)),
                 vec![Column { name: "a".into(), kind: Kind::Int }, Column { name: "b".into(), kind: Kind::Text }],
@@ -113,10 +118,13 @@ impl Grammar<'_> {
                 format!("jsonb_to_recordset({}) AS {alias}(a int, b text)", self.leaf(Kind::Json)),
                 vec![Column { name: "a".into(), kind: Kind::Int }, Column { name: "b".into(), kind: Kind::Text }],
             ),
-            6 if self.strays() => (format!("peek_salaries() AS {alias}"), vec![
-                Column { name: "emp_name".into(), kind: Kind::Text },
-                Column { name: "amount".into(), kind: Kind::Int },
-            ]),
+            6 if self.strays() => (
+                format!("peek_salaries() AS {alias}"),
+                vec![
+                    Column { name: "emp_name".into(), kind: Kind::Text },
+                    Column { name: "amount".into(), kind: Kind::Int },
+                ],
+            ),
             7 if self.strays() => {
                 let name = self.pick(&["order_count()", "public.order_count()", "upper(1)", "pg_ls_dir('.')"]);
                 (format!("{name} AS {alias}"), one(&alias, Kind::Text))
@@ -132,6 +140,8 @@ impl Grammar<'_> {
         let left = self.from_item(true);
         let middle = self.levels.last().map_or(0, Vec::len);
         let right = self.from_item(true);
+        let bare_join = !right.starts_with('(') && right.contains(" JOIN ");
+        let right = if bare_join && !self.random.chance(3) { format!("({right})") } else { right };
         let side = |from: usize, to: usize, grammar: &Self| -> Vec<Column> {
             let level = grammar.levels.last().map_or(&[] as &[Source], Vec::as_slice);
             level[from.min(level.len())..to.min(level.len())].iter().flat_map(|source| source.columns.clone()).collect()
@@ -148,7 +158,8 @@ impl Grammar<'_> {
             })
             .cloned()
             .collect();
-        let kind = self.pick(&["JOIN", "INNER JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "LEFT OUTER JOIN", "CROSS JOIN"]);
+        let kind =
+            self.pick(&["JOIN", "INNER JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "LEFT OUTER JOIN", "CROSS JOIN"]);
         let text = match self.random.below(10) {
             _ if kind == "CROSS JOIN" => format!("{left} CROSS JOIN {right}"),
             0..=2 if !shared.is_empty() => {
@@ -173,7 +184,10 @@ impl Grammar<'_> {
         };
         if self.random.chance(8) {
             let alias = self.fresh("j");
-            let open = self.levels.last().is_some_and(|level| level[before.min(level.len())..].iter().all(|source| source.open));
+            let open = self
+                .levels
+                .last()
+                .is_some_and(|level| level[before.min(level.len())..].iter().all(|source| source.open));
             if let Some(level) = self.levels.last_mut() {
                 level.truncate(before);
                 let columns = lefts.into_iter().chain(rights).collect();

@@ -109,10 +109,8 @@ impl<'s> Grammar<'s> {
     /// A relation to use with `operation`.
     fn table(&mut self, operation: Operation) -> &'static Table {
         let stray = self.strays();
-        let granted: Vec<&'static Table> = TABLES
-            .iter()
-            .filter(|table| self.spec.columns(&table.path(), operation).is_some())
-            .collect();
+        let granted: Vec<&'static Table> =
+            TABLES.iter().filter(|table| self.spec.columns(&table.path(), operation).is_some()).collect();
         if stray || granted.is_empty() {
             return self.random.pick(TABLES);
         }

@@ -164,11 +164,13 @@ impl Grammar<'_> {
     pub(super) fn targets(&mut self, want: Option<&[Kind]>) -> (String, Vec<Column>) {
         let (mut list, mut columns) = (Vec::new(), Vec::new());
         for kind in self.wishes(want) {
-            let value = if self.random.chance(4) && kind != Kind::Bool { self.windowed_as(kind) } else { self.expr(kind) };
+            let value =
+                if self.random.chance(4) && kind != Kind::Bool { self.windowed_as(kind) } else { self.expr(kind) };
             if self.random.chance(70) {
                 let hidden = self.pick(&["id", "note", "amount", "status", "x", "total", "name"]);
                 let name = if self.random.chance(20) { hidden.to_owned() } else { self.fresh("o") };
-                let name = if columns.iter().any(|column: &Column| column.name == name) { self.fresh("o") } else { name };
+                let name =
+                    if columns.iter().any(|column: &Column| column.name == name) { self.fresh("o") } else { name };
                 let alias = self.ident(&name);
                 list.push(format!("{value} {}{alias}", self.pick(&["AS ", "AS ", ""])));
                 columns.push(Column { name, kind });
@@ -190,7 +192,9 @@ impl Grammar<'_> {
             return ("*".to_owned(), all());
         }
         let stray = self.strays();
-        let Some(source) = sources.iter().find(|source| source.open || stray).cloned() else { return self.targets(None) };
+        let Some(source) = sources.iter().find(|source| source.open || stray).cloned() else {
+            return self.targets(None);
+        };
         let name = self.ident(&source.name);
         match self.random.below(5) {
             0 => (format!("({name}).*"), source.columns),
@@ -209,7 +213,8 @@ impl Grammar<'_> {
         let by_key = key != "1" && self.random.chance(70);
         let (mut list, mut columns) = (Vec::new(), Vec::new());
         for kind in self.wishes(want) {
-            let value = if by_key && kind == Text && self.random.chance(60) { key.clone() } else { self.aggregate(kind) };
+            let value =
+                if by_key && kind == Text && self.random.chance(60) { key.clone() } else { self.aggregate(kind) };
             let name = self.fresh("g");
             list.push(format!("{value} AS {name}"));
             columns.push(Column { name, kind });
@@ -222,7 +227,8 @@ impl Grammar<'_> {
             (true, 2) => format!(" GROUP BY CUBE ({key}), GROUPING SETS (({key}))"),
             (true, _) => format!(" GROUP BY {key}"),
         };
-        let having = if self.random.chance(15) { format!(" HAVING {} > 0", self.aggregate(Int)) } else { String::new() };
+        let having =
+            if self.random.chance(15) { format!(" HAVING {} > 0", self.aggregate(Int)) } else { String::new() };
         (format!("SELECT {} FROM {from}{filter}{group}{having}", list.join(", ")), columns)
     }
 

@@ -59,7 +59,8 @@ impl Grammar<'_> {
     }
 
     fn explain(&mut self) -> Case {
-        let options = self.pick(&["", "VERBOSE ", "(COSTS OFF) ", "ANALYZE ", "(ANALYZE, TIMING OFF) ", "(FORMAT json) "]);
+        let options =
+            self.pick(&["", "VERBOSE ", "(COSTS OFF) ", "ANALYZE ", "(ANALYZE, TIMING OFF) ", "(FORMAT json) "]);
         let statement = self.any_statement();
         Case::run(format!("EXPLAIN {options}{statement}"))
     }
@@ -123,7 +124,13 @@ impl Grammar<'_> {
         let operation = self.pick(&[Operation::Select, Operation::Update]);
         let table = self.table(operation);
         let name = self.table_name(table);
-        let mode = self.pick(&["", " IN ACCESS SHARE MODE", " IN ROW EXCLUSIVE MODE", " IN SHARE MODE NOWAIT", " IN EXCLUSIVE MODE"]);
+        let mode = self.pick(&[
+            "",
+            " IN ACCESS SHARE MODE",
+            " IN ROW EXCLUSIVE MODE",
+            " IN SHARE MODE NOWAIT",
+            " IN EXCLUSIVE MODE",
+        ]);
         Case::run(format!("LOCK TABLE {name}{mode}"))
     }
 
