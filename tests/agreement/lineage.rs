@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use pgward::access::Operation;
-use pgward::catalog::{CalledBy, Columns, Effect, Footprint, Snapshot, resolve};
+use pgward::catalog::{CalledBy, Columns, Effect, Footprint, Snapshot, TouchedFunction, TouchedRelation, resolve};
 use pgward::sql::tree::Action;
 use pgward::sql::{self, Limits};
 
+use crate::grammar::schema::{TABLES, Table};
 use crate::oracle::{Case, Probe};
+use crate::syntax;
 use crate::wire::{Answer, Connection, Message};
 
 /// What a run found.
@@ -97,7 +99,7 @@ impl Recorder {
 
     pub fn compare(&mut self, snapshot: &Snapshot, cases: &[Case], found: &mut Lineage) {
         let fit: Vec<&Case> =
-            cases.iter().filter(|case| case.probe == Probe::Explain && !names_by_regclass(&case.text)).collect();
+            cases.iter().filter(|case| case.probe == Probe::Explain && !is_about_names(&case.text)).collect();
         for batch in fit.chunks(40) {
             let messages: Vec<Message> = batch.iter().flat_map(|case| messages(&case.text)).collect();
             let answers = self.connection.ask(&messages);
@@ -110,10 +112,10 @@ impl Recorder {
     }
 }
 
-/// A constant of type regclass is recorded as a use of the relation, which is not read.
-fn names_by_regclass(text: &str) -> bool {
+/// A constant of type regclass, or a field of a constant row, is recorded as a use of the relation, which is not read.
+fn is_about_names(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
-    ["reg", "nextval", "setval", "currval", "_seq'"].iter().any(|word| lower.contains(word))
+    ["reg", "nextval", "setval", "currval", "_seq'", "pg_partition", "_size(", "_to_xml", "null::", "::public.orders)", "populate_record"].iter().any(|word| lower.contains(word))
 }
 
 /// The dependencies as `schema.relation` and `schema.relation.column`.
@@ -201,9 +203,9 @@ fn one(snapshot: &Snapshot, text: &str, theirs: &Touched, found: &mut Lineage) {
         found.equal += 1;
         return;
     }
-    match MORE.iter().find(|(_, explains)| explains(theirs, &ours, &footprint, &statement.action)) {
-        Some((reason, _)) => *found.more.entry(reason).or_default() += 1,
-        None => found.unexplained.push(format!("{}: {text}", surplus(theirs, &ours, &footprint))),
+    match reasons(text, theirs, &ours, &footprint, &statement.action) {
+        Ok(reason) => *found.more.entry(reason).or_default() += 1,
+        Err(what) => found.unexplained.push(format!("{what}: {text}")),
     }
 }
 
@@ -222,74 +224,80 @@ fn lack(theirs: &Touched, ours: &Touched, excluded: Option<u32>) -> Option<Strin
     theirs.functions.iter().find(|oid| !ours.functions.contains(oid)).map(|oid| format!("function {oid}"))
 }
 
-fn surplus(theirs: &Touched, ours: &Touched, footprint: &Footprint) -> String {
-    let name = |oid: &u32| footprint.relations.iter().find(|one| one.oid == *oid).map_or("?", |one| one.name.as_str());
-    let mut words = Vec::new();
-    for (oid, ours) in &ours.relations {
-        let columns: Vec<&String> = match theirs.relations.get(oid) {
-            None => {
-                words.push(format!("relation {}", name(oid)));
-                continue;
-            }
-            Some(theirs) => ours.columns.difference(&theirs.columns).collect(),
-        };
-        if !columns.is_empty() || ours.whole {
-            words.push(format!("columns {columns:?} (whole: {}) of {}", ours.whole, name(oid)));
+/// Why the footprint has what PostgreSQL did not record: the first reason, if each relation and each function has one.
+fn reasons(
+    text: &str,
+    theirs: &Touched,
+    ours: &Touched,
+    footprint: &Footprint,
+    action: &Action,
+) -> Result<&'static str, String> {
+    let mut first = None;
+    for (oid, own) in &ours.relations {
+        let known = theirs.relations.get(oid);
+        if known.is_some_and(|known| *known == *own) {
+            continue;
         }
+        let name = footprint.relations.iter().find(|one| one.oid == *oid).map_or("?", |one| one.name.as_str());
+        let columns: Vec<&String> = own.columns.iter().filter(|c| known.is_none_or(|known| !known.columns.contains(*c))).collect();
+        let more = More { text, footprint, action, name, oid: *oid, own, columns, named: known.is_some() };
+        let reason = MORE.iter().find(|(_, explains)| explains(&more)).map(|(reason, _)| *reason);
+        first = first.or(Some(reason.ok_or_else(|| format!("{:?} of {name} (whole: {})", more.columns, own.whole))?));
     }
-    words.extend(ours.functions.difference(&theirs.functions).map(|oid| format!("function {oid}")));
-    words.join(", ")
+    for oid in ours.functions.difference(&theirs.functions) {
+        let by = |one: &TouchedFunction| one.oid == *oid && matches!(one.by, CalledBy::Write | CalledBy::Type);
+        if !footprint.functions.iter().any(by) {
+            return Err(format!("function {oid}"));
+        }
+        first = first.or(Some("triggers, defaults and checks"));
+    }
+    first.ok_or_else(|| "nothing".to_owned())
 }
 
-type Explains = fn(&Touched, &Touched, &Footprint, &Action) -> bool;
+/// One relation of which the footprint has more.
+struct More<'m> {
+    text: &'m str,
+    footprint: &'m Footprint,
+    action: &'m Action,
+    name: &'m str,
+    oid: u32,
+    own: &'m Columned,
+    /// The columns that are more.
+    columns: Vec<&'m String>,
+    /// PostgreSQL records the relation, too.
+    named: bool,
+}
 
-/// Why a footprint has more than PostgreSQL records. Each looks at all that is more: one reason has to do.
+impl More<'_> {
+    fn says(&self, words: &str) -> bool {
+        self.text.to_ascii_uppercase().contains(words)
+    }
+}
+
+type Explains = fn(&More<'_>) -> bool;
+
 const MORE: &[(&str, Explains)] = &[
-    ("whole rows: PostgreSQL records the relation alone", |theirs, ours, _, _| {
-        same_functions(theirs, ours)
-            && same_relations(theirs, ours)
-            && ours.relations.iter().all(|(oid, ours)| {
-                ours.whole || theirs.relations.get(oid).is_some_and(|theirs| theirs.columns == ours.columns)
-            })
+    ("whole rows: PostgreSQL records the relation alone", |more| more.named && more.own.whole && more.columns.is_empty()),
+    ("whole rows of joins and of tables of WITH: likewise", |more| {
+        let all = TABLES.iter().filter(|table| table.name == more.name);
+        let has_all = |table: &Table| table.columns.iter().all(|(name, _)| more.own.columns.contains(*name));
+        more.named && all.into_iter().any(has_all) && (more.says(") AS J") || more.says("NATURAL"))
     }),
-    ("behind a view with security_invoker", |theirs, ours, footprint, _| {
-        let more: Vec<u32> = ours.relations.keys().filter(|oid| !theirs.relations.contains_key(oid)).copied().collect();
-        let invoked = |oid: &u32| footprint.relations.iter().any(|one| one.oid == *oid && one.name == "people");
-        let named = footprint.relations.iter().any(|one| one.name.starts_with("v_invoker"));
-        named && same_functions(theirs, ours) && more.iter().all(invoked)
+    ("behind a view with security_invoker", |more| {
+        let over = more.footprint.relations.iter().any(|one| one.name.starts_with("v_invoker") || one.name == "v_nested");
+        more.name == "people" && over
     }),
-    ("triggers, defaults and checks of what is written", |theirs, ours, footprint, _| {
-        let more = ours.functions.difference(&theirs.functions);
-        let by_write = |oid: &u32| {
-            footprint.functions.iter().any(|one| one.oid == *oid && matches!(one.by, CalledBy::Write | CalledBy::Type))
-        };
-        let mut more = more.peekable();
-        more.peek().is_some() && more.all(by_write)
-    }),
-    ("ON CONFLICT DO UPDATE: PostgreSQL records every column", |theirs, ours, _, action| {
-        let updates =
-            matches!(action, Action::Insert(insert) if insert.on_conflict.as_ref().is_some_and(|c| c.update.is_some()));
-        updates && same_functions(theirs, ours) && same_relations(theirs, ours)
-    }),
-    ("foreign keys that cascade", |_, _, footprint, _| {
-        footprint.effects.iter().any(|effect| matches!(effect, Effect::Cascades { .. }))
-    }),
-    ("MERGE: PostgreSQL records no column that it writes", |theirs, ours, _, action| {
-        matches!(action, Action::Merge(_)) && same_functions(theirs, ours)
-    }),
-    ("INSERT without a list of columns", |theirs, ours, _, action| {
-        let bare = matches!(action, Action::Insert(insert) if insert.columns.is_empty());
-        bare && same_functions(theirs, ours) && same_relations(theirs, ours)
+    ("MERGE: PostgreSQL records no column that it writes", |more| more.named && matches!(more.action, Action::Merge(_))),
+    ("ON CONFLICT DO UPDATE: PostgreSQL records every column", |more| more.named && more.says(" DO UPDATE SET ")),
+    ("ON CONFLICT ON CONSTRAINT: its columns are not known", |more| more.named && more.says(" ON CONSTRAINT ")),
+    ("INSERT without a list of columns", |more| more.named && syntax::has_bare_insert(more.text)),
+    ("ORDER BY name USING: a column's name as well as an output's", |more| more.named && more.says(" USING <")),
+    ("foreign keys that cascade", |more| {
+        let cascades = |one: &TouchedRelation| one.oid == more.oid && one.operation != Operation::Select;
+        more.footprint.effects.iter().any(|effect| matches!(effect, Effect::Cascades { .. }))
+            && more.footprint.relations.iter().any(cascades)
     }),
 ];
-
-fn same_functions(theirs: &Touched, ours: &Touched) -> bool {
-    theirs.functions == ours.functions
-}
-
-fn same_relations(theirs: &Touched, ours: &Touched) -> bool {
-    theirs.relations.keys().eq(ours.relations.keys())
-}
 
 /// Why pgward does not resolve what PostgreSQL does.
 const UNRESOLVED: &[(&str, fn(&str, &str) -> bool)] =

@@ -65,6 +65,10 @@ impl Case {
         let start = query(format!("ROLLBACK TO SAVEPOINT clean{patience}"));
         match &self.probe {
             Probe::Explain if !running => vec![start, query(format!("EXPLAIN {}", self.text))],
+            // Prepared statements outlive the transaction.
+            Probe::Explain | Probe::Run if self.text.to_ascii_uppercase().contains("EXECUTE") => {
+                vec![start, query("DEALLOCATE ALL".to_owned()), query(self.text.clone())]
+            }
             Probe::Explain | Probe::Run => vec![start, query(self.text.clone())],
             Probe::CopyFrom => vec![start, query(self.text.clone()), Message::CopyFail],
             Probe::Prepared(then) => {

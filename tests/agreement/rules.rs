@@ -60,6 +60,10 @@ const RULES: &[Rule] = &[
     Rule { name: "row locks: FOR UPDATE OF a derived table", explains: locks_of_derived },
     // `(row).*` among the values gives several columns and looks like one.
     Rule { name: "insert: without a list of columns, all of them count", explains: insert_without_list },
+    // Which columns a constraint is of, the snapshot does not know.
+    Rule { name: "insert: ON CONFLICT ON CONSTRAINT counts the whole row", explains: on_constraint },
+    // PostgreSQL checks a view's query when it is used.
+    Rule { name: "schema change: a view is made of what its maker may read", explains: creates_view },
     // IF EXISTS of something that does not exist: a notice there, an object outside the scope here.
     Rule { name: "scope: what does not exist is out of scope", explains: nothing_of_that_name },
     // PostgreSQL checks what it plans: not a table of WITH that nothing refers to, not a column of a subquery that nobody
@@ -72,6 +76,7 @@ const RULES: &[Rule] = &[
         name: "unreadable: joins nested without parentheses",
         explains: |d| unreadable(d) && syntax::joins_nest(&d.case.text),
     },
+    Rule { name: "unreadable: OFFSET after TABLESAMPLE", explains: sample_and_offset },
     Rule {
         name: "unreadable: an operand whose first query is in parentheses",
         explains: |d| unreadable(d) && syntax::has_parenthesised_first_arm(&d.case.text),
@@ -169,6 +174,21 @@ fn locks_of_derived(difference: &Difference<'_>) -> bool {
     let of = ["UPDATE OF ", "SHARE OF "].iter().any(|words| upper.contains(words));
     of && denial(difference)
         .is_some_and(|denial| denial.rule == Denied::Scope && denial.detail.contains("allow update on"))
+}
+
+fn on_constraint(difference: &Difference<'_>) -> bool {
+    let row = denial(difference).is_some_and(|denial| denial.message.starts_with("permission denied for the whole row of"));
+    denied(difference, Denied::Column) && row && difference.case.text.to_ascii_uppercase().contains(" ON CONSTRAINT ")
+}
+
+fn creates_view(difference: &Difference<'_>) -> bool {
+    let creates = read(difference).is_some_and(|read| read.statement.kind == "CREATE VIEW");
+    creates && denial(difference).is_some_and(|denial| matches!(denial.rule, Denied::Scope | Denied::Column | Denied::Region))
+}
+
+fn sample_and_offset(difference: &Difference<'_>) -> bool {
+    let upper = difference.case.text.to_ascii_uppercase();
+    unreadable(difference) && upper.split_once("TABLESAMPLE").is_some_and(|(_, rest)| rest.contains("OFFSET"))
 }
 
 fn insert_without_list(difference: &Difference<'_>) -> bool {
