@@ -218,7 +218,9 @@ impl Spec {
                 made.push(format!("ALTER {kind} {schema}.{name} OWNER TO {role}"));
                 made.push(format!("REVOKE ALL ON {schema}.{name} FROM {role}"));
                 if kind != "SEQUENCE" {
-                    made.push(format!("GRANT SELECT, INSERT, TRUNCATE ON {schema}.{name} TO {role}"));
+                    made.push(format!(
+                        "GRANT SELECT, INSERT, TRUNCATE, REFERENCES, TRIGGER ON {schema}.{name} TO {role}"
+                    ));
                 }
             }
         }

@@ -115,7 +115,22 @@ impl Recorder {
 /// A constant of type regclass, or a field of a constant row, is recorded as a use of the relation, which is not read.
 fn is_about_names(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
-    ["reg", "nextval", "setval", "currval", "_seq'", "pg_partition", "_size(", "_to_xml", "null::", "::public.orders)", "populate_record"].iter().any(|word| lower.contains(word))
+    [
+        "reg",
+        "nextval",
+        "setval",
+        "currval",
+        "_seq'",
+        "pg_partition",
+        "_size(",
+        "_to_xml",
+        "null::",
+        "::public.orders)",
+        "populate_record",
+        "brin_",
+    ]
+    .iter()
+    .any(|word| lower.contains(word))
 }
 
 /// The dependencies as `schema.relation` and `schema.relation.column`.
@@ -239,7 +254,8 @@ fn reasons(
             continue;
         }
         let name = footprint.relations.iter().find(|one| one.oid == *oid).map_or("?", |one| one.name.as_str());
-        let columns: Vec<&String> = own.columns.iter().filter(|c| known.is_none_or(|known| !known.columns.contains(*c))).collect();
+        let columns: Vec<&String> =
+            own.columns.iter().filter(|c| known.is_none_or(|known| !known.columns.contains(*c))).collect();
         let more = More { text, footprint, action, name, oid: *oid, own, columns, named: known.is_some() };
         let reason = MORE.iter().find(|(_, explains)| explains(&more)).map(|(reason, _)| *reason);
         first = first.or(Some(reason.ok_or_else(|| format!("{:?} of {name} (whole: {})", more.columns, own.whole))?));
@@ -277,17 +293,22 @@ impl More<'_> {
 type Explains = fn(&More<'_>) -> bool;
 
 const MORE: &[(&str, Explains)] = &[
-    ("whole rows: PostgreSQL records the relation alone", |more| more.named && more.own.whole && more.columns.is_empty()),
+    ("whole rows: PostgreSQL records the relation alone", |more| {
+        more.named && more.own.whole && more.columns.is_empty()
+    }),
     ("whole rows of joins and of tables of WITH: likewise", |more| {
         let all = TABLES.iter().filter(|table| table.name == more.name);
         let has_all = |table: &Table| table.columns.iter().all(|(name, _)| more.own.columns.contains(*name));
         more.named && all.into_iter().any(has_all) && (more.says(") AS J") || more.says("NATURAL"))
     }),
     ("behind a view with security_invoker", |more| {
-        let over = more.footprint.relations.iter().any(|one| one.name.starts_with("v_invoker") || one.name == "v_nested");
+        let over =
+            more.footprint.relations.iter().any(|one| one.name.starts_with("v_invoker") || one.name == "v_nested");
         more.name == "people" && over
     }),
-    ("MERGE: PostgreSQL records no column that it writes", |more| more.named && matches!(more.action, Action::Merge(_))),
+    ("MERGE: PostgreSQL records no column that it writes", |more| {
+        more.named && matches!(more.action, Action::Merge(_))
+    }),
     ("ON CONFLICT DO UPDATE: PostgreSQL records every column", |more| more.named && more.says(" DO UPDATE SET ")),
     ("ON CONFLICT ON CONSTRAINT: its columns are not known", |more| more.named && more.says(" ON CONSTRAINT ")),
     ("INSERT without a list of columns", |more| more.named && syntax::has_bare_insert(more.text)),

@@ -61,7 +61,7 @@ impl Case {
     fn messages(&self, running: bool) -> Vec<Message> {
         let query = |text: String| Message::Query(text);
         // A query may join everything with everything: that it began to run is enough.
-        let patience = if running { "; SET LOCAL statement_timeout = '200ms'" } else { "" };
+        let patience = if running || self.probe == Probe::Run { "; SET LOCAL statement_timeout = '100ms'" } else { "" };
         let start = query(format!("ROLLBACK TO SAVEPOINT clean{patience}"));
         match &self.probe {
             Probe::Explain if !running => vec![start, query(format!("EXPLAIN {}", self.text))],
@@ -101,7 +101,8 @@ const BATCH_BYTES: usize = 60_000;
 impl Oracle {
     pub fn open(directory: &Path, port: u16, role: &str) -> Self {
         let mut connection = Connection::open(directory, port, role, "shop");
-        connection.run("SET statement_timeout = '5s'");
+        connection.run("SET statement_timeout = '2s'");
+        connection.run("SET jit = off");
         connection.run("BEGIN");
         connection.run("SAVEPOINT clean");
         Self { connection }

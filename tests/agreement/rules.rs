@@ -76,6 +76,7 @@ const RULES: &[Rule] = &[
         name: "unreadable: joins nested without parentheses",
         explains: |d| unreadable(d) && syntax::joins_nest(&d.case.text),
     },
+    Rule { name: "unreadable: a window frame bound by a subquery", explains: frame_of_subquery },
     Rule { name: "unreadable: OFFSET after TABLESAMPLE", explains: sample_and_offset },
     Rule {
         name: "unreadable: an operand whose first query is in parentheses",
@@ -177,18 +178,26 @@ fn locks_of_derived(difference: &Difference<'_>) -> bool {
 }
 
 fn on_constraint(difference: &Difference<'_>) -> bool {
-    let row = denial(difference).is_some_and(|denial| denial.message.starts_with("permission denied for the whole row of"));
+    let row =
+        denial(difference).is_some_and(|denial| denial.message.starts_with("permission denied for the whole row of"));
     denied(difference, Denied::Column) && row && difference.case.text.to_ascii_uppercase().contains(" ON CONSTRAINT ")
 }
 
 fn creates_view(difference: &Difference<'_>) -> bool {
     let creates = read(difference).is_some_and(|read| read.statement.kind == "CREATE VIEW");
-    creates && denial(difference).is_some_and(|denial| matches!(denial.rule, Denied::Scope | Denied::Column | Denied::Region))
+    creates
+        && denial(difference)
+            .is_some_and(|denial| matches!(denial.rule, Denied::Scope | Denied::Column | Denied::Region))
 }
 
 fn sample_and_offset(difference: &Difference<'_>) -> bool {
     let upper = difference.case.text.to_ascii_uppercase();
     unreadable(difference) && upper.split_once("TABLESAMPLE").is_some_and(|(_, rest)| rest.contains("OFFSET"))
+}
+
+fn frame_of_subquery(difference: &Difference<'_>) -> bool {
+    let upper = difference.case.text.to_ascii_uppercase();
+    unreadable(difference) && ["ROWS (", "RANGE (", "GROUPS ("].iter().any(|words| upper.contains(words))
 }
 
 fn insert_without_list(difference: &Difference<'_>) -> bool {
@@ -259,6 +268,8 @@ const CHANGES: &[&str] = &[
     "pg_try_advisory*",
     "pg_create_logical_replication_slot",
     "pg_drop_replication_slot",
+    "pg_nextoid",
+    "pg_logical_emit_message",
 ];
 const RUNS_SQL: &[&str] = &["query_to_xml*", "cursor_to_xml*", "ts_stat", "ts_rewrite"];
 const TELLS: &[&str] = &["current_setting", "pg_show_all_settings", "pg_stat_*", "pg_lock_status"];

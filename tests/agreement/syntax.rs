@@ -58,7 +58,11 @@ pub fn has_reserved_label(text: &str) -> bool {
     last || words.windows(2).any(|two| LABELS.contains(&two[0].0.as_str()) && matches!(two[1].0.as_str(), "FROM" | ","))
 }
 
-const LABELS: &[&str] = &["LATERAL", "CASE", "WHEN", "SELECT", "ONLY", "SOME", "TABLE", "ELSE", "BOTH", "CHECK", "CAST", "COLLATE", "ANALYZE", "NATURAL", "JOIN", "LEFT", "RIGHT", "FULL", "INNER", "CROSS", "OUTER", "ALL", "BETWEEN", "AND", "OR", "NOT", "IS", "IN", "LIKE", "END", "THEN", "USING", "DISTINCT", "ANY"];
+const LABELS: &[&str] = &[
+    "LATERAL", "CASE", "WHEN", "SELECT", "ONLY", "SOME", "TABLE", "ELSE", "BOTH", "CHECK", "CAST", "COLLATE",
+    "ANALYZE", "NATURAL", "JOIN", "LEFT", "RIGHT", "FULL", "INNER", "CROSS", "OUTER", "ALL", "BETWEEN", "AND", "OR",
+    "NOT", "IS", "IN", "LIKE", "END", "THEN", "USING", "DISTINCT", "ANY",
+];
 
 /// `ANY ((SELECT …) UNION …)` and the like: an operand whose first query stands in parentheses of its own.
 pub fn has_parenthesised_first_arm(text: &str) -> bool {
@@ -70,8 +74,9 @@ pub fn has_parenthesised_first_arm(text: &str) -> bool {
     (0..words.len()).filter(|index| opens(*index) && opens(index + 1) && query(index + 2)).any(|index| {
         let depth = words[index + 1].1;
         let end = (index + 2..words.len()).find(|at| words[*at].0 == ")" && words[*at].1 < depth);
-        end.and_then(|end| words.get(end + 1))
-            .is_some_and(|(word, _)| matches!(word.as_str(), "UNION" | "INTERSECT" | "EXCEPT"))
+        end.and_then(|end| words.get(end + 1)).is_some_and(|(word, _)| {
+            matches!(word.as_str(), "UNION" | "INTERSECT" | "EXCEPT" | "LIMIT" | "OFFSET" | "ORDER" | "FETCH")
+        })
     })
 }
 
@@ -80,7 +85,8 @@ pub fn has_bare_insert(text: &str) -> bool {
     let words = words(text);
     (0..words.len()).filter(|index| words[*index].0 == "INSERT").any(|index| {
         let rest = &words[index + 1..];
-        let source = rest.iter().position(|(word, _)| matches!(word.as_str(), "(" | "VALUES" | "SELECT" | "WITH" | "TABLE"));
+        let source =
+            rest.iter().position(|(word, _)| matches!(word.as_str(), "(" | "VALUES" | "SELECT" | "WITH" | "TABLE"));
         source.is_some_and(|source| rest[source].0 != "(")
     })
 }

@@ -90,6 +90,12 @@ impl Resolver<'_> {
         // Where nothing fits, PostgreSQL refuses the call; should pgward be wrong about a type, every candidate counts.
         let chosen = if chosen.is_empty() { candidates } else { chosen };
         if chosen.is_empty() {
+            // `name(row)` is the row's column of that name where no function is called so. The row has been read.
+            if let ([name], [row]) = (parts, actual)
+                && let Some((_, of)) = self.fields(row).into_iter().flatten().find(|(field, _)| **field == **name)
+            {
+                return Ok(CallResult::of(of));
+            }
             return if is_xml(parts) {
                 Ok(CallResult::of(Type::Known(XML)))
             } else if is_grammar(parts) {
