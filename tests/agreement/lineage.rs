@@ -204,13 +204,10 @@ fn one(snapshot: &Snapshot, text: &str, theirs: &Touched, found: &mut Lineage) {
         }
     };
     let ours = footprint_of(&footprint);
-    let excluded = match &statement.action {
-        Action::Insert(insert) if insert.on_conflict.as_ref().is_some_and(|conflict| conflict.update.is_some()) => {
-            footprint.relations.iter().find(|one| one.operation == Operation::Insert).map(|one| one.oid)
-        }
-        _ => None,
-    };
-    if let Some(lack) = lack(theirs, &ours, excluded) {
+    let updates = text.to_ascii_uppercase().contains(" DO UPDATE SET ");
+    let inserted = |one: &&TouchedRelation| updates && one.operation == Operation::Insert;
+    let excluded: Vec<u32> = footprint.relations.iter().filter(inserted).map(|one| one.oid).collect();
+    if let Some(lack) = lack(theirs, &ours, &excluded) {
         found.missing.push(format!("{lack}: {text}"));
         return;
     }
@@ -226,10 +223,10 @@ fn one(snapshot: &Snapshot, text: &str, theirs: &Touched, found: &mut Lineage) {
 
 /// The first thing that PostgreSQL records and the footprint does not have. For ON CONFLICT DO UPDATE it records every
 /// column of `excluded`, whether read or not.
-fn lack(theirs: &Touched, ours: &Touched, excluded: Option<u32>) -> Option<String> {
+fn lack(theirs: &Touched, ours: &Touched, excluded: &[u32]) -> Option<String> {
     for (oid, theirs) in &theirs.relations {
         let Some(ours) = ours.relations.get(oid) else { return Some(format!("relation {oid}")) };
-        if excluded == Some(*oid) {
+        if excluded.contains(oid) {
             continue;
         }
         if let Some(column) = theirs.columns.iter().find(|column| !ours.whole && !ours.columns.contains(*column)) {

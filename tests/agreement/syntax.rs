@@ -42,7 +42,7 @@ fn natural(words: &[(String, usize)], join: usize) -> bool {
 pub fn has_star_after_table(text: &str) -> bool {
     let words = words(text);
     words.windows(3).any(|three| {
-        let opens = matches!(three[0].0.as_str(), "FROM" | "JOIN" | "," | "." | "(");
+        let opens = matches!(three[0].0.as_str(), "FROM" | "JOIN" | "," | "." | "(" | "/" | "&");
         let ends = !matches!(three[2].0.as_str(), "(");
         opens
             && three[1].0.starts_with(|c: char| c.is_alphabetic() || c == '"' || c == '&')
@@ -55,11 +55,11 @@ pub fn has_star_after_table(text: &str) -> bool {
 pub fn has_reserved_label(text: &str) -> bool {
     let words = words(text);
     let last = words.iter().rfind(|(word, _)| word != ";").is_some_and(|(word, _)| LABELS.contains(&word.as_str()));
-    last || words.windows(2).any(|two| LABELS.contains(&two[0].0.as_str()) && matches!(two[1].0.as_str(), "FROM" | ","))
+    last || words.windows(2).any(|two| LABELS.contains(&two[0].0.as_str()) && matches!(two[1].0.as_str(), "FROM" | "," | "UNION" | "INTERSECT" | "EXCEPT" | "WHERE" | "ORDER" | "LIMIT"))
 }
 
 const LABELS: &[&str] = &[
-    "LATERAL", "CASE", "WHEN", "SELECT", "ONLY", "SOME", "TABLE", "ELSE", "BOTH", "CHECK", "CAST", "COLLATE",
+    "LATERAL", "NULL", "TRUE", "FALSE", "CASE", "WHEN", "SELECT", "ONLY", "SOME", "TABLE", "ELSE", "BOTH", "CHECK", "CAST", "COLLATE",
     "ANALYZE", "NATURAL", "JOIN", "LEFT", "RIGHT", "FULL", "INNER", "CROSS", "OUTER", "ALL", "BETWEEN", "AND", "OR",
     "NOT", "IS", "IN", "LIKE", "END", "THEN", "USING", "DISTINCT", "ANY",
 ];
