@@ -26,8 +26,9 @@ pub struct TouchedRelation {
     pub kind: RelationKind,
     pub operation: Operation,
     pub columns: Columns,
-    /// The view through which it is touched; `None` where the statement names it itself.
-    /// What lies behind a view is the view owner's for privilege, but its region counts all the same.
+    /// The view through which it is touched; `None` where the statement names it itself, or the view has
+    /// `security_invoker`. What lies behind another view is the view owner's for privilege, but its region counts all the
+    /// same.
     pub through: Option<Oid>,
     /// Read because it is a child or partition of this relation, not because it was named.
     pub child_of: Option<Oid>,
@@ -100,6 +101,8 @@ pub enum Effect {
     Cascades { relation: String },
     /// SELECT INTO, CREATE TABLE AS.
     CreatesTable,
+    /// A type, operator or collation by its schema, which is none of the search path's: PostgreSQL asks for USAGE there.
+    NamesSchema { schema: String },
 }
 
 /// Why a statement could not be resolved: it is refused, SQLSTATE 42501 with this as the detail.

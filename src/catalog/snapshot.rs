@@ -57,6 +57,10 @@ pub(in crate::catalog) struct Relation {
     pub parents: Vec<Oid>,
     /// What a view's definition reads.
     pub reads: Vec<ViewRead>,
+    /// A view whose definition holds whole rows: `reads` does not tell of which relation.
+    pub reads_rows: bool,
+    /// A view with `security_invoker`: what lies behind it needs the privileges of who queries it.
+    pub invoker: bool,
     /// The functions that a view's definition calls, as far as they did not come with the server.
     pub calls: Vec<Oid>,
     pub triggers: Vec<Trigger>,

@@ -123,6 +123,8 @@ fn effect(effect: &Effect, statement: &Statement, scope: &Scope) -> Result<(), R
         Effect::Locks | Effect::CreatesTable => Ok(()),
         // Triggers belong to the table: who may write it sets them off, as in PostgreSQL.
         Effect::Triggers { .. } => Ok(()),
+        Effect::NamesSchema { schema } if !names_schema(scope, schema) => Err(Refusal::Schema(schema.clone())),
+        Effect::NamesSchema { .. } => Ok(()),
         Effect::Rewrites { relation } => Err(Refusal::Rewrites(relation.clone())),
         Effect::Cascades { relation } => match reaching {
             Some(operation) if !everywhere(scope, operation) => Err(Refusal::Cascades(relation.clone())),
@@ -138,6 +140,18 @@ fn everywhere(scope: &Scope, operation: Operation) -> bool {
             && privilege.columns.is_none()
             && privilege.on.iter().any(|on| on.schema.is_none() && on.name.is_none())
     })
+}
+
+/// Whether anything that a scope allows lies in `schema`.
+fn names_schema(scope: &Scope, schema: &str) -> bool {
+    let patterns = |privilege: &crate::access::Privilege| {
+        privilege
+            .on
+            .iter()
+            .chain(&privilege.functions)
+            .any(|on| on.schema.as_deref().is_none_or(|known| known == schema))
+    };
+    scope.allow.iter().any(patterns)
 }
 
 /// The letter of a statement, without the white space and semicolons around it.

@@ -31,6 +31,8 @@ pub(super) enum Refusal {
         value: bool,
     },
     Show(Option<String>),
+    /// A type, operator or collation in a schema of which the scope names nothing.
+    Schema(String),
     Rewrites(String),
     Cascades(String),
     OtherStatement,
@@ -78,6 +80,7 @@ impl Refusal {
             Refusal::Statement(_)
             | Refusal::Setting { .. }
             | Refusal::Show(_)
+            | Refusal::Schema(_)
             | Refusal::Rewrites(_)
             | Refusal::Cascades(_)
             | Refusal::OtherStatement
@@ -102,6 +105,10 @@ impl Refusal {
                 let name = name.as_deref().unwrap_or("ALL");
                 let reason = "Settings that may hold secrets are not shown.".to_owned();
                 (Rule::Setting, format!("permission denied to show parameter \"{name}\""), reason)
+            }
+            Refusal::Schema(schema) => {
+                let message = format!("permission denied for schema {schema}");
+                (Rule::Scope, message, "The scope allows nothing in that schema.".to_owned())
             }
             Refusal::Rewrites(relation) => {
                 let message = format!("permission denied for {relation}: a rule rewrites this statement");
@@ -141,6 +148,7 @@ impl Refusal {
             | Refusal::Statement(_)
             | Refusal::Setting { .. }
             | Refusal::Show(_)
+            | Refusal::Schema(_)
             | Refusal::Rewrites(_)
             | Refusal::Cascades(_)
             | Refusal::Guard(_) => false,
@@ -168,6 +176,7 @@ impl Refusal {
             | Refusal::Statement(_)
             | Refusal::Setting { .. }
             | Refusal::Show(_)
+            | Refusal::Schema(_)
             | Refusal::Rewrites(_)
             | Refusal::Cascades(_)
             | Refusal::OtherStatement => None,

@@ -7,9 +7,11 @@ use pgward::policy::Context;
 use crate::grammar::Grammar;
 use crate::grants::{SPECS, Spec};
 use crate::judge::{Judgement, judge};
+use crate::lineage::{Lineage, Recorder};
 use crate::mutate::Mutations;
 use crate::oracle::{Case, Opinion, Oracle};
 use crate::rules::{self, Difference};
+use crate::syntax;
 use crate::world::World;
 
 /// What a run found.
@@ -25,9 +27,10 @@ pub struct Tally {
     pub stricter: BTreeMap<&'static str, usize>,
     /// pgward allows what PostgreSQL refuses: there must be none.
     pub looser: Vec<String>,
+    /// Names that are looked up in schemas outside of the grant ([`rules::is_lookup_of_a_name`]).
+    pub lookups: usize,
     pub unexplained: Vec<String>,
-    /// Statements that both allow: what the footprints are compared on.
-    pub agreed: Vec<Case>,
+    pub lineage: Lineage,
 }
 
 impl Tally {
@@ -40,10 +43,17 @@ impl Tally {
         for (rule, count) in other.stricter {
             *self.stricter.entry(rule).or_default() += count;
         }
+        self.lookups += other.lookups;
         self.looser.extend(other.looser);
         self.unexplained.extend(other.unexplained);
-        self.agreed.extend(other.agreed);
+        self.lineage.add(other.lineage);
     }
+}
+
+/// The two that are asked: the role, and the superuser who has statements recorded.
+struct Servers {
+    oracle: Oracle,
+    recorder: Recorder,
 }
 
 /// Statements that are asked about before the next are made.
@@ -67,7 +77,10 @@ pub fn run(world: &World, statements: usize, seed: u64) -> Tally {
 
 fn grant(world: &World, spec: &Spec, count: usize, seed: u64) -> Tally {
     let context = spec.context(&world.snapshot);
-    let mut oracle = Oracle::open(&world.directory(), world.port(), &spec.role());
+    let mut servers = Servers {
+        oracle: Oracle::open(&world.directory(), world.port(), &spec.role()),
+        recorder: Recorder::open(&world.directory(), world.port()),
+    };
     let number = SPECS.iter().position(|other| other.name == spec.name).unwrap_or(0) as u64;
     let mut grammar = Grammar::new(seed * 1000 + number, spec);
     let mut mutations = Mutations::new(seed * 2000 + number, spec);
@@ -76,19 +89,23 @@ fn grant(world: &World, spec: &Spec, count: usize, seed: u64) -> Tally {
         let wanted = CHUNK.min(count - tally.statements);
         let cases: Vec<Case> =
             (0..wanted).map(|index| if index % 4 == 3 { mutations.case() } else { grammar.case() }).collect();
-        chunk(world, spec, &context, &mut oracle, cases, &mut tally);
+        servers.recorder.compare(&world.snapshot, &cases, &mut tally.lineage);
+        chunk(world, spec, &context, &mut servers, cases, &mut tally);
     }
     tally
 }
 
-fn chunk(world: &World, spec: &Spec, context: &Context, oracle: &mut Oracle, cases: Vec<Case>, tally: &mut Tally) {
-    let opinions = oracle.ask(&cases.iter().collect::<Vec<_>>(), false);
+fn chunk(world: &World, spec: &Spec, context: &Context, servers: &mut Servers, cases: Vec<Case>, tally: &mut Tally) {
+    let opinions = servers.oracle.ask(&cases.iter().collect::<Vec<_>>(), false);
     let mut agreed = Vec::new();
     for (case, opinion) in cases.into_iter().zip(opinions) {
         tally.statements += 1;
         let judgement = judge(&case.text, &world.snapshot, context);
         match (&judgement, &opinion) {
             (Judgement::Allows(_), Opinion::Allows) => agreed.push(case),
+            (Judgement::Allows(_), Opinion::Refuses(why)) if rules::is_lookup_of_a_name(&case.text, why) => {
+                tally.lookups += 1;
+            }
             (Judgement::Allows(_), Opinion::Refuses(why)) => {
                 tally.looser.push(format!("[{}] {why}: {}", spec.name, case.text));
             }
@@ -106,22 +123,49 @@ fn chunk(world: &World, spec: &Spec, context: &Context, oracle: &mut Oracle, cas
                 }
             }
             (Judgement::Denies { .. } | Judgement::Unreadable(_), Opinion::Allows) => {
-                let difference = Difference { spec, case: &case, judgement: &judgement };
-                match rules::explain(&difference) {
-                    Some(rule) => *tally.stricter.entry(rule).or_default() += 1,
-                    None => tally.unexplained.push(format!("[{}] {}: {}", spec.name, said(&judgement), case.text)),
-                }
+                stricter(world, spec, context, &case, &judgement, servers, tally);
             }
         }
     }
     // What EXPLAIN lets through has to run, too, as far as privileges go.
-    let ran = oracle.ask(&agreed.iter().collect::<Vec<_>>(), true);
+    let ran = servers.oracle.ask(&agreed.iter().collect::<Vec<_>>(), true);
     for (case, opinion) in agreed.into_iter().zip(ran) {
         tally.both_allow += 1;
-        if let Opinion::Refuses(why) = opinion {
+        if let Opinion::Refuses(why) = opinion
+            && !rules::is_lookup_of_a_name(&case.text, &why)
+        {
             tally.looser.push(format!("[{}] when run: {why}: {}", spec.name, case.text));
         }
-        tally.agreed.push(case);
+    }
+}
+
+/// Looks for the rule behind a difference; the plan is asked for only where nothing else tells.
+fn stricter(
+    world: &World,
+    spec: &Spec,
+    context: &Context,
+    case: &Case,
+    judgement: &Judgement,
+    servers: &mut Servers,
+    tally: &mut Tally,
+) {
+    let without = Difference { spec, case, judgement, plan: None, uses: &[], allowed_without_unreferenced: false };
+    let rule = rules::explain(&without).or_else(|| {
+        let plan = servers.oracle.plan(case);
+        let uses = servers.recorder.uses(case);
+        let reduced = syntax::without_unreferenced(&case.text);
+        let allowed =
+            reduced.is_some_and(|text| matches!(judge(&text, &world.snapshot, context), Judgement::Allows(_)));
+        rules::explain(&Difference {
+            plan: plan.as_deref(),
+            uses: &uses,
+            allowed_without_unreferenced: allowed,
+            ..without
+        })
+    });
+    match rule {
+        Some(rule) => *tally.stricter.entry(rule).or_default() += 1,
+        None => tally.unexplained.push(format!("[{}] {}: {}", spec.name, said(judgement), case.text)),
     }
 }
 

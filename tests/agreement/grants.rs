@@ -195,7 +195,7 @@ impl Spec {
                 }
                 // Who may insert may take the default keys.
                 let sequence = match line.on {
-                    "public.orders" => Some("public.orders_id_seq"),
+                    "public.orders" | "public.v_orders" => Some("public.orders_id_seq"),
                     "public.logbook" => Some("public.logbook_id_seq"),
                     _ => None,
                 };
@@ -215,7 +215,9 @@ impl Spec {
                 made.push(format!("ALTER {kind} {schema}.{name} OWNER TO {role}"));
                 made.push(format!("REVOKE ALL ON {schema}.{name} FROM {role}"));
                 if kind != "SEQUENCE" {
-                    made.push(format!("GRANT SELECT, INSERT, TRUNCATE ON {schema}.{name} TO {role}"));
+                    made.push(format!(
+                        "GRANT SELECT, INSERT, TRUNCATE, REFERENCES, TRIGGER ON {schema}.{name} TO {role}"
+                    ));
                 }
             }
         }

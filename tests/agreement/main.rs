@@ -21,6 +21,7 @@ mod compare;
 mod grammar;
 mod grants;
 mod judge;
+mod lineage;
 mod mutate;
 mod oracle;
 #[path = "../support/policy.rs"]
@@ -29,6 +30,7 @@ mod policy;
 mod postgres;
 mod random;
 mod rules;
+mod syntax;
 mod wire;
 mod world;
 
@@ -47,10 +49,14 @@ fn agree() -> Result<(), libtest_mimic::Failed> {
     let began = std::time::Instant::now();
     let tally = compare::run(&world, statements, seed);
     report(&tally, began.elapsed());
-    if tally.looser.is_empty() && tally.unexplained.is_empty() {
+    let lineage = &tally.lineage;
+    let wrong = [&tally.looser, &tally.unexplained, &lineage.missing, &lineage.unexplained];
+    let [looser, unexplained, missing, more] = wrong.map(Vec::len);
+    if looser + unexplained + missing + more == 0 {
         return Ok(());
     }
-    Err(format!("{} looser, {} unexplained", tally.looser.len(), tally.unexplained.len()).into())
+    Err(format!("{looser} looser, {unexplained} unexplained; footprints: {missing} lack something, {more} unexplained")
+        .into())
 }
 
 fn number(name: &str) -> Option<usize> {
@@ -64,11 +70,26 @@ fn report(tally: &compare::Tally, took: std::time::Duration) {
     println!("PostgreSQL fails otherwise, allowed    {:>7}", tally.fails_allowed);
     println!("PostgreSQL fails otherwise, refused    {:>7}", tally.fails_denied);
     println!("pgward allows, PostgreSQL refuses      {:>7}", tally.looser.len());
+    println!("names looked up in other schemas       {:>7}", tally.lookups);
     println!("pgward refuses more                    {:>7}", tally.stricter.values().sum::<usize>());
     for (rule, count) in &tally.stricter {
-        println!("  {rule:<37}{count:>7}");
+        println!("  {rule:<63}{count:>7}");
     }
     println!("pgward refuses more, without a rule    {:>7}", tally.unexplained.len());
+    let lineage = &tally.lineage;
+    println!("footprints compared with pg_depend     {:>7}", lineage.statements);
+    println!("  equal                                {:>7}", lineage.equal);
+    println!("  PostgreSQL records more              {:>7}", lineage.missing.len());
+    for (reason, count) in lineage.more.iter().chain(&lineage.unresolved) {
+        println!("  {reason:<53}{count:>7}");
+    }
+    println!("  without a reason                     {:>7}", lineage.unexplained.len());
+    for line in &lineage.missing {
+        println!("MISSING {line}");
+    }
+    for line in &lineage.unexplained {
+        println!("LINEAGE {line}");
+    }
     for line in &tally.looser {
         println!("LOOSER {line}");
     }

@@ -172,7 +172,7 @@ fn probe(text: &str) -> Option<Probe> {
 }
 
 /// Words, quoted things, numbers, symbols and white space, each as it stands.
-fn tokens(text: &str) -> Vec<String> {
+pub fn tokens(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
     let (mut found, mut at) = (Vec::new(), 0);
     while at < chars.len() {
@@ -184,11 +184,18 @@ fn tokens(text: &str) -> Vec<String> {
                 at += 1;
             }
         } else if c == '\'' || c == '"' {
+            let escapes = c == '\'' && found.last().is_some_and(|before: &String| before.eq_ignore_ascii_case("e"));
             at += 1;
             while at < chars.len() && chars[at] != c {
-                at += 1;
+                at += if escapes && chars[at] == '\\' { 2 } else { 1 };
             }
             at += 1;
+        } else if let Some(tag) = dollar_tag(&chars[at..]) {
+            at += tag.len();
+            while at < chars.len() && !chars[at..].starts_with(&tag) {
+                at += 1;
+            }
+            at += tag.len();
         } else if c.is_whitespace() {
             while at < chars.len() && chars[at].is_whitespace() {
                 at += 1;
@@ -196,9 +203,18 @@ fn tokens(text: &str) -> Vec<String> {
         } else {
             at += 1;
         }
-        found.push(chars[start..at.min(chars.len())].iter().collect());
+        at = at.min(chars.len());
+        found.push(chars[start..at].iter().collect());
     }
     found
+}
+
+/// `$$` or `$tag$` at the start.
+fn dollar_tag(chars: &[char]) -> Option<Vec<char>> {
+    let length = chars.iter().skip(1).position(|c| !c.is_alphanumeric() && *c != '_')? + 2;
+    let tag = chars.get(..length)?;
+    let quoted = tag.first() == Some(&'$') && tag.last() == Some(&'$') && !tag.get(1).is_some_and(char::is_ascii_digit);
+    quoted.then(|| tag.to_vec())
 }
 
 /// The corpora of clients, of attempts, and the world's own cases.

@@ -33,12 +33,42 @@ impl Case {
         Self { text, probe: Probe::Run }
     }
 
+    /// The query or write in it, where there is one.
+    pub fn inner(&self) -> Option<&str> {
+        Some(match &self.probe {
+            Probe::Explain => self.text.as_str(),
+            Probe::CopyFrom => return None,
+            Probe::Prepared(_) => self.text.split_once(" AS ")?.1,
+            Probe::Run => {
+                let text = self.text.trim_start();
+                if let Some(query) = text.strip_prefix("COPY (") {
+                    query.rsplit_once(") TO ")?.0
+                } else if let Some(explained) = text.strip_prefix("EXPLAIN ") {
+                    let options = ["ANALYZE ", "VERBOSE ", "(COSTS OFF) ", "(ANALYZE, TIMING OFF) ", "(FORMAT json) "];
+                    options.iter().find_map(|option| explained.strip_prefix(option)).unwrap_or(explained)
+                } else if text.starts_with("DECLARE ") {
+                    text.split_once(" FOR ")?.1
+                } else if text.starts_with("CREATE ") {
+                    text.split_once(" AS ")?.1.trim_end_matches(" WITH NO DATA")
+                } else {
+                    text
+                }
+            }
+        })
+    }
+
     /// The messages that ask about it.
     fn messages(&self, running: bool) -> Vec<Message> {
         let query = |text: String| Message::Query(text);
-        let start = query("ROLLBACK TO SAVEPOINT clean".to_owned());
+        // A query may join everything with everything: that it began to run is enough.
+        let patience = if running || self.probe == Probe::Run { "; SET LOCAL statement_timeout = '100ms'" } else { "" };
+        let start = query(format!("ROLLBACK TO SAVEPOINT clean{patience}"));
         match &self.probe {
             Probe::Explain if !running => vec![start, query(format!("EXPLAIN {}", self.text))],
+            // Prepared statements outlive the transaction.
+            Probe::Explain | Probe::Run if self.text.to_ascii_uppercase().contains("EXECUTE") => {
+                vec![start, query("DEALLOCATE ALL".to_owned()), query(self.text.clone())]
+            }
             Probe::Explain | Probe::Run => vec![start, query(self.text.clone())],
             Probe::CopyFrom => vec![start, query(self.text.clone()), Message::CopyFail],
             Probe::Prepared(then) => {
@@ -72,6 +102,7 @@ impl Oracle {
     pub fn open(directory: &Path, port: u16, role: &str) -> Self {
         let mut connection = Connection::open(directory, port, role, "shop");
         connection.run("SET statement_timeout = '2s'");
+        connection.run("SET jit = off");
         connection.run("BEGIN");
         connection.run("SAVEPOINT clean");
         Self { connection }
@@ -93,6 +124,16 @@ impl Oracle {
         }
         self.round(&mut batch, &mut counts, &mut opinions);
         opinions
+    }
+
+    /// PostgreSQL's plan for one case.
+    pub fn plan(&mut self, case: &Case) -> Option<String> {
+        let start = Message::Query("ROLLBACK TO SAVEPOINT clean".to_owned());
+        let mut answers =
+            self.connection.ask(&[start, Message::Query(format!("EXPLAIN (VERBOSE, COSTS OFF) {}", case.inner()?))]);
+        let answer = answers.pop()?;
+        let line = |row: Vec<Option<String>>| row.into_iter().flatten().collect::<String>();
+        answer.error.is_none().then(|| answer.rows.into_iter().map(line).collect::<Vec<_>>().join("\n"))
     }
 
     fn round(&mut self, batch: &mut Vec<Message>, counts: &mut Vec<usize>, opinions: &mut Vec<Opinion>) {

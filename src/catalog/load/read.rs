@@ -70,6 +70,9 @@ async fn dependents(client: &Client, snapshot: &mut Snapshot) -> Result<(), Load
         let read = ViewRead { relation: get(&row, 1)?, column: i16::try_from(column).unwrap_or(0) };
         of(snapshot, &row, |relation| relation.reads.push(read))?;
     }
+    for row in client.query(sql::VIEW_ROWS, &[]).await? {
+        of(snapshot, &row, |relation| relation.reads_rows = true)?;
+    }
     for row in client.query(sql::VIEW_FUNCTIONS, &[]).await? {
         let function = get(&row, 1)?;
         of(snapshot, &row, |relation| relation.calls.push(function))?;
@@ -173,6 +176,8 @@ impl Reader {
             partition_key: Vec::new(),
             parents: Vec::new(),
             reads: Vec::new(),
+            reads_rows: false,
+            invoker: get(row, 6)?,
             calls: Vec::new(),
             triggers: Vec::new(),
             rules: Vec::new(),

@@ -40,7 +40,9 @@ pub(super) const SCHEMAS: &str = "
 SELECT oid, nspname::pg_catalog.text FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_(toast$|temp_|toast_temp_)'";
 
 pub(super) const RELATIONS: &str = "
-SELECT c.oid, c.relnamespace, c.relname::pg_catalog.text, c.relkind::pg_catalog.text, c.reltype, i.indrelid
+SELECT c.oid, c.relnamespace, c.relname::pg_catalog.text, c.relkind::pg_catalog.text, c.reltype, i.indrelid,
+ c.relkind = 'v' AND EXISTS (SELECT FROM pg_catalog.pg_options_to_table(c.reloptions)
+  WHERE option_name = 'security_invoker' AND option_value::pg_catalog.bool)
 FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
 WHERE c.relpersistence <> 't' AND c.relkind <> 't'";
 
@@ -60,6 +62,11 @@ SELECT DISTINCT r.ev_class, d.refobjid, d.refobjsubid
 FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d
   ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
 WHERE r.ev_type = '1' AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> r.ev_class";
+
+/// The views whose definition holds a whole row as one value: of that, `pg_depend` tells the relation and no column.
+pub(super) const VIEW_ROWS: &str = "
+SELECT ev_class FROM pg_catalog.pg_rewrite
+WHERE ev_type = '1' AND ev_class >= 16384::pg_catalog.oid AND ev_action::pg_catalog.text ~ ':varattno 0 '";
 
 pub(super) const VIEW_FUNCTIONS: &str = "
 SELECT DISTINCT r.ev_class, coalesce(o.oprcode::pg_catalog.oid, d.refobjid)

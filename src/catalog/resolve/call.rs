@@ -86,6 +86,9 @@ impl Resolver<'_> {
         if !exact && passing.count == 1 && !passing.procedure {
             // `typename(value)` is a cast, unless a function takes exactly that.
             if let (Some(target), Some(from)) = (self.snapshot.named_type(parts), actual.first()) {
+                if let Some((Some(schema), _)) = self.snapshot.split(parts) {
+                    self.names_schema(schema);
+                }
                 self.type_cast(from, target);
                 self.record(&chosen, actual, CalledBy::Call, &literals);
                 return Ok(CallResult::of(Type::Known(target)));
@@ -94,6 +97,12 @@ impl Resolver<'_> {
         // Where nothing fits, PostgreSQL refuses the call; should pgward be wrong about a type, every candidate counts.
         let chosen = if chosen.is_empty() { candidates } else { chosen };
         if chosen.is_empty() {
+            // `name(row)` is the row's column of that name where no function is called so. The row has been read.
+            if let ([name], [row]) = (parts, actual)
+                && let Some((_, of)) = self.fields(row).into_iter().flatten().find(|(field, _)| **field == **name)
+            {
+                return Ok(CallResult::of(of));
+            }
             return match grammar_type(parts) {
                 Some(of) => Ok(CallResult::of(of)),
                 None => Err(Unresolved::Function(format!("{}(…)", parts.join(".")))),
@@ -190,6 +199,9 @@ impl Resolver<'_> {
 
     fn resolve_operator(&mut self, name: &OperatorName, left: Option<Type>, right: Type) -> Result<Type, Unresolved> {
         let symbol = if &*name.symbol == "!=" { "<>" } else { &*name.symbol };
+        if let Some(schema) = &name.schema {
+            self.names_schema(schema.as_str());
+        }
         let found = self.operator_candidates(name.schema.as_ref().map(Name::as_str), symbol, left.is_none());
         if found.is_empty() {
             return Err(Unresolved::Operator(symbol.to_owned()));

@@ -96,6 +96,9 @@ impl Resolver<'_> {
             Step::Collate(collation) => {
                 let parts: Vec<&str> = collation.parts.iter().map(|part| part.as_str()).collect();
                 let known = self.snapshot.has_collation(&parts);
+                if let Some((Some(schema), _)) = self.snapshot.split(&parts) {
+                    self.names_schema(schema);
+                }
                 known.then_some(of).ok_or_else(|| Unresolved::Collation(collation.to_string()))
             }
             Step::Subscript(indices, slice) => {
@@ -336,6 +339,9 @@ impl Resolver<'_> {
         let parts: Vec<&str> = name.name.parts.iter().map(|part| part.as_str()).collect();
         let unknown = || Unresolved::Type(name.name.to_string());
         let oid = self.snapshot.named_type(&parts).ok_or_else(unknown)?;
+        if let Some((Some(schema), _)) = self.snapshot.split(&parts) {
+            self.names_schema(schema);
+        }
         let oid = if name.array { self.snapshot.array_of(oid).ok_or_else(unknown)? } else { oid };
         for function in self.snapshot.type_functions(oid) {
             self.call_function(function, CalledBy::Type, Vec::new());

@@ -136,13 +136,16 @@ impl Resolver<'_> {
         for function in view.calls.iter().filter(|_| view.kind == RelationKind::View) {
             self.call_function(*function, CalledBy::View, Vec::new());
         }
-        let place = Place { through: Some(place.through.unwrap_or(view.oid)), child_of: place.child_of };
+        // Behind a view that runs with the rights of its invoker everything is as if the statement named it, whatever
+        // views lie before.
+        let through = if view.invoker { None } else { Some(place.through.unwrap_or(view.oid)) };
+        let place = Place { through, child_of: place.child_of };
         let relations: BTreeSet<Oid> = view.reads.iter().map(|read| read.relation).collect();
         for oid in relations {
             let Some(relation) = snapshot.relations.get(&oid) else { continue };
             let reads = view.reads.iter().filter(|read| read.relation == oid);
             let numbers: Vec<i16> = reads.map(|read| read.column).collect();
-            let columns = shown(ColumnSet { names: relation.names_of(&numbers), whole: false });
+            let columns = shown(ColumnSet { names: relation.names_of(&numbers), whole: view.reads_rows });
             self.reach(relation, false, Operation::Select, &columns, place, found);
             if operation != Operation::Select {
                 self.reach(relation, false, operation, &columns, place, found);

@@ -202,7 +202,9 @@ impl<'s> Resolver<'s> {
             }
             Action::DeclareCursor { query, .. } => self.query(query).map(drop),
             Action::Lock { relations } => self.lock(relations),
-            Action::Truncate { relations, cascade, .. } => self.truncate(relations, *cascade),
+            Action::Truncate { relations, restart_identity, cascade } => {
+                self.truncate(relations, *restart_identity, *cascade)
+            }
             Action::Ddl(ddl) => self.ddl(ddl),
             Action::Call(call) => self.level(|resolver| resolver.procedure(call)),
             Action::Deallocate(_)
@@ -265,6 +267,15 @@ impl<'s> Resolver<'s> {
         let relation = self.snapshot.relation(&parts).ok_or_else(|| Unresolved::Relation(name.to_string()))?;
         self.uses.push(Use { relation: relation.oid, only, touched: Vec::new() });
         Ok(self.uses.len() - 1)
+    }
+
+    /// Records the schema that a type, operator or collation is named with.
+    fn names_schema(&mut self, schema: &str) {
+        let known = self.snapshot.schemas.get(schema).is_none_or(|oid| self.snapshot.path.contains(oid));
+        let effect = || Effect::NamesSchema { schema: schema.to_owned() };
+        if !known && schema != "information_schema" && !self.effects.contains(&effect()) {
+            self.effects.push(effect());
+        }
     }
 
     /// Marks that `operation` touches the relation, by no column yet.

@@ -9,7 +9,7 @@ use super::scope::{CommonTable, CommonTableState, Item, Offered};
 use crate::access::Operation;
 use crate::catalog::footprint::{Effect, Unresolved};
 use crate::catalog::types::{BOOL, INT8, Type};
-use crate::sql::tree::{Action, Cte, Expr, Name, Query, RowLock, Select, SetExpr, Target, Window, With};
+use crate::sql::tree::{Action, Cte, Expr, Literal, Name, Query, RowLock, Select, SetExpr, Target, Window, With};
 
 /// One column of a query's result.
 #[derive(Clone, Debug)]
@@ -49,7 +49,8 @@ impl Resolver<'_> {
             }
             let from = resolver.uses.len();
             let outputs = resolver.body(&inner.body)?;
-            let read = from..resolver.uses.len();
+            // Rows of what FROM reads are locked, not those of subqueries in conditions.
+            let read = from..resolver.here()?.from_end.unwrap_or(resolver.uses.len());
             for tail in tails {
                 resolver.tail(&tail, &outputs, read.clone())?;
             }
@@ -130,6 +131,7 @@ impl Resolver<'_> {
     fn select(&mut self, select: &Select) -> Result<Vec<Output>, Unresolved> {
         let unseen = std::mem::take(&mut self.stars_read_nothing);
         self.add_items(&select.from)?;
+        self.here()?.from_end = Some(self.uses.len());
         // DISTINCT ON and ORDER BY by number could make a column of `*` count, which is no way to leak it; they are left
         // as they are written.
         let star = matches!(select.targets.as_slice(), [Target::Star]);
@@ -223,9 +225,21 @@ impl Resolver<'_> {
     /// ORDER BY and DISTINCT ON: a bare name is an output's before it is a column's (`findTargetlistEntrySQL92`).
     fn sort(&mut self, keys: &[Expr], outputs: &[Output]) -> Result<(), Unresolved> {
         for key in keys {
-            if bare_name(key).is_none_or(|name| outputs.iter().all(|output| *output.name != *name.as_str())) {
-                self.expr(key)?;
+            let output = |name: &Name| outputs.iter().find(|output| *output.name == *name.as_str());
+            if bare_name(key).and_then(output).is_some() {
+                continue;
             }
+            // `name USING operator` comes as a comparison with NULL. Where the name could be a column's too, it counts.
+            if let Expr::Operator { name: operator, left: Some(left), right } = key
+                && **right == Expr::Literal(Literal::Null)
+                && let Some(name) = bare_name(left)
+                && let Some(of) = output(name).map(|output| output.of.clone().settled())
+                && !self.has_column(name.as_str()).unwrap_or(false)
+            {
+                self.operator(operator, Some(of.clone()), of)?;
+                continue;
+            }
+            self.expr(key)?;
         }
         Ok(())
     }

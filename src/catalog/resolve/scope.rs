@@ -41,6 +41,8 @@ pub(super) struct Item {
 pub(super) struct Level {
     pub items: Vec<Item>,
     pub lateral: bool,
+    /// How many relations were in use when FROM had been read.
+    pub from_end: Option<usize>,
     /// Any bare column resolves: expressions of DDL, where the whole table is touched already.
     pub open: bool,
 }

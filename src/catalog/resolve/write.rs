@@ -11,7 +11,7 @@ use crate::catalog::snapshot::CastContext;
 use crate::catalog::types::Type;
 use crate::sql::tree::{
     Assignment, Copy, CopyDirection, CopySource, Delete, Expr, FromItem, Insert, Merge, MergeAction, Name, OnConflict,
-    RelationRef, Target, Update,
+    Query, RelationRef, SetExpr, Target, Update,
 };
 
 impl Resolver<'_> {
@@ -20,11 +20,15 @@ impl Resolver<'_> {
             resolver.with(insert.with.as_ref())?;
             let target = resolver.use_relation(&insert.table, false)?;
             resolver.touch(target, Operation::Insert);
-            let columns = match (&insert.source, insert.columns.as_slice()) {
+            let mut columns = match (&insert.source, insert.columns.as_slice()) {
                 (None, []) => Vec::new(),
                 (Some(_), []) => resolver.columns_of(target),
                 (_, named) => resolver.named_columns(target, named)?,
             };
+            // Fewer values than columns fill the first ones; what the rest gets by default is not written by the statement.
+            if let (Some(width), []) = (insert.source.as_ref().and_then(width), insert.columns.as_slice()) {
+                columns.truncate(width);
+            }
             for (name, _) in &columns {
                 resolver.touch_column(target, Operation::Insert, name);
             }
@@ -271,19 +275,42 @@ impl Resolver<'_> {
         self.effects.push(Effect::Locks);
         for relation in relations {
             let target = self.use_relation(&relation.name, relation.only)?;
-            self.touch(target, Operation::Update);
+            // A privilege on single columns does not allow it.
+            self.touch_row(target, Operation::Update);
         }
         Ok(())
     }
 
-    pub(super) fn truncate(&mut self, relations: &[RelationRef], cascade: bool) -> Result<(), Unresolved> {
+    /// RESTART IDENTITY sets sequences back, which is their owner's: it counts as a schema change of the table.
+    pub(super) fn truncate(
+        &mut self,
+        relations: &[RelationRef],
+        restart_identity: bool,
+        cascade: bool,
+    ) -> Result<(), Unresolved> {
         for relation in relations {
             let target = self.use_relation(&relation.name, relation.only)?;
             self.touch(target, Operation::Truncate);
+            if restart_identity {
+                self.touch(target, Operation::Ddl);
+            }
             if cascade {
                 self.effects.push(Effect::Cascades { relation: relation.name.to_string() });
             }
         }
         Ok(())
+    }
+}
+
+/// How many columns a source of INSERT gives, where its text alone tells. `(row).*` in VALUES gives several and looks like
+/// one here: only what cannot be a row counts.
+fn width(source: &Query) -> Option<usize> {
+    let single = |expr: &Expr| matches!(expr, Expr::Literal(_) | Expr::Default | Expr::Keyword(_));
+    match &source.body {
+        SetExpr::Values(rows) => {
+            let all = rows.iter().flatten().all(single);
+            rows.iter().map(Vec::len).max().filter(|_| all)
+        }
+        SetExpr::Select(_) | SetExpr::Query(_) | SetExpr::SetOperation { .. } => None,
     }
 }

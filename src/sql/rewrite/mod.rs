@@ -120,6 +120,8 @@ enum Mode {
     DistinctOn,
     /// GROUPING SETS, CUBE or ROLLUP.
     Grouping,
+    /// The keys of DISTINCT ON, after which the first target begins.
+    DistinctOn,
 }
 
 impl Rewriter<'_> {

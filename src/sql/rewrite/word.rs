@@ -145,6 +145,11 @@ impl Rewriter<'_> {
             "operator" if self.cursor.is_mark(1, '(') => self.qualified_operator()?,
             "using" => self.using()?,
             "tablesample" => self.sample()?,
+            "on" if self.before(1) == "distinct" && self.cursor.is_mark(1, '(') => {
+                self.emit_keyword("on");
+                self.pending = Some(Mode::DistinctOn);
+                self.cursor.advance(1);
+            }
             "conflict" if self.before(1) == "on" => self.conflict()?,
             "current" if self.cursor.word(1) == "of" => self.current_of()?,
             "exclude" if self.frame_exclusion() => {}

@@ -42,7 +42,8 @@ impl Grammar<'_> {
         let readable = self.spec.columns(&table.path(), Operation::Select).is_some() || self.strays();
         let columns = if readable { self.usable(table, Operation::Select) } else { Vec::new() };
         let open = self.is_open(table);
-        self.add(Source { name: alias.unwrap_or(table.name).to_owned(), columns, open });
+        let others = Self::others(table, &columns);
+        self.add(Source { name: alias.unwrap_or(table.name).to_owned(), columns, others, open });
     }
 
     fn alias(&mut self, percent: usize) -> (Option<String>, String) {
@@ -239,7 +240,7 @@ impl Grammar<'_> {
         if self.random.chance(30) {
             let (query, columns) = self.query();
             let alias = self.fresh("s");
-            self.add(Source { name: alias.clone(), columns, open: true });
+            self.add(Source { name: alias.clone(), columns, others: Vec::new(), open: true });
             return format!("({query}) AS {alias}");
         }
         self.relation()

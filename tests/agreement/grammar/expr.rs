@@ -73,7 +73,10 @@ impl Grammar<'_> {
         }
         let (source, column) = self.random.pick(&found).clone();
         let innermost = self.levels.last().map_or(&[] as &[_], Vec::as_slice);
-        let bearers = innermost.iter().flat_map(|source| &source.columns).filter(|other| other.name == column).count();
+        let bears = |source: &super::Source| {
+            source.columns.iter().any(|other| other.name == column) || source.others.contains(&column)
+        };
+        let bearers = innermost.iter().filter(|source| bears(source)).count();
         let spelled = self.ident(&column);
         let bare = if bearers <= 1 { 50 } else { 3 };
         if inner && self.random.chance(bare) {
@@ -187,7 +190,7 @@ impl Grammar<'_> {
     }
 
     fn text(&mut self) -> String {
-        match self.random.below(26) {
+        match self.random.below(32) {
             0 => format!("upper({})", self.expr(Text)),
             1 => format!("{} || {}", self.expr(Text), self.leaf(Text)),
             2 => format!("concat_ws('-', {}, {})", self.expr(Text), self.leaf(Int)),
@@ -213,6 +216,11 @@ impl Grammar<'_> {
             22 => format!("quote_literal({})", self.leaf(Text)),
             23 => format!("pg_typeof({})::text", self.leaf(Int)),
             24 => format!("jsonb_typeof({})", self.leaf(Json)),
+            25 => format!("xmlelement(name x, xmlattributes({} AS a), {})::text", self.leaf(Text), self.leaf(Int)),
+            26 => format!("xmlforest({} AS a)::text", self.leaf(Text)),
+            27 => format!("(ROW({}, {})).f1::text", self.leaf(Text), self.leaf(Int)),
+            28 => format!("ROW({}, {})::text", self.expr(Text), self.leaf(Int)),
+            29 => self.functional(),
             _ => format!("lower({})", self.expr(Text)),
         }
     }
@@ -236,6 +244,20 @@ impl Grammar<'_> {
             "xmin::text",
         ]);
         format!("{}.{name}", source.name)
+    }
+
+    /// `name(t)` for `t.name`.
+    fn functional(&mut self) -> String {
+        let Some(source) = self.levels.last().and_then(|level| level.first()).cloned() else {
+            return "'w'::text".to_owned();
+        };
+        let Some(column) = source.columns.iter().find(|column| column.kind == Text) else {
+            return "'w'::text".to_owned();
+        };
+        if source.open && self.random.chance(20) {
+            return format!("{}({})", column.name, source.name);
+        }
+        format!("{}.{}", source.name, column.name)
     }
 
     /// A reference to the row of something in FROM.
@@ -292,7 +314,7 @@ impl Grammar<'_> {
             return format!("{} IS NOT NULL", self.leaf(Int));
         }
         let of = self.pick(&[Int, Text, Number, Stamp, Int, Text]);
-        match self.random.below(27) {
+        match self.random.below(31) {
             0..=4 => {
                 let operator = self.pick(&["=", "<>", "<", ">", "<=", ">=", "!=", "OPERATOR(pg_catalog.=)"]);
                 format!("{} {operator} {}", self.leaf(of), self.expr(of))
@@ -340,6 +362,15 @@ impl Grammar<'_> {
                 self.leaf(Stamp),
                 self.leaf(Stamp)
             ),
+            26 => match (self.whole_row(), self.whole_row()) {
+                (Some(one), Some(other)) => format!("{one} IS DISTINCT FROM {other}"),
+                _ => "true".to_owned(),
+            },
+            27 => format!("{} IN (VALUES ({}), ({}))", self.leaf(of), self.leaf(of), self.leaf(of)),
+            28 => format!("({}, {}) = ANY ({})", self.leaf(Int), self.leaf(Text), self.pair_rows()),
+            29 => {
+                format!("ROW({}, {}) < ROW({}, {})", self.leaf(Int), self.leaf(Text), self.leaf(Int), self.leaf(Text))
+            }
             _ => self.whole_row().map_or_else(|| "true".to_owned(), |row| format!("{row} IS NOT NULL")),
         }
     }

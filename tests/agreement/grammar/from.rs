@@ -35,10 +35,12 @@ impl Grammar<'_> {
             0 => "ONLY ",
             _ => "",
         };
-        let star = if only.is_empty() && self.random.chance(2) { " *" } else { "" };
-        let sample = if self.random.chance(1) { " TABLESAMPLE BERNOULLI (50)" } else { "" };
+        let star = if only.is_empty() && self.random.below(300) == 0 { " *" } else { "" };
+        let others = Self::others(table, &columns);
+        let sample = if table.writable && self.random.chance(1) { " TABLESAMPLE BERNOULLI (50)" } else { "" };
         let text = format!("{only}{name}{star}");
-        let (alias, named) = if self.random.chance(60) {
+        let taken = self.levels.last().is_some_and(|level| level.iter().any(|source| source.name == table.name));
+        let (alias, named) = if taken || self.random.chance(60) {
             let alias = self.fresh("t");
             let shown = format!(" {}{alias}", self.pick(&["", "AS "]));
             (shown, alias)
@@ -53,7 +55,7 @@ impl Grammar<'_> {
             }
             list = format!("({})", renamed.join(", "));
         }
-        self.add(Source { name: named, columns, open });
+        self.add(Source { name: named, columns, others, open });
         format!("{text}{alias}{list}{sample}")
     }
 
@@ -74,7 +76,7 @@ impl Grammar<'_> {
         let alias = self.fresh("s");
         let list = if self.random.chance(15) && !columns.is_empty() { Some(self.renamed(&columns)) } else { None };
         let shown = list.as_ref().map_or_else(String::new, |list| format!("({})", names(list)));
-        self.add(Source { name: alias.clone(), columns: list.unwrap_or(columns), open: true });
+        self.add(Source { name: alias.clone(), columns: list.unwrap_or(columns), others: Vec::new(), open: true });
         format!("{}({query}) AS {alias}{shown}", if lateral { "LATERAL " } else { "" })
     }
 
@@ -88,7 +90,7 @@ impl Grammar<'_> {
         let columns = vec![Column { name: a.clone(), kind: Kind::Int }, Column { name: b.clone(), kind: Kind::Text }];
         let text =
             format!("(VALUES (1, 'a'), (2, {})) AS {alias}({a}, {b})", self.pick(&["'b'", "upper('b')", "NULL"]));
-        self.add(Source { name: alias, columns, open: true });
+        self.add(Source { name: alias, columns, others: Vec::new(), open: true });
         text
     }
 
@@ -131,7 +133,7 @@ impl Grammar<'_> {
             }
             _ => (format!("regexp_split_to_table({}, ',') {alias}", self.leaf(Kind::Text)), one(&alias, Kind::Text)),
         };
-        self.add(Source { name: alias, columns, open: true });
+        self.add(Source { name: alias, columns, others: Vec::new(), open: true });
         text
     }
 
@@ -140,6 +142,8 @@ impl Grammar<'_> {
         let left = self.from_item(true);
         let middle = self.levels.last().map_or(0, Vec::len);
         let right = self.from_item(true);
+        let bare_join = !right.starts_with('(') && right.contains(" JOIN ");
+        let right = if bare_join && !self.random.chance(3) { format!("({right})") } else { right };
         let side = |from: usize, to: usize, grammar: &Self| -> Vec<Column> {
             let level = grammar.levels.last().map_or(&[] as &[Source], Vec::as_slice);
             level[from.min(level.len())..to.min(level.len())].iter().flat_map(|source| source.columns.clone()).collect()
@@ -168,15 +172,21 @@ impl Grammar<'_> {
             }
             3 if !shared.is_empty() || self.strays() => format!("{left} NATURAL {kind} {right}"),
             _ => {
+                // ON sees the two sides alone.
+                let outside =
+                    self.levels.last_mut().map(|level| level.drain(..before.min(level.len())).collect::<Vec<_>>());
                 let condition = if kind == "FULL JOIN" {
-                    let (one, other) = (self.column(Kind::Int), self.column(Kind::Int));
-                    format!("{} = {}", one.unwrap_or("1".into()), other.unwrap_or("1".into()))
+                    "true".to_owned()
                 } else if self.random.chance(80) {
                     let (one, other) = (self.leaf(Kind::Int), self.leaf(Kind::Int));
                     format!("{one} = {other}")
                 } else {
                     self.condition()
                 };
+                if let (Some(mut outside), Some(level)) = (outside, self.levels.last_mut()) {
+                    outside.append(level);
+                    *level = outside;
+                }
                 format!("{left} {kind} {right} ON {condition}")
             }
         };
@@ -189,7 +199,7 @@ impl Grammar<'_> {
             if let Some(level) = self.levels.last_mut() {
                 level.truncate(before);
                 let columns = lefts.into_iter().chain(rights).collect();
-                level.push(Source { name: alias.clone(), columns, open });
+                level.push(Source { name: alias.clone(), columns, others: Vec::new(), open });
             }
             return format!("({text}) AS {alias}");
         }

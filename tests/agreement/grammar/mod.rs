@@ -36,6 +36,8 @@ pub struct Column {
 pub struct Source {
     pub name: String,
     pub columns: Vec<Column>,
+    /// The columns that it has besides, which make names ambiguous.
+    pub others: Vec<String>,
     /// Its rows may be referred to as wholes without touching a hidden column.
     pub open: bool,
 }
@@ -51,6 +53,8 @@ pub struct Grammar<'s> {
     /// What is left to spend on this statement.
     fuel: i32,
     names: usize,
+    /// Whether the query that is being made has a window called `win`.
+    window: bool,
 }
 
 impl<'s> Grammar<'s> {
@@ -63,6 +67,7 @@ impl<'s> Grammar<'s> {
             tables: Vec::new(),
             fuel: 0,
             names: 0,
+            window: false,
         }
     }
 
@@ -129,6 +134,12 @@ impl<'s> Grammar<'s> {
             }
         }
         columns
+    }
+
+    /// The columns of `table` that `usable` left out.
+    fn others(table: &Table, usable: &[Column]) -> Vec<String> {
+        let left_out = |name: &&str| usable.iter().all(|column| column.name != **name);
+        table.columns.iter().map(|(name, _)| *name).filter(left_out).map(ToOwned::to_owned).collect()
     }
 
     /// Whether every column of `table` is granted for reading.

@@ -115,6 +115,7 @@ impl Grammar<'_> {
             return (format!("SELECT {list}"), columns);
         }
         let from = self.from_list();
+        let outer = std::mem::replace(&mut self.window, self.random.chance(5));
         let (list, columns) = match want {
             None if self.random.chance(14) => self.stars(),
             _ => self.targets(want),
@@ -126,7 +127,7 @@ impl Grammar<'_> {
             _ => String::new(),
         };
         let filter = self.filter();
-        let window = if self.random.chance(4) {
+        let window = if std::mem::replace(&mut self.window, outer) {
             format!(" WINDOW win AS (PARTITION BY {} ORDER BY {})", self.leaf(Text), self.leaf(Int))
         } else {
             String::new()
@@ -182,6 +183,14 @@ impl Grammar<'_> {
     }
 
     fn windowed_as(&mut self, kind: Kind) -> String {
+        if self.window && self.random.chance(70) {
+            let call = if self.random.chance(50) {
+                "row_number() OVER win"
+            } else {
+                "count(*) OVER (win RANGE UNBOUNDED PRECEDING)"
+            };
+            return format!("({call})::text::{}", super::expr::kind_name(kind));
+        }
         format!("({})::text::{}", self.windowed(kind), super::expr::kind_name(kind))
     }
 
@@ -220,10 +229,19 @@ impl Grammar<'_> {
             columns.push(Column { name, kind });
         }
         let filter = self.filter();
-        let group = match (by_key, self.random.below(6)) {
+        let group = match (by_key, self.random.below(9)) {
             (false, _) => String::new(),
             (true, 0) => format!(" GROUP BY GROUPING SETS (({key}), ())"),
             (true, 1) => format!(" GROUP BY ROLLUP ({key})"),
+            (true, 4) => format!(" GROUP BY {key}, GROUPING SETS (({key}), ({key}))"),
+            (true, 5) if list.first().is_some_and(|first| first.starts_with(&key)) => " GROUP BY 1".to_owned(),
+            (true, 3) => match columns.iter().position(|column| {
+                list[columns.iter().position(|c| c.name == column.name).unwrap_or(0)].starts_with(&format!("{key} AS "))
+            }) {
+                // By the output's name.
+                Some(at) => format!(" GROUP BY {}, {key}", columns[at].name),
+                None => format!(" GROUP BY {key}"),
+            },
             (true, 2) => format!(" GROUP BY CUBE ({key}), GROUPING SETS (({key}))"),
             (true, _) => format!(" GROUP BY {key}"),
         };
@@ -328,7 +346,8 @@ impl Grammar<'_> {
             }
             let (body, columns) = match self.random.below(10) {
                 0 if recursive => self.recursion(&name),
-                1 | 2 => self.writing_table(),
+                // Only at the top may a table of WITH write.
+                1 | 2 if self.levels.len() <= 2 => self.writing_table(),
                 _ => self.query(),
             };
             let list = if self.random.chance(20) && !columns.is_empty() && !body.starts_with("SELECT 1 AS n UNION") {
@@ -337,9 +356,14 @@ impl Grammar<'_> {
                 None
             };
             let shown = list.as_ref().map_or_else(String::new, |list| format!("({})", names(list)));
+            let more = match self.random.below(8) {
+                0 if body.starts_with("SELECT 1 AS n UNION") => " SEARCH DEPTH FIRST BY n SET sorted",
+                1 if body.starts_with("SELECT 1 AS n UNION") => " CYCLE n SET again USING way",
+                _ => "",
+            };
             let material = self.pick(&["", "", "", "MATERIALIZED ", "NOT MATERIALIZED "]);
-            parts.push(format!("{name}{shown} AS {material}({body})"));
-            self.tables.push(Source { name, columns: list.unwrap_or(columns), open: true });
+            parts.push(format!("{name}{shown} AS {material}({body}){more}"));
+            self.tables.push(Source { name, columns: list.unwrap_or(columns), others: Vec::new(), open: true });
         }
         if let Some(level) = self.levels.last_mut() {
             *level = hidden;
