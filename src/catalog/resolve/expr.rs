@@ -9,7 +9,7 @@ use crate::catalog::snapshot::CastContext;
 use crate::catalog::types::{
     BIT, BOOL, DATE, INT4, INT8, NAME, NUMERIC, TEXT, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ, Type,
 };
-use crate::sql::tree::{Expr, Literal, Name, OperatorName, QualifiedName, SetExpr, Subquery, SubqueryKind, TypeName};
+use crate::sql::tree::{Expr, Literal, Name, OperatorName, QualifiedName, Subquery, SubqueryKind, TypeName};
 
 /// What is done to a value on the way out of a chain that leans to the left.
 enum Step<'e> {
@@ -238,8 +238,6 @@ impl Resolver<'_> {
             SubqueryKind::Quantified { left, .. } => Some(self.expr(left)?),
             SubqueryKind::Scalar | SubqueryKind::Exists | SubqueryKind::Array => None,
         };
-        let exists = matches!(subquery.kind, SubqueryKind::Exists) && subquery.query.with.is_none();
-        self.stars_read_nothing = exists && matches!(&subquery.query.body, SetExpr::Select(_));
         let outputs = self.query(&subquery.query)?;
         let first = outputs.first().map_or(Type::Any, |output| output.of.clone().settled());
         match &subquery.kind {

@@ -136,11 +136,9 @@ struct Resolver<'s> {
     levels: Vec<Level>,
     /// The common table expressions in scope, the innermost last.
     tables: Vec<CommonTable>,
-    /// The last operator that was resolved, with its operands' types and its result.
-    /// The next SELECT is that of EXISTS: its `*` stands for no column that anybody sees.
-    stars_read_nothing: bool,
     /// The setting that the next `current_setting` is as good as asking for, by what it is compared with.
     compared_setting: Option<&'static str>,
+    /// The last operator that was resolved, with its operands' types and its result.
     last_operator: Option<(OperatorName, (Option<Type>, Type), Type)>,
     work: usize,
     depth: usize,
@@ -163,7 +161,6 @@ impl<'s> Resolver<'s> {
             renamed: None,
             levels: Vec::new(),
             tables: Vec::new(),
-            stars_read_nothing: false,
             compared_setting: None,
             last_operator: None,
             work: 0,

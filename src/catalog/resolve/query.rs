@@ -129,14 +129,9 @@ impl Resolver<'_> {
     }
 
     fn select(&mut self, select: &Select) -> Result<Vec<Output>, Unresolved> {
-        let unseen = std::mem::take(&mut self.stars_read_nothing);
         self.add_items(&select.from)?;
         self.here()?.from_end = Some(self.uses.len());
-        // DISTINCT ON and ORDER BY by number could make a column of `*` count, which is no way to leak it; they are left
-        // as they are written.
-        let star = matches!(select.targets.as_slice(), [Target::Star]);
-        let outputs =
-            if unseen && star && select.distinct_on.is_empty() { Vec::new() } else { self.targets(&select.targets)? };
+        let outputs = self.targets(&select.targets)?;
         for condition in select.selection.iter().chain(&select.having) {
             self.condition(condition)?;
         }
