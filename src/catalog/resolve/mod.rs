@@ -11,6 +11,7 @@ mod from;
 mod labels;
 mod query;
 mod scope;
+mod trace;
 mod write;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -22,6 +23,7 @@ use super::types::Type;
 use crate::access::Operation;
 use crate::sql::tree::{Action, OperatorName, QualifiedName, TypeName};
 use scope::{CommonTable, Level};
+use trace::Trace;
 
 /// Bounds one analysis: columns looked at, in all scopes together. What needs more is refused.
 const WORK_LIMIT: usize = 20_000_000;
@@ -31,7 +33,13 @@ const WORK_LIMIT: usize = 20_000_000;
 /// # Errors
 /// [`Unresolved`] names the first name that means nothing, or nothing that pgward can tell.
 pub fn resolve(snapshot: &Snapshot, action: &Action) -> Result<Footprint, Unresolved> {
-    run(snapshot, action, Parameters::Unheard)
+    run(snapshot, action, Parameters::Unheard, false).0
+}
+
+/// [`resolve`], and what was found on the way, a line for each name: relations, columns, functions, operators.
+#[must_use]
+pub fn resolve_told(snapshot: &Snapshot, action: &Action) -> (Result<Footprint, Unresolved>, Vec<String>) {
+    run(snapshot, action, Parameters::Unheard, true)
 }
 
 /// [`resolve`] for a statement whose Parse message was seen: `parameters` are exactly the types that it declared, 0 where
@@ -40,13 +48,16 @@ pub fn resolve(snapshot: &Snapshot, action: &Action) -> Result<Footprint, Unreso
 /// # Errors
 /// As [`resolve`].
 pub fn resolve_with(snapshot: &Snapshot, action: &Action, parameters: &[Oid]) -> Result<Footprint, Unresolved> {
-    run(snapshot, action, Parameters::Declared(parameters.to_vec()))
+    run(snapshot, action, Parameters::Declared(parameters.to_vec()), false).0
 }
 
-fn run(snapshot: &Snapshot, action: &Action, parameters: Parameters) -> Result<Footprint, Unresolved> {
-    match attempt(snapshot, action, parameters.clone(), SHALLOW) {
-        Attempt::Done(result) => result,
-        Attempt::TooDeep => on_large_stack(|| attempt(snapshot, action, parameters, DEEP)),
+/// A footprint, and what there is to tell of the way to it.
+type Told = (Result<Footprint, Unresolved>, Vec<String>);
+
+fn run(snapshot: &Snapshot, action: &Action, parameters: Parameters, tell: bool) -> Told {
+    match attempt(snapshot, action, parameters.clone(), SHALLOW, tell) {
+        Attempt::Done(told) => *told,
+        Attempt::TooDeep => on_large_stack(|| attempt(snapshot, action, parameters, DEEP, tell)),
     }
 }
 
@@ -66,15 +77,16 @@ const DEEP: usize = 20_000;
 const LARGE_STACK: usize = 256 * 1024 * 1024;
 
 enum Attempt {
-    Done(Result<Footprint, Unresolved>),
+    Done(Box<Told>),
     TooDeep,
 }
 
 /// Resolves with parameters of any type; then, if that reached functions of the database's own, once more with what
 /// PostgreSQL would infer: a parameter that no type was declared for and that occurs once is like a literal without a
 /// type. One that occurs again has the type that its first use gave it, which is not followed.
-fn attempt(snapshot: &Snapshot, action: &Action, parameters: Parameters, depth_limit: usize) -> Attempt {
+fn attempt(snapshot: &Snapshot, action: &Action, parameters: Parameters, depth_limit: usize, tell: bool) -> Attempt {
     let mut resolver = Resolver::new(snapshot, parameters.clone(), HashSet::new(), depth_limit);
+    resolver.trace = tell.then(Trace::default);
     let result = resolver.declared_types().and_then(|()| resolver.action(action));
     if resolver.too_deep {
         return Attempt::TooDeep;
@@ -82,24 +94,25 @@ fn attempt(snapshot: &Snapshot, action: &Action, parameters: Parameters, depth_l
     let inferred: HashSet<u16> =
         resolver.open_parameters.iter().filter(|(_, uses)| **uses == 1).map(|(number, _)| *number).collect();
     let own_functions = resolver.functions.iter().any(|function| !function.builtin);
-    let first = result.map(|()| resolver.finish());
-    if first.is_err() || !own_functions || inferred.is_empty() {
-        return Attempt::Done(first);
+    let first = resolver.told(result);
+    if first.0.is_err() || !own_functions || inferred.is_empty() {
+        return Attempt::Done(Box::new(first));
     }
     let mut resolver = Resolver::new(snapshot, parameters, inferred, depth_limit);
+    resolver.trace = tell.then(Trace::default);
     let result = resolver.declared_types().and_then(|()| resolver.action(action));
-    Attempt::Done(result.map(|()| resolver.finish()))
+    Attempt::Done(Box::new(resolver.told(result)))
 }
 
 /// Few statements nest so deeply that the caller's stack might not do: they get a thread of their own.
-fn on_large_stack(work: impl FnOnce() -> Attempt + Send) -> Result<Footprint, Unresolved> {
-    let failed = || Unresolved::Unsupported("a statement that nests this deeply".to_owned());
+fn on_large_stack(work: impl FnOnce() -> Attempt + Send) -> Told {
+    let failed = || (Err(Unresolved::Unsupported("a statement that nests this deeply".to_owned())), Vec::new());
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().name("resolve".to_owned()).stack_size(LARGE_STACK);
-        let worker = builder.spawn_scoped(scope, work).map_err(|_| failed())?;
+        let Ok(worker) = builder.spawn_scoped(scope, work) else { return failed() };
         match worker.join() {
-            Ok(Attempt::Done(result)) => result,
-            Ok(Attempt::TooDeep) | Err(_) => Err(failed()),
+            Ok(Attempt::Done(told)) => *told,
+            Ok(Attempt::TooDeep) | Err(_) => failed(),
         }
     })
 }
@@ -137,6 +150,8 @@ struct Resolver<'s> {
     /// The common table expressions in scope, the innermost last.
     tables: Vec<CommonTable>,
     /// The last operator that was resolved, with its operands' types and its result.
+    /// What there is to tell, where somebody asks.
+    trace: Option<Trace>,
     /// The next SELECT is that of EXISTS: its `*` stands for no column that anybody sees.
     stars_read_nothing: bool,
     /// The setting that the next `current_setting` is as good as asking for, by what it is compared with.
@@ -162,6 +177,7 @@ impl<'s> Resolver<'s> {
             created: Vec::new(),
             levels: Vec::new(),
             tables: Vec::new(),
+            trace: None,
             stars_read_nothing: false,
             compared_setting: None,
             last_operator: None,
@@ -262,6 +278,7 @@ impl<'s> Resolver<'s> {
     fn use_relation(&mut self, name: &QualifiedName, only: bool) -> Result<usize, Unresolved> {
         let parts: Vec<&str> = name.parts.iter().map(|part| part.as_str()).collect();
         let relation = self.snapshot.relation(&parts).ok_or_else(|| Unresolved::Relation(name.to_string()))?;
+        self.tell_relation(name, relation);
         self.uses.push(Use { relation: relation.oid, only, touched: Vec::new() });
         Ok(self.uses.len() - 1)
     }
