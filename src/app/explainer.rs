@@ -111,13 +111,20 @@ fn judge(text: &str, snapshot: &Snapshot, context: &Context) -> ExplainAnswer {
         Err(unreadable) => return refused("unreadable", format!("{unreadable}, at byte {}", unreadable.position)),
     };
     let mut answer = refused("unreadable", "there is no statement".to_owned());
-    for statement in &statements {
-        let resolved = catalog::resolve(snapshot, &statement.action);
+    let mut steps = Vec::new();
+    for (index, statement) in statements.iter().enumerate() {
+        let (start, end) = (statement.range.start, statement.range.end);
+        let (number, all) = (index + 1, statements.len());
+        steps.push(format!("statement {number} of {all} is {}, bytes {start} to {end}", statement.kind));
+        let (resolved, mut told) = catalog::resolve_told(snapshot, &statement.action);
+        steps.append(&mut told);
         answer = answer_of(policy::explain(statement, text, &resolved, context));
+        steps.append(&mut answer.steps);
         if answer.verdict == VerdictWord::Deny {
             break;
         }
     }
+    answer.steps = steps;
     answer
 }
 

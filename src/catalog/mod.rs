@@ -11,5 +11,5 @@ pub use footprint::{
     CalledBy, Columns, Effect, Footprint, Oid, RelationKind, TouchedFunction, TouchedRelation, Unresolved,
 };
 pub use load::LoadError;
-pub use resolve::{resolve, resolve_with};
+pub use resolve::{resolve, resolve_told, resolve_with};
 pub use snapshot::Snapshot;

@@ -8,7 +8,7 @@ use super::export::ExportClaim;
 use super::verdict::{Denial, Permit, Rule, Verdict};
 use super::{functions, guards, relations, residency, statements};
 use crate::access::{Grant, GrantState, Operation, Scope};
-use crate::catalog::{CalledBy, Effect, Footprint, Unresolved};
+use crate::catalog::{CalledBy, Columns, Effect, Footprint, Unresolved};
 use crate::sql::tree::{Action, Statement};
 
 /// Whether `statement` may run now. `text` is the message that the statement's range cuts it from.
@@ -65,16 +65,33 @@ pub(super) fn judge(
         };
         match judged {
             Ok(exports) => {
-                steps.push(format!("{name} allows it"));
+                steps.push(format!("{name} allows it: {}", resolved.as_ref().map_or_else(|_| String::new(), needed)));
                 return Judged { outcome: Ok((Arc::clone(grant), exports)), steps };
             }
             Err(denial) => {
-                steps.push(format!("{name} does not: {}", denial.message));
+                steps.push(format!("{name} does not: {}. {}", denial.message, denial.detail));
                 refused = Some(denial);
             }
         }
     }
     Judged { outcome: Err(refused.unwrap_or_else(|| no_grant(context))), steps }
+}
+
+/// What a statement needed a privilege for, in words.
+fn needed(footprint: &Footprint) -> String {
+    let own = footprint.relations.iter().filter(|touched| touched.through.is_none() && touched.child_of.is_none());
+    let relations = own.filter(|touched| !super::catalogs::is_catalog(&touched.schema)).map(|touched| {
+        let columns = match &touched.columns {
+            Columns::None => String::new(),
+            Columns::Named(names) => format!(" ({})", names.join(", ")),
+            Columns::WholeRow => " (whole rows)".to_owned(),
+        };
+        format!("{} on {}.{}{columns}", touched.operation, touched.schema, touched.name)
+    });
+    let functions = footprint.functions.iter().filter(|function| !function.builtin && !is_indirect(function.by));
+    let functions = functions.map(|function| format!("function {}.{}", function.schema, function.name));
+    let all: Vec<String> = relations.chain(functions).collect();
+    if all.is_empty() { "nothing in it needs a privilege".to_owned() } else { all.join("; ") }
 }
 
 /// Whether one grant allows all of a statement; and what its rows count against.

@@ -44,8 +44,10 @@ pub fn explain(
     resolved: &Result<Footprint, Unresolved>,
     context: &Context,
 ) -> Explanation {
-    let judged = judge(statement, text, resolved, context);
+    let mut judged = judge(statement, text, resolved, context);
     let footprint = resolved.as_ref().ok();
+    let mut steps = places(footprint, context);
+    steps.append(&mut judged.steps);
     let relations = footprint.into_iter().flat_map(|footprint| &footprint.relations).map(explained).collect();
     let functions = footprint.into_iter().flat_map(|footprint| &footprint.functions);
     let functions = functions
@@ -59,7 +61,7 @@ pub fn explain(
             grant: Some(grant.id.to_string()),
             rule: None,
             detail: format!("Allowed by grant {} of scope \"{}\".", grant.id, grant.scope.name),
-            steps: judged.steps,
+            steps,
             relations,
             functions,
             fingerprint,
@@ -70,13 +72,45 @@ pub fn explain(
             grant: None,
             rule: Some(denial.rule.as_str()),
             detail: format!("{}. {}", denial.message, denial.detail),
-            steps: judged.steps,
+            steps,
             relations,
             functions,
             fingerprint,
             hint: denial.hint,
         },
     }
+}
+
+/// Where the data lies, and where the client stands.
+fn places(footprint: Option<&Footprint>, context: &Context) -> Vec<String> {
+    let relations = footprint.into_iter().flat_map(|footprint| &footprint.relations);
+    let relations: Vec<&TouchedRelation> =
+        relations.filter(|touched| !super::catalogs::is_catalog(&touched.schema)).collect();
+    if relations.is_empty() {
+        return Vec::new();
+    }
+    let database = &context.database;
+    let mut steps = vec![match &context.client_region {
+        Some(region) => format!("the client stands in region {region}"),
+        None => "the client's address is in no declared region".to_owned(),
+    }];
+    steps.push(format!("data of \"{}\" lies in region {} unless it is classified", database.name, database.region));
+    for class in &database.data {
+        let classified = relations.iter().filter(|touched| class.on.matches(&touched.schema, &touched.name));
+        let mut names: Vec<String> = classified.map(|one| format!("{}.{}", one.schema, one.name)).collect();
+        names.dedup();
+        if names.is_empty() {
+            continue;
+        }
+        let columns =
+            class.columns.as_ref().map_or_else(String::new, |names| format!(", columns {}", names.join(", ")));
+        let region = class.region.as_ref().map_or_else(String::new, |region| format!(", region {region}"));
+        let clients: Vec<String> = class.clients.iter().flatten().map(ToString::to_string).collect();
+        let clients =
+            class.clients.as_ref().map_or_else(String::new, |_| format!(", clients in {}", clients.join(", ")));
+        steps.push(format!("{} is classified{columns}{region}{clients}", names.join(", ")));
+    }
+    steps
 }
 
 fn explained(touched: &TouchedRelation) -> ExplainedRelation {

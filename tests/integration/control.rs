@@ -64,7 +64,29 @@ fn explain_says_why(bench: &Bench) {
         (Some("allow"), Some(grant.as_str())),
         "{allowed}"
     );
-    let denied = proxy.json("bob", &["explain", "shop", "--user", "alice", "SELECT ssn FROM customers"]);
+    let steps = |answer: &serde_json::Value| -> Vec<String> {
+        answer["steps"].as_array().unwrap().iter().map(|step| step.as_str().unwrap().to_owned()).collect()
+    };
+    let told = "WITH q AS (SELECT id FROM v_orders) SELECT upper(o.status) FROM orders o, q WHERE o.id = q.id";
+    let told = steps(&proxy.json("alice", &["explain", "shop", "--user", "alice", told]));
+    for expected in [
+        "statement 1 of 1 is SELECT, bytes 0 to",
+        "v_orders is view public.v_orders, by the search path",
+        "behind view public.v_orders lies public.orders",
+        "q is the table of WITH of that name",
+        "o stands for orders",
+        "column status is public.orders.status",
+        "function upper is pg_catalog.upper(text)",
+        "operator = is pg_catalog.int",
+        "data of \"shop\" lies in region",
+        "allows it: select on public.v_orders (id); select on public.orders (id, status)",
+    ] {
+        assert!(told.iter().any(|step| step.contains(expected)), "{expected}: {told:#?}");
+    }
+    let denied = proxy.json("bob", &["explain", "shop", "--user", "alice", "SELECT 1; SELECT ssn FROM customers"]);
+    let told = steps(&denied);
+    assert!(told.iter().any(|step| step.starts_with("statement 2 of 2")), "{told:#?}");
+    assert!(told.last().is_some_and(|step| step.contains("does not: permission denied for column ssn")), "{told:#?}");
     assert_eq!((denied["verdict"].as_str(), denied["rule"].as_str()), (Some("deny"), Some("column")), "{denied}");
     assert!(denied["detail"].as_str().unwrap().contains("ssn") && denied["relations"].is_array(), "{denied}");
     assert!(denied["fingerprint"].is_string());

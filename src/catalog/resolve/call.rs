@@ -108,6 +108,9 @@ impl Resolver<'_> {
                 None => Err(Unresolved::Function(format!("{}(…)", parts.join(".")))),
             };
         }
+        if self.trace.is_some() {
+            self.tell_choice(&format!("function {}", parts.join(".")), &chosen);
+        }
         self.record(&chosen, actual, CalledBy::Call, &literals);
         Ok(self.result(&chosen, actual))
     }
@@ -210,6 +213,9 @@ impl Resolver<'_> {
         let actual: Vec<Type> = left.into_iter().chain([right]).collect();
         let chosen = self.choose_operator(&found, &actual);
         let chosen = if chosen.is_empty() { found } else { chosen };
+        if self.trace.is_some() {
+            self.tell_choice(&format!("operator {symbol}"), &chosen);
+        }
         self.record(&chosen, &actual, CalledBy::Operator, &[]);
         let boolean = chosen.iter().all(|candidate| candidate.returns == BOOL);
         Ok(if boolean { Type::Known(BOOL) } else { self.result(&chosen, &actual).of })

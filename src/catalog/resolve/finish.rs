@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::trace::{Trace, full};
 use super::{ColumnSet, Resolver};
 use crate::access::Operation;
-use crate::catalog::footprint::{CalledBy, Columns, Effect, Footprint, Oid, RelationKind, TouchedRelation};
+use crate::catalog::footprint::{CalledBy, Columns, Effect, Footprint, Oid, RelationKind, TouchedRelation, Unresolved};
 use crate::catalog::snapshot::{Relation, Snapshot};
 
 /// `pg_rewrite.ev_type` and the bits of `pg_trigger.tgtype`.
@@ -49,8 +50,13 @@ impl Reached {
 }
 
 impl Resolver<'_> {
-    /// The footprint of everything that was resolved.
-    pub(super) fn finish(mut self) -> Footprint {
+    /// The footprint of everything that was resolved, and what was told.
+    pub(super) fn told(mut self, result: Result<(), Unresolved>) -> (Result<Footprint, Unresolved>, Vec<String>) {
+        let footprint = result.map(|()| self.finish());
+        (footprint, self.trace.take().map(Trace::lines).unwrap_or_default())
+    }
+
+    fn finish(&mut self) -> Footprint {
         let snapshot = self.snapshot;
         let mut found = Reached::default();
         std::mem::take(&mut self.created).into_iter().for_each(|created| {
@@ -66,7 +72,8 @@ impl Resolver<'_> {
             }
         }
         self.effects.dedup();
-        Footprint { relations: found.entries, sources, functions: self.functions, effects: self.effects }
+        let (functions, effects) = (std::mem::take(&mut self.functions), std::mem::take(&mut self.effects));
+        Footprint { relations: found.entries, sources, functions, effects }
     }
 
     pub(super) fn reach(
@@ -114,6 +121,10 @@ impl Resolver<'_> {
         let snapshot = self.snapshot;
         for child in &relation.children {
             let Some(child) = snapshot.relations.get(child) else { continue };
+            self.tell(|snapshot| {
+                let (parent, child) = (full(snapshot, relation), full(snapshot, child));
+                format!("{child} is a partition or child of {parent}: touched with it")
+            });
             // An index partition's tree hangs on indexes, which hold no rows of their own.
             if child.kind == RelationKind::Index {
                 continue;
@@ -146,6 +157,10 @@ impl Resolver<'_> {
             let reads = view.reads.iter().filter(|read| read.relation == oid);
             let numbers: Vec<i16> = reads.map(|read| read.column).collect();
             let columns = shown(ColumnSet { names: relation.names_of(&numbers), whole: view.reads_rows });
+            self.tell(|snapshot| {
+                let (view, behind) = (full(snapshot, view), full(snapshot, relation));
+                format!("behind view {view} lies {behind}: the view's for privilege, its own for region")
+            });
             self.reach(relation, false, Operation::Select, &columns, place, found);
             if operation != Operation::Select {
                 self.reach(relation, false, operation, &columns, place, found);
@@ -164,11 +179,13 @@ impl Resolver<'_> {
             Operation::Truncate => ('\0', TRIGGER_TRUNCATE),
             Operation::Select | Operation::Ddl => return,
         };
+        if !fired_by(relation, trigger).is_empty() {
+            self.tell(|_| format!("{operation} on {name} fires its triggers"));
+        }
         if relation.rules.contains(&rule) {
             self.effects.push(Effect::Rewrites { relation: name.clone() });
         }
-        let fired: Vec<Oid> =
-            relation.triggers.iter().filter(|known| known.events & trigger != 0).map(|known| known.function).collect();
+        let fired = fired_by(relation, trigger);
         if !fired.is_empty() {
             self.effects.push(Effect::Triggers { relation: name.clone() });
         }
@@ -209,11 +226,19 @@ impl Resolver<'_> {
                 }
                 _no_action => continue,
             };
-            let target_name = format!("{}.{}", snapshot.schema_name(target.schema), target.name);
+            let target_name = full(snapshot, target);
+            self.tell(|snapshot| {
+                format!("a foreign key of {target_name} follows {operation} on {}", full(snapshot, relation))
+            });
             self.effects.push(Effect::Cascades { relation: target_name });
             self.reach(target, false, follows, &columns, Place::default(), found);
         }
     }
+}
+
+/// The functions of the triggers that such an event fires.
+fn fired_by(relation: &Relation, event: i16) -> Vec<Oid> {
+    relation.triggers.iter().filter(|known| known.events & event != 0).map(|known| known.function).collect()
 }
 
 pub(super) fn shown(columns: ColumnSet) -> Columns {

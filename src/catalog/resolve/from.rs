@@ -83,6 +83,8 @@ impl Resolver<'_> {
             let CommonTableState::Known(columns) = &table.state else {
                 return Err(Unresolved::Unsupported(format!("the reference to \"{name}\" before its definition")));
             };
+            let columns = columns.clone();
+            self.tell(|_| format!("{name} is the table of WITH of that name"));
             let outputs: Vec<Output> =
                 columns.iter().map(|(name, of)| Output { name: Arc::clone(name), of: of.clone() }).collect();
             let shown = alias.name.as_ref().unwrap_or(name);
@@ -91,6 +93,9 @@ impl Resolver<'_> {
         let use_index = self.use_relation(&relation.name, relation.only)?;
         self.touch(use_index, Operation::Select);
         let item = self.table_item(use_index, alias.name.as_ref())?;
+        if let Some(alias) = &alias.name {
+            self.tell(|_| format!("{alias} stands for {}", relation.name));
+        }
         Ok(with_columns(item, &alias.columns))
     }
 

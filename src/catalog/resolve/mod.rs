@@ -12,6 +12,7 @@ mod labels;
 mod query;
 mod scope;
 mod sources;
+mod trace;
 mod write;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -23,6 +24,7 @@ use super::types::Type;
 use crate::access::Operation;
 use crate::sql::tree::{Action, OperatorName, QualifiedName, TypeName};
 use scope::{CommonTable, Level};
+use trace::Trace;
 
 /// Bounds one analysis: columns looked at, in all scopes together. What needs more is refused.
 const WORK_LIMIT: usize = 20_000_000;
@@ -32,7 +34,13 @@ const WORK_LIMIT: usize = 20_000_000;
 /// # Errors
 /// [`Unresolved`] names the first name that means nothing, or nothing that pgward can tell.
 pub fn resolve(snapshot: &Snapshot, action: &Action) -> Result<Footprint, Unresolved> {
-    run(snapshot, action, Parameters::Unheard)
+    run(snapshot, action, Parameters::Unheard, false).0
+}
+
+/// [`resolve`], and what was found on the way, a line for each name: relations, columns, functions, operators.
+#[must_use]
+pub fn resolve_told(snapshot: &Snapshot, action: &Action) -> (Result<Footprint, Unresolved>, Vec<String>) {
+    run(snapshot, action, Parameters::Unheard, true)
 }
 
 /// [`resolve`] for a statement whose Parse message was seen: `parameters` are exactly the types that it declared, 0 where
@@ -41,13 +49,16 @@ pub fn resolve(snapshot: &Snapshot, action: &Action) -> Result<Footprint, Unreso
 /// # Errors
 /// As [`resolve`].
 pub fn resolve_with(snapshot: &Snapshot, action: &Action, parameters: &[Oid]) -> Result<Footprint, Unresolved> {
-    run(snapshot, action, Parameters::Declared(parameters.to_vec()))
+    run(snapshot, action, Parameters::Declared(parameters.to_vec()), false).0
 }
 
-fn run(snapshot: &Snapshot, action: &Action, parameters: Parameters) -> Result<Footprint, Unresolved> {
-    match attempt(snapshot, action, parameters.clone(), SHALLOW) {
-        Attempt::Done(result) => result,
-        Attempt::TooDeep => on_large_stack(|| attempt(snapshot, action, parameters, DEEP)),
+/// A footprint, and what there is to tell of the way to it.
+type Told = (Result<Footprint, Unresolved>, Vec<String>);
+
+fn run(snapshot: &Snapshot, action: &Action, parameters: Parameters, tell: bool) -> Told {
+    match attempt(snapshot, action, parameters.clone(), SHALLOW, tell) {
+        Attempt::Done(told) => *told,
+        Attempt::TooDeep => on_large_stack(|| attempt(snapshot, action, parameters, DEEP, tell)),
     }
 }
 
@@ -67,15 +78,16 @@ const DEEP: usize = 20_000;
 const LARGE_STACK: usize = 256 * 1024 * 1024;
 
 enum Attempt {
-    Done(Result<Footprint, Unresolved>),
+    Done(Box<Told>),
     TooDeep,
 }
 
 /// Resolves with parameters of any type; then, if that reached functions of the database's own, once more with what
 /// PostgreSQL would infer: a parameter that no type was declared for and that occurs once is like a literal without a
 /// type. One that occurs again has the type that its first use gave it, which is not followed.
-fn attempt(snapshot: &Snapshot, action: &Action, parameters: Parameters, depth_limit: usize) -> Attempt {
+fn attempt(snapshot: &Snapshot, action: &Action, parameters: Parameters, depth_limit: usize, tell: bool) -> Attempt {
     let mut resolver = Resolver::new(snapshot, parameters.clone(), HashSet::new(), depth_limit);
+    resolver.trace = tell.then(Trace::default);
     let result = resolver.declared_types().and_then(|()| resolver.action(action));
     if resolver.too_deep {
         return Attempt::TooDeep;
@@ -83,22 +95,23 @@ fn attempt(snapshot: &Snapshot, action: &Action, parameters: Parameters, depth_l
     let inferred: HashSet<u16> =
         resolver.open_parameters.iter().filter(|(_, uses)| **uses == 1).map(|(number, _)| *number).collect();
     let own_functions = resolver.functions.iter().any(|function| !function.builtin);
-    let first = result.map(|()| resolver.finish());
-    if first.is_err() || !own_functions || inferred.is_empty() {
-        return Attempt::Done(first);
+    let first = resolver.told(result);
+    if first.0.is_err() || !own_functions || inferred.is_empty() {
+        return Attempt::Done(Box::new(first));
     }
     let mut resolver = Resolver::new(snapshot, parameters, inferred, depth_limit);
+    resolver.trace = tell.then(Trace::default);
     let result = resolver.declared_types().and_then(|()| resolver.action(action));
-    Attempt::Done(result.map(|()| resolver.finish()))
+    Attempt::Done(Box::new(resolver.told(result)))
 }
 
 /// Few statements nest so deeply that the caller's stack might not do: they are lent a large one.
-fn on_large_stack(work: impl FnOnce() -> Attempt) -> Result<Footprint, Unresolved> {
-    let failed = || Unresolved::Unsupported("a statement that nests this deeply".to_owned());
+fn on_large_stack(work: impl FnOnce() -> Attempt) -> Told {
+    let failed = || (Err(Unresolved::Unsupported("a statement that nests this deeply".to_owned())), Vec::new());
     let work = std::panic::AssertUnwindSafe(work);
     match stacker::grow(LARGE_STACK, || std::panic::catch_unwind(work)) {
-        Ok(Attempt::Done(result)) => result,
-        Ok(Attempt::TooDeep) | Err(_) => Err(failed()),
+        Ok(Attempt::Done(told)) => *told,
+        Ok(Attempt::TooDeep) | Err(_) => failed(),
     }
 }
 
@@ -136,6 +149,8 @@ struct Resolver<'s> {
     levels: Vec<Level>,
     /// The common table expressions in scope, the innermost last.
     tables: Vec<CommonTable>,
+    /// What there is to tell, where somebody asks.
+    trace: Option<Trace>,
     /// The setting that the next `current_setting` is as good as asking for, by what it is compared with.
     compared_setting: Option<&'static str>,
     /// The last operator that was resolved, with its operands' types and its result.
@@ -161,6 +176,7 @@ impl<'s> Resolver<'s> {
             renamed: None,
             levels: Vec::new(),
             tables: Vec::new(),
+            trace: None,
             compared_setting: None,
             last_operator: None,
             work: 0,
@@ -262,6 +278,7 @@ impl<'s> Resolver<'s> {
     fn use_relation(&mut self, name: &QualifiedName, only: bool) -> Result<usize, Unresolved> {
         let parts: Vec<&str> = name.parts.iter().map(|part| part.as_str()).collect();
         let relation = self.snapshot.relation(&parts).ok_or_else(|| Unresolved::Relation(name.to_string()))?;
+        self.tell_relation(name, relation);
         self.uses.push(Use { relation: relation.oid, only, touched: Vec::new() });
         Ok(self.uses.len() - 1)
     }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::Resolver;
+use super::trace::full;
 use crate::access::Operation;
 use crate::catalog::footprint::{Oid, Unresolved};
 use crate::catalog::types::{CID, OID, TID, Type, XID};
@@ -72,9 +73,21 @@ impl Resolver<'_> {
     /// Reads what lies behind an offered column.
     pub(super) fn read(&mut self, column: &Offered) -> Type {
         for (use_index, name) in &column.sources {
+            if self.trace.is_some() {
+                self.tell_column(*use_index, &column.name, name);
+            }
             self.touch_column(*use_index, Operation::Select, name);
         }
         column.of.clone()
+    }
+
+    fn tell_column(&mut self, use_index: usize, written: &str, name: &str) {
+        let relation = self.uses.get(use_index).map(|used| used.relation);
+        self.tell(|snapshot| {
+            let relation = relation.and_then(|oid| snapshot.relations.get(&oid));
+            let relation = relation.map_or_else(String::new, |relation| full(snapshot, relation));
+            format!("column {written} is {relation}.{name}")
+        });
     }
 
     /// Reads the column that a bare name means: of the innermost level that has one, or of this level alone.
@@ -163,6 +176,9 @@ impl Resolver<'_> {
     /// Reads a whole row as one value.
     pub(super) fn whole_row(&mut self, item: &Item) -> Result<Type, Unresolved> {
         self.spend(item.columns.len())?;
+        if let (Some(name), Some(_)) = (&item.name, item.relation) {
+            self.tell(|_| format!("{name} as a value is the whole row: every column"));
+        }
         match item.relation {
             Some(use_index) => self.touch_row(use_index, Operation::Select),
             None => item.columns.iter().for_each(|column| {
