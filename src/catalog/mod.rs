@@ -2,6 +2,7 @@
 
 mod footprint;
 mod load;
+mod objects;
 mod resolve;
 mod snapshot;
 mod types;
@@ -10,5 +11,6 @@ pub use footprint::{
     CalledBy, Columns, Effect, Footprint, Oid, RelationKind, TouchedFunction, TouchedRelation, Unresolved,
 };
 pub use load::LoadError;
+pub use objects::{Objects, RelationObject, RoutineObject};
 pub use resolve::{resolve, resolve_with};
 pub use snapshot::Snapshot;

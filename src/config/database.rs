@@ -2,15 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::files::{FileKind, FileUse};
 use super::names::{Names, check_name, check_unique, columns};
 use super::reader::Table;
 use super::sections::region_of;
 use super::upstream::UpstreamUrl;
-use super::{Database, Secret};
+use super::{Database, Provision, Secret};
 use crate::access::ObjectPattern;
 use crate::policy::{DataClass, DatabasePolicy};
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// Where the password for an upstream comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,10 +52,21 @@ pub(super) fn databases(root: &Table<'_>, directory: &Path, names: &Names, files
     let mut seen = Vec::new();
     let mut databases = Vec::new();
     for table in root.tables("database") {
-        table.allow(&["name", "upstream", "password_file", "password_env", "region", "data"]);
+        table.allow(&[
+            "name",
+            "upstream",
+            "password_file",
+            "password_env",
+            "region",
+            "data",
+            "provision",
+            "role_statement_timeout",
+            "role_idle_in_transaction_timeout",
+        ]);
         let name = table.required_text("name");
         let upstream = upstream(&table, directory, files);
         let password = password(&table, directory, files);
+        let provision = provision(&table);
         table.required_text("region");
         let region = region_of(&table, names);
         let data = table.tables("data").iter().filter_map(|class| data_class(class, names)).collect();
@@ -60,9 +74,35 @@ pub(super) fn databases(root: &Table<'_>, directory: &Path, names: &Names, files
         check_unique(&mut seen, &name);
         let name = name.read(check_name);
         let (Some(name), Some(upstream), Some(region)) = (name, upstream, region) else { continue };
-        databases.push(Database { policy: Arc::new(DatabasePolicy { name, region, data }), upstream, password });
+        databases.push(Database {
+            policy: Arc::new(DatabasePolicy { name, region, data }),
+            upstream,
+            password,
+            provision,
+        });
     }
     databases
+}
+
+fn provision(table: &Table<'_>) -> Provision {
+    let statement_timeout = table.duration("role_statement_timeout").unwrap_or(HOUR);
+    let idle_in_transaction_timeout = table.duration("role_idle_in_transaction_timeout").unwrap_or(HOUR / 4);
+    let kind = table.text("provision").and_then(|text| {
+        text.read(|kind| match kind {
+            "none" => Ok(Provision::None),
+            "role" => Ok(Provision::Role { statement_timeout, idle_in_transaction_timeout }),
+            other => Err(format!("\"{other}\" is neither \"none\" nor \"role\"")),
+        })
+    });
+    let provision = kind.unwrap_or(Provision::None);
+    if provision == Provision::None {
+        for key in ["role_statement_timeout", "role_idle_in_transaction_timeout"] {
+            if table.has(key) {
+                table.refuse(key, "goes with provision = \"role\" only");
+            }
+        }
+    }
+    provision
 }
 
 fn upstream(table: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>) -> Option<UpstreamUrl> {

@@ -128,6 +128,16 @@ pub struct Database {
     pub policy: Arc<DatabasePolicy>,
     pub upstream: UpstreamUrl,
     pub password: PasswordSource,
+    pub provision: Provision,
+}
+
+/// Whether sessions log in to the upstream as roles of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provision {
+    /// As the upstream account.
+    None,
+    /// Each as a short-lived role that the upstream account makes.
+    Role { statement_timeout: Duration, idle_in_transaction_timeout: Duration },
 }
 
 impl Config {

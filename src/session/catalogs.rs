@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Mutex;
-use tokio_postgres::config::{ChannelBinding, SslMode as ClientSslMode};
-use tokio_postgres::{Client, Config, NoTls};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::Client;
 
 use super::metrics::Metrics;
+use super::roles::RoleError;
 use super::settings::DatabaseSettings;
+use super::side;
 use super::tls::TlsError;
 use super::upstream::{Upstream, UpstreamError};
 use crate::catalog::{LoadError, Snapshot};
@@ -34,6 +34,8 @@ pub enum Unreachable {
     Catalogs(#[from] LoadError),
     #[error("its catalogs cannot be read: it took too long")]
     Timeout,
+    #[error("the broker cannot be asked what it may do: {0}")]
+    Broker(#[from] RoleError),
 }
 
 /// Logs in to an upstream as a session would, reads its catalogs, and answers their version.
@@ -135,7 +137,7 @@ impl Keeper {
         let asked_at = Instant::now();
         let client = match side.take().filter(|client| !client.is_closed()) {
             Some(client) => side.insert(client),
-            None => side.insert(self.connect().await?),
+            None => side.insert(side::connect(&self.upstream, "pgward catalogs", TIMEOUT).await?),
         };
         let known = self.known.load_full();
         if let Some(known) = known
@@ -151,37 +153,9 @@ impl Keeper {
         Ok(snapshot)
     }
 
-    async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
-        let settings = self.upstream.settings();
-        let mut config = Config::new();
-        config
-            .host(&settings.host)
-            .port(settings.port)
-            .user(&settings.user)
-            .dbname(&settings.database)
-            .password(settings.password.expose())
-            .application_name("pgward catalogs")
-            .connect_timeout(TIMEOUT);
-        match self.upstream.tls() {
-            Some(tls) if !settings.host.starts_with('/') => {
-                config.ssl_mode(ClientSslMode::Require).channel_binding(ChannelBinding::Prefer);
-                let (client, connection) = config.connect(MakeRustlsConnect::new(tls.as_ref().clone())).await?;
-                tokio::spawn(run(connection));
-                Ok(client)
-            }
-            Some(_) | None => {
-                config.ssl_mode(ClientSslMode::Disable);
-                let (client, connection) = config.connect(NoTls).await?;
-                tokio::spawn(run(connection));
-                Ok(client)
-            }
-        }
-    }
-}
-
-/// Drives the side connection until its client is dropped or the server ends it.
-async fn run(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
-    if let Err(error) = connection.await {
-        tracing::info!(%error, "the catalogs' connection ended");
+    /// The newest snapshot, however old; `None` before the first.
+    #[must_use]
+    pub fn latest(&self) -> Option<Arc<Snapshot>> {
+        self.known.load().as_ref().map(|known| Arc::clone(&known.snapshot))
     }
 }

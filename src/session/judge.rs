@@ -11,6 +11,7 @@ use super::catalogs::{CatalogUnavailable, Keeper};
 use super::metrics::Metrics;
 use super::names::{Key, Names};
 use super::records::{self, Recorder};
+use super::roles::{Provision, SessionRole};
 use super::settings::DatabaseSettings;
 use super::special::Facts;
 use super::upstream::Upstream;
@@ -32,6 +33,8 @@ pub struct Database {
     pub upstream: Upstream,
     pub catalogs: Keeper,
     pub analyses: AnalysisCache,
+    /// Makes the roles that sessions log in as, where they have their own.
+    pub roles: Option<Arc<Provision>>,
 }
 
 /// Judges for one session.
@@ -46,6 +49,8 @@ pub struct Judge {
     /// The search_path that the session was opened with, in the spellings that mean the same.
     search_paths: Arc<[String]>,
     requestable: Vec<Arc<Scope>>,
+    /// The role that the session is logged in as, where it has one of its own.
+    role: Option<Arc<SessionRole>>,
     view: Option<View>,
 }
 
@@ -57,6 +62,7 @@ pub struct Client {
     pub clock: Arc<Clock>,
     pub metrics: Arc<Metrics>,
     pub search_paths: Arc<[String]>,
+    pub role: Option<Arc<SessionRole>>,
 }
 
 /// What one batch is judged by.
@@ -109,7 +115,7 @@ impl Judge {
     pub fn new(database: Arc<Database>, principal: &Principal, client: Client) -> Self {
         let may_request = |scope: &&Scope| scope.may_request(principal);
         let requestable = database.settings.scopes.iter().filter(may_request).cloned().map(Arc::new).collect();
-        let Client { region, grants, clock, metrics, search_paths } = client;
+        let Client { region, grants, clock, metrics, search_paths, role } = client;
         let principal = principal.name.clone();
         Self {
             database,
@@ -120,6 +126,7 @@ impl Judge {
             metrics,
             search_paths,
             requestable,
+            role,
             view: None,
         }
     }
@@ -172,8 +179,20 @@ impl Judge {
         }
         let Some(view) = &self.view else { return Err(refused(unknown_portal(""))) };
         let judged = decide(meaning, names, &snapshot, &view.context, 0)?;
+        self.lend(&judged, &view.context).await?;
         self.metrics.allowed.inc();
         Ok(judged)
+    }
+
+    /// Has the session's own role hold the grant that allows a statement, before the statement goes.
+    async fn lend(&self, judged: &Judged, context: &Context) -> Result<(), Refused> {
+        let Some(role) = &self.role else { return Ok(()) };
+        let id = judged.permit.grant();
+        let Some(grant) = context.grants.iter().find(|grant| grant.id == *id) else { return Ok(()) };
+        role.ready(grant, &self.database.catalogs).await.map_err(|error| {
+            tracing::error!(role = role.name(), grant = %id, %error, "a session's role cannot be given its grant");
+            Refused { denial: not_lent(), footprint: judged.footprint.clone() }
+        })
     }
 
     /// The catalogs; known to be true now where `again`, once per batch.
@@ -386,6 +405,15 @@ fn other_path(ours: &str, theirs: &str) -> Denial {
         message: "the database's search_path has changed".to_owned(),
         detail: format!("The session was opened with {ours}; it is {theirs} now."),
         hint: Some("Connect again.".to_owned()),
+    }
+}
+
+fn not_lent() -> Denial {
+    Denial {
+        rule: Rule::Unresolved,
+        message: "the session's role in the database cannot be given the grant's privileges now".to_owned(),
+        detail: "A statement goes only after the role that it runs as was given what the grant allows.".to_owned(),
+        hint: Some("Try again; if it stays so, tell those who run pgward.".to_owned()),
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Metrics {
     pub refused_connections: Counter,
     pub upstream_failures: Counter,
     pub catalog_loads: Counter,
+    /// Statements that policy let through and PostgreSQL refused to a session's own role.
+    pub wall_three_refusals: Counter,
     denials: Family<RuleLabel, Counter>,
 }
 
@@ -61,6 +63,7 @@ impl Metrics {
             refused_connections: Counter::default(),
             upstream_failures: Counter::default(),
             catalog_loads: Counter::default(),
+            wall_three_refusals: Counter::default(),
             denials: Family::default(),
         };
         registry.register("pgward_sessions_open", "Live client sessions", metrics.sessions_open.clone());
@@ -72,6 +75,8 @@ impl Metrics {
         let refused = metrics.refused_connections.clone();
         registry.register("pgward_connections_refused", "Connections over a bound", refused);
         registry.register("pgward_upstream_failures", "Upstreams not reached", metrics.upstream_failures.clone());
+        let wall_three = metrics.wall_three_refusals.clone();
+        registry.register("pgward_wall_three_refusals", "Statements let through, refused by PostgreSQL", wall_three);
         registry.register("pgward_catalog_loads", "Catalog snapshots loaded", metrics.catalog_loads.clone());
         metrics
     }

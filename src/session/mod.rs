@@ -5,7 +5,8 @@
 //! | `server`, `handshake`, `parameters`, `authenticate`, `throttle`, `open` | from a connection to a session |
 //! | `relay`, `peer`, `replies`, `ends` | the session's one task: both directions, what is owed, when it must end |
 //! | `gate`, `judge`, `pass`, `special`, `names`, `analysis`, `catalogs` | what may go upstream, and why |
-//! | `upstream`, `transport`, `tls` | the leg to PostgreSQL |
+//! | `upstream`, `transport`, `tls`, `side` | the leg to PostgreSQL |
+//! | `roles` | wall three: the short-lived role that a session logs in as |
 //! | `records`, `registry`, `metrics`, `settings` | what others see of it, and what it is built from |
 
 mod analysis;
@@ -25,8 +26,10 @@ mod records;
 mod registry;
 mod relay;
 mod replies;
+mod roles;
 mod server;
 mod settings;
+mod side;
 mod special;
 mod throttle;
 mod tls;
@@ -36,8 +39,10 @@ mod upstream;
 pub use catalogs::{CatalogUnavailable, Unreachable, reach};
 pub use metrics::Metrics;
 pub use registry::{Registry, SessionInfo};
+pub use roles::{Examined, examine};
 pub use server::Server;
 pub use settings::{
-    DatabaseSettings, Dependencies, Directory, ParameterRecording, Settings, SslMode, UpstreamSettings, User,
+    DatabaseSettings, Dependencies, Directory, ParameterRecording, RoleSettings, Settings, SslMode, UpstreamSettings,
+    User,
 };
 pub use tls::{ALPN, ServerTls};

@@ -59,6 +59,16 @@ impl ToUpstream {
         Self(Bytes::from_static(b"f\0\0\0\x05\0"))
     }
 
+    /// Has the session's transactions be read-only unless they say otherwise, or not.
+    pub fn read_only(read_only: bool) -> Self {
+        let text = if read_only {
+            "SET default_transaction_read_only = on"
+        } else {
+            "SET default_transaction_read_only = off"
+        };
+        Self(encode::query(text))
+    }
+
     /// The end of the session.
     pub fn terminate() -> Self {
         Self(encode::terminate())

@@ -2,6 +2,7 @@
 
 mod closing;
 mod copying;
+mod mode;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -25,6 +26,7 @@ use super::peer::Peer;
 use super::records::Outcome;
 use super::registry::Entry;
 use super::replies::{CopyIn, Effect, Happened, Overdue, Replies, Running, Step, Violation};
+use super::roles::SessionRole;
 use super::transport::Transport;
 use crate::access::{Clock, GrantId};
 use crate::audit::{EndedBy, Event};
@@ -84,6 +86,8 @@ pub struct Relay {
     pub cancelling: Option<oneshot::Receiver<()>>,
     /// The client has said goodbye; what it asked before is still answered.
     pub leaving: bool,
+    /// The role that the session is logged in as, where it has one of its own.
+    pub role: Option<Arc<SessionRole>>,
 }
 
 impl Relay {
@@ -231,7 +235,9 @@ impl Relay {
             let mut batch = Vec::new();
             let more = self.collect(&mut batch)?;
             if !batch.is_empty() {
-                for outgoing in self.gate.pass(batch).await? {
+                let outgoing = self.gate.pass(batch).await?;
+                self.follow_grants_mode();
+                for outgoing in outgoing {
                     self.send(outgoing);
                 }
             }
@@ -297,6 +303,10 @@ impl Relay {
         if outcome.sqlstate.as_deref() == Some(sqlstate::QUERY_CANCELED) && self.entry.take_cancel() {
             outcome.ended_by = EndedBy::ClientCancel;
         }
+        let refused = outcome.sqlstate.as_deref() == Some(sqlstate::INSUFFICIENT_PRIVILEGE);
+        if refused && outcome.ended_by == EndedBy::Error && self.role.is_some() {
+            self.metrics.wall_three_refusals.inc();
+        }
         let mut record = self.gate.recorder.entry(Event::StatementEnd);
         record.grant = running.grant;
         record.statement_seq = Some(running.seq);
@@ -311,7 +321,13 @@ impl Relay {
             match running.effect {
                 Effect::None => {}
                 Effect::Catalogs => self.database.catalogs.forget_check(),
-                Effect::Reason(reason) => self.gate.recorder.reason = reason,
+                Effect::Reason(reason) => {
+                    self.gate.recorder.reason = reason;
+                    // It may have been a RESET of everything.
+                    if let Some(role) = &self.role {
+                        role.settings_were_reset();
+                    }
+                }
                 Effect::ApplicationName(name) => {
                     self.gate.recorder.set_application_name(super::parameters::printable(&name));
                 }

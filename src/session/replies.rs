@@ -65,6 +65,8 @@ pub struct Replies {
     max_message: usize,
     /// Sent before the next ReadyForQuery, or at once where nothing runs.
     notices: VecDeque<Bytes>,
+    /// Whether nothing was sent since the last ReadyForQuery came.
+    settled: bool,
 }
 
 enum Pass {
@@ -86,11 +88,20 @@ impl Replies {
             left_passes: true,
             max_message,
             notices: VecDeque::new(),
+            settled: true,
         }
     }
 
     pub fn push(&mut self, expected: Expected) {
+        self.settled = false;
         self.queue.push_back(expected);
+    }
+
+    /// Whether a Query of pgward's own may stand here: nothing runs, no transaction is open, not even one that the next
+    /// Sync would end.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.settled && self.is_quiet()
     }
 
     #[must_use]
@@ -243,6 +254,9 @@ impl Replies {
         happened: &mut Happened,
     ) -> Result<Pass, Violation> {
         let unexpected = Err(Violation::Unexpected(header.tag));
+        if self.queue.front().is_some_and(|expected| expected.silent) {
+            return self.silent(tag, header, body);
+        }
         match tag {
             Tag::Notice | Tag::Notification => return Ok(Pass::Forward),
             Tag::ParameterStatus => return guard(body).map(|()| Pass::Forward),
@@ -275,6 +289,40 @@ impl Replies {
             | Tag::NegotiateProtocolVersion => return unexpected,
         }
         Ok(self.passed())
+    }
+
+    /// The answer to what pgward asked on its own: the client sees nothing of it but a setting that it is told of.
+    fn silent(&mut self, tag: Tag, header: Header, body: &[u8]) -> Result<Pass, Violation> {
+        match tag {
+            Tag::Notice | Tag::Notification => Ok(Pass::Forward),
+            Tag::ParameterStatus => guard(body).map(|()| Pass::Forward),
+            Tag::CommandComplete => Ok(Pass::Drop),
+            Tag::ReadyForQuery => {
+                self.status = backend::ready_for_query(body)?;
+                self.queue.pop_front();
+                self.settled = self.queue.is_empty();
+                Ok(Pass::Drop)
+            }
+            Tag::Error
+            | Tag::Authentication
+            | Tag::BackendKeyData
+            | Tag::BindComplete
+            | Tag::CloseComplete
+            | Tag::CopyBoth
+            | Tag::CopyData
+            | Tag::CopyDone
+            | Tag::CopyIn
+            | Tag::CopyOut
+            | Tag::DataRow
+            | Tag::EmptyQuery
+            | Tag::FunctionCallResponse
+            | Tag::NegotiateProtocolVersion
+            | Tag::NoData
+            | Tag::ParameterDescription
+            | Tag::ParseComplete
+            | Tag::PortalSuspended
+            | Tag::RowDescription => Err(Violation::Unexpected(header.tag)),
+        }
     }
 
     fn passed(&self) -> Pass {
@@ -339,6 +387,7 @@ impl Replies {
             names.transaction_over(expected.change);
         }
         self.status = status;
+        self.settled = self.queue.is_empty();
         self.muted = false;
         self.copy_in = CopyIn::No;
         self.drop_marks();

@@ -131,6 +131,17 @@ pub struct DatabaseSettings {
     pub upstream: Arc<UpstreamSettings>,
     /// The scopes of this database, in the order of the configuration.
     pub scopes: Vec<Scope>,
+    /// Whether each session logs in as a short-lived role of its own, and how those are made.
+    pub roles: Option<RoleSettings>,
+}
+
+/// What short-lived roles are made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoleSettings {
+    /// Of one statement, where the session does not choose its own.
+    pub statement_timeout: Duration,
+    /// Of a transaction in which nothing happens, where the session does not choose its own.
+    pub idle_in_transaction_timeout: Duration,
 }
 
 /// Where an upstream is and how it is logged in to.

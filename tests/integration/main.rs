@@ -12,6 +12,7 @@ mod denials;
 mod ends;
 mod faults;
 mod judge;
+mod roles;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         bad_input::CASES,
         faults::CASES,
         judge::CASES,
+        roles::CASES,
     ]
     .concat();
     cases

@@ -105,6 +105,7 @@ impl Bench {
             policy: Arc::new(DatabasePolicy { name: "plain".into(), region: Region::new("us"), data: vec![] }),
             upstream: Arc::new(upstream),
             scopes: vec![scope("read", &["public.notes"], &[Operation::Select], None)],
+            roles: None,
         };
         let databases = HashMap::from([("plain".to_owned(), Arc::new(database))]);
         let registry = Arc::new(Registry::default());

@@ -69,12 +69,28 @@ pub struct Expected {
     /// Orders the step among changes of names.
     pub change: Change,
     pub(super) failed: bool,
+    /// Asked by pgward on its own: the client is told nothing of the answer.
+    pub(super) silent: bool,
 }
 
 impl Expected {
     #[must_use]
     pub fn new(step: Step, change: Change) -> Self {
-        Self { step, statements: VecDeque::new(), changes: Vec::new(), denied: None, change, failed: false }
+        Self {
+            step,
+            statements: VecDeque::new(),
+            changes: Vec::new(),
+            denied: None,
+            change,
+            failed: false,
+            silent: false,
+        }
+    }
+
+    /// For a Query of pgward's own.
+    #[must_use]
+    pub fn silent(change: Change) -> Self {
+        Self { silent: true, ..Self::new(Step::Query, change) }
     }
 
     #[must_use]
