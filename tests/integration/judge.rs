@@ -3,9 +3,13 @@
 use std::process::Command;
 
 use crate::Case;
-use crate::support::Bench;
+use crate::support::{Bench, Proxy, Scopes, config};
 
-pub const CASES: &[Case] = &[("judge::policy_world", policy_world), ("judge::wide_policy_world", wide_policy_world)];
+pub const CASES: &[Case] = &[
+    ("judge::policy_world", policy_world),
+    ("judge::wide_policy_world", wide_policy_world),
+    ("judge::wide_policy_world_with_roles", wide_policy_world_with_roles),
+];
 
 fn policy_world(_shared: &Bench) {
     judge("sample.jsonl", 1);
@@ -16,10 +20,46 @@ fn wide_policy_world(_shared: &Bench) {
     judge("wide.jsonl", 50);
 }
 
+/// The same cases where each session is a role of its own: nothing that a grant allows may be refused by PostgreSQL.
+fn wide_policy_world_with_roles(_shared: &Bench) {
+    let bench = Bench::start();
+    bench.postgres.run(
+        "shop",
+        "CREATE ROLE shop_broker LOGIN CREATEROLE PASSWORD 'shop_backend_pw';
+         GRANT USAGE ON SCHEMA public TO shop_broker WITH GRANT OPTION;
+         GRANT SELECT ON public.orders, public.products, public.v_orders TO shop_broker WITH GRANT OPTION;
+         GRANT SELECT (id, name, country) ON public.customers TO shop_broker WITH GRANT OPTION",
+    );
+    let proxy = Proxy::start(&bench, &|setup| {
+        let text = config(setup, &Scopes::default()).replace("//shop_backend@", "//shop_broker@");
+        text.replace("shop_password\"\n", "shop_password\"\nprovision = \"role\"\n")
+    });
+    run_judge(&bench, &proxy, "wide.jsonl", 50, &["--ignore-roles", "pgward_"]);
+    let metrics = proxy.metrics();
+    let refusals = metrics.lines().find(|line| line.starts_with("pgward_wall_three_refusals_total"));
+    assert_eq!(refusals, Some("pgward_wall_three_refusals_total 0"), "{:?}", refused_by_postgresql(&proxy));
+}
+
+/// The statements that policy let through and PostgreSQL refused.
+fn refused_by_postgresql(proxy: &Proxy) -> Vec<String> {
+    let records = proxy.audit(&["--limit", "100000"]);
+    let ends = records.iter().filter(|record| record["sqlstate"] == "42501" && record["ended_by"] == "error");
+    let begun = |end: &serde_json::Value| {
+        let is_its =
+            |record: &&serde_json::Value| record["session"] == end["session"] && record["seq"] == end["statement_seq"];
+        records.iter().find(is_its).map(|record| record["statement"].to_string())
+    };
+    ends.filter_map(begun).collect()
+}
+
 /// The judge drops and re-creates database `shop`: it runs on a PostgreSQL of its own.
 fn judge(cases: &str, every: u32) {
     let bench = Bench::start();
     let proxy = bench.proxy();
+    run_judge(&bench, &proxy, cases, every, &[]);
+}
+
+fn run_judge(bench: &Bench, proxy: &Proxy, cases: &str, every: u32, more: &[&str]) {
     proxy.grant("alice", "world", "2h");
     let alice = proxy.credentials("alice", "shop");
     let world = crate::support::root().join("tests/world");
@@ -32,6 +72,7 @@ fn judge(cases: &str, every: u32) {
         .arg(bench.certs.join("ca.crt"))
         .args(["--host", "localhost", "--port", &proxy.setup.port.to_string()])
         .args(["--user", &alice.user, "--db", "shop"])
+        .args(more)
         // A password may begin with a hyphen.
         .arg(format!("--password={}", alice.password))
         .output()

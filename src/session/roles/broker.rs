@@ -13,6 +13,8 @@ use crate::session::upstream::Upstream;
 
 /// For one turn at the connection, the wait for it left out: what takes longer is given up, with the connection.
 const TURN: Duration = Duration::from_secs(8);
+/// For a connection that was kept to say that it is still there.
+const PING: Duration = Duration::from_secs(2);
 /// The first key of pgward's advisory locks; the second is the process's, or 0 for changes of privileges.
 pub const LOCKS: i32 = 0x7067_7764;
 /// How often a change is tried that others' changes of the same catalog rows get in the way of.
@@ -99,7 +101,10 @@ impl Broker {
     /// Where no connection can be made.
     pub async fn turn(&self) -> Result<Turn<'_>, RoleError> {
         let mut place = self.connection.lock().await;
-        let kept = place.take().filter(|client| !client.is_closed());
+        let kept = match place.take() {
+            Some(client) if answers(&client).await => Some(client),
+            Some(_) | None => None,
+        };
         let client = match kept {
             Some(client) => client,
             None => match tokio::time::timeout(TURN, self.connect()).await {
@@ -136,6 +141,12 @@ impl Broker {
         client.query_one("SELECT pg_advisory_lock($1, $2)", &[&LOCKS, &key]).await?;
         Ok(client)
     }
+}
+
+/// Whether a connection that was kept is still good: one round trip, so that nobody's session fails by a restart.
+async fn answers(client: &Client) -> bool {
+    let asked = tokio::time::timeout(PING, client.simple_query(""));
+    !client.is_closed() && matches!(asked.await, Ok(Ok(_)))
 }
 
 /// Runs statements in one message and so in one transaction, again where another transaction came in between.
