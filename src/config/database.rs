@@ -14,6 +14,8 @@ use crate::access::ObjectPattern;
 use crate::policy::{DataClass, DatabasePolicy};
 
 const HOUR: Duration = Duration::from_secs(3600);
+/// PostgreSQL's timeouts are milliseconds in 31 bits.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 86_400);
 
 /// Where the password for an upstream comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +87,15 @@ pub(super) fn databases(root: &Table<'_>, directory: &Path, names: &Names, files
 }
 
 fn provision(table: &Table<'_>) -> Provision {
-    let statement_timeout = table.duration("role_statement_timeout").unwrap_or(HOUR);
-    let idle_in_transaction_timeout = table.duration("role_idle_in_transaction_timeout").unwrap_or(HOUR / 4);
+    let timeout = |key: &str, default: Duration| {
+        let timeout = table.duration(key).unwrap_or(default);
+        if timeout > LONGEST_TIMEOUT {
+            table.refuse(key, "PostgreSQL takes 24 days at most");
+        }
+        timeout
+    };
+    let statement_timeout = timeout("role_statement_timeout", HOUR);
+    let idle_in_transaction_timeout = timeout("role_idle_in_transaction_timeout", HOUR / 4);
     let kind = table.text("provision").and_then(|text| {
         text.read(|kind| match kind {
             "none" => Ok(Provision::None),

@@ -35,9 +35,10 @@ fn wide_policy_world_with_roles(_shared: &Bench) {
         text.replace("shop_password\"\n", "shop_password\"\nprovision = \"role\"\n")
     });
     run_judge(&bench, &proxy, "wide.jsonl", 50, &["--ignore-roles", "pgward_"]);
+    // The one difference between the two walls: a name looked up by a cast. PostgreSQL asks for USAGE on its schema.
+    assert_eq!(refused_by_postgresql(&proxy), ["\"SELECT $1::regclass::text\""]);
     let metrics = proxy.metrics();
-    let refusals = metrics.lines().find(|line| line.starts_with("pgward_wall_three_refusals_total"));
-    assert_eq!(refusals, Some("pgward_wall_three_refusals_total 0"), "{:?}", refused_by_postgresql(&proxy));
+    assert!(metrics.contains("\npgward_wall_three_refusals_total 1\n"), "{metrics}");
 }
 
 /// The statements that policy let through and PostgreSQL refused.
