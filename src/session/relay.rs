@@ -214,6 +214,11 @@ impl Relay {
         if happened.cancel {
             self.cancel_upstream();
         }
+        if happened.mode_refused
+            && let Some(role) = &self.role
+        {
+            role.mode_was_refused();
+        }
         self.owed.sync |= happened.send_sync;
         self.owed.copy_fail |= happened.fail_copy;
         self.pay();

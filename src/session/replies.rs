@@ -36,6 +36,8 @@ pub struct Happened {
     pub send_sync: bool,
     /// The upstream gave up the connection.
     pub fatal: bool,
+    /// What pgward asked on its own was not done.
+    pub mode_refused: bool,
     /// Bytes that go to the client.
     pub out: Vec<Bytes>,
 }
@@ -255,7 +257,7 @@ impl Replies {
     ) -> Result<Pass, Violation> {
         let unexpected = Err(Violation::Unexpected(header.tag));
         if self.queue.front().is_some_and(|expected| expected.silent) {
-            return self.silent(tag, header, body);
+            return self.silent(tag, header, body, happened);
         }
         match tag {
             Tag::Notice | Tag::Notification => return Ok(Pass::Forward),
@@ -292,7 +294,7 @@ impl Replies {
     }
 
     /// The answer to what pgward asked on its own: the client sees nothing of it but a setting that it is told of.
-    fn silent(&mut self, tag: Tag, header: Header, body: &[u8]) -> Result<Pass, Violation> {
+    fn silent(&mut self, tag: Tag, header: Header, body: &[u8], happened: &mut Happened) -> Result<Pass, Violation> {
         match tag {
             Tag::Notice | Tag::Notification => Ok(Pass::Forward),
             Tag::ParameterStatus => guard(body).map(|()| Pass::Forward),
@@ -303,8 +305,16 @@ impl Replies {
                 self.settled = self.queue.is_empty();
                 Ok(Pass::Drop)
             }
-            Tag::Error
-            | Tag::Authentication
+            Tag::Error if backend::error_fields(body)?.is_fatal() => {
+                happened.fatal = true;
+                Ok(Pass::Forward)
+            }
+            // A cancel request of the client's that came too late for what it was meant for.
+            Tag::Error => {
+                happened.mode_refused = true;
+                Ok(Pass::Drop)
+            }
+            Tag::Authentication
             | Tag::BackendKeyData
             | Tag::BindComplete
             | Tag::CloseComplete

@@ -14,6 +14,7 @@ pub const CASES: &[Case] = &[
     ("roles::what_is_out_of_scope_postgresql_refuses", postgresql_refuses),
     ("roles::writing_reaches_what_stands_behind_a_row", writing_reaches_behind),
     ("roles::two_sessions_of_one_principal", two_sessions),
+    ("roles::many_sessions_come_and_go_at_once", many_sessions),
     ("roles::grants_come_and_go", grants_come_and_go),
     ("roles::read_only_where_the_grants_are", read_only_where_grants_are),
     ("roles::a_new_table_that_a_pattern_means", new_table),
@@ -271,6 +272,43 @@ fn two_sessions(bench: &Bench) {
         [first, second]
     });
     roles.iter().for_each(|role| is_gone(bench, role));
+}
+
+/// Sessions open and close while tables come and go, so that privileges are compared all the time.
+fn many_sessions(bench: &Bench) {
+    let proxy = proxy(bench);
+    proxy.grant("alice", "vault-all", "30m");
+    proxy.grant("alice", "vault-write", "30m");
+    let alice = proxy.credentials("alice", "vault");
+    run(async {
+        let mut tasks = tokio::task::JoinSet::new();
+        let (proxy, alice) = (std::sync::Arc::new(proxy), std::sync::Arc::new(alice));
+        for _ in 0..8 {
+            let (proxy, alice) = (std::sync::Arc::clone(&proxy), std::sync::Arc::clone(&alice));
+            tasks.spawn(async move {
+                for _ in 0..5 {
+                    let client = connect(&proxy, &alice).await;
+                    client.batch_execute("SELECT count(*) FROM app.orders").await.unwrap();
+                    client.batch_execute("UPDATE app.people SET name = name WHERE id = 1").await.unwrap();
+                }
+            });
+        }
+        for number in 0..6 {
+            let sql = format!("SET ROLE vault_owner; CREATE TABLE app.passing{number} (id int)");
+            tokio::task::block_in_place(|| bench.postgres.run("vault", &sql));
+            let drop = format!("DROP TABLE app.passing{number}");
+            tokio::task::block_in_place(|| bench.postgres.run("vault", &drop));
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.unwrap();
+        }
+        let (_client, role) = session(&proxy).await;
+        let process = tokio::task::block_in_place(|| roles_of_process(bench, &role));
+        tokio::task::block_in_place(|| {
+            wait_until("one session and two grants are left", SOON, || count_of_process(bench, &process) == 3);
+        });
+        assert!(!proxy.log().contains("ERROR"), "{}", proxy.log());
+    });
 }
 
 fn grants_come_and_go(bench: &Bench) {

@@ -112,3 +112,39 @@ fn grants_that_end_are_found_where_their_statements_wait() {
         assert_eq!(ends, *expected == Overdue::Running, "{steps:?}");
     }
 }
+
+/// What pgward asks on its own is answered to nobody, but for a setting that the client should know.
+#[test]
+fn the_answer_to_a_silent_query_is_kept_from_the_client() {
+    const DONE: &[u8] = b"C\0\0\0\x08SET\0";
+    const READY: &[u8] = b"Z\0\0\0\x05I";
+    const SETTING: &[u8] = b"S\0\0\0\x17application_name\0x\0";
+    let mut replies = Replies::new(1 << 20);
+    assert!(replies.is_settled());
+    replies.push(Expected::silent(1));
+    assert!(!replies.is_settled());
+    let (result, happened) = feed(&mut replies, &[SETTING, DONE, READY].concat());
+    result.unwrap();
+    assert_eq!(happened.out.concat(), SETTING);
+    assert!(replies.is_settled() && !happened.mode_refused);
+
+    replies.push(Expected::silent(2));
+    let (result, happened) = feed(&mut replies, &[b"E\0\0\0\x0dC57014\0\0", READY].concat());
+    result.unwrap();
+    assert!(happened.out.concat().is_empty() && happened.mode_refused && replies.is_settled());
+
+    replies.push(Expected::silent(3));
+    let (result, _) = feed(&mut replies, b"D\0\0\0\x06\0\0");
+    assert!(matches!(result, Err(Violation::Unexpected(b'D'))), "{result:?}");
+}
+
+/// An extended-protocol step that no Sync has ended yet is a transaction too.
+#[test]
+fn nothing_of_its_own_stands_inside_of_a_segment() {
+    let mut replies = owed(&[(Step::Parse, None)]);
+    feed(&mut replies, b"1\0\0\0\x04").0.unwrap();
+    assert!(replies.is_quiet() && !replies.is_settled());
+    replies.push(Expected::new(Step::Sync, 2));
+    feed(&mut replies, b"Z\0\0\0\x05I").0.unwrap();
+    assert!(replies.is_settled());
+}

@@ -1,5 +1,4 @@
-//! The connection that makes and removes short-lived roles: one per database, used by one caller at a time, opened anew
-//! when it is lost. While it lives it holds an advisory lock that tells every pgward of the database that this one does.
+//! A connection that makes or removes short-lived roles: used by one caller at a time, opened anew when it is lost. While it lives it holds an advisory lock that tells every pgward of the database that this one does.
 
 use std::time::Duration;
 
@@ -136,9 +135,9 @@ impl Broker {
                  SET client_min_messages = error; SET standard_conforming_strings = on",
             )
             .await?;
-        // A session's lock: it goes with the connection, however the process ends.
+        // A session's lock: it goes with the connection, however the process ends. Shared, for it has two of them.
         let key = i32::from_be_bytes(self.process.lock_key().to_be_bytes());
-        client.query_one("SELECT pg_advisory_lock($1, $2)", &[&LOCKS, &key]).await?;
+        client.query_one("SELECT pg_advisory_lock_shared($1, $2)", &[&LOCKS, &key]).await?;
         Ok(client)
     }
 }

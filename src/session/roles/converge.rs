@@ -9,13 +9,10 @@ use super::broker::{RoleError, one_at_a_time, together};
 use super::privileges::{Change, Privilege, Right, Wording, statements};
 use crate::catalog::Oid;
 
-/// How many privileges that cannot be given a log line names.
-const TOLD: usize = 5;
-
 /// Gives `role` exactly `wanted`, as far as the broker may.
 ///
-/// What the broker cannot pass on is left out and logged: PostgreSQL then refuses what pgward would let through, never the
-/// other way.
+/// What the broker cannot pass on is left out, and answered: PostgreSQL then refuses what pgward would let through, never
+/// the other way.
 ///
 /// # Errors
 /// Where the database does not answer, or there is nothing at all of a scope that the broker can give.
@@ -24,33 +21,25 @@ pub async fn converge(
     role: &str,
     database: &str,
     wanted: &BTreeSet<Privilege>,
-) -> Result<(), RoleError> {
+) -> Result<Vec<Privilege>, RoleError> {
     let held = held(client, role).await?;
     let surplus: Vec<&Privilege> = held.difference(wanted).collect();
     let lacking: Vec<&Privilege> = wanted.difference(&held).collect();
     let Standing { give, missing } = standing(client, role, &lacking).await?;
     if give.is_empty() && !missing.is_empty() && held.intersection(wanted).next().is_none() {
-        tell(role, &missing);
         return Err(RoleError::NothingToGive);
     }
-    if !missing.is_empty() {
-        tell(role, &missing);
-    }
+    let missing: Vec<Privilege> = missing.into_iter().cloned().collect();
     if surplus.is_empty() && give.is_empty() {
-        return Ok(());
+        return Ok(missing);
     }
     let signatures = signatures(client, surplus.iter().chain(&give).copied()).await?;
     let wording = Wording { role, database, signatures: &signatures };
     let mut said = vec![one_at_a_time()];
     said.extend(statements(Change::Revoke, surplus, &wording));
     said.extend(statements(Change::Grant, give, &wording));
-    together(client, &said).await
-}
-
-fn tell(role: &str, missing: &[&Privilege]) {
-    let some: Vec<String> = missing.iter().take(TOLD).map(|privilege| format!("{privilege:?}")).collect();
-    let (count, some) = (missing.len(), some.join(", "));
-    tracing::warn!(role, count, missing = some, "the broker may not pass on what a scope allows; see pgward check");
+    together(client, &said).await?;
+    Ok(missing)
 }
 
 /// What became of privileges that a role lacks.

@@ -1,23 +1,28 @@
 //! What `pgward check` tells of a broker: whether it can make the roles that its database's scopes need, what it may not
-//! pass on, and what PUBLIC may do that no role of ours can be kept from. Changes nothing.
+//! pass on, and what PUBLIC may do that no role of ours can be kept from. Leaves nothing behind.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Client;
 
-use super::broker::RoleError;
+use super::broker::{Broker, RoleError};
 use super::converge::standing;
-use super::names::{PREFIX, Process, quoted};
+use super::names::{Mark, Process, quoted, session_role};
 use super::privileges::{Change, Privilege, Wording, statements, wanted};
+use super::session::{Beginning, creation, password, removal};
+use crate::access::SessionId;
 use crate::catalog::{Oid, Snapshot};
 use crate::session::catalogs::Unreachable;
-use crate::session::settings::DatabaseSettings;
+use crate::session::settings::{DatabaseSettings, RoleSettings};
 use crate::session::side;
 use crate::session::upstream::Upstream;
 
 const TIMEOUT: Duration = Duration::from_secs(8);
+/// How long the role of a trial could log in, were it left behind.
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
 /// What was found, each with what would put it right.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,7 +51,9 @@ async fn questions(upstream: &Upstream, settings: &DatabaseSettings) -> Result<E
     client.batch_execute("SET search_path = pg_catalog").await.map_err(RoleError::from)?;
     let mut examined = Examined::default();
     broker(&client, &snapshot, &mut examined).await?;
-    trial(&client, &mut examined).await;
+    if let Some(roles) = &settings.roles {
+        trial(upstream, roles, &mut examined).await?;
+    }
     to_pass_on(&client, &snapshot, settings, &mut examined).await?;
     public(&client, &snapshot, &mut examined).await.map_err(RoleError::from)?;
     Ok(examined)
@@ -85,18 +92,38 @@ async fn broker(client: &Client, snapshot: &Snapshot, examined: &mut Examined) -
     Ok(())
 }
 
-/// Makes a role, has it be what sessions' roles are, and takes it all back.
-async fn trial(client: &Client, examined: &mut Examined) {
-    let name = quoted(&format!("{PREFIX}trial_{}", Process::generate()));
-    let text = format!(
-        "BEGIN; CREATE ROLE {name} LOGIN CONNECTION LIMIT 1 ROLE CURRENT_USER; COMMENT ON ROLE {name} IS 'trial'; \
-         ALTER ROLE {name} SET default_transaction_read_only = on; REASSIGN OWNED BY {name} TO CURRENT_USER; \
-         DROP OWNED BY {name}; DROP ROLE {name}; ROLLBACK"
-    );
-    if let Err(error) = client.batch_execute(&text).await {
-        examined.problems.push(format!("no role can be made: {}", RoleError::from(error)));
-        let _ = client.batch_execute("ROLLBACK").await;
+/// Makes a role as a session's is made, logs in as it, and removes it.
+async fn trial(upstream: &Upstream, roles: &RoleSettings, examined: &mut Examined) -> Result<(), RoleError> {
+    let broker = Broker::new(upstream.clone(), Process::generate());
+    let holder = SessionId::generate();
+    let name = session_role(&holder);
+    let mark = Mark {
+        pgward: 1,
+        process: broker.process().to_string(),
+        database: broker.database().to_owned(),
+        session: Some(holder.to_string()),
+        grant: None,
+        principal: "pgward check".to_owned(),
+    };
+    let (password, verifier) = password()?;
+    let valid_until = Timestamp::now().saturating_add(MINUTE).unwrap_or(Timestamp::MAX);
+    let beginning = Beginning { verifier: &verifier, valid_until, read_only: true, settings: roles };
+    if let Err(error) = broker.run(&creation(&name, &mark, &beginning)).await {
+        examined.problems.push(format!("no role can be made: {error}"));
+        return Ok(());
     }
+    let logged_in = upstream.as_user(name.clone(), password).connect(&[("client_encoding", "UTF8")], TIMEOUT).await;
+    if let Err(error) = logged_in {
+        examined.problems.push(format!(
+            "a role that was made cannot log in: {error}. pg_hba.conf needs a line such as: \
+             hostssl {} /^pgward_se_ samenet scram-sha-256 (before PostgreSQL 16: all in place of the pattern)",
+            broker.database()
+        ));
+    }
+    if let Err(error) = broker.run(&removal(&name)).await {
+        examined.problems.push(format!("a role cannot be removed: {error}. DROP ROLE {};", quoted(&name)));
+    }
+    Ok(())
 }
 
 /// What the scopes allow and the broker may not pass on.

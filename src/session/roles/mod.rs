@@ -35,12 +35,16 @@ pub use session::{Holder, SessionRole};
 
 use self::broker::{Broker, together};
 use self::names::{Mark, Process, grant_role, literal, quoted, session_role};
+use self::privileges::Privilege;
+use self::session::Beginning;
 use super::catalogs::Keeper;
 use super::settings::RoleSettings;
 use super::upstream::Upstream;
 use crate::access::{Clock, Grant, GrantId, Secret};
 use crate::store::GrantBook;
 
+/// For a statement to wait for its grant's privileges.
+const LEND: Duration = Duration::from_secs(10);
 /// How soon after its end a grant's role is gone.
 const LOOK: Duration = Duration::from_secs(1);
 /// Between looks for roles that nobody removed.
@@ -54,7 +58,11 @@ const FAREWELL: Duration = Duration::from_secs(4);
 /// The short-lived roles of one database.
 #[derive(Debug)]
 pub struct Provision {
+    upstream: Upstream,
+    /// Makes roles and changes what they may do: sessions wait for it.
     broker: Broker,
+    /// Removes roles, which may take a while where others hold locks on what they own.
+    sweeper: Broker,
     settings: RoleSettings,
     grants: Arc<GrantBook>,
     clock: Arc<Clock>,
@@ -82,6 +90,8 @@ struct Lent {
     grant: Arc<Grant>,
     /// The version of the catalogs that its privileges were made by.
     version: Option<u64>,
+    /// What its scope allows and the broker may not pass on.
+    missing: Vec<Privilege>,
 }
 
 impl Lent {
@@ -101,8 +111,11 @@ impl Provision {
     /// Removes what is left over from now on, in the background, for as long as somebody holds it.
     #[must_use]
     pub fn start(upstream: Upstream, settings: RoleSettings, grants: Arc<GrantBook>, clock: Arc<Clock>) -> Arc<Self> {
+        let process = Process::generate();
         let provision = Arc::new(Self {
-            broker: Broker::new(upstream, Process::generate()),
+            broker: Broker::new(upstream.clone(), process),
+            sweeper: Broker::new(upstream.clone(), process),
+            upstream,
             settings,
             grants,
             clock,
@@ -126,14 +139,20 @@ impl Provision {
         let name = session_role(&holder.session);
         let (password, verifier) = session::password()?;
         self.roles().sessions.insert(name.clone());
+        let beginning = Beginning {
+            verifier: &verifier,
+            valid_until: live.iter().map(|grant| grant.expires_at).max().unwrap_or_default(),
+            read_only: privileges::are_read_only(live.iter().map(Arc::as_ref)),
+            settings: &self.settings,
+        };
         // From here on it is removed, whatever happens.
-        let role = Arc::new(SessionRole::new(name.clone(), Arc::clone(self), live));
+        let role = Arc::new(SessionRole::new(name.clone(), Arc::clone(self), &beginning));
         let mark = self.mark(&holder.principal, Some(holder.session.to_string()), None);
         let turn = self.broker.turn().await?;
         let mut again = true;
         loop {
             let (memberships, server) = self.memberships(turn.client(), live, catalogs, &name).await?;
-            let mut said = session::creation(&name, &mark, &verifier, live, &self.settings);
+            let mut said = session::creation(&name, &mark, &beginning);
             said.extend(memberships.iter().map(|(_, prepared)| session::membership(&prepared.role, &name, server)));
             match together(turn.client(), &said).await {
                 Ok(()) => {
@@ -173,8 +192,13 @@ impl Provision {
         self.roles().grants.get(grant).is_some_and(|lent| lent.making == making && lent.version == Some(version))
     }
 
-    /// Has a session's role hold a grant as the newest catalogs make it.
+    /// Has a session's role hold a grant as the newest catalogs make it, or gives up after a while.
     async fn lend(&self, grant: &Arc<Grant>, catalogs: &Keeper, role: &SessionRole) -> Result<(), RoleError> {
+        let lent = tokio::time::timeout(LEND, self.lend_now(grant, catalogs, role));
+        lent.await.unwrap_or(Err(RoleError::Timeout))
+    }
+
+    async fn lend_now(&self, grant: &Arc<Grant>, catalogs: &Keeper, role: &SessionRole) -> Result<(), RoleError> {
         let turn = self.broker.turn().await?;
         let server = catalogs.latest().ok_or(RoleError::NoCatalogs)?.server_version_num;
         let mut prepared = self.prepare(turn.client(), grant, catalogs).await;
@@ -235,9 +259,13 @@ impl Provision {
             None => self.make(client, grant).await?,
         };
         let wanted = privileges::wanted(&grant.scope, &snapshot.objects());
-        converge::converge(client, &prepared.role, self.broker.database(), &wanted).await?;
+        let missing = converge::converge(client, &prepared.role, self.broker.database(), &wanted).await?;
         if let Some(lent) = self.roles().grants.get_mut(&grant.id) {
             lent.version = Some(snapshot.version);
+            if lent.missing != missing && !missing.is_empty() {
+                tell(grant, &missing);
+            }
+            lent.missing = missing;
         }
         Ok(prepared)
     }
@@ -256,7 +284,7 @@ impl Provision {
         let prepared = {
             let mut roles = self.roles();
             roles.made += 1;
-            let lent = Lent { role, making: roles.made, grant: Arc::clone(grant), version: None };
+            let lent = Lent { role, making: roles.made, grant: Arc::clone(grant), version: None, missing: Vec::new() };
             let prepared = lent.prepared();
             // Before it is made, so that the reaper never takes it for one that was forgotten.
             roles.grants.insert(grant.id.clone(), lent);
@@ -300,7 +328,7 @@ impl Provision {
 
     /// Answers whether the role is gone.
     async fn remove(&self, role: &str) -> bool {
-        match self.broker.run(&session::removal(role)).await {
+        match self.sweeper.run(&session::removal(role)).await {
             Ok(()) => true,
             Err(error) if is_missing(&error) => true,
             Err(error) => {
@@ -340,6 +368,34 @@ impl Provision {
     fn roles(&self) -> MutexGuard<'_, Roles> {
         self.roles.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Drop for Provision {
+    /// Nobody makes sessions of it any more: the configuration has changed. The grants' roles go with it.
+    fn drop(&mut self) {
+        let roles = std::mem::take(self.roles.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if roles.grants.is_empty() {
+            return;
+        }
+        let sweeper = Broker::new(self.upstream.clone(), self.broker.process());
+        runtime.spawn(async move {
+            for lent in roles.grants.into_values() {
+                if let Err(error) = sweeper.run(&session::removal(&lent.role)).await {
+                    tracing::warn!(role = lent.role, %error, "a short-lived role is left for the next start to remove");
+                }
+            }
+        });
+    }
+}
+
+/// How many privileges that cannot be given a log line names.
+const TOLD: usize = 5;
+
+fn tell(grant: &Grant, missing: &[Privilege]) {
+    let some: Vec<String> = missing.iter().take(TOLD).map(|privilege| format!("{privilege:?}")).collect();
+    let (count, some) = (missing.len(), some.join(", "));
+    tracing::warn!(grant = %grant.id, count, missing = some, "the broker may not pass on all of a scope; see pgward check");
 }
 
 /// Keeps roles from outliving what they are for, until nobody needs the provision any more.

@@ -20,7 +20,7 @@ struct Found {
 impl Provision {
     /// Removes what is left over in this database.
     pub(super) async fn reap(&self) -> Result<(), RoleError> {
-        let turn = self.broker.turn().await?;
+        let turn = self.sweeper.turn().await?;
         let rows = turn.client().query(ROLES, &[&PREFIX]).await?;
         let locks = turn.client().query(ALIVE, &[&LOCKS]).await?;
         turn.done();

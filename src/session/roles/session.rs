@@ -41,9 +41,9 @@ struct Held {
 }
 
 impl SessionRole {
-    pub(super) fn new(name: String, provision: Arc<Provision>, live: &[Arc<Grant>]) -> Self {
-        let held = Held { grants: HashMap::new(), valid_until: latest_end(live) };
-        let began_read_only = are_read_only(live.iter().map(Arc::as_ref));
+    pub(super) fn new(name: String, provision: Arc<Provision>, beginning: &Beginning<'_>) -> Self {
+        let held = Held { grants: HashMap::new(), valid_until: beginning.valid_until };
+        let began_read_only = beginning.read_only;
         Self { name, provision, held: Mutex::new(held), read_only: AtomicBool::new(began_read_only), began_read_only }
     }
 
@@ -88,6 +88,11 @@ impl SessionRole {
         (self.read_only.swap(wanted, Ordering::Relaxed) != wanted).then_some(wanted)
     }
 
+    /// The session did not take the last change.
+    pub fn mode_was_refused(&self) {
+        self.read_only.fetch_xor(true, Ordering::Relaxed);
+    }
+
     /// The client set everything back to what the session was opened with.
     pub fn settings_were_reset(&self) {
         self.read_only.store(self.began_read_only, Ordering::Relaxed);
@@ -100,25 +105,29 @@ impl Drop for SessionRole {
     }
 }
 
+/// What a session's role begins with.
+#[derive(Debug)]
+pub(super) struct Beginning<'a> {
+    pub verifier: &'a Verifier,
+    pub valid_until: Timestamp,
+    pub read_only: bool,
+    pub settings: &'a RoleSettings,
+}
+
 /// What makes a session's role: one transaction.
-pub(super) fn creation(
-    role: &str,
-    mark: &Mark,
-    verifier: &Verifier,
-    live: &[Arc<Grant>],
-    settings: &RoleSettings,
-) -> Vec<String> {
+pub(super) fn creation(role: &str, mark: &Mark, beginning: &Beginning<'_>) -> Vec<String> {
+    let Beginning { verifier, valid_until, read_only, settings } = beginning;
     let name = quoted(role);
     let mut said = vec![
         format!(
             "CREATE ROLE {name} LOGIN INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS \
              CONNECTION LIMIT 1 PASSWORD {} VALID UNTIL {} ROLE CURRENT_USER",
             literal(&verifier.to_string()),
-            literal(&latest_end(live).to_string()),
+            literal(&valid_until.to_string()),
         ),
         format!("COMMENT ON ROLE {name} IS {}", literal(&mark.text())),
     ];
-    let read_only = if are_read_only(live.iter().map(Arc::as_ref)) { "on" } else { "off" };
+    let read_only = if *read_only { "on" } else { "off" };
     for (setting, value) in [
         ("default_transaction_read_only", read_only.to_owned()),
         ("statement_timeout", settings.statement_timeout.as_millis().to_string()),
@@ -147,15 +156,10 @@ pub(super) fn removal(role: &str) -> Vec<String> {
              WHERE usename OPERATOR(pg_catalog.=) {}",
             literal(role)
         ),
-        super::broker::one_at_a_time(),
         format!("REASSIGN OWNED BY {name} TO CURRENT_USER"),
         format!("DROP OWNED BY {name}"),
         format!("DROP ROLE {name}"),
     ]
-}
-
-fn latest_end(live: &[Arc<Grant>]) -> Timestamp {
-    live.iter().map(|grant| grant.expires_at).max().unwrap_or_default()
 }
 
 /// A password that nobody will ever see, and what PostgreSQL is told of it.
