@@ -129,7 +129,7 @@ fn the_answer_to_a_silent_query_is_kept_from_the_client() {
     assert!(replies.is_settled() && !happened.mode_refused);
 
     replies.push(Expected::silent(2));
-    let (result, happened) = feed(&mut replies, &[b"E\0\0\0\x0dC57014\0\0", READY].concat());
+    let (result, happened) = feed(&mut replies, &[b"E\0\0\0\x0cC57014\0\0", READY].concat());
     result.unwrap();
     assert!(happened.out.concat().is_empty() && happened.mode_refused && replies.is_settled());
 
