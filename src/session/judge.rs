@@ -15,6 +15,7 @@ use super::metrics::Metrics;
 use super::names::{Key, Names};
 use super::opinions::Opinions;
 use super::records::{self, Recorder};
+use super::roles::{Provision, SessionRole};
 use super::settings::DatabaseSettings;
 use super::special::Facts;
 use super::upstream::Upstream;
@@ -37,6 +38,8 @@ pub struct Database {
     pub catalogs: Keeper,
     pub analyses: AnalysisCache,
     pub opinions: Opinions,
+    /// Makes the roles that sessions log in as, where they have their own.
+    pub roles: Option<Arc<Provision>>,
 }
 
 /// Judges for one session.
@@ -54,6 +57,8 @@ pub struct Judge {
     requestable: Vec<Arc<Scope>>,
     /// What the session has said and become; as it is when the next statement is judged.
     pub session: SessionState,
+    /// The role that the session is logged in as, where it has one of its own.
+    role: Option<Arc<SessionRole>>,
     view: Option<View>,
 }
 
@@ -66,6 +71,7 @@ pub struct Client {
     pub metrics: Arc<Metrics>,
     pub ledger: Arc<Ledger>,
     pub search_paths: Arc<[String]>,
+    pub role: Option<Arc<SessionRole>>,
 }
 
 /// What one batch is judged by.
@@ -119,7 +125,7 @@ impl Judge {
     pub fn new(database: Arc<Database>, principal: &Principal, client: Client) -> Self {
         let may_request = |scope: &&Scope| scope.may_request(principal);
         let requestable = database.settings.scopes.iter().filter(may_request).cloned().map(Arc::new).collect();
-        let Client { region, grants, clock, metrics, ledger, search_paths } = client;
+        let Client { region, grants, clock, metrics, ledger, search_paths, role } = client;
         let principal = principal.name.clone();
         Self {
             database,
@@ -132,6 +138,7 @@ impl Judge {
             search_paths,
             requestable,
             session: SessionState::default(),
+            role,
             view: None,
         }
     }
@@ -196,6 +203,7 @@ impl Judge {
             judged = self.decide(meaning, names, &newer)?;
             self.second_opinion(meaning, names, &newer).await?;
         }
+        self.lend(&judged).await?;
         self.metrics.allowed.inc();
         Ok(judged)
     }
@@ -204,6 +212,18 @@ impl Judge {
         let none = || Refused { denial: unknown_portal(""), footprint: Evidence::None };
         let view = self.view.as_ref().ok_or_else(none)?;
         decide(meaning, names, snapshot, &view.context, 0)
+    }
+
+    /// Has the session's own role hold the grant that allows a statement, before the statement goes.
+    async fn lend(&self, judged: &Judged) -> Result<(), Refused> {
+        let Some(role) = &self.role else { return Ok(()) };
+        let id = judged.permit.grant();
+        let grants = self.view.as_ref().map(|view| view.context.grants.as_slice()).unwrap_or_default();
+        let Some(grant) = grants.iter().find(|grant| grant.id == *id) else { return Ok(()) };
+        role.ready(grant, &self.database.catalogs).await.map_err(|error| {
+            tracing::error!(role = role.name(), grant = %id, %error, "a session's role cannot be given its grant");
+            Refused { denial: not_lent(), footprint: judged.footprint.clone() }
+        })
     }
 
     /// The catalogs; known to be true now where `again`, once per batch.
@@ -434,6 +454,15 @@ fn other_path(ours: &str, theirs: &str) -> Denial {
         message: "the database's search_path has changed".to_owned(),
         detail: format!("The session was opened with {ours}; it is {theirs} now."),
         hint: Some("Connect again.".to_owned()),
+    }
+}
+
+fn not_lent() -> Denial {
+    Denial {
+        rule: Rule::Unresolved,
+        message: "the session's role in the database cannot be given the grant's privileges now".to_owned(),
+        detail: "A statement goes only after the role that it runs as was given what the grant allows.".to_owned(),
+        hint: Some("Try again; if it stays so, tell those who run pgward.".to_owned()),
     }
 }
 
