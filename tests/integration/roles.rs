@@ -387,7 +387,15 @@ fn made_objects(bench: &Bench) {
     });
     is_gone(bench, &role);
     let owner = "SELECT relowner::regrole FROM pg_class WHERE oid = 'app.made'::regclass";
-    assert_eq!(bench.postgres.run("vault", owner), "vault_broker");
+    assert_eq!(bench.postgres.run("vault", owner), "pgward_made_by_vault_broker");
+    let can = "SELECT rolcanlogin OR rolsuper OR rolcreaterole OR has_table_privilege(oid, 'app.orders', 'SELECT') \
+               FROM pg_roles WHERE rolname = 'pgward_made_by_vault_broker'";
+    assert_eq!(bench.postgres.run("vault", can), "f", "what was made there runs with nobody's rights");
+    // The next session under a grant that means it has its privileges.
+    run(async {
+        let (client, _) = session(&proxy).await;
+        client.batch_execute("INSERT INTO app.made VALUES (2, 'again')").await.unwrap();
+    });
     bench.postgres.run("vault", "DROP TABLE app.made");
 }
 

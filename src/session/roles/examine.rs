@@ -12,7 +12,8 @@ use super::broker::{Broker, RoleError};
 use super::converge::standing;
 use super::names::{Mark, Process, quoted, session_role};
 use super::privileges::{Change, Privilege, Wording, statements, wanted};
-use super::session::{Beginning, creation, password, removal};
+use super::removal::remove;
+use super::session::{Beginning, creation, password};
 use crate::access::SessionId;
 use crate::catalog::{Oid, Snapshot};
 use crate::session::catalogs::Unreachable;
@@ -120,7 +121,7 @@ async fn trial(upstream: &Upstream, roles: &RoleSettings, examined: &mut Examine
             broker.database()
         ));
     }
-    if let Err(error) = broker.run(&removal(&name)).await {
+    if let Err(error) = remove(&broker, &name).await {
         examined.problems.push(format!("a role cannot be removed: {error}. DROP ROLE {};", quoted(&name)));
     }
     Ok(())

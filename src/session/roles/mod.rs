@@ -9,7 +9,7 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `names`, `privileges`, `session` | what is said in SQL, pure |
-//! | `broker`, `converge`, `reaper` | the connection that says it |
+//! | `broker`, `converge`, `removal`, `reaper` | the connection that says it |
 //! | `examine` | what `pgward check` tells of the broker |
 
 mod broker;
@@ -18,6 +18,7 @@ mod examine;
 mod names;
 mod privileges;
 mod reaper;
+mod removal;
 mod session;
 
 use std::collections::{HashMap, HashSet};
@@ -328,9 +329,8 @@ impl Provision {
 
     /// Answers whether the role is gone.
     async fn remove(&self, role: &str) -> bool {
-        match self.sweeper.run(&session::removal(role)).await {
+        match removal::remove(&self.sweeper, role).await {
             Ok(()) => true,
-            Err(error) if is_missing(&error) => true,
             Err(error) => {
                 tracing::warn!(role, %error, "a short-lived role cannot be removed yet");
                 false
@@ -381,7 +381,7 @@ impl Drop for Provision {
         let sweeper = Broker::new(self.upstream.clone(), self.broker.process());
         runtime.spawn(async move {
             for lent in roles.grants.into_values() {
-                if let Err(error) = sweeper.run(&session::removal(&lent.role)).await {
+                if let Err(error) = removal::remove(&sweeper, &lent.role).await {
                     tracing::warn!(role = lent.role, %error, "a short-lived role is left for the next start to remove");
                 }
             }

@@ -41,6 +41,14 @@ pub fn grant_role(grant: &GrantId, process: Process) -> String {
     bounded(&format!("{PREFIX}{process}_{grant}"))
 }
 
+/// The role that what a broker's sessions made belongs to afterwards.
+#[must_use]
+pub fn heir_role(broker: &str) -> String {
+    let name = format!("{PREFIX}made_by_{broker}");
+    let end = (0..=MAX_NAME.min(name.len())).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0);
+    name.get(..end).unwrap_or(PREFIX).to_owned()
+}
+
 /// Identifiers are of our own making; whatever else is in one has no place in a role's name.
 fn bounded(name: &str) -> String {
     let plain = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
@@ -149,6 +157,13 @@ mod tests {
         let strange = session_role(&SessionId::from_text(format!("x\"; DROP ROLE y{}", "z".repeat(100))));
         assert!(strange.len() <= 63 && strange.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'), "{strange}");
         assert_ne!(session_role(&SessionId::generate()), session_role(&SessionId::generate()));
+    }
+
+    #[test]
+    fn the_heir_is_the_brokers_and_fits() {
+        assert_eq!(heir_role("pgward"), "pgward_made_by_pgward");
+        let long = heir_role(&"ж".repeat(40));
+        assert!(long.len() <= 63 && long.starts_with("pgward_made_by_жж"), "{long}");
     }
 
     #[test]

@@ -124,21 +124,6 @@ pub(super) fn membership(grant_role: &str, session_role: &str, server_version: i
     format!("GRANT {} TO {}{options}", quoted(grant_role), quoted(session_role))
 }
 
-/// What removes a role: its backend ended, what it owns handed to the broker, what it may do taken from it.
-pub(super) fn removal(role: &str) -> Vec<String> {
-    let name = quoted(role);
-    vec![
-        format!(
-            "SELECT pg_catalog.pg_terminate_backend(pid, 2000) FROM pg_catalog.pg_stat_activity \
-             WHERE usename OPERATOR(pg_catalog.=) {}",
-            literal(role)
-        ),
-        format!("REASSIGN OWNED BY {name} TO CURRENT_USER"),
-        format!("DROP OWNED BY {name}"),
-        format!("DROP ROLE {name}"),
-    ]
-}
-
 /// A password that nobody will ever see, and what PostgreSQL is told of it.
 pub(super) fn password() -> Result<(Secret, Verifier), RoleError> {
     use base64::Engine as _;
