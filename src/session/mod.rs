@@ -36,6 +36,7 @@ mod transport;
 mod upstream;
 
 pub use catalogs::{CatalogUnavailable, Unreachable, reach};
+pub use judge::second::Explained;
 pub use metrics::Metrics;
 pub use registry::{Registry, SessionInfo};
 pub use server::Server;

@@ -13,9 +13,10 @@ use super::analysis::AnalysisCache;
 use super::catalogs::{CatalogUnavailable, Keeper};
 use super::handshake::{self, HandshakeError, Opening};
 use super::judge::Database;
+use super::judge::second::{self, Explained};
 use super::open;
 use super::opinions::Opinions;
-use super::settings::{DatabaseSettings, Dependencies, Settings};
+use super::settings::{DatabaseSettings, Dependencies, SecondOpinion, Settings};
 use super::throttle::{Network, Throttle};
 use super::tls::TlsError;
 use super::upstream::Upstream;
@@ -96,6 +97,16 @@ impl Server {
         if tokio::time::timeout(GOODBYE, self.tasks.wait()).await.is_err() {
             tracing::warn!("some sessions did not end in time");
         }
+    }
+
+    /// The second opinion on the statements of a text; `None` where the database is configured without one.
+    pub async fn second_opinion(&self, name: &str, text: &str, snapshot: &Snapshot) -> Option<Vec<Explained>> {
+        let settings = self.parts.databases.load().get(name).cloned()?;
+        let database = self.database(name, &settings).ok()?;
+        if database.opinions.mode == SecondOpinion::Off {
+            return None;
+        }
+        Some(second::explain(&database, text, snapshot).await)
     }
 
     /// The catalogs of a database as they are now; `None` where there is no such database.
