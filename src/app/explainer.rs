@@ -11,7 +11,7 @@ use crate::catalog::{self, Snapshot};
 use crate::control::api::{RelationView, VerdictWord};
 use crate::control::{Explain, ExplainAnswer, ExplainError, ExplainQuestion};
 use crate::policy::{self, Context, Explanation, SessionState};
-use crate::session::{DatabaseSettings, Dependencies, Server, find_database};
+use crate::session::{DatabaseSettings, Dependencies, Explained, Server, find_database};
 use crate::sql::{self, Limits};
 use crate::store::GrantBook;
 
@@ -92,8 +92,14 @@ impl Explain for Explainer {
         let settings = settings.ok_or_else(|| ExplainError::NoDatabase(question.database.clone()))?;
         let snapshot = self.snapshot(&settings.route).await?;
         let context = self.context(&question, &settings, &snapshot).await?;
-        let judged = tokio::task::spawn_blocking(move || judge(&question.sql, &snapshot, &context));
-        judged.await.map_err(|_| ExplainError::Failed("the analysis broke off".to_owned()))
+        let (text, by) = (question.sql.clone(), Arc::clone(&snapshot));
+        let judged = tokio::task::spawn_blocking(move || judge(&text, &by, &context));
+        let answer = judged.await.map_err(|_| ExplainError::Failed("the analysis broke off".to_owned()))?;
+        if answer.verdict == VerdictWord::Deny {
+            return Ok(answer);
+        }
+        let second = self.server.second_opinion(&settings.route, &question.sql, &snapshot).await;
+        Ok(with_second_opinion(answer, second.unwrap_or_default()))
     }
 
     fn not_ready(&self) -> Vec<String> {
@@ -125,6 +131,22 @@ fn judge(text: &str, snapshot: &Snapshot, context: &Context) -> ExplainAnswer {
         }
     }
     answer.steps = steps;
+    answer
+}
+
+/// An allowing answer with what PostgreSQL said, and denied where that refuses.
+fn with_second_opinion(mut answer: ExplainAnswer, second: Vec<Explained>) -> ExplainAnswer {
+    for explained in second {
+        answer.steps.push(explained.step);
+        if let Some(denial) = explained.denial {
+            answer.verdict = VerdictWord::Deny;
+            answer.grant = None;
+            answer.rule = Some(denial.rule.as_str().to_owned());
+            answer.detail = Some(format!("{}. {}", denial.message, denial.detail));
+            answer.hint = denial.hint;
+            break;
+        }
+    }
     answer
 }
 

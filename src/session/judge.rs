@@ -1,7 +1,7 @@
 //! Asks policy about one statement: with the catalogs as they are, the grants as they are, and everything that the names
 //! in it may mean.
 
-mod second;
+pub mod second;
 
 use std::sync::Arc;
 

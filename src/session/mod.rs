@@ -45,6 +45,7 @@ mod upstream;
 
 pub use balancer::Balancers;
 pub use catalogs::{CatalogUnavailable, Unreachable, reach};
+pub use judge::second::Explained;
 pub use metrics::Metrics;
 pub use registry::{Registry, SessionInfo};
 pub use roles::{Examined, examine};

@@ -16,11 +16,12 @@ use super::catalogs::{CatalogUnavailable, Keeper};
 use super::exports::Ledger;
 use super::handshake::{self, HandshakeError, Opening};
 use super::judge::Database;
+use super::judge::second::{self, Explained};
 use super::open;
 use super::opinions::Opinions;
 use super::roles::Provision;
 use super::routes;
-use super::settings::{DatabaseSettings, Dependencies, Settings};
+use super::settings::{DatabaseSettings, Dependencies, SecondOpinion, Settings};
 use super::throttle::{Network, Throttle};
 use super::tls::TlsError;
 use super::upstream::Upstream;
@@ -134,6 +135,16 @@ impl Server {
         let roles = databases.iter().filter_map(|database| database.roles.clone());
         let mut closing: tokio::task::JoinSet<()> = roles.map(|roles| async move { roles.close().await }).collect();
         while closing.join_next().await.is_some() {}
+    }
+
+    /// The second opinion on the statements of a text; `None` where the database is configured without one.
+    pub async fn second_opinion(&self, name: &str, text: &str, snapshot: &Snapshot) -> Option<Vec<Explained>> {
+        let settings = routes::find(&self.parts.databases.load(), name)?;
+        let database = self.database(&settings).ok()?;
+        if database.opinions.mode == SecondOpinion::Off {
+            return None;
+        }
+        Some(second::explain(&database, text, snapshot).await)
     }
 
     /// The catalogs of a database as they are now; `None` where there is no such database.

@@ -96,6 +96,11 @@ fn disagreement_denies(bench: &Bench) {
     let last = denied.last().unwrap();
     assert_eq!((&last["rule"], &last["statement"]), (&"second-opinion".into(), &"SELECT body FROM notes".into()));
     assert_eq!(counted(&proxy, "disagree", ""), 1);
+    let explained = proxy.json("alice", &["explain", "plain", "--user", "alice", "SELECT body FROM notes"]);
+    assert_eq!((&explained["verdict"], &explained["rule"]), (&"deny".into(), &"second-opinion".into()), "{explained}");
+    let explained = proxy.json("alice", &["explain", "plain", "--user", "alice", "SELECT body FROM public.notes"]);
+    assert_eq!(explained["verdict"], "allow", "{explained}");
+    assert!(explained["steps"].to_string().contains("PostgreSQL says that it touches nothing else"), "{explained}");
     assert!(!bench.postgres.log().contains("disagreeing|LOG:  statement: SELECT body FROM notes"));
 }
 

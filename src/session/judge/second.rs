@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Evidence, Judge, MAX_DEPTH, Reference, Refused, reference};
+use super::{Database, Evidence, Judge, MAX_DEPTH, Reference, Refused, reference};
 use crate::catalog::opinion::{Depth, Parameters, Question, stand_in};
 use crate::catalog::{Footprint, Snapshot};
 use crate::policy::{Denial, Rule};
@@ -28,11 +28,8 @@ impl Judge {
         let mut all = vec![(Arc::clone(&meaning.analysis), meaning.part)];
         referred(meaning, names, 0, &mut all);
         for (analysis, part) in all {
-            let denial = match consult(opinions, &analysis, part, snapshot).await {
-                Some(Finding::Disagree(what)) => disagreement(&what),
-                Some(Finding::Unasked(unasked)) if opinions.mode == SecondOpinion::Required => not_asked(&unasked),
-                Some(Finding::Agree | Finding::Unasked(_)) | None => continue,
-            };
+            let finding = consult(opinions, &analysis, part, snapshot).await;
+            let Some(denial) = finding.as_ref().and_then(|finding| denial(finding, opinions.mode)) else { continue };
             let footprint = Evidence::Resolved(analysis.resolved(snapshot), part);
             return Err(Refused { denial, footprint });
         }
@@ -102,6 +99,41 @@ fn parameters(analysis: &Analysis, part: Part) -> Parameters<'_> {
 fn passes_unasked(action: &Action, footprint: &Footprint) -> bool {
     let is_server_s = |schema: &str| schema == "pg_catalog" || schema == "information_schema";
     matches!(action, Action::Ddl(_)) || footprint.relations.iter().all(|touched| is_server_s(&touched.schema))
+}
+
+/// What `pgward explain` tells of the second opinion on one statement.
+#[derive(Debug)]
+pub struct Explained {
+    pub step: String,
+    /// Where it refuses the statement.
+    pub denial: Option<Denial>,
+}
+
+/// The second opinion on each statement of a text, as sessions would have it.
+pub async fn explain(database: &Database, text: &str, snapshot: &Snapshot) -> Vec<Explained> {
+    let analysis = database.analyses.analyse(text, None).await;
+    let mut explained = Vec::new();
+    for index in 0..analysis.statements().len() {
+        let finding = consult(&database.opinions, &analysis, Part::Whole(index), snapshot).await;
+        let step = match &finding {
+            Some(Finding::Agree) => "PostgreSQL says that it touches nothing else".to_owned(),
+            Some(Finding::Disagree(what)) => format!("PostgreSQL says that it also touches {what}"),
+            Some(Finding::Unasked(unasked)) => format!("PostgreSQL could not be asked: {}", unasked.detail),
+            None => "PostgreSQL was not asked: there is nothing to ask about".to_owned(),
+        };
+        let denial = finding.as_ref().and_then(|finding| denial(finding, database.opinions.mode));
+        explained.push(Explained { step, denial });
+    }
+    explained
+}
+
+/// What a finding refuses.
+fn denial(finding: &Finding, mode: SecondOpinion) -> Option<Denial> {
+    match (finding, mode) {
+        (_, SecondOpinion::Off) | (Finding::Agree, _) | (Finding::Unasked(_), SecondOpinion::On) => None,
+        (Finding::Disagree(what), SecondOpinion::On | SecondOpinion::Required) => Some(disagreement(what)),
+        (Finding::Unasked(unasked), SecondOpinion::Required) => Some(not_asked(unasked)),
+    }
 }
 
 fn disagreement(what: &str) -> Denial {
