@@ -69,16 +69,17 @@ impl Explainer {
         let grants = grants.subscribe(&question.principal.name, &settings.policy.name).borrow().grants.clone();
         let exported = self.server.exported(&grants).await;
         let exported = exported.map_err(|error| ExplainError::Failed(error.to_string()))?;
+        let writable = grants.iter().any(|grant| grant.is_live_at(clock.now()) && !grant.scope.is_read_only());
         let may_request = |scope: &&crate::access::Scope| scope.may_request(&question.principal);
         Ok(Context {
             database: Arc::clone(&settings.policy),
-            principal: question.principal.name.clone(),
+            principal: question.principal.name.as_str().into(),
             client_region: region_networks.load().region_of(question.client).cloned(),
             grants,
             now: clock.now(),
             search_paths: snapshot.search_paths(),
-            // A question has no session: it is asked of one that has given its reason.
-            session: SessionState { has_reason: true, ..SessionState::default() },
+            // A question has no session: it is asked of one that has given its reason and may write if some grant does.
+            session: SessionState { has_reason: true, writable, ..SessionState::default() },
             requestable: settings.scopes.iter().filter(may_request).cloned().map(Arc::new).collect(),
             exported,
         })

@@ -46,7 +46,7 @@ pub struct Database {
 #[derive(Debug)]
 pub struct Judge {
     pub database: Arc<Database>,
-    pub principal: String,
+    pub principal: Arc<str>,
     pub client_region: Option<Region>,
     pub grants: watch::Receiver<Arc<GrantSet>>,
     pub clock: Arc<Clock>,
@@ -54,7 +54,7 @@ pub struct Judge {
     pub ledger: Arc<Ledger>,
     /// The search_path that the session was opened with, in the spellings that mean the same.
     search_paths: Arc<[String]>,
-    requestable: Vec<Arc<Scope>>,
+    requestable: Arc<[Arc<Scope>]>,
     /// What the session has said and become; as it is when the next statement is judged.
     pub session: SessionState,
     /// The role that the session is logged in as, where it has one of its own.
@@ -126,7 +126,7 @@ impl Judge {
         let may_request = |scope: &&Scope| scope.may_request(principal);
         let requestable = database.settings.scopes.iter().filter(may_request).cloned().map(Arc::new).collect();
         let Client { region, grants, clock, metrics, ledger, search_paths, role } = client;
-        let principal = principal.name.clone();
+        let principal = principal.name.as_str().into();
         Self {
             database,
             principal,
@@ -148,12 +148,12 @@ impl Judge {
         let set = Arc::clone(&self.grants.borrow());
         let context = Context {
             database: Arc::clone(&self.database.settings.policy),
-            principal: self.principal.clone(),
+            principal: Arc::clone(&self.principal),
             client_region: self.client_region.clone(),
-            grants: set.grants.clone(),
+            grants: Arc::clone(&set.grants),
             now: self.clock.now(),
             search_paths: Arc::clone(&self.search_paths),
-            requestable: self.requestable.clone(),
+            requestable: Arc::clone(&self.requestable),
             session: self.session,
             exported: Arc::default(),
         };
@@ -218,11 +218,12 @@ impl Judge {
     async fn lend(&self, judged: &Judged) -> Result<(), Refused> {
         let Some(role) = &self.role else { return Ok(()) };
         let id = judged.permit.grant();
-        let grants = self.view.as_ref().map(|view| view.context.grants.as_slice()).unwrap_or_default();
-        let Some(grant) = grants.iter().find(|grant| grant.id == *id) else { return Ok(()) };
+        let grants = self.view.as_ref().map(|view| &*view.context.grants).unwrap_or_default();
+        let refused = || Refused { denial: not_lent(), footprint: judged.footprint.clone() };
+        let grant = grants.iter().find(|grant| grant.id == *id).ok_or_else(refused)?;
         role.ready(grant, &self.database.catalogs).await.map_err(|error| {
             tracing::error!(role = role.name(), grant = %id, %error, "a session's role cannot be given its grant");
-            Refused { denial: not_lent(), footprint: judged.footprint.clone() }
+            refused()
         })
     }
 
@@ -258,7 +259,7 @@ impl Judge {
     #[must_use]
     pub fn record(&self, recorder: &Recorder, meaning: &Meaning, protocol: Protocol, judged: &Judged) -> Box<Record> {
         let mut record = recorder.statement(meaning, protocol, self.version());
-        let grants = self.view.as_ref().map(|view| view.context.grants.as_slice()).unwrap_or_default();
+        let grants = self.view.as_ref().map(|view| &*view.context.grants).unwrap_or_default();
         if let Some(grant) = grants.iter().find(|grant| grant.id == *judged.permit.grant()) {
             records::allow(&mut record, grant, judged.footprint.footprint());
         }
@@ -296,9 +297,10 @@ fn decide(
     let missing = || Refused { denial: unknown_portal(""), footprint: Evidence::None };
     let statement = meaning.statement().ok_or_else(missing)?;
     let resolved = meaning.analysis.resolved(snapshot);
-    let own = resolved.footprint(meaning.part).ok_or_else(missing)?;
+    let matter = resolved.matter(meaning.part).ok_or_else(missing)?;
+    let own = matter.resolved();
     let evidence = Evidence::Resolved(Arc::clone(&resolved), meaning.part);
-    let permit = match policy::decide(statement, &meaning.analysis.text, own, context) {
+    let permit = match matter.decide(statement, &meaning.analysis.text, context) {
         Verdict::Allow(permit) => permit,
         Verdict::Deny(denial) => return Err(Refused { denial, footprint: evidence }),
     };
