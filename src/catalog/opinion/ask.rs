@@ -23,6 +23,8 @@ const MAX_INLINE: usize = 256 * 1024;
 /// `FUNC_MAX_ARGS` of PostgreSQL as it is built everywhere. A query with more parameters is asked about with nulls of their
 /// types in their place.
 const MAX_PARAMETERS: usize = 100;
+/// The type `unknown`: a parameter of it is one whose type is to be found out.
+const UNKNOWN: Oid = 705;
 /// The first version that knows BEGIN ATOMIC.
 const FIRST_VERSION: i32 = 140_000;
 
@@ -168,7 +170,7 @@ pub async fn ask(client: &Client, snapshot: &Snapshot, question: Question<'_>) -
         Some(types) => types.to_vec(),
         None => infer(client, snapshot, question).await?,
     };
-    let (types, text) = if types.len() > MAX_PARAMETERS {
+    let (types, text) = if types.len() > MAX_PARAMETERS || types.iter().any(|oid| is_pseudo(snapshot, *oid)) {
         (String::new(), Cow::Owned(filled(snapshot, question.text, &types)?))
     } else {
         let types = types.iter().map(|oid| type_text(snapshot, *oid)).collect::<Result<Vec<_>, _>>()?;
@@ -245,11 +247,19 @@ fn filled(snapshot: &Snapshot, text: &str, types: &[Oid]) -> Result<String, AskE
     sql::with_nulls(text, &names).ok_or(AskError::Parameters)
 }
 
+/// Types such as `record`, which no function may take.
+fn is_pseudo(snapshot: &Snapshot, oid: Oid) -> bool {
+    snapshot.types.get(&oid).is_some_and(|entry| entry.kind == 'p')
+}
+
 /// The types of the parameters, where all that the text can have are declared.
 fn declared<'q>(question: Question<'q>) -> Option<&'q [Oid]> {
     let highest = highest_parameter(question.text);
     match question.parameters {
-        Parameters::Declared(types) => (highest <= types.len() && !types.contains(&0)).then_some(types),
+        Parameters::Declared(types) => {
+            let is_open = types.iter().any(|oid| *oid == 0 || *oid == UNKNOWN);
+            (highest <= types.len() && !is_open).then_some(types)
+        }
         Parameters::Named([]) if highest == 0 => Some(&[]),
         Parameters::Named(_) => None,
     }

@@ -1,6 +1,7 @@
 //! The second opinion in a verdict: a statement that policy allows is one that PostgreSQL has been asked about, where that is
 //! configured. Asked once for each version of the catalogs, kept with what the statement touches.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{Database, Evidence, Judge, MAX_DEPTH, Reference, Refused, reference};
@@ -59,18 +60,20 @@ pub async fn consult(opinions: &Opinions, analysis: &Analysis, part: Part, snaps
     let statement = analysis.statement(part)?;
     let resolved = analysis.resolved(snapshot);
     let Some(Ok(footprint)) = resolved.footprint(part) else { return None };
-    let (text, depth) = match (&statement.query, stand_in(&statement.action)) {
-        (Some(_), _) => (std::borrow::Cow::Borrowed(analysis.query_text(part)?), Depth::Full),
-        (None, Some((text, depth))) => (text.into(), depth),
+    let question: Option<(Cow<'_, str>, Depth)> = match (&statement.query, stand_in(&statement.action)) {
+        (Some(_), _) => Some((analysis.query_text(part)?.into(), Depth::Full)),
+        (None, Some((text, depth))) => Some((text.into(), depth)),
         (None, None) if passes_unasked(&statement.action, footprint) => return None,
-        (None, None) => {
-            let detail = "this kind of statement cannot be asked about";
-            return Some(Finding::Unasked(unasked(Reason::Kind, detail)));
-        }
+        (None, None) => None,
     };
-    let question = Question { text: &text, parameters: parameters(analysis, part) };
     let ask = || async {
-        let finding = opinions.ask(snapshot, footprint, question, depth).await;
+        let finding = match &question {
+            Some((text, depth)) => {
+                let question = Question { text, parameters: parameters(analysis, part) };
+                opinions.ask(snapshot, footprint, question, *depth).await
+            }
+            None => opinions.cannot_ask(unasked(Reason::Kind, "this kind of statement cannot be asked about")),
+        };
         match &finding {
             Finding::Unasked(unasked) if !unasked.reason.lasts() => Err(finding),
             Finding::Agree | Finding::Disagree(_) | Finding::Unasked(_) => Ok(finding),
