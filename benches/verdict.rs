@@ -9,10 +9,12 @@ mod policy;
 mod postgres;
 
 use std::path::Path;
+use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use pgward::catalog::{Snapshot, resolve};
 use pgward::policy::{Verdict, decide};
+use pgward::session::analysis::{Analysis, AnalysisCache, Part};
 use pgward::sql::{self, Limits};
 
 /// The allocator of the program.
@@ -59,5 +61,27 @@ fn snapshot() -> Snapshot {
     })
 }
 
-criterion_group!(benches, first_sight);
+/// What a session does for a text that some session has sent before, up to the permit: recalled by its letters, decided on
+/// by what was decided. A prepared statement carries its analysis, and is not even recalled.
+fn seen_before(criterion: &mut Criterion) {
+    let snapshot = snapshot();
+    let context = policy::context(&snapshot, &["us-east"], policy::world_grant(), Vec::new());
+    let cache = AnalysisCache::new(Limits::default(), Duration::from_secs(5));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let analysis = runtime.block_on(cache.analyse(JOIN, None));
+    let decide = |analysis: &Analysis| {
+        let resolved = analysis.resolved(&snapshot);
+        let matter = resolved.matter(Part::Whole(0)).unwrap();
+        match matter.decide(&analysis.statements()[0], &analysis.text, &context) {
+            Verdict::Allow(permit) => permit,
+            Verdict::Deny(denial) => panic!("{denial:?}"),
+        }
+    };
+    let mut group = criterion.benchmark_group("a ten-line join seen before");
+    group.bench_function("as text", |bencher| bencher.iter(|| decide(&cache.recall(JOIN, None).unwrap())));
+    group.bench_function("as prepared statement", |bencher| bencher.iter(|| decide(&analysis)));
+    group.finish();
+}
+
+criterion_group!(benches, first_sight, seen_before);
 criterion_main!(benches);

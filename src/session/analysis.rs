@@ -239,10 +239,13 @@ pub struct AnalysisCache {
     timeout: Duration,
 }
 
+/// By a hash with a random key of its own: texts are what strangers send.
+type Kept = HashMap<Arc<str>, Arc<Analysis>, ahash::RandomState>;
+
 #[derive(Debug, Default)]
 struct Generations {
-    young: HashMap<Arc<str>, Arc<Analysis>>,
-    old: HashMap<Arc<str>, Arc<Analysis>>,
+    young: Kept,
+    old: Kept,
 }
 
 impl AnalysisCache {
@@ -255,7 +258,7 @@ impl AnalysisCache {
     /// Reads a text, or recalls it. `types` are those that a Parse declares, `None` for a Query.
     pub async fn analyse(&self, text: &str, types: Option<&[Oid]>) -> Arc<Analysis> {
         let key = key(text, types);
-        if let Some(known) = self.recall(&key) {
+        if let Some(known) = self.find(&key) {
             return known;
         }
         let text: Arc<str> = text.into();
@@ -289,7 +292,13 @@ impl AnalysisCache {
         }
     }
 
-    fn recall(&self, key: &str) -> Option<Arc<Analysis>> {
+    /// What is known of a text that was read before.
+    #[must_use]
+    pub fn recall(&self, text: &str, types: Option<&[Oid]>) -> Option<Arc<Analysis>> {
+        self.find(&key(text, types))
+    }
+
+    fn find(&self, key: &str) -> Option<Arc<Analysis>> {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = generations.young.get(key) {
             return Some(Arc::clone(known));

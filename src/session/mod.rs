@@ -10,7 +10,7 @@
 //! | `roles` | the short-lived role that a session logs in as |
 //! | `records`, `registry`, `metrics`, `settings` | what others see of it, and what it is built from |
 
-mod analysis;
+pub mod analysis;
 mod authenticate;
 mod balancer;
 mod catalogs;
