@@ -11,7 +11,7 @@ use crate::catalog::{self, Snapshot};
 use crate::control::api::{RelationView, VerdictWord};
 use crate::control::{Explain, ExplainAnswer, ExplainError, ExplainQuestion};
 use crate::policy::{self, Context, Explanation, SessionState};
-use crate::session::{DatabaseSettings, Dependencies, Server, find_database};
+use crate::session::{DatabaseSettings, Dependencies, Explained, Server, find_database};
 use crate::sql::{self, Limits};
 use crate::store::GrantBook;
 
@@ -69,16 +69,17 @@ impl Explainer {
         let grants = grants.subscribe(&question.principal.name, &settings.policy.name).borrow().grants.clone();
         let exported = self.server.exported(&grants).await;
         let exported = exported.map_err(|error| ExplainError::Failed(error.to_string()))?;
+        let writable = grants.iter().any(|grant| grant.is_live_at(clock.now()) && !grant.scope.is_read_only());
         let may_request = |scope: &&crate::access::Scope| scope.may_request(&question.principal);
         Ok(Context {
             database: Arc::clone(&settings.policy),
-            principal: question.principal.name.clone(),
+            principal: question.principal.name.as_str().into(),
             client_region: region_networks.load().region_of(question.client).cloned(),
             grants,
             now: clock.now(),
             search_paths: snapshot.search_paths(),
-            // A question has no session: it is asked of one that has given its reason.
-            session: SessionState { has_reason: true, ..SessionState::default() },
+            // A question has no session: it is asked of one that has given its reason and may write if some grant does.
+            session: SessionState { has_reason: true, writable, ..SessionState::default() },
             requestable: settings.scopes.iter().filter(may_request).cloned().map(Arc::new).collect(),
             exported,
         })
@@ -92,8 +93,14 @@ impl Explain for Explainer {
         let settings = settings.ok_or_else(|| ExplainError::NoDatabase(question.database.clone()))?;
         let snapshot = self.snapshot(&settings.route).await?;
         let context = self.context(&question, &settings, &snapshot).await?;
-        let judged = tokio::task::spawn_blocking(move || judge(&question.sql, &snapshot, &context));
-        judged.await.map_err(|_| ExplainError::Failed("the analysis broke off".to_owned()))
+        let (text, by) = (question.sql.clone(), Arc::clone(&snapshot));
+        let judged = tokio::task::spawn_blocking(move || judge(&text, &by, &context));
+        let answer = judged.await.map_err(|_| ExplainError::Failed("the analysis broke off".to_owned()))?;
+        if answer.verdict == VerdictWord::Deny {
+            return Ok(answer);
+        }
+        let second = self.server.second_opinion(&settings.route, &question.sql, &snapshot).await;
+        Ok(with_second_opinion(answer, second.unwrap_or_default()))
     }
 
     fn not_ready(&self) -> Vec<String> {
@@ -125,6 +132,22 @@ fn judge(text: &str, snapshot: &Snapshot, context: &Context) -> ExplainAnswer {
         }
     }
     answer.steps = steps;
+    answer
+}
+
+/// An allowing answer with what PostgreSQL said, and denied where that refuses.
+fn with_second_opinion(mut answer: ExplainAnswer, second: Vec<Explained>) -> ExplainAnswer {
+    for explained in second {
+        answer.steps.push(explained.step);
+        if let Some(denial) = explained.denial {
+            answer.verdict = VerdictWord::Deny;
+            answer.grant = None;
+            answer.rule = Some(denial.rule.as_str().to_owned());
+            answer.detail = Some(format!("{}. {}", denial.message, denial.detail));
+            answer.hint = denial.hint;
+            break;
+        }
+    }
     answer
 }
 

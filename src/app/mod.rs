@@ -26,11 +26,12 @@ pub fn serve(path: &Path) -> anyhow::Result<()> {
     runtime()?.block_on(run(path))
 }
 
-/// Validates the configuration and everything that it names, and reaches each upstream.
+/// Validates the configuration and everything that it names, and reaches each upstream. Answers what is no error and still
+/// worth knowing.
 ///
 /// # Errors
 /// With every problem that was found.
-pub fn check(path: &Path) -> anyhow::Result<()> {
+pub fn check(path: &Path) -> anyhow::Result<Vec<String>> {
     let config = load(path)?;
     settings::server_tls(&config)?;
     settings::control_tls(&config)?;

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 
 use crate::access::{Region, Secret};
-use crate::config::{Config, ParameterRecording, SecondOpinion, SslMode, StoreLocation, UpstreamHost, UpstreamUrl};
+use crate::config::{
+    Config, ParameterRecording, Provision, SecondOpinion, SslMode, StoreLocation, UpstreamHost, UpstreamUrl,
+};
 use crate::policy::DatabasePolicy;
-use crate::session::{self, DatabaseSettings, ServerTls, UpstreamSettings};
+use crate::session::{self, DatabaseSettings, RoleSettings, ServerTls, UpstreamSettings};
 use crate::wire::scram::Verifier;
 use crate::{control, tls};
 
@@ -107,6 +109,12 @@ pub fn databases(config: &Config) -> anyhow::Result<HashMap<String, Arc<Database
                     SecondOpinion::On => session::SecondOpinion::On,
                     SecondOpinion::Required => session::SecondOpinion::Required,
                 },
+                roles: match database.provision {
+                    Provision::None => None,
+                    Provision::Role { statement_timeout, idle_in_transaction_timeout } => {
+                        Some(RoleSettings { statement_timeout, idle_in_transaction_timeout })
+                    }
+                },
                 scopes: config.scopes.iter().filter(|scope| scope.database == *name).cloned().collect(),
             };
             databases.insert(route, Arc::new(settings));
@@ -151,17 +159,32 @@ pub fn control_tls(config: &Config) -> anyhow::Result<(Arc<rustls::ServerConfig>
     Ok((tls::server_config(Arc::clone(&certificate), None, &[b"h2", b"http/1.1"])?, certificate))
 }
 
-/// Logs in to each upstream and reads its catalogs; says which it could not.
-pub async fn reach_upstreams(config: &Config) -> anyhow::Result<()> {
-    let mut failed = Vec::new();
+/// Logs in to each upstream and reads its catalogs; says which it could not. Where sessions get roles of their own, says too
+/// what keeps the broker from making them, and answers what else is worth knowing.
+pub async fn reach_upstreams(config: &Config) -> anyhow::Result<Vec<String>> {
+    let (mut failed, mut advice) = (Vec::new(), Vec::new());
     for (name, settings) in databases(config)? {
         match session::reach(&settings).await {
             Ok(version) => tracing::debug!(database = %name, version, "reached"),
+            Err(error) => {
+                failed.push(format!("database \"{name}\": upstream cannot be used: {error}"));
+                continue;
+            }
+        }
+        if settings.roles.is_none() {
+            continue;
+        }
+        match session::examine(&settings).await {
+            Ok(examined) => {
+                failed.extend(examined.problems.iter().map(|problem| format!("database \"{name}\": {problem}")));
+                advice.extend(examined.advice.iter().map(|advice| format!("database \"{name}\": {advice}")));
+            }
             Err(error) => failed.push(format!("database \"{name}\": upstream cannot be used: {error}")),
         }
     }
     failed.sort();
-    if failed.is_empty() { Ok(()) } else { anyhow::bail!(failed.join("\n")) }
+    advice.sort();
+    if failed.is_empty() { Ok(advice) } else { anyhow::bail!(failed.join("\n")) }
 }
 
 /// What cannot change while the process runs.

@@ -2,6 +2,7 @@
 
 mod footprint;
 mod load;
+mod objects;
 pub mod opinion;
 mod resolve;
 mod snapshot;
@@ -11,5 +12,6 @@ pub use footprint::{
     CalledBy, Columns, Effect, Footprint, Oid, RelationKind, TouchedFunction, TouchedRelation, Unresolved,
 };
 pub use load::LoadError;
+pub use objects::{Objects, RelationObject, RoutineObject};
 pub use resolve::{resolve, resolve_told, resolve_with};
 pub use snapshot::Snapshot;

@@ -70,6 +70,10 @@ pub(in crate::catalog) struct Relation {
     pub cascades: Vec<Cascade>,
     /// Functions in defaults and generated columns, as far as they did not come with the server.
     pub defaults: Vec<Oid>,
+    /// Functions in CHECK constraints and index expressions, as far as they did not come with the server.
+    pub run_on_write: Vec<Oid>,
+    /// The sequences that defaults draw from.
+    pub sequences: Vec<Oid>,
 }
 
 #[derive(Clone, Debug)]

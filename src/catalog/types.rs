@@ -92,6 +92,18 @@ pub(in crate::catalog) fn is_polymorphic(oid: Oid) -> bool {
     )
 }
 
+/// Whether `oid` is one of the pseudo-types whose arguments are brought to one type.
+pub(in crate::catalog) fn is_compatible(oid: Oid) -> bool {
+    matches!(
+        oid,
+        ANY_COMPATIBLE
+            | ANY_COMPATIBLE_ARRAY
+            | ANY_COMPATIBLE_NON_ARRAY
+            | ANY_COMPATIBLE_RANGE
+            | ANY_COMPATIBLE_MULTIRANGE
+    )
+}
+
 impl Snapshot {
     /// The type under a domain, however many domains lie between.
     pub(in crate::catalog) fn base_type(&self, oid: Oid) -> Oid {
@@ -265,6 +277,34 @@ impl Snapshot {
             common = Type::Known(if gives_way { other } else { one });
         }
         common
+    }
+
+    /// The types of a value and of all in it: elements, fields, what domains are over. `None` where they cannot be told.
+    pub(in crate::catalog) fn reached_types(&self, of: &Type) -> Option<Vec<Oid>> {
+        let (mut open, mut rows, mut seen) = (Vec::new(), vec![of], Vec::new());
+        while let Some(of) = rows.pop() {
+            match of {
+                Type::Known(oid) => open.push(*oid),
+                Type::Unknown => {}
+                Type::Row(fields) => rows.extend(fields.iter().map(|(_, field)| field)),
+                Type::Any => return None,
+            }
+        }
+        while let Some(oid) = open.pop() {
+            if seen.contains(&oid) {
+                continue;
+            }
+            if oid == RECORD || seen.len() > 10_000 {
+                return None;
+            }
+            seen.push(oid);
+            let Some(entry) = self.types.get(&oid) else { continue };
+            open.extend([entry.base, entry.element].into_iter().filter(|inner| *inner != 0));
+            if let Some(relation) = self.relations.get(&entry.relation) {
+                open.extend(relation.columns.iter().map(|column| column.of));
+            }
+        }
+        Some(seen)
     }
 
     /// The functions, none of them built in, that run when a value becomes one of type `oid`: input functions, and the

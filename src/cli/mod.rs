@@ -44,7 +44,11 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { options, command } = arguments;
     match command {
         Command::Serve { config } => crate::app::serve(&config).map_err(Failure::from),
-        Command::Check { config } => crate::app::check(&config).map_err(Failure::from),
+        Command::Check { config } => {
+            let advice = crate::app::check(&config).map_err(Failure::from)?;
+            advice.iter().for_each(|text| output::notice(&format!("warning: {text}")));
+            Ok(())
+        }
         Command::Completions { shell } => commands::completions(shell),
         Command::Token => commands::token(&options),
         command => {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::export::export;
 use super::files::{FileKind, FileUse};
@@ -10,9 +11,13 @@ use super::names::{Names, check_name, check_unique, columns};
 use super::reader::Table;
 use super::sections::region_of;
 use super::upstream::UpstreamUrl;
-use super::{Database, FurtherUpstream, SecondOpinion, Secret};
+use super::{Database, FurtherUpstream, Provision, SecondOpinion, Secret};
 use crate::access::{ObjectPattern, Region};
 use crate::policy::{DataClass, DatabasePolicy, RegionRule};
+
+const HOUR: Duration = Duration::from_secs(3600);
+/// PostgreSQL's timeouts are milliseconds in 31 bits.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 86_400);
 
 /// Where the password for an upstream comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,10 +71,14 @@ pub(super) fn databases(
             "data",
             "upstreams",
             "second_opinion",
+            "provision",
+            "role_statement_timeout",
+            "role_idle_in_transaction_timeout",
         ]);
         let name = table.required_text("name");
         let upstream = upstream(&table, directory, files);
         let password = password(&table, directory, files);
+        let provision = provision(&table);
         table.required_text("region");
         let region = region_of(&table, names);
         let second_opinion = second_opinion(&table);
@@ -82,7 +91,7 @@ pub(super) fn databases(
         let routed = !further.is_empty();
         let policy = Arc::new(DatabasePolicy { name, region, routed, data, rules: Arc::clone(rules) });
         let second_opinion = second_opinion.unwrap_or(SecondOpinion::Off);
-        databases.push(Database { policy, upstream, password, further, second_opinion });
+        databases.push(Database { policy, upstream, password, further, second_opinion, provision });
     }
     databases
 }
@@ -119,6 +128,34 @@ fn check_database_name(text: &str) -> Result<String, String> {
 fn second_opinion(table: &Table<'_>) -> Option<SecondOpinion> {
     let choices = [("off", SecondOpinion::Off), ("on", SecondOpinion::On), ("required", SecondOpinion::Required)];
     table.text("second_opinion")?.choose(&choices)
+}
+
+fn provision(table: &Table<'_>) -> Provision {
+    let timeout = |key: &str, default: Duration| {
+        let timeout = table.duration(key).unwrap_or(default);
+        if timeout > LONGEST_TIMEOUT {
+            table.refuse(key, "PostgreSQL takes 24 days at most");
+        }
+        timeout
+    };
+    let statement_timeout = timeout("role_statement_timeout", HOUR);
+    let idle_in_transaction_timeout = timeout("role_idle_in_transaction_timeout", HOUR / 4);
+    let kind = table.text("provision").and_then(|text| {
+        text.read(|kind| match kind {
+            "none" => Ok(Provision::None),
+            "role" => Ok(Provision::Role { statement_timeout, idle_in_transaction_timeout }),
+            other => Err(format!("\"{other}\" is neither \"none\" nor \"role\"")),
+        })
+    });
+    let provision = kind.unwrap_or(Provision::None);
+    if provision == Provision::None {
+        for key in ["role_statement_timeout", "role_idle_in_transaction_timeout"] {
+            if table.has(key) {
+                table.refuse(key, "goes with provision = \"role\" only");
+            }
+        }
+    }
+    provision
 }
 
 fn upstream(table: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>) -> Option<UpstreamUrl> {

@@ -140,6 +140,7 @@ pub struct Database {
     /// Its upstreams in other regions, reached as `name@region`.
     pub further: Vec<FurtherUpstream>,
     pub second_opinion: SecondOpinion,
+    pub provision: Provision,
 }
 
 /// One `[[database.upstreams]]`
@@ -157,6 +158,15 @@ pub enum SecondOpinion {
     Off,
     On,
     Required,
+}
+
+/// Whether sessions log in to the upstream as roles of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provision {
+    /// As the upstream account.
+    None,
+    /// Each as a short-lived role that the upstream account makes.
+    Role { statement_timeout: Duration, idle_in_transaction_timeout: Duration },
 }
 
 impl Config {

@@ -52,6 +52,7 @@ fn parse(text: &str) -> Result<Config, ConfigErrors> {
 }
 
 mod messages;
+mod provision;
 mod residency;
 
 /// What is told of [`GOOD`] with `old` replaced by `new`.

@@ -56,17 +56,17 @@ pub struct DataClass {
 #[derive(Clone, Debug)]
 pub struct Context {
     pub database: Arc<DatabasePolicy>,
-    pub principal: String,
+    pub principal: Arc<str>,
     /// `None` where no declared network holds the client's address.
     pub client_region: Option<Region>,
     /// Every grant of the principal on this database that is not yet over, newest last.
-    pub grants: Vec<Arc<Grant>>,
+    pub grants: Arc<[Arc<Grant>]>,
     pub now: Timestamp,
     /// The `search_path` that the session is pinned to, in the spellings that mean the same
     /// ([`crate::catalog::Snapshot::search_paths`]): a client may set it to one of these and to nothing else.
     pub search_paths: Arc<[String]>,
     /// The scopes of this database that the principal may request: hints name one that would have helped.
-    pub requestable: Vec<Arc<Scope>>,
+    pub requestable: Arc<[Arc<Scope>]>,
     pub session: SessionState,
     /// What has left already under these grants, as far as the database counts that.
     pub exported: Arc<Exported>,

@@ -19,41 +19,42 @@ pub fn decide(
     resolved: &Result<Footprint, Unresolved>,
     context: &Context,
 ) -> Verdict {
-    match judge(statement, text, resolved, context).outcome {
+    match judge(statement, text, resolved, context, None) {
         Ok((grant, exports)) => Verdict::Allow(Permit::new(grant.id.clone(), grant.scope.guards).with_exports(exports)),
         Err(denial) => Verdict::Deny(denial),
     }
 }
 
-/// A decision with the way to it.
-pub(super) struct Judged {
-    pub outcome: Result<(Arc<Grant>, Vec<ExportClaim>), Denial>,
-    /// Each grant that was looked at, and what it came to.
-    pub steps: Vec<String>,
-}
+/// The grant that allows a statement, and what its rows count against; or why none does.
+pub(super) type Judged = Result<(Arc<Grant>, Vec<ExportClaim>), Denial>;
 
-/// Tries each live grant, oldest first. Where none allows, the newest one's reason is the one to tell.
+/// Tries each live grant, oldest first. Where none allows, the newest one's reason is the one to tell. `steps` is told of
+/// each grant that was looked at, and what it came to, where somebody wants to know.
 pub(super) fn judge(
     statement: &Statement,
     text: &str,
     resolved: &Result<Footprint, Unresolved>,
     context: &Context,
+    mut steps: Option<&mut Vec<String>>,
 ) -> Judged {
-    let mut steps = Vec::new();
-    let mut refused = None;
+    let mut tell = |grant: &Grant, what: &dyn Fn() -> String| {
+        if let Some(steps) = &mut steps {
+            steps.push(format!("grant {} (scope \"{}\") {}", grant.id, grant.scope.name, what()));
+        }
+    };
     if let Some(denial) = guards::left_writing(statement, context) {
-        return Judged { outcome: Err(denial), steps };
+        return Err(denial);
     }
-    for grant in &context.grants {
-        let name = format!("grant {} (scope \"{}\")", grant.id, grant.scope.name);
+    let mut refused = None;
+    for grant in context.grants.iter() {
         match grant.state_at(context.now) {
             GrantState::Live => {}
             GrantState::Pending => {
-                steps.push(format!("{name} has not begun"));
+                tell(grant, &|| "has not begun".to_owned());
                 continue;
             }
             GrantState::Expired | GrantState::Revoked => {
-                steps.push(format!("{name} is over"));
+                tell(grant, &|| "is over".to_owned());
                 continue;
             }
         }
@@ -65,16 +66,16 @@ pub(super) fn judge(
         };
         match judged {
             Ok(exports) => {
-                steps.push(format!("{name} allows it: {}", resolved.as_ref().map_or_else(|_| String::new(), needed)));
-                return Judged { outcome: Ok((Arc::clone(grant), exports)), steps };
+                tell(grant, &|| format!("allows it: {}", resolved.as_ref().map_or_else(|_| String::new(), needed)));
+                return Ok((Arc::clone(grant), exports));
             }
             Err(denial) => {
-                steps.push(format!("{name} does not: {}. {}", denial.message, denial.detail));
+                tell(grant, &|| format!("does not: {}. {}", denial.message, denial.detail));
                 refused = Some(denial);
             }
         }
     }
-    Judged { outcome: Err(refused.unwrap_or_else(|| no_grant(context))), steps }
+    Err(refused.unwrap_or_else(|| no_grant(context)))
 }
 
 /// What a statement needed a privilege for, in words.

@@ -44,10 +44,9 @@ pub fn explain(
     resolved: &Result<Footprint, Unresolved>,
     context: &Context,
 ) -> Explanation {
-    let mut judged = judge(statement, text, resolved, context);
     let footprint = resolved.as_ref().ok();
     let mut steps = places(footprint, context);
-    steps.append(&mut judged.steps);
+    let judged = judge(statement, text, resolved, context, Some(&mut steps));
     let relations = footprint.into_iter().flat_map(|footprint| &footprint.relations).map(explained).collect();
     let functions = footprint.into_iter().flat_map(|footprint| &footprint.functions);
     let functions = functions
@@ -55,7 +54,7 @@ pub fn explain(
         .map(|function| format!("{}.{}", function.schema, function.name))
         .collect();
     let fingerprint = statement.fingerprint.to_string();
-    match judged.outcome {
+    match judged {
         Ok((grant, _exports)) => Explanation {
             verdict: "allow",
             grant: Some(grant.id.to_string()),

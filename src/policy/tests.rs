@@ -81,13 +81,13 @@ fn context(grants: Vec<Grant>) -> Context {
                 class("public.local", None, None, Some(&["us"])),
             ],
         }),
-        principal: "alice".to_owned(),
+        principal: "alice".into(),
         client_region: None,
         grants: grants.into_iter().map(Arc::new).collect(),
         now: now(),
         search_paths: ["public".to_owned()].into(),
         session: super::SessionState::default(),
-        requestable: vec![Arc::new(scope("orders-write", vec![privilege("public.*", &[Operation::Update], None)]))],
+        requestable: [Arc::new(scope("orders-write", vec![privilege("public.*", &[Operation::Update], None)]))].into(),
         exported: Arc::default(),
     }
 }

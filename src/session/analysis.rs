@@ -11,6 +11,7 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use super::opinions::Finding;
 use crate::catalog::{self, Footprint, Oid, Snapshot, Unresolved};
+use crate::policy::Matter;
 use crate::sql::tree::{Action, Statement};
 use crate::sql::{self, Limits, Unreadable};
 
@@ -47,18 +48,16 @@ pub struct Recorded {
 #[derive(Debug)]
 pub struct Resolved {
     version: u64,
-    statements: Vec<Touched>,
+    statements: Vec<Touches>,
     /// PostgreSQL's own opinion of each, where it was asked.
     findings: Vec<OnceCell<Finding>>,
 }
 
-type Touched = Touches<Result<Footprint, Unresolved>>;
-
 /// A statement's own footprint, and that of the statement that a PREPARE holds.
 #[derive(Debug)]
-pub struct Touches<T> {
-    whole: T,
-    prepared: Option<T>,
+struct Touches {
+    whole: Matter,
+    prepared: Option<Matter>,
 }
 
 /// One statement that a name means.
@@ -118,9 +117,9 @@ impl Analysis {
                 None => catalog::resolve(snapshot, &statement.action),
             };
             // A PREPARE touches its parameters' types and what its statement does: so does each EXECUTE of it.
-            Touches { prepared: prepared_by(statement).map(|_| whole.clone()), whole }
+            Touches { prepared: prepared_by(statement).map(|_| Matter::new(whole.clone())), whole: Matter::new(whole) }
         };
-        let statements: Vec<Touched> = self.statements().iter().map(touched).collect();
+        let statements: Vec<Touches> = self.statements().iter().map(touched).collect();
         let findings = statements.iter().map(|_| OnceCell::new()).collect();
         let resolved = Arc::new(Resolved { version: snapshot.version, statements, findings });
         self.resolved.store(Some(Arc::clone(&resolved)));
@@ -183,14 +182,20 @@ impl Analysis {
 }
 
 impl Resolved {
-    /// What the statement at `part` touches.
+    /// What the statement at `part` touches, and the verdicts on it.
     #[must_use]
-    pub fn footprint(&self, part: Part) -> Option<&Result<Footprint, Unresolved>> {
+    pub fn matter(&self, part: Part) -> Option<&Matter> {
         match part {
             Part::Whole(index) => self.statements.get(index).map(|touches| &touches.whole),
             Part::Prepared(index) => self.statements.get(index).and_then(|touches| touches.prepared.as_ref()),
             Part::Empty => None,
         }
+    }
+
+    /// What the statement at `part` touches.
+    #[must_use]
+    pub fn footprint(&self, part: Part) -> Option<&Result<Footprint, Unresolved>> {
+        self.matter(part).map(Matter::resolved)
     }
 
     /// Where the second opinion on the statement at `part` is kept. A PREPARE and what it prepares are one question.
@@ -205,7 +210,8 @@ impl Resolved {
     /// Whether some name was not found: newer catalogs may know it.
     #[must_use]
     pub fn has_unresolved(&self) -> bool {
-        self.statements.iter().any(|touches| touches.whole.is_err() || matches!(touches.prepared, Some(Err(_))))
+        let matters = self.statements.iter().flat_map(|touches| [Some(&touches.whole), touches.prepared.as_ref()]);
+        matters.flatten().any(|matter| matter.resolved().is_err())
     }
 }
 

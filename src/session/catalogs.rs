@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 use tokio_postgres::Client;
 
 use super::metrics::Metrics;
+use super::roles::RoleError;
 use super::settings::DatabaseSettings;
 use super::side;
 use super::tls::TlsError;
@@ -33,6 +34,8 @@ pub enum Unreachable {
     Catalogs(#[from] LoadError),
     #[error("its catalogs cannot be read: it took too long")]
     Timeout,
+    #[error("the broker cannot be asked what it may do: {0}")]
+    Broker(#[from] RoleError),
 }
 
 /// Logs in to an upstream as a session would, reads its catalogs, and answers their version.
@@ -148,5 +151,11 @@ impl Keeper {
         self.metrics.catalog_loads.inc();
         self.known.store(Some(Arc::new(Known { snapshot: Arc::clone(&snapshot), checked_at: asked_at })));
         Ok(snapshot)
+    }
+
+    /// The newest snapshot, however old; `None` before the first.
+    #[must_use]
+    pub fn latest(&self) -> Option<Arc<Snapshot>> {
+        self.known.load().as_ref().map(|known| Arc::clone(&known.snapshot))
     }
 }

@@ -1,7 +1,7 @@
 //! Asks policy about one statement: with the catalogs as they are, the grants as they are, and everything that the names
 //! in it may mean.
 
-mod second;
+pub mod second;
 
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use super::metrics::Metrics;
 use super::names::{Key, Names};
 use super::opinions::Opinions;
 use super::records::{self, Recorder};
+use super::roles::{Provision, SessionRole};
 use super::settings::DatabaseSettings;
 use super::special::Facts;
 use super::upstream::Upstream;
@@ -37,13 +38,15 @@ pub struct Database {
     pub catalogs: Keeper,
     pub analyses: AnalysisCache,
     pub opinions: Opinions,
+    /// Makes the roles that sessions log in as, where they have their own.
+    pub roles: Option<Arc<Provision>>,
 }
 
 /// Judges for one session.
 #[derive(Debug)]
 pub struct Judge {
     pub database: Arc<Database>,
-    pub principal: String,
+    pub principal: Arc<str>,
     pub client_region: Option<Region>,
     pub grants: watch::Receiver<Arc<GrantSet>>,
     pub clock: Arc<Clock>,
@@ -51,9 +54,11 @@ pub struct Judge {
     pub ledger: Arc<Ledger>,
     /// The search_path that the session was opened with, in the spellings that mean the same.
     search_paths: Arc<[String]>,
-    requestable: Vec<Arc<Scope>>,
+    requestable: Arc<[Arc<Scope>]>,
     /// What the session has said and become; as it is when the next statement is judged.
     pub session: SessionState,
+    /// The role that the session is logged in as, where it has one of its own.
+    role: Option<Arc<SessionRole>>,
     view: Option<View>,
 }
 
@@ -66,6 +71,7 @@ pub struct Client {
     pub metrics: Arc<Metrics>,
     pub ledger: Arc<Ledger>,
     pub search_paths: Arc<[String]>,
+    pub role: Option<Arc<SessionRole>>,
 }
 
 /// What one batch is judged by.
@@ -119,8 +125,8 @@ impl Judge {
     pub fn new(database: Arc<Database>, principal: &Principal, client: Client) -> Self {
         let may_request = |scope: &&Scope| scope.may_request(principal);
         let requestable = database.settings.scopes.iter().filter(may_request).cloned().map(Arc::new).collect();
-        let Client { region, grants, clock, metrics, ledger, search_paths } = client;
-        let principal = principal.name.clone();
+        let Client { region, grants, clock, metrics, ledger, search_paths, role } = client;
+        let principal = principal.name.as_str().into();
         Self {
             database,
             principal,
@@ -132,6 +138,7 @@ impl Judge {
             search_paths,
             requestable,
             session: SessionState::default(),
+            role,
             view: None,
         }
     }
@@ -141,12 +148,12 @@ impl Judge {
         let set = Arc::clone(&self.grants.borrow());
         let context = Context {
             database: Arc::clone(&self.database.settings.policy),
-            principal: self.principal.clone(),
+            principal: Arc::clone(&self.principal),
             client_region: self.client_region.clone(),
-            grants: set.grants.clone(),
+            grants: Arc::clone(&set.grants),
             now: self.clock.now(),
             search_paths: Arc::clone(&self.search_paths),
-            requestable: self.requestable.clone(),
+            requestable: Arc::clone(&self.requestable),
             session: self.session,
             exported: Arc::default(),
         };
@@ -196,6 +203,7 @@ impl Judge {
             judged = self.decide(meaning, names, &newer)?;
             self.second_opinion(meaning, names, &newer).await?;
         }
+        self.lend(&judged).await?;
         self.metrics.allowed.inc();
         Ok(judged)
     }
@@ -204,6 +212,19 @@ impl Judge {
         let none = || Refused { denial: unknown_portal(""), footprint: Evidence::None };
         let view = self.view.as_ref().ok_or_else(none)?;
         decide(meaning, names, snapshot, &view.context, 0)
+    }
+
+    /// Has the session's own role hold the grant that allows a statement, before the statement goes.
+    async fn lend(&self, judged: &Judged) -> Result<(), Refused> {
+        let Some(role) = &self.role else { return Ok(()) };
+        let id = judged.permit.grant();
+        let grants = self.view.as_ref().map(|view| &*view.context.grants).unwrap_or_default();
+        let refused = || Refused { denial: not_lent(), footprint: judged.footprint.clone() };
+        let grant = grants.iter().find(|grant| grant.id == *id).ok_or_else(refused)?;
+        role.ready(grant, &self.database.catalogs).await.map_err(|error| {
+            tracing::error!(role = role.name(), grant = %id, %error, "a session's role cannot be given its grant");
+            refused()
+        })
     }
 
     /// The catalogs; known to be true now where `again`, once per batch.
@@ -238,7 +259,7 @@ impl Judge {
     #[must_use]
     pub fn record(&self, recorder: &Recorder, meaning: &Meaning, protocol: Protocol, judged: &Judged) -> Box<Record> {
         let mut record = recorder.statement(meaning, protocol, self.version());
-        let grants = self.view.as_ref().map(|view| view.context.grants.as_slice()).unwrap_or_default();
+        let grants = self.view.as_ref().map(|view| &*view.context.grants).unwrap_or_default();
         if let Some(grant) = grants.iter().find(|grant| grant.id == *judged.permit.grant()) {
             records::allow(&mut record, grant, judged.footprint.footprint());
         }
@@ -276,9 +297,10 @@ fn decide(
     let missing = || Refused { denial: unknown_portal(""), footprint: Evidence::None };
     let statement = meaning.statement().ok_or_else(missing)?;
     let resolved = meaning.analysis.resolved(snapshot);
-    let own = resolved.footprint(meaning.part).ok_or_else(missing)?;
+    let matter = resolved.matter(meaning.part).ok_or_else(missing)?;
+    let own = matter.resolved();
     let evidence = Evidence::Resolved(Arc::clone(&resolved), meaning.part);
-    let permit = match policy::decide(statement, &meaning.analysis.text, own, context) {
+    let permit = match matter.decide(statement, &meaning.analysis.text, context) {
         Verdict::Allow(permit) => permit,
         Verdict::Deny(denial) => return Err(Refused { denial, footprint: evidence }),
     };
@@ -434,6 +456,15 @@ fn other_path(ours: &str, theirs: &str) -> Denial {
         message: "the database's search_path has changed".to_owned(),
         detail: format!("The session was opened with {ours}; it is {theirs} now."),
         hint: Some("Connect again.".to_owned()),
+    }
+}
+
+fn not_lent() -> Denial {
+    Denial {
+        rule: Rule::Unresolved,
+        message: "the session's role in the database cannot be given the grant's privileges now".to_owned(),
+        detail: "A statement goes only after the role that it runs as was given what the grant allows.".to_owned(),
+        hint: Some("Try again; if it stays so, tell those who run pgward.".to_owned()),
     }
 }
 

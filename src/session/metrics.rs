@@ -52,6 +52,8 @@ pub struct Metrics {
     pub catalog_loads: Counter,
     /// Time that statements waited for a second opinion.
     pub second_opinion_seconds: Histogram,
+    /// Statements that policy let through and PostgreSQL refused to a session's own role.
+    pub wall_three_refusals: Counter,
     denials: Family<RuleLabel, Counter>,
     second_opinions: Family<OpinionLabel, Counter>,
 }
@@ -74,6 +76,7 @@ impl Metrics {
             upstream_failures: Counter::default(),
             catalog_loads: Counter::default(),
             second_opinion_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 14)),
+            wall_three_refusals: Counter::default(),
             denials: Family::default(),
             second_opinions: Family::default(),
         };
@@ -86,6 +89,8 @@ impl Metrics {
         let refused = metrics.refused_connections.clone();
         registry.register("pgward_connections_refused", "Connections over a bound", refused);
         registry.register("pgward_upstream_failures", "Upstreams not reached", metrics.upstream_failures.clone());
+        let wall_three = metrics.wall_three_refusals.clone();
+        registry.register("pgward_wall_three_refusals", "Statements let through, refused by PostgreSQL", wall_three);
         registry.register("pgward_catalog_loads", "Catalog snapshots loaded", metrics.catalog_loads.clone());
         let opinions = metrics.second_opinions.clone();
         registry.register(

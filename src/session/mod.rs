@@ -7,6 +7,7 @@
 //! | `gate`, `judge`, `pass`, `special`, `names`, `analysis`, `catalogs`, `opinions` | what may go upstream, and why |
 //! | `upstream`, `transport`, `tls`, `side` | the leg to PostgreSQL |
 //! | `exports` | what leaves its region, counted |
+//! | `roles` | the short-lived role that a session logs in as |
 //! | `records`, `registry`, `metrics`, `settings` | what others see of it, and what it is built from |
 
 mod analysis;
@@ -31,6 +32,7 @@ mod records;
 mod registry;
 mod relay;
 mod replies;
+mod roles;
 mod routes;
 mod server;
 mod settings;
@@ -43,12 +45,14 @@ mod upstream;
 
 pub use balancer::Balancers;
 pub use catalogs::{CatalogUnavailable, Unreachable, reach};
+pub use judge::second::Explained;
 pub use metrics::Metrics;
 pub use registry::{Registry, SessionInfo};
+pub use roles::{Examined, examine};
 pub use routes::find as find_database;
 pub use server::Server;
 pub use settings::{
-    DatabaseSettings, Dependencies, Directory, ParameterRecording, SecondOpinion, Settings, SslMode, UpstreamSettings,
-    User,
+    DatabaseSettings, Dependencies, Directory, ParameterRecording, RoleSettings, SecondOpinion, Settings, SslMode,
+    UpstreamSettings, User,
 };
 pub use tls::{ALPN, ServerTls};

@@ -21,11 +21,12 @@ use super::records::{Recorder, Who};
 use super::registry::{Listed, NewEntry, SessionInfo};
 use super::relay::{Mode, Owed, Relay};
 use super::replies::Replies;
+use super::roles::{Holder, RoleError, SessionRole};
 use super::routes;
 use super::server::Server;
 use super::settings::{DatabaseSettings, User};
 use super::throttle::Network;
-use super::upstream::{Backend, UpstreamError};
+use super::upstream::{Backend, Upstream, UpstreamError};
 use crate::access::{Grant, Principal, Scope, SessionId};
 use crate::audit::{Event, Record};
 use crate::store::GrantSet;
@@ -154,9 +155,12 @@ impl Opening {
             return Err(said);
         }
         let read_only = live.iter().all(|grant| grant.scope.is_read_only());
-        let (database, search_paths, backend) = self.reach(&settings, read_only).await?;
+        let session = SessionId::generate();
+        let holder = Holder { session: session.clone(), principal: principal.name.clone() };
+        let Reached { database, search_paths, backend, role } =
+            self.reach(&settings, &holder, &live, read_only).await?;
         let who = Who {
-            session: SessionId::generate(),
+            session,
             client_addr: arrival.address.to_string(),
             client_region: parts.region_networks.load().region_of(arrival.address.ip()).cloned(),
             application_name: self.requested.application_name.clone(),
@@ -188,25 +192,29 @@ impl Opening {
             metrics: Arc::clone(&parts.metrics),
             ledger: Arc::clone(&server.ledger),
             search_paths,
+            role: role.clone(),
         };
         let judge = Judge::new(Arc::clone(&database), &who.principal, client);
         let mut recorder =
             Recorder::new(Arc::clone(&parts.journal), Arc::clone(&parts.clock), who, server.settings.parameters);
-        let opened = recorder.entry(Event::SessionOpen);
+        let mut opened = recorder.entry(Event::SessionOpen);
+        opened.detail = role.as_ref().map(|role| format!("logged in to the database as role {}", role.name()));
         recorder.require(opened).await.map_err(|error| {
             tracing::error!(%error, "no session: it cannot be recorded");
             ClientVisible::fatal(sqlstate::IO_ERROR, "the session cannot be recorded, so it may not begin")
         })?;
         let gate = Gate::new(judge, recorder);
-        Ok(Prepared { listed, database, backend, gate, grants, set, live, now, mode: Mode::opened(read_only) })
+        Ok(Prepared { listed, database, backend, gate, grants, set, live, now, mode: Mode::opened(read_only), role })
     }
 
     /// The database's shared parts, and a backend of this session's own.
     async fn reach(
         &self,
         settings: &Arc<DatabaseSettings>,
+        holder: &Holder,
+        live: &[Arc<Grant>],
         read_only: bool,
-    ) -> Result<(Arc<Database>, Arc<[String]>, Backend), ClientVisible> {
+    ) -> Result<Reached, ClientVisible> {
         let server = &self.server;
         let name = &self.requested.database;
         let unreachable = || {
@@ -234,12 +242,37 @@ impl Opening {
         parameters.extend(self.requested.settings.iter().map(|(name, value)| (*name, value.as_str())));
         // What may write is left to what the database has as its default.
         parameters.extend(read_only.then_some(("default_transaction_read_only", "on")));
-        let connected = database.upstream.connect(&parameters, server.settings.connect_timeout).await;
+        let (upstream, role) = self.log_in_as(&database, holder, live).await?;
+        let connected = upstream.connect(&parameters, server.settings.connect_timeout).await;
         let backend = connected.map_err(|error| {
             tracing::error!(database = %name, %error, "the upstream cannot be reached");
             told(&error).unwrap_or_else(unreachable)
         })?;
-        Ok((database, snapshot.search_paths(), backend))
+        Ok(Reached { search_paths: snapshot.search_paths(), database, backend, role })
+    }
+
+    /// The login that the session's backend belongs to: the upstream account, or a role made for this session.
+    async fn log_in_as(
+        &self,
+        database: &Arc<Database>,
+        holder: &Holder,
+        live: &[Arc<Grant>],
+    ) -> Result<(Upstream, Option<Arc<SessionRole>>), ClientVisible> {
+        let Some(roles) = &database.roles else { return Ok((database.upstream.clone(), None)) };
+        let name = &self.requested.database;
+        let opening = roles.open(holder, live, &database.catalogs);
+        let opened = tokio::time::timeout(self.server.settings.connect_timeout, opening).await;
+        match opened.unwrap_or(Err(RoleError::Timeout)) {
+            Ok((role, password)) => Ok((database.upstream.as_user(role.name().to_owned(), password), Some(role))),
+            Err(error) => {
+                self.server.parts.metrics.upstream_failures.inc();
+                tracing::error!(database = %name, session = %holder.session, %error, "no role can be made for a session");
+                let text = format!("no role could be made for this session on \"{name}\"");
+                Err(ClientVisible::fatal(sqlstate::UNABLE_TO_CONNECT, text)
+                    .detail("This database gives each session a role of its own. The cause is in pgward's log.")
+                    .hint("Try again; if it stays so, tell those who run pgward."))
+            }
+        }
     }
 
     async fn denied(&self, address: SocketAddr, why: &str, said: &ClientVisible) {
@@ -259,6 +292,14 @@ impl Opening {
     }
 }
 
+/// The database's shared parts, a backend of the session's own, and whose it is.
+struct Reached {
+    database: Arc<Database>,
+    search_paths: Arc<[String]>,
+    backend: Backend,
+    role: Option<Arc<SessionRole>>,
+}
+
 /// A session that only needs to be run.
 struct Prepared {
     listed: Listed,
@@ -270,11 +311,12 @@ struct Prepared {
     live: Vec<Arc<Grant>>,
     now: Timestamp,
     mode: Mode,
+    role: Option<Arc<SessionRole>>,
 }
 
 impl Prepared {
     async fn run(self, server: &Arc<Server>, arrival: Arrival) {
-        let Self { listed, database, backend, gate, grants, set, live, now, mode } = self;
+        let Self { listed, database, backend, gate, grants, set, live, now, mode, role } = self;
         let parts = &server.parts;
         let entry = Arc::clone(listed.entry());
         let ends = Ends {
@@ -309,6 +351,7 @@ impl Prepared {
             leaving: false,
             mode,
             entry,
+            role,
         };
         parts.metrics.sessions_open.inc();
         // Boxed: the state of a session is large, and the task around it should not be.

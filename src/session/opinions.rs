@@ -157,11 +157,21 @@ impl Opinions {
         finding
     }
 
-    /// Counts a finding that needed no question.
-    pub fn count(&self, finding: &Finding) {
+    /// The finding on a statement that there is no question for.
+    pub fn cannot_ask(&self, unasked: Unasked) -> Finding {
+        let finding = Finding::Unasked(unasked);
+        self.count(&finding);
+        finding
+    }
+
+    fn count(&self, finding: &Finding) {
         match finding {
             Finding::Agree => self.metrics.count_opinion("agree", ""),
-            Finding::Disagree(_) => self.metrics.count_opinion("disagree", ""),
+            Finding::Disagree(what) => {
+                let database = &self.upstream.settings().database;
+                tracing::error!(%database, "PostgreSQL says that a statement also touches {what}: it is refused");
+                self.metrics.count_opinion("disagree", "");
+            }
             Finding::Unasked(unasked) => self.metrics.count_opinion("unasked", unasked.reason.as_str()),
         }
     }

@@ -28,6 +28,7 @@ use super::peer::{HIGH_WATER, Peer};
 use super::records::Outcome;
 use super::registry::Entry;
 use super::replies::{CopyIn, Effect, Happened, Overdue, Replies, Running, Step, Violation};
+use super::roles::SessionRole;
 use super::transport::Transport;
 use crate::access::{Clock, GrantId};
 use crate::audit::{EndedBy, Event};
@@ -88,6 +89,8 @@ pub struct Relay {
     /// The client has said goodbye; what it asked before is still answered.
     pub leaving: bool,
     pub mode: Mode,
+    /// The role that the session is logged in as, where it has one of its own.
+    pub role: Option<Arc<SessionRole>>,
 }
 
 impl Relay {
@@ -341,6 +344,10 @@ impl Relay {
         let is_cancelled = outcome.sqlstate.as_deref() == Some(sqlstate::QUERY_CANCELED);
         if is_cancelled && outcome.ended_by == EndedBy::Error && self.entry.take_cancel() {
             outcome.ended_by = EndedBy::ClientCancel;
+        }
+        let refused = outcome.sqlstate.as_deref() == Some(sqlstate::INSUFFICIENT_PRIVILEGE);
+        if refused && outcome.ended_by == EndedBy::Error && self.role.is_some() {
+            self.metrics.wall_three_refusals.inc();
         }
         let mut record = self.gate.recorder.entry(Event::StatementEnd);
         record.grant = running.grant;

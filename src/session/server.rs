@@ -16,10 +16,12 @@ use super::catalogs::{CatalogUnavailable, Keeper};
 use super::exports::Ledger;
 use super::handshake::{self, HandshakeError, Opening};
 use super::judge::Database;
+use super::judge::second::{self, Explained};
 use super::open;
 use super::opinions::Opinions;
+use super::roles::Provision;
 use super::routes;
-use super::settings::{DatabaseSettings, Dependencies, Settings};
+use super::settings::{DatabaseSettings, Dependencies, SecondOpinion, Settings};
 use super::throttle::{Network, Throttle};
 use super::tls::TlsError;
 use super::upstream::Upstream;
@@ -83,6 +85,7 @@ impl Server {
 
     /// Serves clients until `shutdown`; then lets statements end for a while, ends the rest, and returns.
     pub async fn run(self: Arc<Self>, listener: TcpListener, shutdown: CancellationToken) {
+        self.begin_provisions();
         loop {
             // Cancel safe: an accept that is dropped has taken no connection.
             let accepted = tokio::select! {
@@ -102,6 +105,7 @@ impl Server {
         self.tasks.close();
         self.drain().await;
         self.ledger.give_back().await;
+        self.end_provisions().await;
     }
 
     async fn drain(&self) {
@@ -112,6 +116,35 @@ impl Server {
         if tokio::time::timeout(GOODBYE, self.tasks.wait()).await.is_err() {
             tracing::warn!("some sessions did not end in time");
         }
+    }
+
+    /// Has the databases that make roles remove what an earlier process left there, before anybody asks for a session.
+    fn begin_provisions(&self) {
+        for (name, settings) in self.parts.databases.load().iter().filter(|(_, settings)| settings.roles.is_some()) {
+            if let Err(error) = self.database(settings) {
+                tracing::error!(database = %name, %error, "the upstream's TLS settings cannot be used");
+            }
+        }
+    }
+
+    async fn end_provisions(&self) {
+        let databases: Vec<Arc<Database>> = {
+            let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
+            databases.drain().map(|(_, database)| database).collect()
+        };
+        let roles = databases.iter().filter_map(|database| database.roles.clone());
+        let mut closing: tokio::task::JoinSet<()> = roles.map(|roles| async move { roles.close().await }).collect();
+        while closing.join_next().await.is_some() {}
+    }
+
+    /// The second opinion on the statements of a text; `None` where the database is configured without one.
+    pub async fn second_opinion(&self, name: &str, text: &str, snapshot: &Snapshot) -> Option<Vec<Explained>> {
+        let settings = routes::find(&self.parts.databases.load(), name)?;
+        let database = self.database(&settings).ok()?;
+        if database.opinions.mode == SecondOpinion::Off {
+            return None;
+        }
+        Some(second::explain(&database, text, snapshot).await)
     }
 
     /// The catalogs of a database as they are now; `None` where there is no such database.
@@ -266,8 +299,13 @@ impl Server {
         }
         let upstream = Upstream::new(Arc::clone(&settings.upstream))?;
         let metrics = Arc::clone(&self.parts.metrics);
+        let roles = settings.roles.map(|roles| {
+            let (grants, clock) = (Arc::clone(&self.parts.grants), Arc::clone(&self.parts.clock));
+            Provision::start(upstream.clone(), roles, grants, clock)
+        });
         let database = Arc::new(Database {
             settings: Arc::clone(settings),
+            roles,
             catalogs: Keeper::new(upstream.clone(), self.settings.catalog_max_age, Arc::clone(&metrics)),
             opinions: Opinions::new(settings.second_opinion, upstream.clone(), Arc::clone(&metrics)),
             analyses: AnalysisCache::new(Limits::default(), self.settings.analysis_timeout),

@@ -137,6 +137,8 @@ pub struct DatabaseSettings {
     /// The scopes of this database, in the order of the configuration.
     pub scopes: Vec<Scope>,
     pub second_opinion: SecondOpinion,
+    /// Whether each session logs in as a short-lived role of its own, and how those are made.
+    pub roles: Option<RoleSettings>,
 }
 
 /// Whether PostgreSQL is asked what a statement touches before the statement is let through.
@@ -148,6 +150,15 @@ pub enum SecondOpinion {
     On,
     /// What it could not be asked about is refused.
     Required,
+}
+
+/// What short-lived roles are made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoleSettings {
+    /// Of one statement, where the session does not choose its own.
+    pub statement_timeout: Duration,
+    /// Of a transaction in which nothing happens, where the session does not choose its own.
+    pub idle_in_transaction_timeout: Duration,
 }
 
 /// Where an upstream is and how it is logged in to.

@@ -1,18 +1,22 @@
-//! Connections to an upstream besides the sessions' own: for the catalogs, and for second opinions.
+//! Connections of pgward's own to an upstream, beside those of its sessions: for the catalogs, second opinions and short-lived roles.
 
 use std::time::Duration;
 
-use tokio_postgres::config::{ChannelBinding, SslMode as ClientSslMode};
+use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::upstream::Upstream;
 
-/// Logs in as the upstream's account, under `name` in `pg_stat_activity`.
+/// Logs in with the upstream's own credential, over TLS where sessions go over TLS.
 ///
 /// # Errors
-/// Where the upstream cannot be reached or refuses the login.
-pub async fn connect(upstream: &Upstream, name: &str, timeout: Duration) -> Result<Client, tokio_postgres::Error> {
+/// Where the upstream cannot be reached or refuses.
+pub async fn connect(
+    upstream: &Upstream,
+    application_name: &'static str,
+    timeout: Duration,
+) -> Result<Client, tokio_postgres::Error> {
     let settings = upstream.settings();
     let mut config = Config::new();
     config
@@ -21,27 +25,27 @@ pub async fn connect(upstream: &Upstream, name: &str, timeout: Duration) -> Resu
         .user(&settings.user)
         .dbname(&settings.database)
         .password(settings.password.expose())
-        .application_name(name)
+        .application_name(application_name)
         .connect_timeout(timeout);
     match upstream.tls() {
         Some(tls) if !settings.host.starts_with('/') => {
-            config.ssl_mode(ClientSslMode::Require).channel_binding(ChannelBinding::Prefer);
+            config.ssl_mode(SslMode::Require).channel_binding(ChannelBinding::Prefer);
             let (client, connection) = config.connect(MakeRustlsConnect::new(tls.as_ref().clone())).await?;
-            tokio::spawn(run(connection));
+            tokio::spawn(run(connection, application_name));
             Ok(client)
         }
         Some(_) | None => {
-            config.ssl_mode(ClientSslMode::Disable);
+            config.ssl_mode(SslMode::Disable);
             let (client, connection) = config.connect(NoTls).await?;
-            tokio::spawn(run(connection));
+            tokio::spawn(run(connection, application_name));
             Ok(client)
         }
     }
 }
 
 /// Drives a connection until its client is dropped or the server ends it.
-async fn run(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
+async fn run(connection: impl Future<Output = Result<(), tokio_postgres::Error>>, name: &'static str) {
     if let Err(error) = connection.await {
-        tracing::info!(%error, "a side connection ended");
+        tracing::info!(%error, connection = name, "a connection of pgward's own ended");
     }
 }

@@ -23,7 +23,7 @@ const REASON: &str = "pgward.reason";
 #[derive(Debug)]
 pub struct Facts {
     pub now: Timestamp,
-    pub grants: Vec<Arc<Grant>>,
+    pub grants: Arc<[Arc<Grant>]>,
     pub entry: Record,
     pub reason: Option<String>,
 }

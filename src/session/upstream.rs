@@ -14,6 +14,7 @@ use tokio_rustls::TlsConnector;
 use super::settings::UpstreamSettings;
 use super::tls::{TlsError, end_point_binding, upstream_config};
 use super::transport::{ReadError, Transport, read_frame};
+use crate::access::Secret;
 use crate::wire::backend::{self, Authentication, BackendKey, Tag};
 use crate::wire::{ProtocolError, encode, scram};
 
@@ -107,6 +108,13 @@ impl Upstream {
     #[must_use]
     pub fn tls(&self) -> Option<&Arc<rustls::ClientConfig>> {
         self.tls.as_ref()
+    }
+
+    /// The same upstream, logged in to as somebody else.
+    #[must_use]
+    pub fn as_user(&self, user: String, password: Secret) -> Self {
+        let settings = UpstreamSettings { user, password, ..self.settings.as_ref().clone() };
+        Self { settings: Arc::new(settings), tls: self.tls.clone() }
     }
 
     /// Where to send cancel requests for a backend.

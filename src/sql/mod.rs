@@ -14,6 +14,7 @@ pub mod keywords;
 pub mod lex;
 mod limits;
 mod marker;
+mod parameters;
 mod parse;
 mod redact;
 mod rewrite;
@@ -23,6 +24,7 @@ mod types;
 mod utility;
 mod wrapped;
 
+pub use parameters::with_nulls;
 pub use redact::redacted;
 pub use tree::Statement;
 

@@ -20,7 +20,7 @@ const MAX_REVOKED: usize = 64;
 pub struct GrantSet {
     /// Grows with every change of any of these grants.
     pub version: u64,
-    pub grants: Vec<Arc<Grant>>,
+    pub grants: Arc<[Arc<Grant>]>,
     /// Grants that ended by revocation since the process began and that a session may still hold, so that it can say
     /// who ended them and why.
     pub revoked: Vec<Arc<Grant>>,
@@ -167,7 +167,7 @@ impl View {
             return sender.subscribe();
         }
         let version = self.next_version();
-        let grants = self.open.get(&key).cloned().unwrap_or_default();
+        let grants = self.open.get(&key).map(|open| open.as_slice().into()).unwrap_or_default();
         let (sender, receiver) = watch::channel(Arc::new(GrantSet { version, grants, revoked: Vec::new() }));
         self.watched.insert(key, sender);
         receiver
@@ -217,14 +217,14 @@ fn changed_set<'a>(
     newly_revoked: impl Iterator<Item = &'a Arc<Grant>>,
     version: u64,
 ) -> Option<GrantSet> {
-    if set.grants == grants {
+    if *set.grants == *grants {
         return None;
     }
     let mut revoked = set.revoked.clone();
     revoked.extend(newly_revoked.cloned());
     let surplus = revoked.len().saturating_sub(MAX_REVOKED);
     revoked.drain(..surplus);
-    Some(GrantSet { version, grants: grants.to_vec(), revoked })
+    Some(GrantSet { version, grants: grants.into(), revoked })
 }
 
 #[cfg(test)]

@@ -146,11 +146,14 @@ fn recorded_but_unchecked(difference: &Difference<'_>) -> bool {
     let Some(denial) = denial(difference) else { return false };
     let words: Vec<&str> = denial.message.split(' ').collect();
     let object = match (denial.rule, words.as_slice()) {
-        (Denied::Scope, ["permission", "denied", "for", .., object]) if ["select on", "update on"].iter().any(|words| denial.detail.contains(words)) => {
+        (Denied::Scope, ["permission", "denied", "for", .., object])
+            if ["select on", "update on"].iter().any(|words| denial.detail.contains(words)) =>
+        {
             // Behind a view that runs with its invoker's rights PostgreSQL records the view.
             let invoked = *object == "app.people"
                 && difference.uses.iter().any(|used| INVOKED.iter().any(|view| used.starts_with(view)));
-            return invoked || difference.uses.iter().any(|used| used == object || used.starts_with(&format!("{object}.")));
+            return invoked
+                || difference.uses.iter().any(|used| used == object || used.starts_with(&format!("{object}.")));
         }
         (Denied::Column, ["permission", "denied", "for", "column", column, "of", .., object]) => {
             format!("{object}.{column}")
@@ -212,7 +215,8 @@ fn field_of_subscripts(difference: &Difference<'_>) -> bool {
 
 /// `c1(t)` where `c1` is what an alias list calls a column, and `name(j1)` of a join: the grammar names them so.
 fn by_function(difference: &Difference<'_>) -> bool {
-    let name = denial(difference).and_then(|denial| denial.message.strip_prefix("function ")?.strip_suffix("(…) does not exist"));
+    let name = denial(difference)
+        .and_then(|denial| denial.message.strip_prefix("function ")?.strip_suffix("(…) does not exist"));
     let Some(name) = name.filter(|_| denied(difference, Denied::Unresolved)) else { return false };
     let renamed = name.strip_prefix('c').is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
     renamed || difference.case.text.contains(&format!("{name}(j"))

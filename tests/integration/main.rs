@@ -15,6 +15,7 @@ mod guards;
 mod judge;
 mod opinions;
 mod residency;
+mod roles;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -48,6 +49,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         judge::CASES,
         opinions::CASES,
         residency::CASES,
+        roles::CASES,
     ]
     .concat();
     cases

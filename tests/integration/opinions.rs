@@ -66,6 +66,8 @@ fn asked_once_and_kept(bench: &Bench) {
     }
     assert_eq!(questions(bench, "asked once"), 1, "three sessions, one question");
     assert_eq!((counted(&proxy, "agree", ""), counted(&proxy, "disagree", "")), (1, 0));
+    assert!(!proxy.sql(&alice, "SELECT rolpassword FROM pg_authid /* never asked */").2);
+    assert_eq!(questions(bench, "never asked"), 0, "what no grant allows is not asked about");
     bench.postgres.run("asked_once", "CREATE TABLE another ()");
     assert!(proxy.sql(&alice, "SELECT body FROM notes WHERE id = 3 /* asked once */").2);
     assert_eq!(questions(bench, "asked once"), 2, "other catalogs, another question");
@@ -96,6 +98,11 @@ fn disagreement_denies(bench: &Bench) {
     let last = denied.last().unwrap();
     assert_eq!((&last["rule"], &last["statement"]), (&"second-opinion".into(), &"SELECT body FROM notes".into()));
     assert_eq!(counted(&proxy, "disagree", ""), 1);
+    let explained = proxy.json("alice", &["explain", "plain", "--user", "alice", "SELECT body FROM notes"]);
+    assert_eq!((&explained["verdict"], &explained["rule"]), (&"deny".into(), &"second-opinion".into()), "{explained}");
+    let explained = proxy.json("alice", &["explain", "plain", "--user", "alice", "SELECT body FROM public.notes"]);
+    assert_eq!(explained["verdict"], "allow", "{explained}");
+    assert!(explained["steps"].to_string().contains("PostgreSQL says that it touches nothing else"), "{explained}");
     assert!(!bench.postgres.log().contains("disagreeing|LOG:  statement: SELECT body FROM notes"));
 }
 
@@ -211,6 +218,7 @@ fn every_kind_of_statement(bench: &Bench) {
         let (_, err, ok) = proxy.sql(&alice, refused);
         assert!(!ok && err.contains(why), "{refused}: {err}");
     }
+    assert_eq!(counted(&proxy, "unasked", "kind"), 1);
     let meta = proxy
         .psql_with(&alice)
         .args(["-v", "ON_ERROR_STOP=1", "-c", "\\d notes", "-c", "\\df", "-c", "\\l"])

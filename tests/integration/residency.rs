@@ -85,7 +85,7 @@ do = ["select", "insert", "update", "delete", "ddl"]
             scope("res-eu", "\"eu-west\""),
             scope("res-both", "\"us-east\", \"eu-west\""),
         ];
-        let scopes = Scopes { more: more.concat(), proxy: rules.proxy.clone() };
+        let scopes = Scopes { more: more.concat(), proxy: rules.proxy.clone(), ..Scopes::default() };
         config(setup, &scopes)
             .replace("networks = [\"10.20.0.0/16\"]", &format!("networks = [\"10.20.0.0/16\"]\n{}", rules.region))
     })

@@ -103,6 +103,9 @@ async fn both_agree_on_parameters_of_any_type() {
         ("SELECT id FROM orders WHERE id = ANY ($1)", &[1007]),
         ("SELECT upper($1)", &[]),
         ("SELECT upper($1)", &[23]),
+        ("SELECT upper($1)", &[705]),
+        ("SELECT id FROM orders WHERE (id, status) = $1", &[2249]),
+        ("SELECT id FROM orders WHERE ROW(id, status) = $1", &[]),
         ("SELECT '$7', $1::int", &[]),
         ("INSERT INTO pairs (id, a, b, d) VALUES ($1, $2, $3, $4) RETURNING id", &[]),
         ("UPDATE pairs SET d = $1 WHERE id = $2", &[]),
@@ -110,6 +113,23 @@ async fn both_agree_on_parameters_of_any_type() {
     ] {
         assert_eq!(bench.differences(text, Some(declared)).await, [""; 0], "{text} {declared:?}");
     }
+}
+
+/// More than a function may have: rows by the hundred, as object mappers insert them.
+#[tokio::test]
+async fn both_agree_on_very_many_parameters() {
+    let bench = Bench::start().await;
+    let rows: Vec<String> =
+        (0..2000).map(|row| format!("(${}, ${}, '$1', ${})", row * 3 + 1, row * 3 + 2, row * 3 + 3)).collect();
+    let insert = format!("INSERT INTO pairs (id, a, b, d) VALUES {} RETURNING id", rows.join(", "));
+    assert_eq!(bench.differences(&insert, Some(&[])).await, [""; 0]);
+    let numbers: Vec<String> = (1..=150).map(|number| format!("${number}")).collect();
+    let select = format!("SELECT amount FROM orders WHERE id IN ({}) AND status = $151", numbers.join(","));
+    assert_eq!(bench.differences(&select, Some(&[])).await, [""; 0]);
+    let mut footprint = bench.footprint(&one(&select), Some(&[]));
+    without_column(&mut footprint, "status");
+    let opinion = bench.ask(&select, &[]).await.unwrap();
+    assert_eq!(bench.compared(&footprint, &opinion), ["select on column status of public.orders"]);
 }
 
 /// Statements that clients were seen to send, and those of the policy world: as far as they resolve, and PostgreSQL takes them.

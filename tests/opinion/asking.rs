@@ -91,10 +91,11 @@ async fn a_second_statement_is_seen() {
 #[tokio::test]
 async fn what_cannot_be_asked_says_why() {
     let bench = Bench::start().await;
-    let many: Vec<String> = (1..=101).map(|number| format!("${number}::int")).collect();
+    let odd: u32 = bench.side.query_one("SELECT 'public.\"Odd\"'::regtype::oid", &[]).await.unwrap().get(0);
+    let many: Vec<String> = (1..=101).map(|number| format!("${number}")).collect();
     let many = format!("SELECT {}", many.join(", "));
-    assert!(matches!(bench.ask(&many, &[]).await, Err(AskError::Parameters)));
-    let long = format!("SELECT '{}'", "x".repeat(70_000));
+    assert!(matches!(bench.ask(&many, &[odd; 101]).await, Err(AskError::Parameters)));
+    let long = format!("SELECT '{}'", "x".repeat(300_000));
     assert!(matches!(bench.ask(&long, &[]).await, Err(AskError::Size)));
     assert!(matches!(bench.ask("SELECT $1", &[4_000_000_000]).await, Err(AskError::Type(4_000_000_000))));
     let refused = bench.ask("SELECT nothing FROM orders", &[]).await;

@@ -76,6 +76,7 @@ CREATE FUNCTION public.refuses(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE A
 CREATE DOMAIN public.raising AS int CHECK (public.refuses(VALUE));
 CREATE TABLE public.pairs (id int PRIMARY KEY, a int, b text DEFAULT public.boom(1)::text, d public.raising);
 CREATE SEQUENCE public.counted;
+CREATE TYPE public.\"Odd\" AS ENUM ('a');
 CREATE TYPE public.point2 AS (x int, y int);
 CREATE TABLE public.shapes (id int, at public.point2, many public.point2[]);
 CREATE VIEW public.v_pairs AS SELECT id, a FROM public.pairs;

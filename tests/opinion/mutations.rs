@@ -249,7 +249,7 @@ pub fn setting(name: &str, default: usize) -> usize {
 
 /// Tries each text that our reader takes on PostgreSQL; answers how many both agree on.
 pub async fn try_all(bench: &Bench, texts: impl Iterator<Item = String>) -> usize {
-    let (mut agreed, mut refused, mut wrong) = (0, 0, Vec::new());
+    let (mut agreed, mut wrong) = (0, Vec::new());
     for text in texts {
         let Ok(statements) = sql::read(&text, &Limits::default()) else { continue };
         let [statement] = statements.as_slice() else { continue };
@@ -263,11 +263,10 @@ pub async fn try_all(bench: &Bench, texts: impl Iterator<Item = String>) -> usiz
                 [] => agreed += 1,
                 differences => wrong.push(format!("{differences:?}: {text}")),
             },
-            Err(AskError::Refused { .. }) => refused += 1,
+            Err(AskError::Refused { .. }) => {}
             Err(error) => wrong.push(format!("{error}: {text}")),
         }
     }
-    println!("{agreed} agreed on, {refused} that PostgreSQL refuses");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     agreed
 }

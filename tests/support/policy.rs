@@ -68,12 +68,12 @@ pub fn context(snapshot: &Snapshot, regions: &[&str], allow: Vec<Privilege>, dat
         DatabasePolicy { name: "shop".to_owned(), region: region.clone(), routed: false, data, rules: Arc::default() };
     Context {
         database: Arc::new(database),
-        principal: "alice".to_owned(),
+        principal: "alice".into(),
         client_region: Some(region),
-        grants: vec![Arc::new(grant)],
+        grants: [Arc::new(grant)].into(),
         now,
         search_paths: snapshot.search_paths(),
-        requestable: Vec::new(),
+        requestable: [].into(),
         session: SessionState { writable: true, ..SessionState::default() },
         exported: Arc::default(),
     }

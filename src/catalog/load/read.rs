@@ -101,6 +101,16 @@ async fn dependents(client: &Client, snapshot: &mut Snapshot) -> Result<(), Load
             of(snapshot, &row, |relation| relation.defaults.push(function))?;
         }
     }
+    for row in client.query(sql::DEFAULT_SEQUENCES, &[]).await? {
+        let sequence = get(&row, 1)?;
+        of(snapshot, &row, |relation| relation.sequences.push(sequence))?;
+    }
+    for row in client.query(sql::WRITE_FUNCTIONS, &[]).await? {
+        let function: Oid = get(&row, 1)?;
+        if function >= FIRST_USER_OID {
+            of(snapshot, &row, |relation| relation.run_on_write.push(function))?;
+        }
+    }
     for row in client.query(sql::DOMAIN_CHECKS, &[]).await? {
         let (domain, function): (Oid, Oid) = (get(&row, 0)?, get(&row, 1)?);
         if let Some(entry) = snapshot.types.get_mut(&domain).filter(|_| function >= FIRST_USER_OID) {
@@ -183,6 +193,8 @@ impl Reader {
             rules: Vec::new(),
             cascades: Vec::new(),
             defaults: Vec::new(),
+            run_on_write: Vec::new(),
+            sequences: Vec::new(),
         };
         self.snapshot.relations.insert(oid, relation);
         self.snapshot.relation_names.entry(name).or_default().push((schema, oid));

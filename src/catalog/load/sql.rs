@@ -95,6 +95,28 @@ LEFT JOIN pg_catalog.pg_operator o
   ON d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid = d.refobjid
 WHERE o.oid IS NOT NULL OR d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass";
 
+pub(super) const DEFAULT_SEQUENCES: &str = "
+SELECT DISTINCT a.adrelid, d.refobjid
+FROM pg_catalog.pg_attrdef a JOIN pg_catalog.pg_depend d
+  ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = a.oid
+JOIN pg_catalog.pg_class c ON c.oid = d.refobjid AND c.relkind = 'S'
+WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass";
+
+/// What CHECK constraints and index expressions call: PostgreSQL runs it with the rights of who writes the row.
+pub(super) const WRITE_FUNCTIONS: &str = "
+SELECT w.relation, coalesce(o.oprcode::pg_catalog.oid, d.refobjid)
+FROM (
+ SELECT conrelid, 'pg_catalog.pg_constraint'::pg_catalog.regclass, oid FROM pg_catalog.pg_constraint
+ WHERE contype = 'c' AND conrelid <> 0
+ UNION ALL
+ SELECT indrelid, 'pg_catalog.pg_class'::pg_catalog.regclass, indexrelid FROM pg_catalog.pg_index
+ WHERE indexprs IS NOT NULL OR indpred IS NOT NULL
+) w (relation, class, object)
+JOIN pg_catalog.pg_depend d ON d.classid = w.class AND d.objid = w.object
+LEFT JOIN pg_catalog.pg_operator o
+  ON d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid = d.refobjid
+WHERE o.oid IS NOT NULL OR d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass";
+
 pub(super) const FUNCTIONS: &str = "
 SELECT oid, pronamespace, proname::pg_catalog.text, proargtypes::pg_catalog.oid[], provariadic, pronargdefaults,
  prokind::pg_catalog.text, prorettype, prosecdef, proallargtypes, proargmodes::pg_catalog.text[], proargnames

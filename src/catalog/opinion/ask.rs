@@ -2,6 +2,8 @@
 //! one command and begins with words of ours: a text that ends the function's body and goes on is an error, and runs nothing.
 //! What is created is rolled back.
 
+use std::borrow::Cow;
+
 use aws_lc_rs::rand;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
@@ -9,14 +11,20 @@ use tokio_postgres::{Client, Row};
 use super::{Opinion, body};
 use crate::catalog::footprint::Oid;
 use crate::catalog::snapshot::Snapshot;
+use crate::sql;
 use crate::sql::tree::TypeName;
 
 /// Bytes of a statement that is asked about: its stored form is several times as long.
-pub const MAX_TEXT: usize = 64 * 1024;
+pub const MAX_TEXT: usize = 256 * 1024;
 /// Bytes of a body that is read.
 const MAX_BODY: i32 = 8 * 1024 * 1024;
-/// `FUNC_MAX_ARGS` of PostgreSQL as it is built everywhere.
+/// Longer bodies are read off the reactor.
+const MAX_INLINE: usize = 256 * 1024;
+/// `FUNC_MAX_ARGS` of PostgreSQL as it is built everywhere. A query with more parameters is asked about with nulls of their
+/// types in their place.
 const MAX_PARAMETERS: usize = 100;
+/// The type `unknown`: a parameter of it is one whose type is to be found out.
+const UNKNOWN: Oid = 705;
 /// The first version that knows BEGIN ATOMIC.
 const FIRST_VERSION: i32 = 140_000;
 
@@ -24,6 +32,11 @@ const FIRST_VERSION: i32 = 140_000;
 /// what lies behind views. A lock that somebody holds is not waited for.
 const SETTINGS: &str = "SET check_function_bodies = off; SET standard_conforming_strings = on;
 SET lock_timeout = '200ms'; SET statement_timeout = '2s'; SET idle_in_transaction_session_timeout = '10s'";
+
+/// Each question is another text to `pg_stat_statements`, and would drive the users' own out. Only a superuser may say so.
+const UNTRACKED: &str = "
+SELECT pg_catalog.set_config('pg_stat_statements.track', 'none', false)
+WHERE pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on'";
 
 const ABILITY: &str = "
 SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4, pg_catalog.pg_is_in_recovery(),
@@ -84,7 +97,7 @@ pub enum Unable {
 pub enum AskError {
     #[error("it is longer than {MAX_TEXT} bytes, or its analysis is larger than the bound")]
     Size,
-    #[error("it has more than {MAX_PARAMETERS} parameters")]
+    #[error("it has more than {MAX_PARAMETERS} parameters, some of them of a type with an unusual name")]
     Parameters,
     #[error("type {0} of a parameter is not in the catalogs")]
     Type(Oid),
@@ -124,6 +137,7 @@ pub async fn prepare_connection(
     search_path: &str,
 ) -> Result<Result<(), Unable>, tokio_postgres::Error> {
     client.batch_execute(SETTINGS).await?;
+    client.batch_execute(UNTRACKED).await?;
     let rows = client.query_typed(ABILITY, &[]).await?;
     let (version, standby, temporary) = match rows.first() {
         Some(row) => (row.try_get::<_, i32>(0)?, row.try_get::<_, bool>(1)?, row.try_get::<_, bool>(2)?),
@@ -156,15 +170,16 @@ pub async fn ask(client: &Client, snapshot: &Snapshot, question: Question<'_>) -
         Some(types) => types.to_vec(),
         None => infer(client, snapshot, question).await?,
     };
-    if types.len() > MAX_PARAMETERS {
-        return Err(AskError::Parameters);
-    }
-    let types = types.iter().map(|oid| type_text(snapshot, *oid)).collect::<Result<Vec<_>, _>>()?.join(", ");
+    let (types, text) = if types.len() > MAX_PARAMETERS || types.iter().any(|oid| is_pseudo(snapshot, *oid)) {
+        (String::new(), Cow::Owned(filled(snapshot, question.text, &types)?))
+    } else {
+        let types = types.iter().map(|oid| type_text(snapshot, *oid)).collect::<Result<Vec<_>, _>>()?;
+        (types.join(", "), Cow::Borrowed(question.text))
+    };
     let name = random_name()?;
     // A line end before the semicolon, for texts that end in a comment.
     let create = format!(
-        "CREATE FUNCTION pg_temp.{name}({types}) RETURNS pg_catalog.void LANGUAGE sql BEGIN ATOMIC\n{}\n;END",
-        question.text
+        "CREATE FUNCTION pg_temp.{name}({types}) RETURNS pg_catalog.void LANGUAGE sql BEGIN ATOMIC\n{text}\n;END"
     );
     let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&name, Type::TEXT), (&MAX_BODY, Type::INT4)];
     // In one go: what fails makes the rest fail, up to the ROLLBACK.
@@ -178,19 +193,17 @@ pub async fn ask(client: &Client, snapshot: &Snapshot, question: Question<'_>) -
     ended.map_err(AskError::Connection)?;
     begun?;
     created?;
-    opinion(&found?)
+    opinion(found?).await
 }
 
 /// From the rows that [`READ`] gives to an opinion.
-fn opinion(rows: &[Row]) -> Result<Opinion, AskError> {
-    let [row] = rows else {
+async fn opinion(rows: Vec<Row>) -> Result<Opinion, AskError> {
+    let [row] = rows.as_slice() else {
         return Err(AskError::NotUnderstood(format!("{} functions were found instead of one", rows.len())));
     };
-    let text: Option<&str> = row.try_get(0).map_err(AskError::Connection)?;
+    let text: Option<String> = row.try_get(0).map_err(AskError::Connection)?;
     let dependencies: Vec<&str> = row.try_get(1).map_err(AskError::Connection)?;
-    let mut opinion = Opinion::default();
-    body::read(text.ok_or(AskError::Size)?, &mut opinion)
-        .map_err(|error| AskError::NotUnderstood(error.to_string()))?;
+    let mut opinion = read_body(text.ok_or(AskError::Size)?).await?;
     for dependency in dependencies {
         let not_understood = || AskError::NotUnderstood(format!("the dependency {dependency} is not understood"));
         let mut numbers = dependency.split(' ').map(|number| number.parse::<Oid>().ok());
@@ -208,11 +221,45 @@ fn opinion(rows: &[Row]) -> Result<Opinion, AskError> {
     Ok(opinion)
 }
 
+async fn read_body(text: String) -> Result<Opinion, AskError> {
+    let is_long = text.len() > MAX_INLINE;
+    let read = move || {
+        let mut opinion = Opinion::default();
+        body::read(&text, &mut opinion).map(|()| opinion).map_err(|error| AskError::NotUnderstood(error.to_string()))
+    };
+    if !is_long {
+        return read();
+    }
+    let broken = |_| AskError::NotUnderstood("the reading of its analysis broke off".to_owned());
+    tokio::task::spawn_blocking(read).await.map_err(broken)?
+}
+
+/// The text with nulls for its parameters. Only of types whose names need no quotes: what is put in must not be able to end
+/// anything, wherever it comes to stand.
+fn filled(snapshot: &Snapshot, text: &str, types: &[Oid]) -> Result<String, AskError> {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '.';
+    let plain = |oid: &Oid| {
+        let (schema, name) = type_name(snapshot, *oid)?;
+        let name = format!("{schema}.{name}");
+        if name.chars().all(is_plain) { Ok(name) } else { Err(AskError::Parameters) }
+    };
+    let names = types.iter().map(plain).collect::<Result<Vec<_>, _>>()?;
+    sql::with_nulls(text, &names).ok_or(AskError::Parameters)
+}
+
+/// Types such as `record`, which no function may take.
+fn is_pseudo(snapshot: &Snapshot, oid: Oid) -> bool {
+    snapshot.types.get(&oid).is_some_and(|entry| entry.kind == 'p')
+}
+
 /// The types of the parameters, where all that the text can have are declared.
 fn declared<'q>(question: Question<'q>) -> Option<&'q [Oid]> {
     let highest = highest_parameter(question.text);
     match question.parameters {
-        Parameters::Declared(types) => (highest <= types.len() && !types.contains(&0)).then_some(types),
+        Parameters::Declared(types) => {
+            let is_open = types.iter().any(|oid| *oid == 0 || *oid == UNKNOWN);
+            (highest <= types.len() && !is_open).then_some(types)
+        }
         Parameters::Named([]) if highest == 0 => Some(&[]),
         Parameters::Named(_) => None,
     }
@@ -263,11 +310,15 @@ fn type_text(snapshot: &Snapshot, oid: Oid) -> Result<String, AskError> {
     if oid == 0 {
         return Ok("pg_catalog.unknown".to_owned());
     }
-    let found = snapshot.type_names.iter().find_map(|(name, types)| {
-        types.iter().find(|(_, known)| *known == oid).map(|(schema, _)| (snapshot.schema_name(*schema), name))
-    });
-    let (schema, name) = found.ok_or(AskError::Type(oid))?;
+    let (schema, name) = type_name(snapshot, oid)?;
     Ok(format!("{}.{}", quoted(schema), quoted(name)))
+}
+
+fn type_name(snapshot: &Snapshot, oid: Oid) -> Result<(&str, &str), AskError> {
+    let found = snapshot.type_names.iter().find_map(|(name, types)| {
+        types.iter().find(|(_, known)| *known == oid).map(|(schema, _)| (snapshot.schema_name(*schema), &**name))
+    });
+    found.ok_or(AskError::Type(oid))
 }
 
 /// A type as a PREPARE wrote it.

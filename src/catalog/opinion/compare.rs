@@ -115,6 +115,9 @@ impl<'f> Ours<'f> {
     /// Whether a statement can depend on the relation without touching it: by `'t'::regclass`, or by a value that has the type
     /// of its rows.
     fn is_named(&self, relation: Oid, opinion: &Opinion) -> bool {
+        if opinion.named.contains(&relation) {
+            return true;
+        }
         let Some(known) = self.snapshot.relations.get(&relation) else { return false };
         let is_row = |oid: &Oid| {
             let mut oid = *oid;
@@ -124,7 +127,7 @@ impl<'f> Ours<'f> {
             }
             oid == known.row_type
         };
-        opinion.named.contains(&relation) || opinion.types.iter().any(is_row)
+        opinion.types.iter().any(is_row)
     }
 
     fn missing_relation(&self, oid: Oid, missing: &mut BTreeSet<Difference>) {

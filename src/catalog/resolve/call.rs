@@ -96,6 +96,9 @@ impl Resolver<'_> {
         }
         // Where nothing fits, PostgreSQL refuses the call; should pgward be wrong about a type, every candidate counts.
         let chosen = if chosen.is_empty() { candidates } else { chosen };
+        if parts.last().is_some_and(|name| gives_json(name)) {
+            self.becomes_json(actual);
+        }
         if chosen.is_empty() {
             // `name(row)` is the row's column of that name where no function is called so. The row has been read.
             if let ([name], [row]) = (parts, actual)
@@ -127,6 +130,7 @@ impl Resolver<'_> {
     fn record(&mut self, chosen: &[Candidate], actual: &[Type], by: CalledBy, literals: &[Option<String>]) {
         let mut builtin = false;
         for candidate in chosen {
+            self.compatible(&candidate.declared, actual);
             for (from, to) in actual.iter().zip(&candidate.declared) {
                 if from.oid() != Some(*to) {
                     self.cast_functions(from, *to, CastContext::Implicit);
@@ -292,6 +296,11 @@ fn grammar_type(parts: &[&str]) -> Option<Type> {
         | "xmlconcat" | "xmlserialize" | "xmltable" => Type::Any,
         _ => return None,
     })
+}
+
+/// Whether a function of that name makes JSON of whatever it is passed.
+fn gives_json(name: &str) -> bool {
+    ["json", "to_json", "row_to_json", "array_to_json"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// The text of a literal argument, through casts: `current_setting('x'::text)` is judged by its `x`.

@@ -4,7 +4,7 @@
 use super::Resolver;
 use crate::catalog::footprint::{CalledBy, Oid};
 use crate::catalog::snapshot::CastContext;
-use crate::catalog::types::Type;
+use crate::catalog::types::{JSON, Type, is_compatible};
 
 impl Resolver<'_> {
     /// The type that CASE, COALESCE, ARRAY, VALUES, USING and set operations give to several values, each cast to it.
@@ -34,6 +34,46 @@ impl Resolver<'_> {
             let starts = from.is_none_or(|from| *source == from || snapshot.element(from) == Some(*source));
             if cast.context == CastContext::Implicit && starts {
                 self.call_function(cast.function, CalledBy::Cast, Vec::new());
+            }
+        }
+    }
+
+    /// Arguments that are passed for the `anycompatible` family are brought to one type.
+    pub(super) fn compatible(&mut self, declared: &[Oid], actual: &[Type]) {
+        if self.snapshot.user_casts.is_empty() {
+            return;
+        }
+        let taken = declared.iter().zip(actual).filter(|(to, _)| is_compatible(**to));
+        let mut types: Vec<Type> = Vec::new();
+        for (_, from) in taken {
+            types.push(from.clone());
+            // An array goes in by its elements.
+            types.extend(from.oid().and_then(|oid| self.snapshot.element(oid)).map(Type::Known));
+        }
+        if types.len() < 2 {
+            return;
+        }
+        types.iter().for_each(|from| self.cast_anywhere(from));
+    }
+
+    /// A value that becomes JSON does so by its type's cast to `json`, if it has one of the database's own, wherever in
+    /// the value it stands (`json_categorize_type` in `json.c`).
+    pub(super) fn becomes_json(&mut self, values: &[Type]) {
+        let snapshot = self.snapshot;
+        let casts: Vec<(Oid, Oid)> = snapshot
+            .user_casts
+            .iter()
+            .filter(|(_, target, _)| *target == JSON)
+            .map(|(source, _, cast)| (*source, cast.function))
+            .collect();
+        if casts.is_empty() {
+            return;
+        }
+        let reached = values.iter().map(|value| snapshot.reached_types(value)).collect::<Option<Vec<_>>>();
+        for (source, function) in casts {
+            // A value of a type that cannot be told may be of any.
+            if reached.as_ref().is_none_or(|reached| reached.iter().flatten().any(|oid| *oid == source)) {
+                self.call_function(function, CalledBy::Cast, Vec::new());
             }
         }
     }

@@ -1,9 +1,10 @@
 //! The second opinion in a verdict: a statement that policy allows is one that PostgreSQL has been asked about, where that is
 //! configured. Asked once for each version of the catalogs, kept with what the statement touches.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{Evidence, Judge, MAX_DEPTH, Reference, Refused, reference};
+use super::{Database, Evidence, Judge, MAX_DEPTH, Reference, Refused, reference};
 use crate::catalog::opinion::{Depth, Parameters, Question, stand_in};
 use crate::catalog::{Footprint, Snapshot};
 use crate::policy::{Denial, Rule};
@@ -28,11 +29,8 @@ impl Judge {
         let mut all = vec![(Arc::clone(&meaning.analysis), meaning.part)];
         referred(meaning, names, 0, &mut all);
         for (analysis, part) in all {
-            let denial = match consult(opinions, &analysis, part, snapshot).await {
-                Some(Finding::Disagree(what)) => disagreement(&what),
-                Some(Finding::Unasked(unasked)) if opinions.mode == SecondOpinion::Required => not_asked(&unasked),
-                Some(Finding::Agree | Finding::Unasked(_)) | None => continue,
-            };
+            let finding = consult(opinions, &analysis, part, snapshot).await;
+            let Some(denial) = finding.as_ref().and_then(|finding| denial(finding, opinions.mode)) else { continue };
             let footprint = Evidence::Resolved(analysis.resolved(snapshot), part);
             return Err(Refused { denial, footprint });
         }
@@ -62,18 +60,20 @@ pub async fn consult(opinions: &Opinions, analysis: &Analysis, part: Part, snaps
     let statement = analysis.statement(part)?;
     let resolved = analysis.resolved(snapshot);
     let Some(Ok(footprint)) = resolved.footprint(part) else { return None };
-    let (text, depth) = match (&statement.query, stand_in(&statement.action)) {
-        (Some(_), _) => (std::borrow::Cow::Borrowed(analysis.query_text(part)?), Depth::Full),
-        (None, Some((text, depth))) => (text.into(), depth),
+    let question: Option<(Cow<'_, str>, Depth)> = match (&statement.query, stand_in(&statement.action)) {
+        (Some(_), _) => Some((analysis.query_text(part)?.into(), Depth::Full)),
+        (None, Some((text, depth))) => Some((text.into(), depth)),
         (None, None) if passes_unasked(&statement.action, footprint) => return None,
-        (None, None) => {
-            let detail = "this kind of statement cannot be asked about";
-            return Some(Finding::Unasked(unasked(Reason::Kind, detail)));
-        }
+        (None, None) => None,
     };
-    let question = Question { text: &text, parameters: parameters(analysis, part) };
     let ask = || async {
-        let finding = opinions.ask(snapshot, footprint, question, depth).await;
+        let finding = match &question {
+            Some((text, depth)) => {
+                let question = Question { text, parameters: parameters(analysis, part) };
+                opinions.ask(snapshot, footprint, question, *depth).await
+            }
+            None => opinions.cannot_ask(unasked(Reason::Kind, "this kind of statement cannot be asked about")),
+        };
         match &finding {
             Finding::Unasked(unasked) if !unasked.reason.lasts() => Err(finding),
             Finding::Agree | Finding::Disagree(_) | Finding::Unasked(_) => Ok(finding),
@@ -102,6 +102,41 @@ fn parameters(analysis: &Analysis, part: Part) -> Parameters<'_> {
 fn passes_unasked(action: &Action, footprint: &Footprint) -> bool {
     let is_server_s = |schema: &str| schema == "pg_catalog" || schema == "information_schema";
     matches!(action, Action::Ddl(_)) || footprint.relations.iter().all(|touched| is_server_s(&touched.schema))
+}
+
+/// What `pgward explain` tells of the second opinion on one statement.
+#[derive(Debug)]
+pub struct Explained {
+    pub step: String,
+    /// Where it refuses the statement.
+    pub denial: Option<Denial>,
+}
+
+/// The second opinion on each statement of a text, as sessions would have it.
+pub async fn explain(database: &Database, text: &str, snapshot: &Snapshot) -> Vec<Explained> {
+    let analysis = database.analyses.analyse(text, None).await;
+    let mut explained = Vec::new();
+    for index in 0..analysis.statements().len() {
+        let finding = consult(&database.opinions, &analysis, Part::Whole(index), snapshot).await;
+        let step = match &finding {
+            Some(Finding::Agree) => "PostgreSQL says that it touches nothing else".to_owned(),
+            Some(Finding::Disagree(what)) => format!("PostgreSQL says that it also touches {what}"),
+            Some(Finding::Unasked(unasked)) => format!("PostgreSQL could not be asked: {}", unasked.detail),
+            None => "PostgreSQL was not asked: there is nothing to ask about".to_owned(),
+        };
+        let denial = finding.as_ref().and_then(|finding| denial(finding, database.opinions.mode));
+        explained.push(Explained { step, denial });
+    }
+    explained
+}
+
+/// What a finding refuses.
+fn denial(finding: &Finding, mode: SecondOpinion) -> Option<Denial> {
+    match (finding, mode) {
+        (_, SecondOpinion::Off) | (Finding::Agree, _) | (Finding::Unasked(_), SecondOpinion::On) => None,
+        (Finding::Disagree(what), SecondOpinion::On | SecondOpinion::Required) => Some(disagreement(what)),
+        (Finding::Unasked(unasked), SecondOpinion::Required) => Some(not_asked(unasked)),
+    }
 }
 
 fn disagreement(what: &str) -> Denial {

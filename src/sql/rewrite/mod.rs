@@ -116,8 +116,6 @@ enum Mode {
     Trim,
     Cast,
     JoinUsing,
-    /// DISTINCT ON, after which an expression begins.
-    DistinctOn,
     /// GROUPING SETS, CUBE or ROLLUP.
     Grouping,
     /// The keys of DISTINCT ON, after which the first target begins.

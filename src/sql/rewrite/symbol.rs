@@ -50,9 +50,7 @@ impl Rewriter<'_> {
         if self.pending.is_none() && (self.definitions()? || self.insert_columns()?) {
             return Ok(());
         }
-        let distinct = self.before(1) == "on" && self.before(2) == "distinct";
-        let usual = if distinct { Mode::DistinctOn } else { Mode::Plain };
-        let mode = self.pending.take().unwrap_or(usual);
+        let mode = self.pending.take().unwrap_or(Mode::Plain);
         if self.mode() == Mode::Grouping && self.cursor.is_mark(1, ')') {
             // The empty grouping set.
             self.emit_keyword("null");

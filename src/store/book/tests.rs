@@ -113,7 +113,8 @@ async fn a_revoked_grant_says_who_and_why() {
 async fn remembers_only_the_newest_revocations() {
     let bench = Bench::new().await;
     let grant = Arc::new(bench.grant("alice", "shop").await);
-    let set = GrantSet { version: 1, grants: vec![Arc::clone(&grant)], revoked: vec![Arc::clone(&grant); MAX_REVOKED] };
+    let set =
+        GrantSet { version: 1, grants: [Arc::clone(&grant)].into(), revoked: vec![Arc::clone(&grant); MAX_REVOKED] };
     let mut newest = (*grant).clone();
     newest.id = GrantId::from_text("gr_newest");
     let next = changed_set(&set, &[], [Arc::new(newest)].iter(), 2).unwrap();

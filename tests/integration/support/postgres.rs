@@ -134,7 +134,11 @@ const SETTINGS: [&str; 12] = [
     "log_error_verbosity=terse",
 ];
 
+/// The newest server that is installed, or the one in the folder that `PGWARD_TEST_POSTGRES_BIN` names.
 fn bin(name: &str) -> PathBuf {
+    if let Some(folder) = std::env::var_os("PGWARD_TEST_POSTGRES_BIN") {
+        return PathBuf::from(folder).join(name);
+    }
     let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|entries| entries.flatten().map(|entry| entry.path().join("bin").join(name)).collect())
         .unwrap_or_default();

@@ -188,6 +188,16 @@ impl Proxy {
         (text(&output.stdout), text(&output.stderr), output.status.success())
     }
 
+    /// What `/metrics` says.
+    pub fn metrics(&self) -> String {
+        const FETCH: &str = "import ssl, sys, urllib.request as u
+print(u.urlopen(sys.argv[1], context=ssl.create_default_context(cafile=sys.argv[2])).read().decode())";
+        let url = format!("https://localhost:{}/metrics", self.setup.control_port);
+        let mut fetch = Command::new("/usr/bin/python3");
+        fetch.args(["-c", FETCH, &url]).arg(self.setup.certs.join("ca.crt"));
+        String::from_utf8_lossy(&fetch.output().unwrap().stdout).into_owned()
+    }
+
     /// The journal's records that `audit search` finds, as bob.
     pub fn audit(&self, filters: &[&str]) -> Vec<serde_json::Value> {
         let output = self.cli("bob", &[&["audit", "search"], filters].concat());

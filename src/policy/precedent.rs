@@ -1,0 +1,103 @@
+//! Verdicts given before: what was allowed is allowed again while all that the verdict rests on is the same.
+//!
+//! A verdict's identity is the statement with what it touches (the [`Matter`]), and of the [`Context`] the grants, which of
+//! them are live, the policy, the client's region, the pinned path and what the session has said. Denials are never
+//! remembered: they are rare, and worth looking at again.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+
+use super::context::{Context, DatabasePolicy, SessionState};
+use super::decide::judge;
+use super::verdict::{Permit, Verdict};
+use crate::access::{Grant, Region};
+use crate::catalog::{Footprint, Unresolved};
+use crate::sql::Statement;
+
+/// Verdicts kept for one statement: sessions that take turns at it under as many grants do not drive each other out.
+const KEPT: usize = 8;
+
+/// What one statement touches, and the verdicts that allowed it. It belongs to that statement alone.
+#[derive(Debug)]
+pub struct Matter {
+    resolved: Result<Footprint, Unresolved>,
+    precedents: ArcSwap<Vec<Arc<Precedent>>>,
+}
+
+/// One verdict, and what it rests on.
+#[derive(Debug)]
+struct Precedent {
+    grants: Arc<[Arc<Grant>]>,
+    database: Arc<DatabasePolicy>,
+    client_region: Option<Region>,
+    search_paths: Arc<[String]>,
+    session: SessionState,
+    /// When it was given, and the next instant at which one of the grants begins or ends.
+    holds: std::ops::Range<Timestamp>,
+    grant: Arc<Grant>,
+}
+
+impl Matter {
+    #[must_use]
+    pub fn new(resolved: Result<Footprint, Unresolved>) -> Self {
+        Self { resolved, precedents: ArcSwap::default() }
+    }
+
+    #[must_use]
+    pub fn resolved(&self) -> &Result<Footprint, Unresolved> {
+        &self.resolved
+    }
+
+    /// [`super::decide`], without looking again at what was looked at before.
+    #[must_use]
+    pub fn decide(&self, statement: &Statement, text: &str, context: &Context) -> Verdict {
+        if let Some(precedent) = self.precedents.load().iter().find(|precedent| precedent.covers(context)) {
+            return Verdict::Allow(Permit::new(precedent.grant.id.clone(), precedent.grant.scope.guards));
+        }
+        match judge(statement, text, &self.resolved, context, None) {
+            Ok((grant, exports)) => {
+                // What has left already counts anew each time.
+                if exports.is_empty() {
+                    self.keep(Precedent::new(&grant, context));
+                }
+                Verdict::Allow(Permit::new(grant.id.clone(), grant.scope.guards).with_exports(exports))
+            }
+            Err(denial) => Verdict::Deny(denial),
+        }
+    }
+
+    fn keep(&self, precedent: Precedent) {
+        let precedent = Arc::new(precedent);
+        self.precedents.rcu(|kept| {
+            let newest = kept.iter().rev().take(KEPT - 1).rev();
+            newest.cloned().chain([Arc::clone(&precedent)]).collect::<Vec<_>>()
+        });
+    }
+}
+
+impl Precedent {
+    fn new(grant: &Arc<Grant>, context: &Context) -> Self {
+        let turns = context.grants.iter().flat_map(|grant| [grant.not_before, grant.expires_at]);
+        let until = turns.filter(|turn| *turn > context.now).min().unwrap_or(context.now);
+        Self {
+            grants: Arc::clone(&context.grants),
+            database: Arc::clone(&context.database),
+            client_region: context.client_region.clone(),
+            search_paths: Arc::clone(&context.search_paths),
+            session: context.session,
+            holds: context.now..until,
+            grant: Arc::clone(grant),
+        }
+    }
+
+    fn covers(&self, context: &Context) -> bool {
+        Arc::ptr_eq(&self.grants, &context.grants)
+            && Arc::ptr_eq(&self.database, &context.database)
+            && self.holds.contains(&context.now)
+            && self.session == context.session
+            && self.client_region == context.client_region
+            && (Arc::ptr_eq(&self.search_paths, &context.search_paths) || self.search_paths == context.search_paths)
+    }
+}
