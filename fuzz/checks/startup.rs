@@ -1,6 +1,7 @@
-//! What comes before authentication: taken whole or not at all, however it arrives.
+//! What comes before authentication: taken whole or not at all, however it arrives; and a load balancer's header before that.
 
 use bytes::BytesMut;
+use pgward::wire::proxy_header::{self, FIXED, Source};
 use pgward::wire::startup::{MAX_LENGTH, Packet, take};
 use pgward::wire::{encode, scram};
 
@@ -27,5 +28,24 @@ pub fn check(data: &[u8]) {
     }
     if let Ok(text) = std::str::from_utf8(data) {
         let _ = scram::Verifier::parse(text);
+    }
+    header(data);
+}
+
+/// A header is read at exactly the length that it gives, and only such an address comes of it as stands in it.
+fn header(data: &[u8]) {
+    let Ok(source) = proxy_header::read(data) else { return };
+    let fixed = data.first_chunk::<FIXED>().unwrap();
+    if let Ok(length) = proxy_header::rest_length(fixed) {
+        assert_eq!(data.len(), FIXED + length);
+    }
+    assert!(proxy_header::read(&data[..data.len() - 1]).is_err());
+    assert!(proxy_header::read(&[data, &[0]].concat()).is_err());
+    if let Source::Client(address) = source {
+        let octets = match address.ip() {
+            std::net::IpAddr::V4(ip) => ip.octets().to_vec(),
+            std::net::IpAddr::V6(ip) => ip.octets().to_vec(),
+        };
+        assert!(data[FIXED..].windows(octets.len()).any(|window| window == octets));
     }
 }

@@ -1,7 +1,7 @@
 //! What breaks around pgward: the upstream, the store, the disk. Refused clearly, nothing lost, back by itself.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use crate::Case;
@@ -68,23 +68,12 @@ fn store_corrupt_or_locked(bench: &Bench) {
     proxy.grant("alice", "plain-read", "30m");
     let alice = proxy.credentials("alice", "plain");
     assert!(proxy.sql(&alice, "SELECT 1").2);
-    let lock = Command::new("/usr/bin/python3")
-        .args(["-c", HOLD_LOCK])
-        .arg(proxy.setup.dir.join("pgward.db"))
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn();
-    let mut lock = lock.unwrap();
-    {
-        use std::io::Read;
-        lock.stdout.as_mut().unwrap().read_exact(&mut [0; 2]).unwrap();
-    }
+    let lock = lock(&proxy.setup.dir.join("pgward.db"));
     let refused = proxy.cli("alice", &["request", "plain-read", "--for", "5m", "--reason", "x"]);
     assert_eq!(refused.status.code(), Some(1));
     let err = String::from_utf8_lossy(&refused.stderr);
     assert!(err.contains("store"), "{err}");
-    drop(lock.stdin.take());
-    lock.wait().unwrap();
+    unlock(lock);
     wait_until("the store answers again", Duration::from_secs(10), || {
         proxy.cli("alice", &["request", "plain-read", "--for", "5m", "--reason", "x"]).status.success()
     });
@@ -102,6 +91,25 @@ fn store_corrupt_or_locked(bench: &Bench) {
     let (code, err) = serve_once(dir.path(), &changed);
     assert!(code == Some(1) && err.contains("corrupt.db"), "{code:?} {err}");
     assert_eq!(std::fs::read(&corrupt).unwrap(), vec![0x5a; 8192], "left as it was");
+}
+
+/// Keeps every other writer from a SQLite file, until [`unlock`].
+pub fn lock(file: &Path) -> Child {
+    use std::io::Read;
+    let lock = Command::new("/usr/bin/python3")
+        .args(["-c", HOLD_LOCK])
+        .arg(file)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn();
+    let mut lock = lock.unwrap();
+    lock.stdout.as_mut().unwrap().read_exact(&mut [0; 2]).unwrap();
+    lock
+}
+
+pub fn unlock(mut lock: Child) {
+    drop(lock.stdin.take());
+    lock.wait().unwrap();
 }
 
 const HOLD_LOCK: &str = "import sqlite3, sys\n\

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use crate::Case;
 use crate::support::balancer::{self, Balancer};
-use crate::support::{Bench, Credentials, Proxy, Scopes, Setup, config, raw, wait_until};
+use crate::support::{Bench, Credentials, Proxy, Scopes, Setup, config, connect, raw, wait_until};
 
 pub const CASES: &[Case] = &[
     ("residency::rows_decide_not_names", rows_decide_not_names),
     ("residency::data_is_not_moved_between_regions", data_is_not_moved),
     ("residency::what_leaves_is_counted_over_all_sessions", what_leaves_is_counted),
+    ("residency::portals_and_pipelines_count_too", portals_count_too),
+    ("residency::a_store_that_cannot_count_lets_nothing_leave", store_that_cannot_count),
     ("residency::the_count_survives_a_crash", count_survives_a_crash),
     ("residency::clients_stand_where_the_load_balancer_says", clients_behind_a_balancer),
     ("residency::only_listed_load_balancers_are_believed", only_listed_balancers),
@@ -242,6 +244,53 @@ fn what_leaves_is_counted(bench: &Bench) {
     let erin = proxy.credentials("erin", "res");
     assert_eq!(lines(allowed(&proxy, &erin, "SELECT * FROM eu.people LIMIT 1000")), 1000);
     refused(&proxy, &erin, "SELECT * FROM eu.people LIMIT 1", &["rule export"]);
+}
+
+fn portals_count_too(bench: &Bench) {
+    database(bench, "res_portals");
+    let rules = Rules { region: "export = { rows = 100 }", ..Rules::default() };
+    let proxy = proxy(bench, "res_portals", &rules);
+    proxy.grant("alice", "res-both", "30m");
+    let alice = proxy.credentials("alice", "res");
+    let state = |error: tokio_postgres::Error| error.code().map(|state| state.code().to_owned());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut client = connect(&proxy, &alice).await;
+        let people = client.prepare("SELECT id, name FROM eu.people WHERE id > $1").await.unwrap();
+        let transaction = client.transaction().await.unwrap();
+        let portal = transaction.bind(&people, &[&7_i32]).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(transaction.query_portal(&portal, 30).await.unwrap().len(), 30);
+        }
+        transaction.commit().await.unwrap();
+        // Two in one go, of which the second finds but 10 left.
+        let some = client.prepare("SELECT id FROM eu.people ORDER BY id LIMIT 30").await.unwrap();
+        let (first, second) = tokio::join!(client.query(&some, &[]), client.query(&some, &[]));
+        assert_eq!(first.unwrap().len(), 30);
+        assert_eq!(state(second.unwrap_err()).as_deref(), Some("54000"));
+        let refused = client.query(&some, &[]).await.unwrap_err();
+        let text = refused.as_db_error().map(|error| format!("{} {:?}", error.message(), error.detail()));
+        assert_eq!(state(refused).as_deref(), Some("42501"), "{text:?}");
+        assert!(text.unwrap().contains("rule export"));
+        assert_eq!(client.query("SELECT id FROM public.notes", &[]).await.unwrap().len(), 20);
+    });
+}
+
+fn store_that_cannot_count(bench: &Bench) {
+    database(bench, "res_uncounted");
+    let rules = Rules { region: "export = { rows = 100 }", ..Rules::default() };
+    let proxy = proxy(bench, "res_uncounted", &rules);
+    proxy.grant("alice", "res-both", "30m");
+    let alice = proxy.credentials("alice", "res");
+    let lock = crate::faults::lock(&proxy.setup.dir.join("pgward.db"));
+    let (out, err, ok) = proxy.sql(&alice, "SELECT * FROM eu.people LIMIT 5");
+    assert!(!ok && out.is_empty() && err.contains("58030") && err.contains("cannot be counted now"), "{out} {err}");
+    allowed(&proxy, &alice, "SELECT * FROM public.notes");
+    crate::faults::unlock(lock);
+    wait_until("what leaves is counted again", Duration::from_secs(20), || {
+        let (out, _, ok) = proxy.sql(&alice, "SELECT * FROM eu.people LIMIT 5");
+        ok && out.lines().count() == 5
+    });
 }
 
 fn count_survives_a_crash(bench: &Bench) {

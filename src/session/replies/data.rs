@@ -24,7 +24,10 @@ impl Replies {
             running.cut |= is_row;
             return Ok(Pass::Drop);
         }
-        if !muted && let Some(stopped) = exports::count(running, header, happened) {
+        if is_row
+            && !muted
+            && let Some(stopped) = exports::count(running, header, happened)
+        {
             return Ok(stopped);
         }
         running.rows += u64::from(is_row);
