@@ -4,7 +4,6 @@
 
 mod corpora;
 mod limits;
-mod nasty;
 mod queries;
 mod random;
 
