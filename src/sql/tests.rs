@@ -5,7 +5,6 @@
 mod corpora;
 mod grammar;
 mod limits;
-mod nasty;
 mod queries;
 mod random;
 

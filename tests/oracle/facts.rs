@@ -37,7 +37,12 @@ pub enum Kind {
 
 impl Facts {
     pub fn add(&mut self, kind: Kind, name: impl Into<String>) {
-        *self.names.entry((kind, name.into())).or_default() += 1;
+        let mut name = name.into();
+        // Words of the grammar from version 16 on, which then mean `pg_catalog`'s; names like others before.
+        if matches!(name.as_str(), "pg_catalog.json" | "pg_catalog.json_object") {
+            name = name.trim_start_matches("pg_catalog.").to_owned();
+        }
+        *self.names.entry((kind, name)).or_default() += 1;
     }
 
     /// What is named here and less often, or not at all, in `other`.

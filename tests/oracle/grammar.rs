@@ -43,7 +43,7 @@ fn expand(random: &mut Random, template: &str, depth: usize, out: &mut String) {
             continue;
         };
         if depth == 0 || rich.is_empty() || out.len() > LONG || random.one_in(4) {
-            out.push_str(*random.pick(plain));
+            out.push_str(random.pick::<&str>(plain));
         } else {
             let chosen = *random.pick(rich);
             expand(random, chosen, depth - 1, out);

@@ -147,7 +147,7 @@ impl Walk {
     }
 
     /// A table, or a query of WITH.
-    fn from_relation(&mut self, relation: &RelationRef) {
+    fn named_in_from(&mut self, relation: &RelationRef) {
         let name = relation.name.to_string();
         if self.scope.contains(&name) {
             self.facts.add(Kind::Relation, name.clone());
@@ -256,14 +256,14 @@ impl Walk {
     }
 
     fn from(&mut self, items: &[FromItem]) {
-        items.iter().for_each(|item| self.from_item(item));
+        items.iter().for_each(|item| self.item_of_from(item));
     }
 
-    fn from_item(&mut self, item: &FromItem) {
+    fn item_of_from(&mut self, item: &FromItem) {
         match item {
             FromItem::Relation { relation, alias, sample } => {
                 self.alias(alias);
-                self.from_relation(relation);
+                self.named_in_from(relation);
                 sample.iter().for_each(|call| self.call(call));
             }
             FromItem::Functions { calls, lateral: _, ordinality: _, alias, definitions } => {
@@ -278,8 +278,8 @@ impl Walk {
             }
             FromItem::Join { left, right, constraint, alias } => {
                 self.alias(alias);
-                self.from_item(left);
-                self.from_item(right);
+                self.item_of_from(left);
+                self.item_of_from(right);
                 match constraint {
                     JoinConstraint::On(expr) => self.expr(expr),
                     JoinConstraint::Using(columns, alias) => {
@@ -411,7 +411,7 @@ impl Walk {
         self.alias(alias);
         self.with(with.as_ref());
         self.relation_ref(table);
-        self.from_item(source);
+        self.item_of_from(source);
         self.expr(on);
         for when in whens {
             self.exprs(when.condition.as_slice());

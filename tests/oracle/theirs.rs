@@ -255,12 +255,6 @@ fn strings(list: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Of a list of names. `json` and `json_object` are words of the grammar from version 16 on, and names like others before.
 fn dotted(list: &Value) -> String {
-    match strings(list).join(".") {
-        name if matches!(name.as_str(), "pg_catalog.json" | "pg_catalog.json_object") => {
-            name.trim_start_matches("pg_catalog.").to_owned()
-        }
-        name => name,
-    }
+    strings(list).join(".")
 }
