@@ -272,7 +272,7 @@ fn context(snapshot: &Snapshot) -> Context {
         grants: vec![Arc::new(grant)],
         now,
         search_paths: snapshot.search_paths(),
-        session: pgward::policy::SessionState::default(),
+        session: pgward::policy::SessionState { opened_read_only: true, ..Default::default() },
         requestable: Vec::new(),
     }
 }

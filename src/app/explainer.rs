@@ -69,8 +69,8 @@ impl Explainer {
             grants: grants.subscribe(&question.principal.name, &question.database).borrow().grants.clone(),
             now: clock.now(),
             search_paths: snapshot.search_paths(),
-            // A question has no session: it is asked of one that has given its reason.
-            session: SessionState { has_reason: true, ..SessionState::default() },
+            // A question has no session: it is asked of one that was opened now and has given its reason.
+            session: SessionState { has_reason: true, opened_read_only: true, writable: false },
             requestable: settings.scopes.iter().filter(may_request).cloned().map(Arc::new).collect(),
         }
     }

@@ -182,7 +182,7 @@ impl Refusal {
             Refusal::Region { region, .. } => Some(format!(
                 "Ask an administrator for a scope of database \"{database}\" that covers region {region}."
             )),
-            Refusal::Guard(guard) => Some(guard.hint()),
+            Refusal::Guard(guard) => guard.hint(),
             Refusal::Catalog { .. }
             | Refusal::ClientRegion { .. }
             | Refusal::Statement(_)
