@@ -78,8 +78,8 @@ impl Explainer {
             grants,
             now: clock.now(),
             search_paths: snapshot.search_paths(),
-            // A question has no session: it is asked of one that has given its reason and may write if some grant does.
-            session: SessionState { has_reason: true, writable, ..SessionState::default() },
+            // A question has no session: it is asked of one that was opened now and has given its reason.
+            session: SessionState { has_reason: true, writable, opened_read_only: !writable },
             requestable: settings.scopes.iter().filter(may_request).cloned().map(Arc::new).collect(),
             exported,
         })

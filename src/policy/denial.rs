@@ -170,7 +170,7 @@ impl Refusal {
                 "No scope of database \"{database}\" that you may request names {}.{}: ask an administrator for one.",
                 function.schema, function.name
             )),
-            Refusal::Guard(guard) => Some(guard.hint()),
+            Refusal::Guard(guard) => guard.hint(),
             Refusal::Residency(misplaced) => misplaced.hint(database),
             Refusal::Catalog { .. }
             | Refusal::Statement(_)

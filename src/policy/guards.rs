@@ -15,6 +15,10 @@ pub(super) enum Guard {
     Unfiltered { kind: &'static str, table: String },
     /// Nobody has said why.
     NoReason,
+    /// It asks for a transaction that writes.
+    ReadWrite(&'static str),
+    /// It brings back settings under which transactions write.
+    Restores(&'static str),
 }
 
 /// Whether a statement that `scope` allows keeps within its guard rails.
@@ -85,15 +89,26 @@ impl Guard {
                 "a reason is needed first".to_owned(),
                 "Nothing runs under this scope before the session has said why.".to_owned(),
             ),
+            Guard::ReadWrite(what) => (
+                format!("permission denied for {what}"),
+                "The scope is read-only: its transactions are READ ONLY.".to_owned(),
+            ),
+            Guard::Restores(what) => (
+                format!("permission denied for {what}"),
+                "It would let transactions write again, and every live grant is read-only.".to_owned(),
+            ),
         }
     }
 
-    pub(super) fn hint(&self) -> String {
-        match self {
+    pub(super) fn hint(&self) -> Option<String> {
+        let hint = match self {
             Guard::Unfiltered { kind: "MERGE", table } => format!("Join {table} ON one of its columns."),
             Guard::Unfiltered { table, .. } => format!("Add a WHERE clause that names a column of {table}."),
             Guard::NoReason => "SET pgward.reason = '…'".to_owned(),
-        }
+            Guard::ReadWrite(_) => return None,
+            Guard::Restores(_) => "Connect again.".to_owned(),
+        };
+        Some(hint)
     }
 }
 

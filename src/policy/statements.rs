@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::denial::Refusal;
+use super::guards::Guard;
 use super::settings::{self, SettingRefused};
 use crate::access::Scope;
 use crate::sql::tree::{
@@ -43,7 +44,7 @@ fn action(action: &Action, kind: &'static str, scope: &Scope, context: &Context)
         // It restores what the session was opened with: its pins travel in the startup packet. A session that was opened
         // to write and may not any more would write again.
         Action::Reset(None) if may_write || context.session.opened_read_only => Ok(()),
-        Action::Reset(None) => Err(Refusal::Statement("RESET ALL while every live grant is read-only")),
+        Action::Reset(None) => Err(Refusal::Guard(Guard::Restores("RESET ALL"))),
         Action::Reset(Some(name)) if settings::may_reset(name, may_write) => Ok(()),
         Action::Reset(Some(name)) => Err(Refusal::Setting { name: name.clone(), value: false }),
         Action::Show(Some(name)) if settings::may_show(name) => Ok(()),
@@ -57,7 +58,7 @@ fn action(action: &Action, kind: &'static str, scope: &Scope, context: &Context)
         Action::ResetIdentity => Ok(()),
         // What it throws away is the session's own; settings go back to what the session was opened with, as with RESET.
         Action::Discard if kind != "DISCARD ALL" || may_write || context.session.opened_read_only => Ok(()),
-        Action::Discard => Err(Refusal::Statement("DISCARD ALL while every live grant is read-only")),
+        Action::Discard => Err(Refusal::Guard(Guard::Restores("DISCARD ALL"))),
         Action::SetIdentity | Action::Channel | Action::Do | Action::Other => Err(Refusal::Statement(kind)),
     }
 }
@@ -117,7 +118,7 @@ fn transaction(transaction: &Transaction, scope: &Scope) -> Result<(), Refusal> 
 /// READ ONLY is always fine; READ WRITE is for who may write.
 fn writing(modes: TransactionModes, what: &'static str, scope: &Scope) -> Result<(), Refusal> {
     match modes.read_only {
-        Some(false) if scope.is_read_only() => Err(Refusal::Statement(what)),
+        Some(false) if scope.is_read_only() => Err(Refusal::Guard(Guard::ReadWrite(what))),
         Some(_) | None => Ok(()),
     }
 }

@@ -234,7 +234,8 @@ impl Relay {
         if self.replies.is_idle() {
             self.entry.set_statement(None);
         }
-        if happened.cancel {
+        // What is over needs no cancel request, and the next statement none that comes late.
+        if happened.cancel && happened.fail_block.is_none() && !self.replies.is_idle() {
             self.cancel_upstream();
         }
         self.owed.sync |= happened.send_sync;

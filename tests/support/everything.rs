@@ -2,7 +2,7 @@
 
 use pgward::access::{ObjectPattern, Operation, Privilege};
 use pgward::catalog::Snapshot;
-use pgward::policy::{Context, SessionState};
+use pgward::policy::Context;
 
 #[path = "policy.rs"]
 mod policy;
@@ -11,7 +11,5 @@ mod policy;
 pub fn everything(snapshot: &Snapshot, operations: &[Operation]) -> Context {
     let own = ObjectPattern::parse("public.*").expect("a pattern");
     let everywhere = Privilege { functions: vec![own], ..policy::allow(&["*.*"], None, operations) };
-    let context = policy::context(snapshot, &["us"], vec![everywhere], Vec::new());
-    let writable = operations != [Operation::Select];
-    Context { session: SessionState { writable, ..context.session }, ..context }
+    policy::context(snapshot, &["us"], vec![everywhere], Vec::new())
 }

@@ -74,7 +74,7 @@ pub fn context(snapshot: &Snapshot, regions: &[&str], allow: Vec<Privilege>, dat
         now,
         search_paths: snapshot.search_paths(),
         requestable: [].into(),
-        session: SessionState { writable: true, ..SessionState::default() },
+        session: SessionState { has_reason: true, writable, opened_read_only: !writable },
         exported: Arc::default(),
     }
 }

@@ -148,12 +148,12 @@ fn transactions_that_write_are_for_grants_that_do() {
         assert_eq!(found(&[Arc::clone(&reads)]), under_reads, "{text}");
         assert_eq!(found(&[Arc::clone(&reads), Arc::clone(&writes)]), None, "{text}");
     };
-    check("BEGIN READ WRITE", true, Some(Rule::Statement));
-    check("BEGIN READ ONLY, READ WRITE", true, Some(Rule::Statement));
+    check("BEGIN READ WRITE", true, Some(Rule::Guard));
+    check("BEGIN READ ONLY, READ WRITE", true, Some(Rule::Guard));
     check("BEGIN READ ONLY", true, None);
     check("BEGIN ISOLATION LEVEL SERIALIZABLE", true, None);
-    check("SET TRANSACTION READ WRITE", true, Some(Rule::Statement));
-    check("SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE", true, Some(Rule::Statement));
+    check("SET TRANSACTION READ WRITE", true, Some(Rule::Guard));
+    check("SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE", true, Some(Rule::Guard));
     check("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", true, None);
     check("SET default_transaction_read_only = off", true, Some(Rule::Setting));
     check("SET LOCAL transaction_read_only TO DEFAULT", true, Some(Rule::Setting));
@@ -161,8 +161,8 @@ fn transactions_that_write_are_for_grants_that_do() {
     check("RESET default_transaction_read_only", true, Some(Rule::Setting));
     check("RESET ALL", true, None);
     check("DISCARD ALL", true, None);
-    check("RESET ALL", false, Some(Rule::Statement));
-    check("DISCARD ALL", false, Some(Rule::Statement));
+    check("RESET ALL", false, Some(Rule::Guard));
+    check("DISCARD ALL", false, Some(Rule::Guard));
     check("DISCARD PLANS", false, None);
 }
 
