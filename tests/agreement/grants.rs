@@ -257,12 +257,12 @@ impl Spec {
                 functions: Vec::new(),
             })
             .collect();
-        let named = |function: &&str| ObjectPattern::parse(function.split_once('(').unwrap().0).unwrap();
+        let named = |function: &str| ObjectPattern::parse(function.split_once('(').unwrap().0).unwrap();
         allow.push(Privilege {
             on: Vec::new(),
             columns: None,
             operations: OperationSet::default(),
-            functions: self.functions.iter().map(|function| named(&function)).collect(),
+            functions: self.functions.iter().map(|function| named(function)).collect(),
         });
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let grant = Grant {

@@ -55,13 +55,19 @@ pub fn has_star_after_table(text: &str) -> bool {
 pub fn has_reserved_label(text: &str) -> bool {
     let words = words(text);
     let last = words.iter().rfind(|(word, _)| word != ";").is_some_and(|(word, _)| LABELS.contains(&word.as_str()));
-    last || words.windows(2).any(|two| LABELS.contains(&two[0].0.as_str()) && matches!(two[1].0.as_str(), "FROM" | "," | "UNION" | "INTERSECT" | "EXCEPT" | "WHERE" | "ORDER" | "LIMIT"))
+    last || words.windows(2).any(|two| {
+        LABELS.contains(&two[0].0.as_str())
+            && matches!(
+                two[1].0.as_str(),
+                "FROM" | "," | "UNION" | "INTERSECT" | "EXCEPT" | "WHERE" | "ORDER" | "LIMIT"
+            )
+    })
 }
 
 const LABELS: &[&str] = &[
-    "LATERAL", "NULL", "TRUE", "FALSE", "CASE", "WHEN", "SELECT", "ONLY", "SOME", "TABLE", "ELSE", "BOTH", "CHECK", "CAST", "COLLATE",
-    "ANALYZE", "NATURAL", "JOIN", "LEFT", "RIGHT", "FULL", "INNER", "CROSS", "OUTER", "ALL", "BETWEEN", "AND", "OR",
-    "NOT", "IS", "IN", "LIKE", "END", "THEN", "USING", "DISTINCT", "ANY",
+    "LATERAL", "NULL", "TRUE", "FALSE", "CASE", "WHEN", "SELECT", "ONLY", "SOME", "TABLE", "ELSE", "BOTH", "CHECK",
+    "CAST", "COLLATE", "ANALYZE", "NATURAL", "JOIN", "LEFT", "RIGHT", "FULL", "INNER", "CROSS", "OUTER", "ALL",
+    "BETWEEN", "AND", "OR", "NOT", "IS", "IN", "LIKE", "END", "THEN", "USING", "DISTINCT", "ANY",
 ];
 
 /// `ANY ((SELECT …) UNION …)` and the like: an operand whose first query stands in parentheses of its own.
@@ -78,6 +84,12 @@ pub fn has_parenthesised_first_arm(text: &str) -> bool {
             matches!(word.as_str(), "UNION" | "INTERSECT" | "EXCEPT" | "LIMIT" | "OFFSET" | "ORDER" | "FETCH")
         })
     })
+}
+
+/// `ROWS (…) PRECEDING` and its kin.
+pub fn has_frame_of_parentheses(text: &str) -> bool {
+    let words = words(text);
+    words.windows(2).any(|two| matches!(two[0].0.as_str(), "ROWS" | "RANGE" | "GROUPS" | "BETWEEN") && two[1].0 == "(")
 }
 
 /// INSERT INTO t VALUES or SELECT, anywhere: no list of columns.
