@@ -10,7 +10,7 @@ mod postgres;
 
 use std::path::Path;
 
-use pgward::catalog::{Columns, Snapshot, TouchedRelation, resolve, resolve_with};
+use pgward::catalog::{Columns, Effect, Snapshot, TouchedRelation, resolve, resolve_with};
 use pgward::policy::{Context, Verdict, decide};
 use pgward::sql::{self, Limits};
 use postgres::TestPostgres;
@@ -162,7 +162,7 @@ async fn statements_touch_what_postgresql_says_they_touch() {
     check("UPDATE orders SET note = 'x' WHERE id = 1", &["select public.orders(id)", "update public.orders(note)"]);
     check("DELETE FROM orders", &["delete public.orders()"]);
     check(
-        "INSERT INTO events VALUES (1)",
+        "INSERT INTO events SELECT 1",
         &[
             "insert eu.events_eu(body,id,region) child",
             "insert public.events(body,id,region)",
@@ -179,6 +179,66 @@ async fn statements_touch_what_postgresql_says_they_touch() {
     );
     check("DROP TABLE payroll", &["ddl public.payroll()"]);
     check("CREATE TABLE fresh (a int)", &["ddl public.fresh()"]);
+}
+
+#[tokio::test]
+async fn what_postgresql_asks_of_the_invoker_is_in_the_footprint() {
+    let server = TestPostgres::start();
+    server.run_script("postgres", &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/world/world.sql"));
+    let more = "CREATE VIEW v_owned AS SELECT id, note FROM orders;
+        CREATE VIEW v_invoker WITH (security_invoker) AS SELECT id, note FROM orders;
+        CREATE VIEW v_over AS SELECT id FROM v_invoker;
+        CREATE VIEW v_rows AS SELECT o.id, o AS row FROM orders o;
+        CREATE TYPE hr.grade AS ENUM ('a', 'b');
+        CREATE COLLATION hr.plain FROM \"C\"";
+    connect(&server, "shop").await.batch_execute(more).await.unwrap();
+    let shop = snapshot(&server, "shop").await;
+    let footprint = |text: &str| {
+        let statements = sql::read(text, &Limits::default()).expect(text);
+        resolve(&shop, &statements[0].action).expect(text)
+    };
+    let check = |text: &str, expected: &[&str]| {
+        let mut found: Vec<String> = footprint(text).relations.iter().map(shown).collect();
+        found.sort();
+        assert_eq!(found, expected, "{text}");
+    };
+    check("SELECT id FROM v_owned", &["select public.orders(id,note) through", "select public.v_owned(id)"]);
+    // What lies behind a view with security_invoker is the invoker's, also behind another view.
+    check("SELECT id FROM v_invoker", &["select public.orders(id,note)", "select public.v_invoker(id)"]);
+    check(
+        "SELECT id FROM v_over",
+        &["select public.orders(id,note)", "select public.v_invoker(id) through", "select public.v_over(id)"],
+    );
+    // Of a whole row in a definition the dependencies tell nothing.
+    check("SELECT id FROM v_rows", &["select public.orders(*) through", "select public.v_rows(id)"]);
+    check("LOCK TABLE products IN SHARE MODE", &["update public.products(*)"]);
+    check("TRUNCATE products", &["truncate public.products()"]);
+    check("TRUNCATE products RESTART IDENTITY", &["ddl public.products()", "truncate public.products()"]);
+    check("INSERT INTO products VALUES (1, 'x')", &["insert public.products(id,name)"]);
+    check("INSERT INTO payroll VALUES ((NULL::payroll).*)", &["insert public.payroll(amount,emp_name,id)"]);
+    check("SELECT name(p) FROM products p", &["select public.products(*)"]);
+    check("SELECT id AS x FROM products ORDER BY x USING <", &["select public.products(id)"]);
+    check("SELECT id AS price FROM products ORDER BY price USING <", &["select public.products(id,price)"]);
+    // Rows are locked of what FROM reads, not of what conditions ask.
+    check(
+        "SELECT id FROM products WHERE EXISTS (SELECT FROM payroll) FOR UPDATE",
+        &["select public.payroll()", "select public.products(id)", "update public.products()"],
+    );
+    check(
+        "SELECT id FROM (SELECT id FROM products) p FOR UPDATE",
+        &["select public.products(id)", "update public.products()"],
+    );
+    let names_hr = |text: &str| footprint(text).effects.contains(&Effect::NamesSchema { schema: "hr".to_owned() });
+    for text in [
+        "SELECT 'a'::hr.grade",
+        "SELECT hr.grade('a')",
+        "SELECT NULL::hr.salaries",
+        "SELECT note COLLATE hr.plain FROM orders",
+        "SELECT * FROM jsonb_to_recordset('[]') AS t(g hr.grade)",
+    ] {
+        assert!(names_hr(text), "{text}");
+    }
+    assert!(!names_hr("SELECT NULL::public.orders, 1::pg_catalog.int8, note COLLATE pg_catalog.\"C\" FROM orders"));
 }
 
 /// One line for one use of one relation.

@@ -2,7 +2,7 @@
 
 use super::catalogs;
 use super::denial::Refusal;
-use crate::access::{Grant, Operation, Privilege};
+use crate::access::{Grant, ObjectPattern, Operation, Privilege};
 use crate::catalog::{Columns, RelationKind, TouchedRelation};
 
 /// Whether `grant` lets this relation be touched like this.
@@ -44,13 +44,14 @@ fn privilege(touched: &TouchedRelation, allow: &[Privilege]) -> Result<(), Refus
         | RelationKind::ForeignTable
         | RelationKind::Composite => false,
     };
-    let names = |privilege: &&Privilege| {
-        privilege.operations.contains(touched.operation)
-            && privilege
-                .on
-                .iter()
-                .any(|on| on.matches(&touched.schema, &touched.name) && (on.name.is_some() || !needs_name))
+    // A schema is the database's: `schema.*` means what lies in it, not the schema itself.
+    let is_schema = touched.kind == RelationKind::Composite && touched.name.is_empty();
+    let covers = |on: &ObjectPattern| match is_schema {
+        true => on.schema.is_none() && on.name.is_none(),
+        false => on.matches(&touched.schema, &touched.name) && (on.name.is_some() || !needs_name),
     };
+    let names =
+        |privilege: &&Privilege| privilege.operations.contains(touched.operation) && privilege.on.iter().any(covers);
     let matching: Vec<&Privilege> = allow.iter().filter(names).collect();
     if matching.is_empty() {
         return Err(Refusal::Relation(touched.clone()));

@@ -251,6 +251,17 @@ fn functions_are_harmless_or_named() {
 }
 
 #[test]
+fn a_schema_itself_is_only_for_who_may_change_everything() {
+    let check = |on: &str, expected: bool| {
+        let context = context(vec![grant(scope("ddl", vec![privilege(on, &Operation::ALL, None)]))]);
+        let schema = TouchedRelation { kind: RelationKind::Composite, ..touched("build.", Operation::Ddl, &[]) };
+        assert_eq!(verdict(&context, reading(vec![schema])).is_ok(), expected, "{on}");
+    };
+    check("build.*", false);
+    check("*.*", true);
+}
+
+#[test]
 fn effects_beyond_the_statement_are_refused() {
     let context = context(vec![grant(scope("all", vec![privilege("public.*", &Operation::ALL, None)]))]);
     let check = |effect: Effect, action: Action, expected: Result<(), Rule>| {
@@ -267,6 +278,10 @@ fn effects_beyond_the_statement_are_refused() {
     check(Effect::Cascades { relation: name() }, Action::CloseCursor(None), Ok(()));
     check(Effect::Cascades { relation: name() }, truncate(), Err(Rule::Effect));
     check(Effect::Rewrites { relation: name() }, Action::CloseCursor(None), Err(Rule::Effect));
+    // USAGE of a schema comes with anything that is allowed there.
+    let schema = |name: &str| Effect::NamesSchema { schema: name.to_owned() };
+    check(schema("public"), Action::CloseCursor(None), Ok(()));
+    check(schema("hr"), Action::CloseCursor(None), Err(Rule::Scope));
 }
 
 #[test]

@@ -254,12 +254,12 @@ impl Spec {
                 functions: Vec::new(),
             })
             .collect();
-        let named = |function: &&str| ObjectPattern::parse(function.split_once('(').unwrap().0).unwrap();
+        let named = |function: &str| ObjectPattern::parse(function.split_once('(').unwrap().0).unwrap();
         allow.push(Privilege {
             on: Vec::new(),
             columns: None,
             operations: OperationSet::default(),
-            functions: self.functions.iter().map(|function| named(&function)).collect(),
+            functions: self.functions.iter().map(|function| named(function)).collect(),
         });
         policy::context(snapshot, self.regions, allow, vec![policy::lies_in("eu.*", "eu-west")])
     }

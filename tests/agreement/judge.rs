@@ -7,7 +7,7 @@ use pgward::sql::{self, Limits, Statement, Unreadable};
 /// What pgward says to a text.
 #[derive(Debug)]
 pub enum Judgement {
-    Allows(Vec<Read>),
+    Allows,
     Denies { read: Box<Read>, denial: Denial },
     Unreadable(Unreadable),
 }
@@ -24,15 +24,14 @@ pub fn judge(text: &str, snapshot: &Snapshot, context: &Context) -> Judgement {
         Ok(statements) => statements,
         Err(unreadable) => return Judgement::Unreadable(unreadable),
     };
-    let mut allowed = Vec::new();
     for statement in statements {
         let resolved = resolve(snapshot, &statement.action);
         match decide(&statement, text, &resolved, context) {
-            Verdict::Allow(_permit) => allowed.push(Read { statement, resolved }),
+            Verdict::Allow(_permit) => {}
             Verdict::Deny(denial) => {
                 return Judgement::Denies { read: Box::new(Read { statement, resolved }), denial };
             }
         }
     }
-    Judgement::Allows(allowed)
+    Judgement::Allows
 }

@@ -3,9 +3,11 @@
 //! privileges:
 //!
 //! - nothing that PostgreSQL refuses for want of privilege is allowed by pgward;
-//! - whatever pgward refuses beyond that is explained by a rule with a name ([`rules`]).
+//! - whatever pgward refuses beyond that is explained by a rule with a name ([`rules`]);
+//! - whatever PostgreSQL records as used by a statement is in its footprint ([`lineage`]).
 //!
-//! `PGWARD_AGREEMENT` is the number of statements (4,000 without it), `PGWARD_AGREEMENT_SEED` another seed.
+//! `PGWARD_AGREEMENT` is the number of statements (4,000 without it), `PGWARD_AGREEMENT_SEED` another seed,
+//! `PGWARD_AGREEMENT_GRANT` one grant alone.
 
 #![allow(
     clippy::unwrap_used,

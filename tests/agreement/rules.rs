@@ -44,6 +44,9 @@ const RULES: &[Rule] = &[
     Rule { name: "function: large objects", explains: |d| calls(d, LARGE_OBJECTS) },
     Rule { name: "function: reads rows or values by name or text", explains: |d| calls(d, BY_NAME) },
     Rule { name: "function: the source of code", explains: |d| calls(d, SOURCES) },
+    // PostgreSQL asks for EXECUTE when the function is called; what a column's type makes of a name is not followed.
+    Rule { name: "function: one that a schema change names or could mean", explains: could_mean },
+    Rule { name: "statement: schema changes in forms that no scope gives", explains: schema_change_of_another_form },
     Rule { name: "catalog: data, secrets, statistics, sources", explains: |d| denied(d, Denied::Catalog) },
     Rule { name: "setting: pinned or not shown", explains: |d| denied(d, Denied::Setting) },
     Rule { name: "statement: a kind that no scope gives", explains: kind_that_no_scope_gives },
@@ -83,6 +86,10 @@ const RULES: &[Rule] = &[
         explains: |d| matches!(d.judgement, Judgement::Unreadable(unreadable) if unreadable.message.starts_with("XMLTABLE")),
     },
     Rule { name: "unreadable: a window frame bound by a subquery", explains: frame_of_subquery },
+    Rule {
+        name: "unreadable: SET … FROM CURRENT",
+        explains: |d| unreadable(d) && d.case.text.to_ascii_uppercase().contains("FROM CURRENT"),
+    },
     Rule { name: "unreadable: OFFSET after TABLESAMPLE", explains: sample_and_offset },
     Rule {
         name: "unreadable: an operand whose first query is in parentheses",
@@ -106,6 +113,20 @@ fn kind_that_no_scope_gives(difference: &Difference<'_>) -> bool {
         .filter(|denial| denial.rule == Denied::Statement)
         .and_then(|denial| denial.message.strip_prefix("permission denied for "));
     kind.is_some_and(|kind| KINDS.contains(&kind))
+}
+
+fn could_mean(difference: &Difference<'_>) -> bool {
+    let ddl = read(difference).is_some_and(|read| matches!(read.statement.action, Action::Ddl(_)));
+    let named =
+        ["upper", "dom_check", "order_count"].map(|name| format!("permission denied for function public.{name}"));
+    ddl && denial(difference).is_some_and(|denial| denial.rule == Denied::Function && named.contains(&denial.message))
+}
+
+fn schema_change_of_another_form(difference: &Difference<'_>) -> bool {
+    let upper = difference.case.text.to_ascii_uppercase();
+    let refused = denial(difference).filter(|denial| denial.rule == Denied::Statement);
+    let kinds = ["ALTER TABLE", "CREATE TABLE", "ALTER INDEX"].map(|kind| format!("permission denied for {kind}"));
+    refused.is_some_and(|denial| kinds.contains(&denial.message)) && FORMS.iter().any(|form| upper.contains(form))
 }
 
 fn lock_table(difference: &Difference<'_>) -> bool {
@@ -205,8 +226,7 @@ fn sample_and_offset(difference: &Difference<'_>) -> bool {
 }
 
 fn frame_of_subquery(difference: &Difference<'_>) -> bool {
-    let upper = difference.case.text.to_ascii_uppercase();
-    unreadable(difference) && ["ROWS (", "RANGE (", "GROUPS ("].iter().any(|words| upper.contains(words))
+    unreadable(difference) && syntax::has_frame_of_parentheses(&difference.case.text)
 }
 
 fn field_of_subscripts(difference: &Difference<'_>) -> bool {
@@ -231,14 +251,14 @@ fn insert_without_list(difference: &Difference<'_>) -> bool {
 fn denial<'d>(difference: &Difference<'d>) -> Option<&'d Denial> {
     match difference.judgement {
         Judgement::Denies { denial, .. } => Some(denial),
-        Judgement::Allows(_) | Judgement::Unreadable(_) => None,
+        Judgement::Allows | Judgement::Unreadable(_) => None,
     }
 }
 
 fn read<'d>(difference: &Difference<'d>) -> Option<&'d Read> {
     match difference.judgement {
         Judgement::Denies { read, .. } => Some(read),
-        Judgement::Allows(_) | Judgement::Unreadable(_) => None,
+        Judgement::Allows | Judgement::Unreadable(_) => None,
     }
 }
 
@@ -272,9 +292,37 @@ fn calls(difference: &Difference<'_>, names: &[&str]) -> bool {
     })
 }
 
+/// Forms of schema changes that pgward does not read wholly, and so refuses.
+const FORMS: &[&str] = &[
+    "DISABLE TRIGGER",
+    "ROW LEVEL SECURITY",
+    " INHERITS ",
+    " INHERIT ",
+    "ALTER INDEX",
+    "PARTITION OF",
+    "ATTACH PARTITION",
+    "SET SCHEMA",
+    "OWNER TO",
+];
+
 /// Kinds of statements that PostgreSQL lets a role say without any privilege, or with that of an owner.
-const KINDS: &[&str] =
-    &["ANALYZE", "NOTIFY", "LISTEN", "GRANT", "COMMENT", "RESET", "SET", "CREATE SEQUENCE", "ALTER DEFAULT PRIVILEGES"];
+const KINDS: &[&str] = &[
+    "ANALYZE",
+    "NOTIFY",
+    "LISTEN",
+    "GRANT",
+    "COMMENT",
+    "RESET",
+    "SET",
+    "CREATE SEQUENCE",
+    "ALTER DEFAULT PRIVILEGES",
+    "CREATE STATISTICS",
+    "REINDEX",
+    "CLUSTER",
+    "CREATE TRIGGER",
+    "CREATE RULE",
+    "VACUUM",
+];
 
 const CHANGES: &[&str] = &[
     "set_config",

@@ -86,6 +86,12 @@ pub fn has_parenthesised_first_arm(text: &str) -> bool {
     })
 }
 
+/// `ROWS (…) PRECEDING` and its kin.
+pub fn has_frame_of_parentheses(text: &str) -> bool {
+    let words = words(text);
+    words.windows(2).any(|two| matches!(two[0].0.as_str(), "ROWS" | "RANGE" | "GROUPS" | "BETWEEN") && two[1].0 == "(")
+}
+
 /// INSERT INTO t VALUES or SELECT, anywhere: no list of columns.
 pub fn has_bare_insert(text: &str) -> bool {
     let words = words(text);

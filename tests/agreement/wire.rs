@@ -16,12 +16,6 @@ pub struct Answer {
     pub state: u8,
 }
 
-impl Answer {
-    pub fn sqlstate(&self) -> Option<&str> {
-        self.error.as_ref().map(|(sqlstate, _)| sqlstate.as_str())
-    }
-}
-
 pub struct Connection {
     stream: UnixStream,
     input: Vec<u8>,

@@ -511,3 +511,20 @@ fn cursors_and_prepared_statements_are_named() {
         assert_eq!(analyze, expected, "{text}");
     }
 }
+
+#[test]
+fn after_the_keys_of_distinct_on_the_first_target_begins() {
+    let check = |target: &str, expected: &str| {
+        let text = format!("SELECT DISTINCT ON (id) {target} FROM t");
+        let SetExpr::Select(select) = query(&text).body else { panic!("{text}") };
+        match select.targets.as_slice() {
+            [Target::Expr { expr, alias: _ }] => assert_eq!(show(expr), expected, "{text}"),
+            other => panic!("{text}: {other:?}"),
+        }
+    };
+    check("date '2026-01-01'", "'2026-01-01'::date");
+    check("jsonb '[]' AS o", "'[]'::jsonb");
+    check("- a", "(- a)");
+    check("a", "a");
+    check("(b)", "b");
+}

@@ -78,7 +78,7 @@ impl Grammar<'_> {
             format!("VALUES ({})", values.join(", "))
         } else {
             self.level(|grammar| {
-                let from = grammar.from_list();
+                let from = grammar.list_of_items();
                 let values: Vec<String> = kinds.iter().map(|kind| grammar.expr(*kind)).collect();
                 format!("SELECT {} FROM {from}", values.join(", "))
             })
@@ -152,8 +152,11 @@ impl Grammar<'_> {
         let (alias, shown) = self.alias(35);
         let name = self.table_name(table);
         let only = if self.random.chance(5) { "ONLY " } else { "" };
-        let from =
-            if self.random.chance(30) && self.spend(4) { format!(" FROM {}", self.from_list()) } else { String::new() };
+        let from = if self.random.chance(30) && self.spend(4) {
+            format!(" FROM {}", self.list_of_items())
+        } else {
+            String::new()
+        };
         self.see(table, alias.as_deref());
         let sets = self.assignments(table);
         let condition = self.condition_of_write();
@@ -167,7 +170,7 @@ impl Grammar<'_> {
         let name = self.table_name(table);
         let only = if self.random.chance(5) { "ONLY " } else { "" };
         let using = if self.random.chance(30) && self.spend(4) {
-            format!(" USING {}", self.from_list())
+            format!(" USING {}", self.list_of_items())
         } else {
             String::new()
         };
@@ -206,7 +209,7 @@ impl Grammar<'_> {
         let table = self.target(operation);
         let (alias, shown) = self.alias(60);
         let name = self.table_name(table);
-        let source = self.from_list_of_one();
+        let source = self.one_item();
         let sources = self.levels.last().cloned().unwrap_or_default();
         self.see(table, alias.as_deref());
         let on = format!("{} = {}", self.leaf(Kind::Int), self.leaf(Kind::Int));
@@ -236,7 +239,7 @@ impl Grammar<'_> {
         format!("MERGE INTO {name}{shown} USING {source} ON {on}{whens}")
     }
 
-    fn from_list_of_one(&mut self) -> String {
+    fn one_item(&mut self) -> String {
         if self.random.chance(30) {
             let (query, columns) = self.query();
             let alias = self.fresh("s");

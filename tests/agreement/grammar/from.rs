@@ -6,15 +6,15 @@ use pgward::access::Operation;
 
 impl Grammar<'_> {
     /// A FROM list, whose items are added to the innermost level.
-    pub(super) fn from_list(&mut self) -> String {
-        let mut items = vec![self.from_item(true)];
+    pub(super) fn list_of_items(&mut self) -> String {
+        let mut items = vec![self.item(true)];
         while self.random.chance(14) && self.spend(4) {
-            items.push(self.from_item(true));
+            items.push(self.item(true));
         }
         items.join(", ")
     }
 
-    fn from_item(&mut self, joins: bool) -> String {
+    fn item(&mut self, joins: bool) -> String {
         match self.random.below(100) {
             0..=26 if joins && self.spend(4) => self.join(),
             27..=36 if self.spend(6) => self.derived(),
@@ -139,9 +139,9 @@ impl Grammar<'_> {
 
     fn join(&mut self) -> String {
         let before = self.levels.last().map_or(0, Vec::len);
-        let left = self.from_item(true);
+        let left = self.item(true);
         let middle = self.levels.last().map_or(0, Vec::len);
-        let right = self.from_item(true);
+        let right = self.item(true);
         let bare_join = !right.starts_with('(') && right.contains(" JOIN ");
         let right = if bare_join && !self.random.chance(3) { format!("({right})") } else { right };
         let side = |from: usize, to: usize, grammar: &Self| -> Vec<Column> {

@@ -1,6 +1,7 @@
 //! A grammar of SQL over the world: statements as people and tools write them, most of them valid, some of them reaching
 //! for what the grant does not give, a few of them broken.
 
+mod aggregate;
 mod dml;
 mod expr;
 mod from;

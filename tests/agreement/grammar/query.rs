@@ -52,7 +52,7 @@ impl Grammar<'_> {
             return format!("SELECT {}", self.leaf(kind));
         }
         self.level(|grammar| {
-            let from = grammar.from_list();
+            let from = grammar.list_of_items();
             if grammar.random.chance(50) {
                 let value = grammar.aggregate(kind);
                 format!("SELECT {value} FROM {from}{}", grammar.filter())
@@ -82,7 +82,7 @@ impl Grammar<'_> {
             return "SELECT 1".to_owned();
         }
         self.level(|grammar| {
-            let from = grammar.from_list();
+            let from = grammar.list_of_items();
             let list = grammar.pick(&["1", "", "*", "NULL"]);
             let list = if list == "*" && !grammar.all_open() { "1" } else { list };
             format!("SELECT {list} FROM {from}{}", grammar.filter())
@@ -114,7 +114,7 @@ impl Grammar<'_> {
             let (list, columns) = self.targets(want);
             return (format!("SELECT {list}"), columns);
         }
-        let from = self.from_list();
+        let from = self.list_of_items();
         let outer = std::mem::replace(&mut self.window, self.random.chance(5));
         let (list, columns) = match want {
             None if self.random.chance(14) => self.stars(),
@@ -217,7 +217,7 @@ impl Grammar<'_> {
     }
 
     fn grouped(&mut self, want: Option<&[Kind]>) -> (String, Vec<Column>) {
-        let from = self.from_list();
+        let from = self.list_of_items();
         let key = self.column(Text).unwrap_or_else(|| "1".to_owned());
         let by_key = key != "1" && self.random.chance(70);
         let (mut list, mut columns) = (Vec::new(), Vec::new());
@@ -272,7 +272,7 @@ impl Grammar<'_> {
             }
             1 => self.values_query(Some(kinds)),
             _ => {
-                let from = self.from_list();
+                let from = self.list_of_items();
                 let (list, columns) = self.plain_targets(kinds);
                 (format!("SELECT {list} FROM {from}{}", self.filter()), columns)
             }

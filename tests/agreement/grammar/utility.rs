@@ -8,6 +8,7 @@ use pgward::access::Operation;
 impl Grammar<'_> {
     pub(super) fn utility(&mut self) -> Case {
         match self.random.below(100) {
+            _ if self.spec.owns.is_some() && self.random.chance(40) => self.ddl(),
             0..=17 => self.copy(),
             18..=29 => self.explain(),
             30..=41 => self.prepare(),
@@ -108,7 +109,7 @@ impl Grammar<'_> {
                 format!("CREATE VIEW {name} AS {query}")
             }
             _ => self.level(|grammar| {
-                let from = grammar.from_list();
+                let from = grammar.list_of_items();
                 let (list, _) = grammar.targets(None);
                 format!("SELECT {list} INTO {name} FROM {from}")
             }),
@@ -138,7 +139,7 @@ impl Grammar<'_> {
         let table = self.table(Operation::Ddl);
         let name = self.table_name(table);
         let fresh = self.new_name();
-        let text = match self.random.below(14) {
+        let text = match self.random.below(46) {
             0 => format!("DROP TABLE {name}"),
             1 => format!("DROP TABLE IF EXISTS {name} CASCADE"),
             2 => format!("ALTER TABLE {name} ADD COLUMN extra int DEFAULT 1"),
@@ -152,7 +153,38 @@ impl Grammar<'_> {
             10 => format!("CREATE SEQUENCE {fresh}"),
             11 => "DROP INDEX build.staging_note".to_owned(),
             12 => format!("ALTER TABLE {name} DROP COLUMN note"),
-            _ => format!("COMMENT ON TABLE {name} IS 'words'"),
+            13 => format!("COMMENT ON TABLE {name} IS 'words'"),
+            14 => format!("CREATE TABLE {fresh} (more int) INHERITS ({name})"),
+            15 => format!("ALTER TABLE {name} RENAME TO renamed"),
+            16 => format!("ALTER TABLE {name} SET SCHEMA app"),
+            17 => format!("ALTER TABLE {name} OWNER TO postgres"),
+            18 => format!("ALTER TABLE build.spare INHERIT {name}"),
+            19 => format!("ALTER TABLE app.parts ATTACH PARTITION {name} FOR VALUES IN ('z')"),
+            20 => format!("CREATE TABLE {fresh} PARTITION OF app.parts FOR VALUES IN ('y')"),
+            21 => format!("CREATE OR REPLACE VIEW build.v_staging AS SELECT id, note FROM {name}"),
+            22 => format!("DROP VIEW {}", self.pick(&["build.v_staging", "public.v_orders", "app.v_people"])),
+            23 => "DROP SEQUENCE build.counter".to_owned(),
+            24 => format!("DROP SCHEMA {}", self.pick(&["build", "build CASCADE", "app", "hr CASCADE"])),
+            25 => format!("CREATE SCHEMA {}", self.pick(&["fresh", "build", "IF NOT EXISTS build"])),
+            26 => format!("CREATE TABLE {fresh} (id int DEFAULT nextval('build.counter'), g hr.salaries)"),
+            27 => format!("CREATE TABLE {fresh} (id int CHECK (public.dom_check(id)))"),
+            28 => format!("CREATE TABLE {fresh} (id public.traced_int)"),
+            29 => format!("ALTER TABLE {name} ADD CONSTRAINT kept FOREIGN KEY (id) REFERENCES public.orders (id)"),
+            30 => format!("CREATE UNIQUE INDEX fresh_index ON {name} (lower(note)) WHERE id > 1"),
+            31 => format!("ALTER TABLE {name} ALTER COLUMN note TYPE varchar(10) USING upper(note)"),
+            32 => format!("ALTER TABLE {name} ENABLE ROW LEVEL SECURITY"),
+            33 => format!("ALTER TABLE {name} DISABLE TRIGGER ALL"),
+            34 => format!("DROP TABLE build.spare, {name}"),
+            35 => "ALTER INDEX build.staging_note RENAME TO other".to_owned(),
+            36 => format!("CREATE TABLE {fresh} AS TABLE {name}"),
+            37 => format!("CREATE MATERIALIZED VIEW {fresh} AS SELECT id FROM {name} WITH NO DATA"),
+            38 => format!("CREATE RULE nothing AS ON INSERT TO {name} DO NOTHING"),
+            39 => format!("CREATE TRIGGER t AFTER INSERT ON {name} EXECUTE FUNCTION public.on_order()"),
+            40 => format!("REINDEX TABLE {name}"),
+            41 => format!("CLUSTER {name}"),
+            42 => format!("CREATE STATISTICS build.s ON id, note FROM {name}"),
+            43 => format!("ALTER TABLE {name} ADD COLUMN extra int DEFAULT public.order_count()"),
+            _ => format!("CREATE VIEW {fresh} AS SELECT * FROM {name}"),
         };
         Case::run(text)
     }
