@@ -6,7 +6,7 @@ use super::relations;
 use super::residency::Misplaced;
 use super::verdict::{Denial, Rule};
 use crate::access::{Grant, Scope};
-use crate::catalog::{RelationKind, TouchedFunction, TouchedRelation};
+use crate::catalog::{CalledBy, RelationKind, TouchedFunction, TouchedRelation};
 
 /// What one grant does not allow.
 #[derive(Clone, Debug)]
@@ -69,11 +69,12 @@ impl Refusal {
             Refusal::Catalog { relation, column } => {
                 let of = column.as_ref().map_or_else(String::new, |column| format!("column {column} of "));
                 let message = format!("permission denied for {of}{}", object(relation));
-                (Rule::Catalog, message, "This part of the catalogs holds data, secrets or statistics.".to_owned())
+                (Rule::Catalog, message, "This part of the catalogs holds data, secrets, sources of functions or statistics.".to_owned())
             }
             Refusal::Function(function) => {
                 let name = format!("{}.{}", function.schema, function.name);
-                let reason = format!("{name} is not a harmless built-in, and the scope does not name it.");
+                let why = brought_by(function.by);
+                let reason = format!("{name}{why} is not a harmless built-in, and the scope does not name it.");
                 (Rule::Function, format!("permission denied for function {name}"), reason)
             }
             Refusal::Residency(misplaced) => misplaced.words(),
@@ -181,6 +182,18 @@ impl Refusal {
             | Refusal::Cascades(_)
             | Refusal::OtherStatement => None,
         }
+    }
+}
+
+/// What brings a function about that the statement does not call by name.
+fn brought_by(by: CalledBy) -> &'static str {
+    match by {
+        CalledBy::Call => "",
+        CalledBy::Operator => ", which an operator runs,",
+        CalledBy::Cast => ", which a cast runs,",
+        CalledBy::Type => ", which checks or reads in values of a type,",
+        CalledBy::Write => ", which a trigger or default of the table runs,",
+        CalledBy::View => ", which the view's definition calls,",
     }
 }
 

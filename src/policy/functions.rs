@@ -22,6 +22,7 @@ pub(super) fn is_free(function: &TouchedFunction, search_paths: &[String]) -> bo
     match function.by {
         // The privilege to write a relation speaks for its triggers and defaults.
         CalledBy::Write => true,
+        // Policies that guard rows and operator classes are not in a footprint at all: they are the table's and the type's.
         // A view's functions run with the rights of who queries it: PostgreSQL asks that role for EXECUTE, and so does
         // this. What they read is behind no view's lineage.
         CalledBy::View => function.builtin,

@@ -9,6 +9,7 @@ use crate::support::{Bench, Credentials, Proxy, signal, wait_until};
 
 pub const CASES: &[Case] = &[
     ("clients::psql_describes_objects", psql_describes_objects),
+    ("clients::psql_asks_for_what_holds_no_secret", psql_asks_for_what_holds_no_secret),
     ("clients::psql_copies_both_ways", psql_copies_both_ways),
     ("clients::psql_interrupts_a_statement", psql_interrupts_a_statement),
     ("clients::psql_watches", psql_watches),
@@ -43,6 +44,111 @@ fn psql_describes_objects(bench: &Bench) {
     for (command, expected) in commands {
         let (out, err, ok) = proxy.sql(&alice, command);
         assert!(ok && out.contains(expected), "{command}: {out}\n{err}");
+    }
+}
+
+/// Every backslash command either works or is refused by name, never for want of understanding.
+fn psql_asks_for_what_holds_no_secret(bench: &Bench) {
+    let proxy = bench.proxy();
+    proxy.grant("alice", "world", "30m");
+    let alice = proxy.credentials("alice", "shop");
+    let works = [
+        r"\d+",
+        r"\d+ public.orders",
+        r"\d+ public.customers",
+        r"\d+ public.v_salaries",
+        r"\d+ public.mv_pay",
+        r"\d+ public.events",
+        r"\d+ public.orders_id_seq",
+        r"\d+ public.orders_pkey",
+        r"\da",
+        r"\dA",
+        r"\dA+",
+        r"\dAc",
+        r"\dAf",
+        r"\dAo",
+        r"\dAp",
+        r"\db",
+        r"\db+",
+        r"\dc",
+        r"\dC",
+        r"\dC+",
+        r"\dd",
+        r"\dD",
+        r"\dD+",
+        r"\ddp",
+        r"\dE",
+        r"\dE+",
+        r"\des",
+        r"\det",
+        r"\det+",
+        r"\deu",
+        r"\dew",
+        r"\df",
+        r"\dfa",
+        r"\dfn public.*",
+        r"\dft",
+        r"\dF",
+        r"\dF+ english",
+        r"\dFd",
+        r"\dFp+ default",
+        r"\dFt",
+        r"\dg",
+        r"\dg+",
+        r"\di+",
+        r"\dl",
+        r"\dL",
+        r"\dL+",
+        r"\dm+",
+        r"\dn+",
+        r"\do",
+        r"\do+ public.*",
+        r"\dO",
+        r"\dp",
+        r"\dP",
+        r"\dP+",
+        r"\dPn",
+        r"\dRp",
+        r"\dRp+",
+        r"\dRs",
+        r"\ds+",
+        r"\dS+ pg_class",
+        r"\dt+",
+        r"\dT",
+        r"\dT+",
+        r"\du+",
+        r"\dv+",
+        r"\dx",
+        r"\dx+ plpgsql",
+        r"\dX",
+        r"\dX+",
+        r"\dy",
+        r"\dy+",
+        r"\l+",
+        r"\lo_list",
+        r"\sv public.v_orders",
+        r"\sv+ public.v_orders",
+        r"\z",
+        r"\encoding",
+    ];
+    for command in works {
+        let (_, err, _) = proxy.sql(&alice, command);
+        assert!(!err.contains("ERROR"), "{command}: {err}");
+    }
+    let refused = [
+        r"\df+",
+        r"\sf public.top_salary",
+        r"\des+",
+        r"\deu+",
+        r"\dew+",
+        r"\dRs+",
+        r"\drds",
+        r"\dconfig",
+        r"\dconfig work_mem",
+    ];
+    for command in refused {
+        let (_, err, _) = proxy.sql(&alice, command);
+        assert!(err.contains("permission denied for"), "{command}: {err}");
     }
 }
 

@@ -27,7 +27,7 @@ impl Rewriter<'_> {
                 self.emit_keyword("exists");
                 self.cursor.advance(1);
             }
-            "cast" if matches!(self.before(1), "from" | "join") && self.before(2) != "distinct" => {
+            "cast" if self.begins_item() => {
                 return self.expression_in_from().map(|()| true);
             }
             "cast" => {
@@ -133,13 +133,21 @@ impl Rewriter<'_> {
         Ok(())
     }
 
+    /// Whether an item of FROM begins here.
+    fn begins_item(&self) -> bool {
+        let listed =
+            self.kind_before(1) == Some(&Kind::Mark(',')) && self.frames.last().is_some_and(|frame| frame.from);
+        listed || (matches!(self.before(1), "from" | "join" | "lateral") && self.before(2) != "distinct")
+    }
+
     /// CAST as an item of FROM, which it may be as other functions may.
     fn expression_in_from(&mut self) -> Result<(), Unreadable> {
         let start = self.cursor.index();
         self.cursor.advance(1);
         self.cursor.group();
         let found = parse::sized(self.tokens.get(start..self.cursor.index()).unwrap_or_default())?;
-        self.emit_expr(found);
+        let call = Call::plain(QualifiedName::builtin("coalesce"), vec![found.of]);
+        self.emit_source(super::Source { calls: vec![call], definitions: Vec::new(), size: found.size + 1 });
         Ok(())
     }
 

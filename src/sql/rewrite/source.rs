@@ -25,7 +25,7 @@ pub struct Source {
 }
 
 impl Rewriter<'_> {
-    fn emit_source(&mut self, source: Source) {
+    pub(super) fn emit_source(&mut self, source: Source) {
         self.side.sources.push(source);
         self.emit_name(&marker::with("source", self.side.sources.len() - 1));
         // With parentheses it may stand behind LATERAL.

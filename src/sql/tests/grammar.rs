@@ -125,6 +125,21 @@ fn what_versions_read_differently_is_refused() {
     }
 }
 
+/// Grammar that is no function by its looks is one in FROM.
+#[test]
+fn casts_are_items_of_from_too() {
+    for text in [
+        "SELECT * FROM CAST(a AS int) q",
+        "SELECT * FROM t, CAST(a AS int) q",
+        "SELECT * FROM t JOIN CAST(a AS int) AS q (x) ON true",
+        "SELECT * FROM t, LATERAL CAST(a AS int) WITH ORDINALITY AS q (x, n)",
+    ] {
+        assert_eq!(mentions(&one(text), "Column(QualifiedName {"), ["a"], "{text}");
+    }
+    assert_eq!(mentions(&one("SELECT 1 IS DISTINCT FROM CAST(a AS int)"), "Column(QualifiedName {"), ["a"]);
+    assert_eq!(mentions(&one("SELECT f(b, CAST(a AS int)) FROM t"), "Column(QualifiedName {"), ["a", "b"]);
+}
+
 /// Operators in front of operands reach as far as PostgreSQL lets them.
 #[test]
 fn prefix_operators_have_postgresqls_precedence() {
