@@ -184,34 +184,14 @@ impl Judge {
         if meaning.analysis.resolved(&snapshot).has_unresolved() {
             snapshot = self.snapshot(true).await.map_err(|error| refused(unreadable_catalogs(error)))?;
         }
-        // Names were resolved along another path than the one that the upstream would go.
-        if self.search_paths.first() != Some(&snapshot.search_path) {
-            return Err(refused(other_path(
-                self.search_paths.first().map_or("", String::as_str),
-                &snapshot.search_path,
-            )));
-        }
         self.look_at_exports().await.map_err(refused)?;
         if let Some(view) = &mut self.view {
             view.context.session = self.session;
         }
-        let mut judged = self.decide(meaning, names, &snapshot)?;
-        if let Err(refused) = self.second_opinion(meaning, names, &snapshot).await {
-            // The catalogs may have changed since: then both are asked again.
-            let newer = self.snapshot(true).await.ok().filter(|newer| newer.version != snapshot.version);
-            let Some(newer) = newer else { return Err(refused) };
-            judged = self.decide(meaning, names, &newer)?;
-            self.second_opinion(meaning, names, &newer).await?;
-        }
+        let judged = self.confirmed(meaning, names, &snapshot).await?;
         self.lend(&judged).await?;
         self.metrics.allowed.inc();
         Ok(judged)
-    }
-
-    fn decide(&self, meaning: &Meaning, names: &Names, snapshot: &Snapshot) -> Result<Judged, Refused> {
-        let none = || Refused { denial: unknown_portal(""), footprint: Evidence::None };
-        let view = self.view.as_ref().ok_or_else(none)?;
-        decide(meaning, names, snapshot, &view.context, 0)
     }
 
     /// Has the session's own role hold the grant that allows a statement, before the statement goes.

@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{Database, Evidence, Judge, MAX_DEPTH, Reference, Refused, reference};
+use super::{
+    Database, Evidence, Judge, Judged, MAX_DEPTH, Reference, Refused, decide, other_path, reference, unknown_portal,
+};
 use crate::catalog::opinion::{Depth, Parameters, Question, stand_in};
 use crate::catalog::{Footprint, Snapshot};
 use crate::policy::{Denial, Rule};
@@ -15,13 +17,36 @@ use crate::session::settings::SecondOpinion;
 use crate::sql::tree::Action;
 
 impl Judge {
-    /// Refuses what PostgreSQL disagrees on; and, where a second opinion is required, what it could not be asked about.
-    pub(super) async fn second_opinion(
-        &self,
+    /// Decides on a statement, and asks PostgreSQL about one that is allowed. Where that refuses it and the catalogs have changed
+    /// meanwhile, both look again.
+    pub(super) async fn confirmed(
+        &mut self,
         meaning: &Meaning,
         names: &Names,
         snapshot: &Snapshot,
-    ) -> Result<(), Refused> {
+    ) -> Result<Judged, Refused> {
+        let judged = self.decided(meaning, names, snapshot)?;
+        let Err(refused) = self.second_opinion(meaning, names, snapshot).await else { return Ok(judged) };
+        let newer = self.snapshot(true).await.ok().filter(|newer| newer.version != snapshot.version);
+        let Some(newer) = newer else { return Err(refused) };
+        let judged = self.decided(meaning, names, &newer)?;
+        self.second_opinion(meaning, names, &newer).await?;
+        Ok(judged)
+    }
+
+    fn decided(&self, meaning: &Meaning, names: &Names, snapshot: &Snapshot) -> Result<Judged, Refused> {
+        let refused = |denial| Refused { denial, footprint: Evidence::None };
+        // Names were resolved along another path than the one that the upstream would go.
+        if self.search_paths.first() != Some(&snapshot.search_path) {
+            let ours = self.search_paths.first().map_or("", String::as_str);
+            return Err(refused(other_path(ours, &snapshot.search_path)));
+        }
+        let view = self.view.as_ref().ok_or_else(|| refused(unknown_portal("")))?;
+        decide(meaning, names, snapshot, &view.context, 0)
+    }
+
+    /// Refuses what PostgreSQL disagrees on; and, where a second opinion is required, what it could not be asked about.
+    async fn second_opinion(&self, meaning: &Meaning, names: &Names, snapshot: &Snapshot) -> Result<(), Refused> {
         let opinions = &self.database.opinions;
         if opinions.mode == SecondOpinion::Off {
             return Ok(());
