@@ -1,6 +1,8 @@
 //! Asks policy about one statement: with the catalogs as they are, the grants as they are, and everything that the names
 //! in it may mean.
 
+mod lend;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -182,17 +184,6 @@ impl Judge {
         self.lend(&judged, &view.context).await?;
         self.metrics.allowed.inc();
         Ok(judged)
-    }
-
-    /// Has the session's own role hold the grant that allows a statement, before the statement goes.
-    async fn lend(&self, judged: &Judged, context: &Context) -> Result<(), Refused> {
-        let Some(role) = &self.role else { return Ok(()) };
-        let id = judged.permit.grant();
-        let Some(grant) = context.grants.iter().find(|grant| grant.id == *id) else { return Ok(()) };
-        role.ready(grant, &self.database.catalogs).await.map_err(|error| {
-            tracing::error!(role = role.name(), grant = %id, %error, "a session's role cannot be given its grant");
-            Refused { denial: not_lent(), footprint: judged.footprint.clone() }
-        })
     }
 
     /// The catalogs; known to be true now where `again`, once per batch.
@@ -405,15 +396,6 @@ fn other_path(ours: &str, theirs: &str) -> Denial {
         message: "the database's search_path has changed".to_owned(),
         detail: format!("The session was opened with {ours}; it is {theirs} now."),
         hint: Some("Connect again.".to_owned()),
-    }
-}
-
-fn not_lent() -> Denial {
-    Denial {
-        rule: Rule::Unresolved,
-        message: "the session's role in the database cannot be given the grant's privileges now".to_owned(),
-        detail: "A statement goes only after the role that it runs as was given what the grant allows.".to_owned(),
-        hint: Some("Try again; if it stays so, tell those who run pgward.".to_owned()),
     }
 }
 
