@@ -1,7 +1,7 @@
 //! The application's own objects as a plain list, for whoever hands out privileges on them: no names to resolve, no
 //! statement behind it. Never lists what came with the server, nor temporary objects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::footprint::{Oid, RelationKind};
 use super::snapshot::{FIRST_USER_OID, Relation, Snapshot};
@@ -26,7 +26,7 @@ pub struct RelationObject {
     /// The sequences that the defaults of its columns draw from, as schema and name.
     pub sequences: Vec<(String, String)>,
     /// The application's functions that PostgreSQL runs with the writer's own rights when a row is written: those of
-    /// defaults, generated columns, CHECK constraints and index expressions.
+    /// defaults, generated columns, CHECK constraints and index expressions, its partitions' and a view's tables' too.
     pub run_on_write: Vec<Oid>,
 }
 
@@ -76,21 +76,43 @@ impl Snapshot {
             | RelationKind::Sequence => {}
             RelationKind::Composite | RelationKind::Index | RelationKind::Toast => return None,
         }
-        let named = |oid: &Oid| {
-            let sequence = self.relations.get(oid).filter(|sequence| sequence.kind == RelationKind::Sequence)?;
-            Some((self.schema_name(sequence.schema).to_owned(), sequence.name.to_string()))
-        };
-        let mut run_on_write: Vec<Oid> = relation.defaults.iter().chain(&relation.run_on_write).copied().collect();
-        run_on_write.sort_unstable();
-        run_on_write.dedup();
+        let (mut sequences, mut run_on_write) = (BTreeSet::new(), BTreeSet::new());
+        for written in self.written_through(relation) {
+            run_on_write.extend(written.defaults.iter().chain(&written.run_on_write).copied());
+            sequences.extend(written.sequences.iter().filter_map(|oid| self.sequence(*oid)));
+        }
         Some(RelationObject {
             schema: self.schema_name(relation.schema).to_owned(),
             name: relation.name.to_string(),
             kind: relation.kind,
             columns: relation.columns.iter().map(|column| column.name.to_string()).collect(),
-            sequences: relation.sequences.iter().filter_map(named).collect(),
-            run_on_write,
+            sequences: sequences.into_iter().collect(),
+            run_on_write: run_on_write.into_iter().collect(),
         })
+    }
+
+    /// The relation itself, what stands behind it where it is a view, and its children and partitions: a row that is
+    /// written to one may end in any of the others.
+    fn written_through<'s>(&'s self, relation: &'s Relation) -> Vec<&'s Relation> {
+        let (mut seen, mut found, mut next) = (HashSet::new(), Vec::new(), vec![relation]);
+        while let Some(relation) = next.pop() {
+            if !seen.insert(relation.oid) {
+                continue;
+            }
+            found.push(relation);
+            next.extend(relation.children.iter().filter_map(|oid| self.relations.get(oid)));
+            // PostgreSQL writes through views of one relation only.
+            let read: BTreeSet<Oid> = relation.reads.iter().map(|read| read.relation).collect();
+            if relation.kind == RelationKind::View && read.len() == 1 {
+                next.extend(read.iter().filter_map(|oid| self.relations.get(oid)));
+            }
+        }
+        found
+    }
+
+    fn sequence(&self, oid: Oid) -> Option<(String, String)> {
+        let sequence = self.relations.get(&oid).filter(|sequence| sequence.kind == RelationKind::Sequence)?;
+        Some((self.schema_name(sequence.schema).to_owned(), sequence.name.to_string()))
     }
 }
 

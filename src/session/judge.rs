@@ -1,6 +1,7 @@
 //! Asks policy about one statement: with the catalogs as they are, the grants as they are, and everything that the names
 //! in it may mean.
 
+mod lend;
 pub mod second;
 
 use std::sync::Arc;
@@ -192,19 +193,6 @@ impl Judge {
         self.lend(&judged).await?;
         self.metrics.allowed.inc();
         Ok(judged)
-    }
-
-    /// Has the session's own role hold the grant that allows a statement, before the statement goes.
-    async fn lend(&self, judged: &Judged) -> Result<(), Refused> {
-        let Some(role) = &self.role else { return Ok(()) };
-        let id = judged.permit.grant();
-        let grants = self.view.as_ref().map(|view| &*view.context.grants).unwrap_or_default();
-        let refused = || Refused { denial: not_lent(), footprint: judged.footprint.clone() };
-        let grant = grants.iter().find(|grant| grant.id == *id).ok_or_else(refused)?;
-        role.ready(grant, &self.database.catalogs).await.map_err(|error| {
-            tracing::error!(role = role.name(), grant = %id, %error, "a session's role cannot be given its grant");
-            refused()
-        })
     }
 
     /// The catalogs; known to be true now where `again`, once per batch.
@@ -436,15 +424,6 @@ fn other_path(ours: &str, theirs: &str) -> Denial {
         message: "the database's search_path has changed".to_owned(),
         detail: format!("The session was opened with {ours}; it is {theirs} now."),
         hint: Some("Connect again.".to_owned()),
-    }
-}
-
-fn not_lent() -> Denial {
-    Denial {
-        rule: Rule::Unresolved,
-        message: "the session's role in the database cannot be given the grant's privileges now".to_owned(),
-        detail: "A statement goes only after the role that it runs as was given what the grant allows.".to_owned(),
-        hint: Some("Try again; if it stays so, tell those who run pgward.".to_owned()),
     }
 }
 

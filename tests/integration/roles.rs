@@ -70,7 +70,10 @@ fn more(setup: &Setup) -> String {
         ),
         scope("vault-read", "vault", &on("\"app.orders\"", "\"select\"")),
         scope("vault-all", "vault", &on("\"app.*\"", "\"select\"")),
-        scope("vault-write", "vault", &on("\"app.orders\", \"app.people\"", "\"select\", \"insert\", \"update\", \"delete\"")),
+        scope("vault-write", "vault", &on(
+                "\"app.orders\", \"app.people\", \"app.v_orders\", \"app.parts\"",
+                "\"select\", \"insert\", \"update\", \"delete\"",
+            )),
         scope("vault-ddl", "vault", &on("\"app.*\"", "\"select\", \"insert\", \"ddl\"")),
         scope("locked-read", "locked", &on("\"app.orders\"", "\"select\"")),
     ]
@@ -248,6 +251,11 @@ fn writing_reaches_behind(bench: &Bench) {
             .batch_execute("INSERT INTO app.people (name) VALUES ('cy'); DELETE FROM app.people WHERE name = 'cy'")
             .await
             .unwrap();
+        // Through a view, and into a partition that has a CHECK of its own.
+        let row = client.query_one("INSERT INTO app.v_orders (amount) VALUES (6) RETURNING id", &[]).await.unwrap();
+        let id: i32 = row.get(0);
+        client.execute("DELETE FROM app.v_orders WHERE id = $1", &[&id]).await.unwrap();
+        client.batch_execute("INSERT INTO app.parts VALUES (1, 5); DELETE FROM app.parts").await.unwrap();
         let has = tokio::task::block_in_place(|| privileges(bench, &role));
         for behind in ["app.is_amount(integer)", "app.order_code(integer)", "app.orders_id_seq:USAGE"] {
             assert!(has.contains(behind), "{has}");

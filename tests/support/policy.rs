@@ -64,6 +64,7 @@ pub fn context(snapshot: &Snapshot, regions: &[&str], allow: Vec<Privilege>, dat
         expires_at: now + Duration::from_secs(3600),
         revocation: None,
     };
+    let writable = !grant.scope.is_read_only();
     let database =
         DatabasePolicy { name: "shop".to_owned(), region: region.clone(), routed: false, data, rules: Arc::default() };
     Context {

@@ -9,20 +9,23 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `names`, `privileges`, `session` | what is said in SQL, pure |
-//! | `broker`, `converge`, `removal`, `reaper` | the connection that says it |
+//! | `broker`, `converge`, `removal` | the connection that says it |
+//! | `grants`, `upkeep`, `reaper` | grants' roles, and the end of all of them |
 //! | `examine` | what `pgward check` tells of the broker |
 
 mod broker;
 mod converge;
 mod examine;
+mod grants;
 mod names;
 mod privileges;
 mod reaper;
 mod removal;
 mod session;
+mod upkeep;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -35,8 +38,8 @@ pub use examine::{Examined, examine};
 pub use session::{Holder, SessionRole};
 
 use self::broker::{Broker, together};
-use self::names::{Mark, Process, grant_role, literal, quoted, session_role};
-use self::privileges::Privilege;
+use self::grants::{Lent, Prepared};
+use self::names::{Mark, Process, literal, quoted, session_role};
 use self::session::Beginning;
 use super::catalogs::Keeper;
 use super::settings::RoleSettings;
@@ -46,15 +49,6 @@ use crate::store::GrantBook;
 
 /// For a statement to wait for its grant's privileges.
 const LEND: Duration = Duration::from_secs(10);
-/// How soon after its end a grant's role is gone.
-const LOOK: Duration = Duration::from_secs(1);
-/// Between looks for roles that nobody removed.
-const REAP: Duration = Duration::from_secs(15);
-/// Before the tries to remove a session's role; after the last one it is left to the reaper.
-const TRIES: [Duration; 4] =
-    [Duration::ZERO, Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(5)];
-/// For all roles to be removed when the process stops.
-const FAREWELL: Duration = Duration::from_secs(4);
 
 /// The short-lived roles of one database.
 #[derive(Debug)]
@@ -80,32 +74,8 @@ struct Roles {
     /// Grants' roles made so far.
     made: u64,
     reaped_at: Option<Instant>,
-}
-
-/// A grant's role.
-#[derive(Debug)]
-struct Lent {
-    role: String,
-    /// Counts the roles that were made: members of an earlier one are none of a later one with the same name.
-    making: u64,
-    grant: Arc<Grant>,
-    /// The version of the catalogs that its privileges were made by.
-    version: Option<u64>,
-    /// What its scope allows and the broker may not pass on.
-    missing: Vec<Privilege>,
-}
-
-impl Lent {
-    fn prepared(&self) -> Prepared {
-        Prepared { role: self.role.clone(), making: self.making }
-    }
-}
-
-/// A grant's role that sessions' roles may be members of.
-#[derive(Clone, Debug)]
-struct Prepared {
-    role: String,
-    making: u64,
+    /// Whether the last look for roles that were left over failed: said once.
+    reaping_fails: bool,
 }
 
 impl Provision {
@@ -123,7 +93,7 @@ impl Provision {
             tasks: TaskTracker::new(),
             roles: Mutex::default(),
         });
-        tokio::spawn(keep(Arc::downgrade(&provision)));
+        tokio::spawn(upkeep::keep(Arc::downgrade(&provision)));
         provision
     }
 
@@ -167,24 +137,6 @@ impl Provision {
                 }
                 Err(error) => return Err(error),
             }
-        }
-    }
-
-    /// Stops: removes every role that is left, as far as that takes no longer than a moment.
-    pub async fn close(&self) {
-        self.tasks.close();
-        let left = tokio::time::timeout(FAREWELL, async {
-            self.tasks.wait().await;
-            let grants: Vec<String> = self.roles().grants.drain().map(|(_, lent)| lent.role).collect();
-            for role in grants {
-                self.remove(&role).await;
-            }
-        });
-        if left.await.is_err() {
-            tracing::warn!(
-                database = self.broker.database(),
-                "short-lived roles are left for the next start to remove"
-            );
         }
     }
 
@@ -246,62 +198,6 @@ impl Provision {
         }
     }
 
-    /// A grant's role, made if need be, with the privileges that the newest catalogs make of its scope. The caller holds
-    /// the broker's turn, so nobody else does the same.
-    async fn prepare(&self, client: &Client, grant: &Arc<Grant>, catalogs: &Keeper) -> Result<Prepared, RoleError> {
-        let snapshot = catalogs.latest().ok_or(RoleError::NoCatalogs)?;
-        if snapshot.path_depends_on_user() {
-            return Err(RoleError::SearchPath);
-        }
-        let known = self.roles().grants.get(&grant.id).map(|lent| (lent.prepared(), lent.version));
-        let prepared = match known {
-            Some((prepared, version)) if version == Some(snapshot.version) => return Ok(prepared),
-            Some((prepared, _)) => prepared,
-            None => self.make(client, grant).await?,
-        };
-        let wanted = privileges::wanted(&grant.scope, &snapshot.objects());
-        let missing = converge::converge(client, &prepared.role, self.broker.database(), &wanted).await?;
-        if let Some(lent) = self.roles().grants.get_mut(&grant.id) {
-            lent.version = Some(snapshot.version);
-            if lent.missing != missing && !missing.is_empty() {
-                tell(grant, &missing);
-            }
-            lent.missing = missing;
-        }
-        Ok(prepared)
-    }
-
-    async fn make(&self, client: &Client, grant: &Arc<Grant>) -> Result<Prepared, RoleError> {
-        let role = grant_role(&grant.id, self.broker.process());
-        let mark = self.mark(&grant.principal, None, Some(grant.id.to_string()));
-        let name = quoted(&role);
-        let said = [
-            format!(
-                "CREATE ROLE {name} NOLOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS \
-                 ROLE CURRENT_USER"
-            ),
-            format!("COMMENT ON ROLE {name} IS {}", literal(&mark.text())),
-        ];
-        let prepared = {
-            let mut roles = self.roles();
-            roles.made += 1;
-            let lent = Lent { role, making: roles.made, grant: Arc::clone(grant), version: None, missing: Vec::new() };
-            let prepared = lent.prepared();
-            // Before it is made, so that the reaper never takes it for one that was forgotten.
-            roles.grants.insert(grant.id.clone(), lent);
-            prepared
-        };
-        match together(client, &said).await {
-            Ok(()) => Ok(prepared),
-            // Made by a try that was given up on: the name is this process's alone.
-            Err(RoleError::Database(error)) if error.code() == Some(&SqlState::DUPLICATE_OBJECT) => Ok(prepared),
-            Err(error) => {
-                self.roles().grants.remove(&grant.id);
-                Err(error)
-            }
-        }
-    }
-
     fn mark(&self, principal: &str, session: Option<String>, grant: Option<String>) -> Mark {
         Mark {
             pgward: 1,
@@ -313,99 +209,8 @@ impl Provision {
         }
     }
 
-    /// Removes a session's role in the background.
-    fn remove_soon(self: Arc<Self>, role: String) {
-        let tasks = self.tasks.clone();
-        tasks.spawn(async move {
-            for pause in TRIES {
-                tokio::time::sleep(pause).await;
-                if self.remove(&role).await {
-                    break;
-                }
-            }
-            self.roles().sessions.remove(&role);
-        });
-    }
-
-    /// Answers whether the role is gone.
-    async fn remove(&self, role: &str) -> bool {
-        match removal::remove(&self.sweeper, role).await {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::warn!(role, %error, "a short-lived role cannot be removed yet");
-                false
-            }
-        }
-    }
-
-    /// Removes the roles of grants that are over, and now and then what nobody removed.
-    async fn maintain(&self) {
-        let over: Vec<GrantId> = {
-            let roles = self.roles();
-            roles.grants.values().filter(|lent| self.is_over(&lent.grant)).map(|lent| lent.grant.id.clone()).collect()
-        };
-        for id in over {
-            let lent = self.roles().grants.remove(&id);
-            if let Some(lent) = lent {
-                self.remove(&lent.role).await;
-            }
-        }
-        let is_due = self.roles().reaped_at.is_none_or(|at| at.elapsed() >= REAP);
-        if is_due {
-            self.roles().reaped_at = Some(Instant::now());
-            if let Err(error) = self.reap().await {
-                tracing::warn!(database = self.broker.database(), %error, "cannot look for roles that are left over");
-            }
-        }
-    }
-
-    fn is_over(&self, grant: &Grant) -> bool {
-        let set = Arc::clone(&self.grants.subscribe(&grant.principal, &grant.scope.database).borrow());
-        let is_open = set.grants.iter().any(|open| open.id == grant.id && open.revocation.is_none());
-        !is_open || self.clock.now() >= grant.expires_at
-    }
-
     fn roles(&self) -> MutexGuard<'_, Roles> {
         self.roles.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Provision {
-    /// Nobody makes sessions of it any more: the configuration has changed. The grants' roles go with it.
-    fn drop(&mut self) {
-        let roles = std::mem::take(self.roles.get_mut().unwrap_or_else(PoisonError::into_inner));
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        if roles.grants.is_empty() {
-            return;
-        }
-        let sweeper = Broker::new(self.upstream.clone(), self.broker.process());
-        runtime.spawn(async move {
-            for lent in roles.grants.into_values() {
-                if let Err(error) = removal::remove(&sweeper, &lent.role).await {
-                    tracing::warn!(role = lent.role, %error, "a short-lived role is left for the next start to remove");
-                }
-            }
-        });
-    }
-}
-
-/// How many privileges that cannot be given a log line names.
-const TOLD: usize = 5;
-
-fn tell(grant: &Grant, missing: &[Privilege]) {
-    let some: Vec<String> = missing.iter().take(TOLD).map(|privilege| format!("{privilege:?}")).collect();
-    let (count, some) = (missing.len(), some.join(", "));
-    tracing::warn!(grant = %grant.id, count, missing = some, "the broker may not pass on all of a scope; see pgward check");
-}
-
-/// Keeps roles from outliving what they are for, until nobody needs the provision any more.
-async fn keep(provision: Weak<Provision>) {
-    loop {
-        match provision.upgrade() {
-            Some(provision) => provision.maintain().await,
-            None => return,
-        }
-        tokio::time::sleep(LOOK).await;
     }
 }
 
