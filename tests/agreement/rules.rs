@@ -90,6 +90,10 @@ const RULES: &[Rule] = &[
         name: "unreadable: SET … FROM CURRENT",
         explains: |d| unreadable(d) && d.case.text.to_ascii_uppercase().contains("FROM CURRENT"),
     },
+    Rule {
+        name: "unreadable: OPERATOR() before its only operand",
+        explains: |d| matches!(d.judgement, Judgement::Unreadable(unreadable) if unreadable.message.starts_with("OPERATOR() is supported between")),
+    },
     Rule { name: "unreadable: OFFSET after TABLESAMPLE", explains: sample_and_offset },
     Rule {
         name: "unreadable: an operand whose first query is in parentheses",
@@ -311,6 +315,7 @@ const KINDS: &[&str] = &[
     "NOTIFY",
     "LISTEN",
     "GRANT",
+    "REVOKE",
     "COMMENT",
     "RESET",
     "SET",

@@ -42,7 +42,8 @@ fn natural(words: &[(String, usize)], join: usize) -> bool {
 pub fn has_star_after_table(text: &str) -> bool {
     let words = words(text);
     words.windows(3).any(|three| {
-        let opens = matches!(three[0].0.as_str(), "FROM" | "JOIN" | "," | "." | "(" | "/" | "&");
+        let opens =
+            matches!(three[0].0.as_str(), "FROM" | "JOIN" | "USING" | "UPDATE" | "INTO" | "," | "." | "(" | "/" | "&");
         let ends = !matches!(three[2].0.as_str(), "(");
         opens
             && three[1].0.starts_with(|c: char| c.is_alphabetic() || c == '"' || c == '&')
