@@ -70,7 +70,11 @@ impl Refusal {
             Refusal::Catalog { relation, column } => {
                 let of = column.as_ref().map_or_else(String::new, |column| format!("column {column} of "));
                 let message = format!("permission denied for {of}{}", object(relation));
-                (Rule::Catalog, message, "This part of the catalogs holds data, secrets, sources of functions or statistics.".to_owned())
+                (
+                    Rule::Catalog,
+                    message,
+                    "This part of the catalogs holds data, secrets, sources of functions or statistics.".to_owned(),
+                )
             }
             Refusal::Function(function) => {
                 let name = format!("{}.{}", function.schema, function.name);
