@@ -29,6 +29,9 @@ const STACK_BASE: usize = 128 * 1024;
 /// POSITION, SUBSTRING and their like, nested: the parser's time doubled with each in older versions of it.
 const NESTED_GRAMMAR: usize = 16;
 
+/// Prefix operators but for signs whose operands are open: each operand is read by itself, inside of the one before.
+const OPEN_PREFIXES: usize = 64;
+
 /// Links of one level of parentheses.
 #[derive(Default)]
 struct Level {
@@ -38,6 +41,8 @@ struct Level {
     terms: usize,
     /// Of both, those that the parser recurses at; not ended by commas either.
     recursion: usize,
+    /// Prefix operators but for signs, since the last comma.
+    prefixes: usize,
     grammar: bool,
 }
 
@@ -57,6 +62,7 @@ fn weigh(tokens: &[Token], limits: &Limits) -> Result<Weight, Unreadable> {
     let mut levels = vec![Level::default()];
     let mut weight = Weight::default();
     let (mut chain, mut grammar, mut recursion) = (0_usize, 0_usize, 0_usize);
+    let mut prefixes = 0_usize;
     let (mut after_grammar, mut after_operand) = (false, false);
     for token in tokens {
         let refuse = |message: &str| Unreadable { message: message.to_owned(), position: token.range.start };
@@ -70,12 +76,14 @@ fn weigh(tokens: &[Token], limits: &Limits) -> Result<Weight, Unreadable> {
                 if let Some(level) = levels.pop() {
                     chain -= level.links + level.terms;
                     recursion -= level.recursion;
+                    prefixes -= level.prefixes;
                     grammar -= usize::from(level.grammar);
                 }
             }
             Kind::Mark(',') => {
                 if let Some(level) = levels.last_mut() {
                     chain -= std::mem::take(&mut level.terms);
+                    prefixes -= std::mem::take(&mut level.prefixes);
                 }
             }
             Kind::Operator(_) | Kind::DoubleColon => term = 1,
@@ -101,6 +109,23 @@ fn weigh(tokens: &[Token], limits: &Limits) -> Result<Weight, Unreadable> {
             Kind::Word(word) => matches!(word.as_str(), "not" | "join" | "case" | "with" | "variadic"),
             _ => false,
         };
+        let prefix = recurses
+            && match &token.kind {
+                Kind::Operator(symbol) => !matches!(symbol.as_str(), "+" | "-" | "*"),
+                Kind::Word(_)
+                | Kind::Quoted(_)
+                | Kind::String(_)
+                | Kind::Bit(_)
+                | Kind::Integer(_)
+                | Kind::Numeric(_)
+                | Kind::Parameter(_)
+                | Kind::Mark(_)
+                | Kind::DoubleColon
+                | Kind::DoubleDot
+                | Kind::ColonEquals
+                | Kind::Arrow => false,
+            };
+        let named = matches!(&token.kind, Kind::Word(word) if word == "operator") && !after_operand;
         after_operand = match &token.kind {
             Kind::Word(word) => !is_reserved(word),
             Kind::Mark(mark) => matches!(mark, ')' | ']'),
@@ -117,8 +142,13 @@ fn weigh(tokens: &[Token], limits: &Limits) -> Result<Weight, Unreadable> {
             level.links += link;
             level.terms += term;
             level.recursion += usize::from(recurses);
+            level.prefixes += usize::from(prefix || named);
         }
         recursion += usize::from(recurses);
+        prefixes += usize::from(prefix || named);
+        if prefixes > OPEN_PREFIXES {
+            return Err(refuse("too many prefix operators in one expression"));
+        }
         weight.recursion = weight.recursion.max(recursion);
         chain += link + term;
         weight.chain = weight.chain.max(chain);

@@ -77,6 +77,7 @@ impl TestPostgres {
         format!("host={} port={} user={user} dbname={database}", self.directory.display(), self.port)
     }
 
+    #[allow(dead_code, reason = "each test takes what it needs of this")]
     /// Runs a script through `psql` as superuser; any error in it is one.
     ///
     /// # Panics

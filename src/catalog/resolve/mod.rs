@@ -38,7 +38,6 @@ pub fn resolve(snapshot: &Snapshot, action: &Action) -> Result<Footprint, Unreso
 }
 
 /// [`resolve`], and what was found on the way, a line for each name: relations, columns, functions, operators.
-#[must_use]
 pub fn resolve_told(snapshot: &Snapshot, action: &Action) -> (Result<Footprint, Unresolved>, Vec<String>) {
     run(snapshot, action, Parameters::Unheard, true)
 }

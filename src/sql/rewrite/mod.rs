@@ -5,10 +5,12 @@
 //! ([`super::marker`]); what a mark stands for is parsed here and kept in [`Side`]. No token that holds a relation,
 //! column, function or expression is ever dropped.
 
+mod assign;
 mod clause;
 mod extent;
 mod function;
 mod json;
+mod list;
 mod prefix;
 mod source;
 mod symbol;

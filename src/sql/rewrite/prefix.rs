@@ -13,6 +13,9 @@ use crate::sql::tree::{Expr, Name, OperatorName};
 /// How many prefix operators may stand side by side.
 const MOST: usize = 64;
 
+/// Moves a cursor past an operand.
+type Extent = fn(&mut Cursor<'_>) -> Option<()>;
+
 impl Rewriter<'_> {
     /// Stands on an operator where an operand is due.
     pub(super) fn prefix_operator(&mut self) -> Result<(), Unreadable> {
@@ -23,10 +26,15 @@ impl Rewriter<'_> {
                 return self.refuse_here("so many prefix operators");
             }
         }
+        self.applied(names, extent::operand)
+    }
+
+    /// Operators on the operand that stands here, as far as `extent` lets it reach.
+    fn applied(&mut self, names: Vec<OperatorName>, extent: Extent) -> Result<(), Unreadable> {
         let start = self.cursor.clone();
-        let Some(()) = extent::operand(&mut self.cursor) else {
+        if extent(&mut self.cursor).is_none() {
             return Err(start.refuse("an operator without an operand"));
-        };
+        }
         let tokens = start.rest().get(..self.cursor.index() - start.index()).unwrap_or_default();
         let mut found = parse::sized(tokens)?;
         for name in names.into_iter().rev() {
@@ -57,17 +65,7 @@ impl Rewriter<'_> {
             names.push(OperatorName { schema: None, symbol: symbol.as_str().into() });
             self.cursor.advance(1);
         }
-        let start = self.cursor.clone();
-        let Some(()) = extent::primary(&mut self.cursor) else {
-            return Err(start.refuse("an operator without an operand"));
-        };
-        let tokens = start.rest().get(..self.cursor.index() - start.index()).unwrap_or_default();
-        let mut found = parse::sized(tokens)?;
-        for name in names.into_iter().rev() {
-            found = Sized { of: Expr::Operator { name, left: None, right: Box::new(found.of) }, size: found.size + 1 };
-        }
-        self.emit_expr(found);
-        Ok(())
+        self.applied(names, extent::primary)
     }
 
     /// An expression that was read already.

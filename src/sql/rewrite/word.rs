@@ -8,8 +8,6 @@ use crate::sql::cursor::Cursor;
 use crate::sql::keywords::{Category, category};
 use crate::sql::lex::Kind;
 use crate::sql::marker;
-use crate::sql::parse;
-use crate::sql::tree::SubqueryKind;
 
 impl Rewriter<'_> {
     pub(super) fn word(&mut self, word: &str) -> Result<(), Unreadable> {
@@ -344,42 +342,6 @@ impl Rewriter<'_> {
         Ok(local)
     }
 
-    /// `IN ((SELECT …), …)`: sqlparser takes the first of them for the whole.
-    fn in_list(&mut self) -> Result<(), Unreadable> {
-        self.emit_keyword("in");
-        self.cursor.advance(1);
-        if !self.cursor.is_mark(1, '(') {
-            return Ok(());
-        }
-        let inside = self.cursor.clone().group().unwrap_or_default();
-        let elements = crate::sql::cursor::comma_separated(inside);
-        let first = elements.first().copied().unwrap_or_default();
-        if elements.len() < 2 || !is_query(first) {
-            return Ok(());
-        }
-        self.emit(Core::LParen);
-        self.frames.push(super::Frame::new(Mode::Plain));
-        let found = parse::sized(first)?;
-        self.emit_expr(found);
-        self.cursor.advance(1 + first.len());
-        Ok(())
-    }
-
-    /// Whether a set operation begins at a parenthesis that is not the whole: `((SELECT …) UNION …)`.
-    fn begins_set_operation(&self, ahead: usize) -> bool {
-        let mut cursor = Cursor::at(self.tokens, self.cursor.index() + ahead);
-        cursor.is_mark(0, '(') && cursor.group().is_some() && matches!(cursor.word(0), "union" | "intersect" | "except")
-    }
-
-    /// `ARRAY((SELECT …) UNION …)`.
-    fn array_of_query(&mut self) -> Result<(), Unreadable> {
-        self.cursor.advance(1);
-        let Some(inside) = self.cursor.group() else { return self.refuse_here("an unbalanced parenthesis") };
-        let found = parse::subquery(SubqueryKind::Array, inside)?;
-        self.emit_expr(found);
-        Ok(())
-    }
-
     /// FETCH FIRST n ROWS ONLY is LIMIT n, where n may be any expression in parentheses.
     fn fetch(&mut self) {
         self.clause("limit");
@@ -496,13 +458,6 @@ impl Rewriter<'_> {
     fn starts(&self) -> bool {
         matches!(self.kind_before(1), None | Some(Kind::Mark('(' | ')')))
     }
-}
-
-/// Whether the tokens are a query in parentheses.
-fn is_query(tokens: &[crate::sql::lex::Token]) -> bool {
-    let mut cursor = Cursor::new(tokens);
-    while cursor.take_mark('(') {}
-    cursor.index() > 0 && matches!(cursor.word(0), "select" | "values" | "with" | "table")
 }
 
 /// Whether a window frame's first bound stands here.

@@ -110,3 +110,20 @@ fn what_is_read_on_the_callers_stack_needs_little_of_it() {
     let thread = std::thread::Builder::new().stack_size(1024 * 1024).spawn(shapes).unwrap();
     thread.join().unwrap();
 }
+
+/// Operands of prefix operators are read one inside of the other: a chain of them must not take the stack.
+#[test]
+fn prefix_operators_are_bounded() {
+    for piece in ["@ a + ", "@ - ", "OPERATOR(pg_catalog.@) a + ", "~", "- @ a ^ "] {
+        let text = format!("SELECT {} a", piece.repeat(2_000));
+        assert!(try_read(&text).is_err(), "{piece}");
+        let text = format!("SELECT {} a", piece.repeat(40));
+        assert!(piece == "~" || try_read(&text).is_ok(), "{piece}: {:?}", try_read(&text));
+    }
+    let listed = vec!["@ a"; 2_000].join(", ");
+    assert!(try_read(&format!("SELECT {listed}")).is_ok());
+    let nested = format!("SELECT {} a {}", "@ (".repeat(60), ")".repeat(60));
+    assert!(try_read(&nested).is_ok());
+    let signs = format!("SELECT {} a ^ 2", "- ".repeat(60));
+    assert!(try_read(&signs).is_ok());
+}
