@@ -18,6 +18,10 @@ impl Rewriter<'_> {
         if !self.cursor.is_mark(1, '(') {
             return Ok(word == "collation" && self.collation_for());
         }
+        // INSERT's table, with a list of columns.
+        if self.before(1) == "into" {
+            return Ok(false);
+        }
         match word {
             "coalesce" | "greatest" | "least" | "nullif" | "grouping" | "xmlconcat" => {
                 self.call(&marker::plain(word), Mode::Plain);
@@ -73,8 +77,12 @@ impl Rewriter<'_> {
         let mut cursor = Cursor::new(inside);
         loop {
             cursor.until(words);
-            // SIMILAR TO is an operator.
-            if !cursor.take(&["similar", "to"]) {
+            // SIMILAR TO is an operator, and COLLATION FOR a function of its own.
+            let collation = cursor.word(0) == "for"
+                && cursor.index().checked_sub(1).is_some_and(|at| Cursor::at(inside, at).word(0) == "collation");
+            if collation {
+                cursor.advance(1);
+            } else if !cursor.take(&["similar", "to"]) {
                 return !cursor.is_done();
             }
         }
