@@ -71,6 +71,7 @@ regions = [{regions}]
 requesters = ["@dev"]
 approvers = ["@dba"]
 max_duration = "1h"
+unfiltered_writes = true
 [[scope.allow]]
 on = ["public.*", "eu.*"]
 do = ["select", "insert", "update", "delete", "ddl"]
