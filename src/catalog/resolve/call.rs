@@ -288,7 +288,7 @@ fn grammar_type(parts: &[&str]) -> Option<Type> {
         "json_exists" => Type::Known(BOOL),
         "json_query" => Type::Known(JSONB),
         "json_scalar" => Type::Known(JSON),
-        "json_value" | "merge_action" | "system_user" => Type::Known(TEXT),
+        "json_value" | "merge_action" => Type::Known(TEXT),
         "xmlelement" | "xmlforest" | "xmlparse" | "xmlpi" | "xmlroot" => Type::Known(XML),
         "coalesce" | "current_catalog" | "current_date" | "current_role" | "current_time" | "current_timestamp"
         | "greatest" | "grouping" | "json_array" | "json_arrayagg" | "json_object" | "json_objectagg"

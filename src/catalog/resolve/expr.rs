@@ -267,10 +267,6 @@ impl Resolver<'_> {
             if let Some(of) = self.bare(last.as_str(), true)? {
                 return Ok(of);
             }
-            // A word of the grammar from 16 on, a column's name before.
-            if last.as_str() == "system_user" && self.snapshot.server_version_num >= 160_000 {
-                return Ok(Type::Known(TEXT));
-            }
             let item = self.item(None, last.as_str())?.ok_or_else(unknown)?;
             return self.whole_row(&item);
         }
@@ -422,7 +418,6 @@ fn keyword_type(keyword: &str) -> Type {
         "current_user" | "current_role" | "session_user" | "user" | "current_catalog" | "current_schema" => {
             Type::Known(NAME)
         }
-        "system_user" => Type::Known(TEXT),
         _other => Type::Any,
     }
 }
