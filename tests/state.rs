@@ -31,6 +31,7 @@ const REFUSED: &[&str] = &[
     "SET search_path = pg_temp, public",
     "SET search_path TO 'public', 'hr'",
     "SET search_path = 'public, hr'",
+    "SET search_path FROM CURRENT",
     "SET SCHEMA 'hr'",
     "SET LOCAL SCHEMA 'hr'",
     "BEGIN; SET LOCAL search_path = hr; COMMIT",

@@ -182,7 +182,7 @@ pub struct Setting {
     /// `SET SCHEMA` is `search_path`.
     pub name: String,
     pub local: bool,
-    /// The values as text, identifiers folded; `None` is DEFAULT.
+    /// The values as text, identifiers folded; `None` is DEFAULT, none at all is FROM CURRENT.
     pub values: Option<Vec<String>>,
 }
 

@@ -317,7 +317,7 @@ fn settings_come_under_their_names() {
         ("SET ROLE \"NONE\"", Action::SetIdentity),
         ("SET LOCAL ROLE none", Action::ResetIdentity),
         ("SET role TO DEFAULT", Action::ResetIdentity),
-        ("SET role FROM CURRENT", Action::ResetIdentity),
+        ("SET role FROM CURRENT", Action::SetIdentity),
         ("SET role = none, postgres", Action::SetIdentity),
         ("SET SESSION AUTHORIZATION \"default\"", Action::SetIdentity),
         ("SET SESSION AUTHORIZATION 'default'", Action::SetIdentity),

@@ -122,8 +122,8 @@ fn setting(cursor: &mut Cursor<'_>, local: bool) -> Result<Setting, Unreadable> 
     }
     let Some(name) = parameter(cursor) else { return malformed(cursor) };
     if cursor.take(&["from", "current"]) {
-        // The value that it has: judged as the one that it began with.
-        return Ok(Setting { name, local, values: None });
+        // The value that it has, which the text does not tell: of use in the definition of a function alone.
+        return Ok(Setting { name, local, values: Some(Vec::new()) });
     }
     if cursor.is_operator(0, "=") {
         cursor.advance(1);
