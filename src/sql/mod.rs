@@ -83,7 +83,7 @@ fn statement(tokens: &[lex::Token]) -> Result<Statement, Unreadable> {
 }
 
 /// Bytes; mostly address space, as pages are only taken when touched.
-const LARGE_STACK: usize = 128 * 1024 * 1024;
+const LARGE_STACK: usize = 256 * 1024 * 1024;
 
 /// A fault of the parser's is that text's alone.
 fn recovering<T>(work: impl FnOnce() -> Result<T, Unreadable>) -> Result<T, Unreadable> {

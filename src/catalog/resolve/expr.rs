@@ -6,9 +6,7 @@ use super::scope::Item;
 use super::{Parameters, Resolver};
 use crate::catalog::footprint::{CalledBy, Oid, Unresolved};
 use crate::catalog::snapshot::CastContext;
-use crate::catalog::types::{
-    BIT, BOOL, DATE, INT4, INT8, NAME, NUMERIC, TEXT, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ, Type,
-};
+use crate::catalog::types::{BIT, BOOL, DATE, INT4, INT8, NAME, NUMERIC, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ, Type};
 use crate::sql::tree::{Expr, Literal, Name, OperatorName, QualifiedName, Subquery, SubqueryKind, TypeName};
 
 /// What is done to a value on the way out of a chain that leans to the left.
