@@ -51,7 +51,6 @@ impl Matter {
     }
 
     /// [`super::decide`], without looking again at what was looked at before.
-    #[must_use]
     pub fn decide(&self, statement: &Statement, text: &str, context: &Context) -> Verdict {
         if let Some(precedent) = self.precedents.load().iter().find(|precedent| precedent.covers(context)) {
             return Verdict::Allow(Permit::new(precedent.grant.id.clone(), precedent.grant.scope.guards));
