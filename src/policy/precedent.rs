@@ -45,7 +45,6 @@ impl Matter {
         Self { resolved, precedents: ArcSwap::default() }
     }
 
-    #[must_use]
     pub fn resolved(&self) -> &Result<Footprint, Unresolved> {
         &self.resolved
     }

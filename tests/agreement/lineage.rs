@@ -125,6 +125,7 @@ fn is_about_names(text: &str) -> bool {
         "currval",
         "_seq'",
         "pg_partition",
+        "pg_relation_",
         "_size(",
         "_to_xml",
         "null::",

@@ -221,7 +221,8 @@ fn dollar_tag(chars: &[char]) -> Option<Vec<char>> {
 fn texts() -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for line in include_str!("../corpora/clients.jsonl").lines() {
-        found.extend(serde_json::from_str::<String>(line));
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        found.push(row["sql"].as_str().unwrap().to_owned());
     }
     for corpus in [
         include_str!("../corpora/byp.txt"),

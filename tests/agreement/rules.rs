@@ -37,6 +37,7 @@ pub fn explain(difference: &Difference<'_>) -> Option<&'static str> {
 const RULES: &[Rule] = &[
     // Residency is pgward's alone: PostgreSQL's privileges know no regions.
     Rule { name: "region: rows of another region", explains: another_region },
+    Rule { name: "export: rows of one region written into another", explains: carried_over },
     // Built-in functions that any role may call and that no grant gives unless it names them.
     Rule { name: "function: changes the session or the server", explains: |d| calls(d, CHANGES) },
     Rule { name: "function: runs the SQL it is given", explains: |d| calls(d, RUNS_SQL) },
@@ -55,6 +56,8 @@ const RULES: &[Rule] = &[
         name: "effect: a rule rewrites the statement",
         explains: |d| denied(d, Denied::Effect) && has_effect(d, is_rewrite),
     },
+    // PostgreSQL warns, and leaves out what one does not own.
+    Rule { name: "statement: ANALYZE and VACUUM are schema changes", explains: upkeep },
     // LOCK counts as an update; PostgreSQL wants less for the weaker modes.
     Rule { name: "lock: LOCK TABLE counts as update", explains: lock_table },
     // PostgreSQL wants the sequences' owner, where there are any.
@@ -110,6 +113,13 @@ fn another_region(difference: &Difference<'_>) -> bool {
     !difference.spec.regions.contains(&"eu-west")
         && denial(difference)
             .is_some_and(|denial| denial.rule == Denied::Region && denial.message.contains("region eu-west"))
+}
+
+fn carried_over(difference: &Difference<'_>) -> bool {
+    denial(difference).is_some_and(|denial| {
+        denial.rule == Denied::Export
+            && denial.message.ends_with("data of region eu-west would be written to region us-east")
+    })
 }
 
 fn kind_that_no_scope_gives(difference: &Difference<'_>) -> bool {
@@ -196,6 +206,11 @@ fn forward_reference(difference: &Difference<'_>) -> bool {
     let words =
         denial(difference).is_some_and(|denial| denial.message.ends_with("before its definition cannot be resolved"));
     denied(difference, Denied::Unresolved) && words && upper.contains("RECURSIVE")
+}
+
+fn upkeep(difference: &Difference<'_>) -> bool {
+    read(difference).is_some_and(|read| matches!(read.statement.kind, "ANALYZE" | "VACUUM"))
+        && denial(difference).is_some_and(|denial| denial.rule == Denied::Scope && denial.detail.contains("ddl on"))
 }
 
 fn restart_identity(difference: &Difference<'_>) -> bool {
@@ -346,9 +361,18 @@ const CHANGES: &[&str] = &[
     "pg_drop_replication_slot",
     "pg_nextoid",
     "pg_logical*",
+    "gin_clean_pending_list",
+    "pg_import_system_collations",
 ];
 const RUNS_SQL: &[&str] = &["query_to_xml*", "cursor_to_xml*", "ts_stat", "ts_rewrite"];
-const TELLS: &[&str] = &["current_setting", "pg_show_all_settings", "pg_stat_*", "pg_lock_status"];
+const TELLS: &[&str] = &[
+    "current_setting",
+    "pg_show_all_settings",
+    "pg_stat_*",
+    "pg_lock_status",
+    "pg_prepared_xact",
+    "pg_last_committed_xact",
+];
 const LARGE_OBJECTS: &[&str] = &["lo_*", "loread", "lowrite", "loopen"];
 const BY_NAME: &[&str] = &[
     "table_to_xml*",

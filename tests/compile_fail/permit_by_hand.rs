@@ -1,7 +1,7 @@
 //! Only policy makes a permit.
-use pgward::access::GrantId;
+use pgward::access::{GrantId, Guards};
 use pgward::policy::Permit;
 
 fn main() {
-    let _ = Permit::new(GrantId::generate(), None);
+    let _ = Permit::new(GrantId::generate(), Guards::default());
 }

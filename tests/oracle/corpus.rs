@@ -8,7 +8,8 @@ use std::path::Path;
 pub fn texts() -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for line in include_str!("../corpora/clients.jsonl").lines() {
-        found.push(serde_json::from_str(line).expect("a JSON string"));
+        let row: serde_json::Value = serde_json::from_str(line).expect("an object");
+        found.push(row["sql"].as_str().expect("a text").to_owned());
     }
     for probes in [
         include_str!("../corpora/byp.txt"),

@@ -7,9 +7,10 @@ use pgward::policy::Context;
 #[path = "policy.rs"]
 mod policy;
 
-/// One live grant of these operations on every relation, and of the database's own functions.
+/// One live grant of these operations on every relation; where it is for more than reading, of the database's own functions
+/// too, which may write.
 pub fn everything(snapshot: &Snapshot, operations: &[Operation]) -> Context {
-    let own = ObjectPattern::parse("public.*").expect("a pattern");
-    let everywhere = Privilege { functions: vec![own], ..policy::allow(&["*.*"], None, operations) };
+    let own = (operations != [Operation::Select]).then(|| ObjectPattern::parse("public.*").expect("a pattern"));
+    let everywhere = Privilege { functions: own.into_iter().collect(), ..policy::allow(&["*.*"], None, operations) };
     policy::context(snapshot, &["us"], vec![everywhere], Vec::new())
 }
