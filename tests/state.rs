@@ -136,14 +136,7 @@ const REFUSED: &[&str] = &[
     "SELECT set_config('session_authorization', 'postgres', false)",
     // What guards.
     "SET row_security = off",
-    "SET transaction_read_only = off",
-    "SET default_transaction_read_only = off",
-    "SET default_transaction_read_only TO DEFAULT",
-    "RESET default_transaction_read_only",
-    "RESET transaction_read_only",
     "SELECT set_config('transaction_read_only', 'off', true)",
-    "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
-    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ WRITE",
     "SET session_replication_role = replica",
     "SET allow_system_table_mods = on",
     "SET zero_damaged_pages = on",
@@ -224,7 +217,18 @@ const HARMLESS: &[&str] = &[
 ];
 
 /// Allowed only where a grant lets one write.
-const WRITING: &[&str] = &["BEGIN READ WRITE", "START TRANSACTION READ WRITE", "SET TRANSACTION READ WRITE"];
+const WRITING: &[&str] = &[
+    "BEGIN READ WRITE",
+    "START TRANSACTION READ WRITE",
+    "SET TRANSACTION READ WRITE",
+    "SET transaction_read_only = off",
+    "SET default_transaction_read_only = off",
+    "SET default_transaction_read_only TO DEFAULT",
+    "RESET default_transaction_read_only",
+    "RESET transaction_read_only",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ WRITE",
+];
 
 #[tokio::test]
 async fn no_spelling_changes_what_a_session_was_opened_with() {

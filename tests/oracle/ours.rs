@@ -1,9 +1,9 @@
 //! A walk over our own tree. Exhaustive: a new kind of node has to say here what it names.
 
 use pgward::sql::tree::{
-    Action, Alias, Assignment, Call, CopyDirection, CopyEndpoint, CopySource, Cte, Ddl, Expr, FromItem, JoinConstraint,
-    Literal, Merge, MergeAction, Name, OnConflict, OperatorName, Over, QualifiedName, Query, RelationRef, Select,
-    SetExpr, Statement, SubqueryKind, Target, Transaction, TypeName, Window, With,
+    Action, Alias, Assignment, Call, CopyDirection, CopyEndpoint, CopySource, Cte, Ddl, DdlObject, Expr, FromItem,
+    JoinConstraint, Literal, Merge, MergeAction, Name, OnConflict, OperatorName, Over, QualifiedName, Query,
+    RelationRef, Select, SetExpr, Statement, SubqueryKind, Target, Transaction, TypeName, Window, With,
 };
 
 use crate::facts::{Facts, Kind};
@@ -37,6 +37,7 @@ impl Walk {
                 self.relation(&insert.table);
                 self.labels(&insert.alias);
                 self.targets_written(&insert.columns);
+                self.exprs(&insert.indices);
                 insert.source.iter().for_each(|query| self.query(query));
                 insert.on_conflict.iter().for_each(|conflict| self.conflict(conflict));
                 self.targets(&insert.returning);
@@ -431,7 +432,21 @@ impl Walk {
     fn ddl(&mut self, ddl: &Ddl) {
         let Ddl { targets, references, types, expressions, query, temporary: _, cascade } = ddl;
         self.flag(*cascade, "cascade");
-        targets.iter().for_each(|target| self.relation(&target.name));
+        for target in targets {
+            match target.kind {
+                // PostgreSQL's tree calls a composite type that is made a relation, and a type that is dropped a type.
+                DdlObject::Type => {
+                    self.facts.add(Kind::Type, target.name.to_string());
+                    self.relation(&target.name);
+                }
+                DdlObject::Table
+                | DdlObject::View
+                | DdlObject::MaterializedView
+                | DdlObject::Index
+                | DdlObject::Sequence
+                | DdlObject::Schema => self.relation(&target.name),
+            }
+        }
         references.iter().for_each(|name| self.relation(name));
         self.types(types);
         self.exprs(expressions);

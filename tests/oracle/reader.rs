@@ -112,6 +112,15 @@ fn same_command(ours: &Statement, theirs: &Parsed) -> bool {
                 | "AlterTableStmt"
                 | "RenameStmt"
                 | "DropStmt"
+                | "VacuumStmt"
+                | "CommentStmt"
+                | "CompositeTypeStmt"
+                | "CreateEnumStmt"
+                | "AlterEnumStmt"
+                | "CreateStatsStmt"
+                | "AlterStatsStmt"
+                | "AlterObjectSchemaStmt"
+                | "RefreshMatViewStmt"
         ),
         Action::Other => !matches!(
             node,

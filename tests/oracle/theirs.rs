@@ -82,7 +82,8 @@ fn walk(name: &str, value: &Value, facts: &mut Facts) {
 /// Type modifiers and the marks of CYCLE are constants; the source of `(a, b) = (…)` is told once for each column.
 fn is_left_out(field: &str, fields: &serde_json::Map<String, Value>) -> bool {
     match field {
-        "typmods" | "cycle_mark_value" | "cycle_mark_default" => true,
+        // The paths of JSON_TABLE are constants too, and its columns' are not carried.
+        "typmods" | "cycle_mark_value" | "cycle_mark_default" | "pathspec" => true,
         "source" => fields.get("colno").is_some_and(|column| *column != 1),
         _ => false,
     }
@@ -126,6 +127,9 @@ fn name_of(name: &str, value: &Value, facts: &mut Facts) {
         "UpdateStmt" => targets(&value["target_list"], facts),
         "CopyStmt" => strings(&value["attlist"]).into_iter().for_each(|column| facts.add(Kind::Target, column)),
         "DropStmt" => value["objects"].as_array().into_iter().flatten().for_each(|object| {
+            if let Some(("TypeName", _)) = node(object) {
+                return;
+            }
             let name = match node(object) {
                 Some(("List", list)) => dotted(&list["items"]),
                 _ => dotted(&Value::Array(vec![object.clone()])),
