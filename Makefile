@@ -1,8 +1,8 @@
 # demo: a tour on a throw-away PostgreSQL (CHECK=1 runs it by itself).  test: everything.  bench: the benchmarks.
-# check: format, lints, layers.
+# enforcement: the three walls, measured.  check: format, lints, layers.
 CARGO ?= cargo
 
-.PHONY: demo test bench check build deps
+.PHONY: demo test bench enforcement check build deps
 
 # The tour is about what happens, not how fast: the development build is there in half the time, and `test` shares it.
 demo: deps
@@ -23,6 +23,10 @@ bench:
 	@scripts/install-deps.sh bench
 	@$(CARGO) build --release --locked --bin pgward
 	@PGWARD_BIN=$(CURDIR)/target/release/pgward benches/run.sh
+
+enforcement:
+	@scripts/install-deps.sh test
+	@scripts/enforcement.sh
 
 check:
 	$(CARGO) fmt --check

@@ -101,7 +101,23 @@ fn run_judge(bench: &Bench, proxy: &Proxy, cases: &str, every: u32, more: &[&str
         .unwrap();
     let out = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{out}{}", String::from_utf8_lossy(&output.stderr));
+    println!("{cases}: {}", summary(&out));
     let denied = proxy.audit(&["--verdict", "deny"]);
     let disagreed: Vec<_> = denied.iter().filter(|record| record["rule"] == "second-opinion").collect();
     assert!(disagreed.is_empty(), "{disagreed:#?}");
+}
+
+/// Cases that were to be refused or allowed, and of each how many were not.
+fn summary(out: &str) -> String {
+    let count = |expect: &str| {
+        let lines = out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        lines.fold((0, 0), |(all, failed), words| match words.as_slice() {
+            ["#", expected, .., of, "cases", wrong, "failed"] if *expected == expect => {
+                (all + of.parse::<u32>().unwrap(), failed + wrong.parse::<u32>().unwrap())
+            }
+            _ => (all, failed),
+        })
+    };
+    let ((denied, through), (allowed, refused)) = (count("deny"), count("allow"));
+    format!("{denied} to refuse, {through} let through; {allowed} to allow, {refused} wrongly refused")
 }
