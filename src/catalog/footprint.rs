@@ -15,6 +15,8 @@ pub struct Footprint {
     pub functions: Vec<TouchedFunction>,
     /// Names of cursors, prepared statements, settings and the like that policy needs to see.
     pub effects: Vec<Effect>,
+    /// The server's catalogs whose columns are named by nothing but the `*` of an EXISTS: nobody sees them.
+    pub unseen: Vec<Oid>,
 }
 
 /// One use of one relation.

@@ -1,6 +1,13 @@
 //! The program as its users meet it: the real binary, a real PostgreSQL over TLS, real `psql` and drivers.
 //! One PostgreSQL serves the whole run; every case that needs a proxy of its own starts one.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr, clippy::print_stdout)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::print_stdout
+)]
 
 mod support;
 

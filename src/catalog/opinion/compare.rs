@@ -145,6 +145,9 @@ impl<'f> Ours<'f> {
             missing.insert(Difference::Relation { relation: relation(), operation: Some(operation) });
             return;
         }
+        if self.footprint.unseen.contains(&used.relation) {
+            return;
+        }
         for number in &used.columns {
             match number {
                 // The system's columns come with any use of the relation.
@@ -167,7 +170,7 @@ impl<'f> Ours<'f> {
     fn missing_column(&self, oid: Oid, number: i32, missing: &mut BTreeSet<Difference>) {
         let Ok(number @ 1..) = i16::try_from(number) else { return };
         let name = self.column_name(oid, number);
-        if !self.uses(oid).any(|touched| holds(touched, &name)) {
+        if !self.footprint.unseen.contains(&oid) && !self.uses(oid).any(|touched| holds(touched, &name)) {
             let relation = self.relation_name(oid);
             missing.insert(Difference::Column { relation, column: name, operation: Operation::Select });
         }

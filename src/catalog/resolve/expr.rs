@@ -7,7 +7,9 @@ use super::{Parameters, Resolver};
 use crate::catalog::footprint::{CalledBy, Oid, Unresolved};
 use crate::catalog::snapshot::CastContext;
 use crate::catalog::types::{BIT, BOOL, DATE, INT4, INT8, NAME, NUMERIC, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ, Type};
-use crate::sql::tree::{Expr, Literal, Name, OperatorName, QualifiedName, Subquery, SubqueryKind, TypeName};
+use crate::sql::tree::{
+    Expr, Literal, Name, OperatorName, QualifiedName, Query, SetExpr, Subquery, SubqueryKind, TypeName,
+};
 
 /// What is done to a value on the way out of a chain that leans to the left.
 enum Step<'e> {
@@ -236,6 +238,7 @@ impl Resolver<'_> {
             SubqueryKind::Quantified { left, .. } => Some(self.expr(left)?),
             SubqueryKind::Scalar | SubqueryKind::Exists | SubqueryKind::Array => None,
         };
+        self.in_exists = matches!(subquery.kind, SubqueryKind::Exists) && is_plain(&subquery.query);
         let outputs = self.query(&subquery.query)?;
         let first = outputs.first().map_or(Type::Any, |output| output.of.clone().settled());
         match &subquery.kind {
@@ -404,6 +407,13 @@ fn literal_type(literal: &Literal) -> Type {
         Literal::Integer(_) | Literal::Numeric(_) => Type::Known(NUMERIC),
         Literal::Bit(_) => Type::Known(BIT),
     }
+}
+
+/// One SELECT, and nothing that counts its targets.
+fn is_plain(query: &Query) -> bool {
+    query.with.is_none()
+        && query.order_by.is_empty()
+        && matches!(&query.body, SetExpr::Select(select) if select.distinct_on.is_empty() && select.group_by.is_empty())
 }
 
 fn keyword_type(keyword: &str) -> Type {

@@ -73,7 +73,8 @@ impl Resolver<'_> {
         }
         self.effects.dedup();
         let (functions, effects) = (std::mem::take(&mut self.functions), std::mem::take(&mut self.effects));
-        Footprint { relations: found.entries, sources, functions, effects }
+        let unseen = std::mem::take(&mut self.unseen);
+        Footprint { relations: found.entries, sources, functions, effects, unseen }
     }
 
     pub(super) fn reach(

@@ -150,6 +150,10 @@ struct Resolver<'s> {
     tables: Vec<CommonTable>,
     /// What there is to tell, where somebody asks.
     trace: Option<Trace>,
+    /// The next SELECT is that of EXISTS, and does nothing with its targets.
+    in_exists: bool,
+    /// The catalogs whose columns only the `*` of an EXISTS names.
+    unseen: Vec<Oid>,
     /// The setting that the next `current_setting` is as good as asking for, by what it is compared with.
     compared_setting: Option<&'static str>,
     /// The last operator that was resolved, with its operands' types and its result.
@@ -176,6 +180,8 @@ impl<'s> Resolver<'s> {
             levels: Vec::new(),
             tables: Vec::new(),
             trace: None,
+            in_exists: false,
+            unseen: Vec::new(),
             compared_setting: None,
             last_operator: None,
             work: 0,

@@ -3,13 +3,15 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Resolver;
 use super::labels::label;
 use super::scope::{CommonTable, CommonTableState, Item, Offered};
+use super::{Resolver, Use};
 use crate::access::Operation;
 use crate::catalog::footprint::{Effect, Unresolved};
 use crate::catalog::types::{BOOL, INT8, Type};
-use crate::sql::tree::{Action, Cte, Expr, Literal, Name, Query, RowLock, Select, SetExpr, Target, Window, With};
+use crate::sql::tree::{
+    Action, Cte, Expr, FromItem, Literal, Name, Query, RowLock, Select, SetExpr, Target, Window, With,
+};
 
 /// One column of a query's result.
 #[derive(Clone, Debug)]
@@ -129,9 +131,17 @@ impl Resolver<'_> {
     }
 
     fn select(&mut self, select: &Select) -> Result<Vec<Output>, Unresolved> {
+        let in_exists = std::mem::take(&mut self.in_exists);
+        let first = self.uses.len();
         self.add_items(&select.from)?;
         self.here()?.from_end = Some(self.uses.len());
-        let outputs = self.targets(&select.targets)?;
+        let unseen = in_exists && self.shows_catalogs_only(select, first);
+        let outputs = if unseen {
+            self.unseen.extend(self.uses.iter().skip(first).map(|used| used.relation));
+            Vec::new()
+        } else {
+            self.targets(&select.targets)?
+        };
         for condition in select.selection.iter().chain(&select.having) {
             self.condition(condition)?;
         }
@@ -145,6 +155,22 @@ impl Resolver<'_> {
             self.create(into)?;
         }
         Ok(outputs)
+    }
+
+    /// `*` of the server's own catalogs alone. In EXISTS nobody sees what it stands for, and PostgreSQL asks for no privilege
+    /// on their columns; on those of other relations it does.
+    fn shows_catalogs_only(&self, select: &Select, first_use: usize) -> bool {
+        let is_relation = |item: &FromItem| matches!(item, FromItem::Relation { .. });
+        let uses = self.uses.get(first_use..).unwrap_or_default();
+        let is_catalog = |used: &Use| {
+            let relation = self.snapshot.relations.get(&used.relation);
+            let schema = relation.and_then(|relation| self.snapshot.schema_names.get(&relation.schema));
+            schema.is_some_and(|schema| matches!(&**schema, "pg_catalog" | "information_schema"))
+        };
+        matches!(select.targets.as_slice(), [Target::Star])
+            && select.from.iter().all(is_relation)
+            && uses.len() == select.from.len()
+            && uses.iter().all(is_catalog)
     }
 
     /// A condition, which PostgreSQL casts to a boolean if it can.
