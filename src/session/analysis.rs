@@ -263,16 +263,21 @@ impl AnalysisCache {
         }
         let text: Arc<str> = text.into();
         let parsed = if text.len() <= MAX_INLINE || text.len() > self.limits.text {
-            sql::read(&text, &self.limits)
+            Ok(sql::read(&text, &self.limits))
         } else {
             self.read_elsewhere(Arc::clone(&text)).await
         };
+        // That it took too long says nothing of the text.
+        let (parsed, lasts) = parsed.map_or_else(|failed| (Err(failed), false), |parsed| (parsed, true));
         let analysis = Arc::new(Analysis::new(text, types.map(Arc::from), parsed));
-        self.keep(&key, &analysis);
+        if lasts {
+            self.keep(&key, &analysis);
+        }
         analysis
     }
 
-    async fn read_elsewhere(&self, text: Arc<str>) -> Result<Vec<Statement>, Unreadable> {
+    /// What was read; an error of its own where that could not be done now.
+    async fn read_elsewhere(&self, text: Arc<str>) -> Result<Result<Vec<Statement>, Unreadable>, Unreadable> {
         let limits = self.limits;
         let parsing = Arc::clone(&self.parsing);
         let work = async move {
@@ -286,7 +291,7 @@ impl AnalysisCache {
         };
         let failed = |message: &str| Unreadable { message: message.to_owned(), position: 0 };
         match tokio::time::timeout(self.timeout, work).await {
-            Ok(Ok(parsed)) => parsed,
+            Ok(Ok(parsed)) => Ok(parsed),
             Ok(Err(_)) => Err(failed("the statement could not be analysed")),
             Err(_) => Err(failed("the statement took too long to analyse")),
         }

@@ -5,23 +5,26 @@ mod execute;
 mod refuse;
 mod settle;
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::analysis::{Analysis, Meaning, Part};
 use super::judge::{Evidence, Judge, Judged, Refused, too_many_names, unreadable};
 use super::names::{Key, NameChange, Names, TooMany};
 use super::pass::{SqlFrame, ToUpstream};
 use super::reason::{Reason, ReasonChange};
-use super::records::{Item, Recorder};
+use super::records::{self, Item, Recorder};
 use super::replies::{Effect, Expected, Running, Step};
 use super::special;
 use crate::access::Guards;
-use crate::audit::Protocol;
+use crate::audit::{Event, Protocol, Record};
 use crate::policy::{Denial, Rule};
 use crate::wire::frontend::{self, Tag, Target};
 use crate::wire::{Frame, ProtocolError};
 
+/// Judging that takes longer had to wait for somebody.
+const AT_ONCE: Duration = Duration::from_millis(20);
 /// Messages that are judged and recorded together.
 pub const MAX_BATCH: usize = 256;
 
@@ -121,9 +124,11 @@ impl Gate {
     pub async fn pass(&mut self, frames: Vec<Frame>) -> Result<Vec<Outgoing>, ProtocolError> {
         let mut batch = Batch::default();
         self.judge.begin_batch();
+        let began = Instant::now();
         for frame in frames {
             self.plan(frame, &mut batch).await?;
         }
+        let over = if began.elapsed() > AT_ONCE { self.refuse_what_is_over(&mut batch) } else { HashSet::new() };
         let Batch { mut items, planned, parsed: _, bound: _ } = batch;
         let moved: Vec<Option<usize>> =
             items.iter().map(|item| if let Item::Moved(to) = item { Some(*to) } else { None }).collect();
@@ -131,9 +136,28 @@ impl Gate {
         let mut receipts = if items.is_empty() { Vec::new() } else { self.recorder.settle(items).await };
         let mut outgoing = Vec::with_capacity(planned.len());
         for planned in planned {
-            outgoing.push(settle::finish(planned, &mut receipts, &moved, &self.judge.ledger));
+            outgoing.push(settle::finish(planned, &mut receipts, &moved, &over, &self.judge.ledger));
         }
         Ok(outgoing)
+    }
+
+    /// Judging may have had to wait, for catalogs, an opinion or a role, and a grant may have ended meanwhile: what it
+    /// allowed does not go. Answers the places of what is refused so.
+    fn refuse_what_is_over(&mut self, batch: &mut Batch) -> HashSet<usize> {
+        let mut over = HashSet::new();
+        for (index, item) in batch.items.iter_mut().enumerate() {
+            let Item::Admit(permit, record) = item else { continue };
+            if self.judge.is_live(permit.grant()) {
+                continue;
+            }
+            let denial = settle::grant_over(permit.grant());
+            records::deny(record, &denial, None);
+            self.judge.count_denial(denial.rule);
+            let record = std::mem::replace(record, Box::new(Record::new(record.time, Event::Statement)));
+            *item = Item::Refuse(record);
+            over.insert(index);
+        }
+        over
     }
 
     /// The client sent a Sync: what follows is read again.

@@ -20,7 +20,7 @@ use super::roles::{Provision, SessionRole};
 use super::settings::DatabaseSettings;
 use super::special::Facts;
 use super::upstream::Upstream;
-use crate::access::{Clock, Principal, Region, Scope};
+use crate::access::{Clock, GrantId, Principal, Region, Scope};
 use crate::audit::{Protocol, Record};
 use crate::catalog::{Footprint, Oid, Snapshot, Unresolved};
 use crate::policy::{self, Context, Denial, Permit, Rule, SessionState, Verdict};
@@ -171,6 +171,13 @@ impl Judge {
         self.database.settings.policy_version
     }
 
+    /// Whether a grant is live at this very moment, whatever the batch began with.
+    #[must_use]
+    pub fn is_live(&self, grant: &GrantId) -> bool {
+        let now = self.clock.now();
+        self.grants.borrow().grants.iter().any(|known| known.id == *grant && known.is_live_at(now))
+    }
+
     pub fn count_denial(&self, rule: Rule) {
         self.metrics.count_denial(rule);
     }
@@ -277,11 +284,17 @@ fn decide(
         None => Ok(none()),
         Some(Reference::Prepared(name)) => {
             let meanings: Vec<&Meaning> = names.statements(&Key::new(name.as_str())).map(Arc::as_ref).collect();
+            if meanings.len() > 1 {
+                return Err(Refused { denial: unsettled(name.as_str()), footprint: evidence });
+            }
             let unknown = Unresolved::Prepared(name.to_string());
             referred(own, &meanings, unknown, names, snapshot, context, depth)
         }
         Some(Reference::Cursor(name)) => {
             let portals: Vec<_> = names.portals(&Key::new(name.as_str())).collect();
+            if portals.len() > 1 {
+                return Err(Refused { denial: unsettled(name.as_str()), footprint: evidence });
+            }
             let meanings: Vec<&Meaning> = portals.iter().flat_map(|p| p.meanings.iter().map(Arc::as_ref)).collect();
             let unknown = Unresolved::Cursor(name.to_string());
             let mut judged = referred(own, &meanings, unknown, names, snapshot, context, depth)?;
@@ -393,6 +406,18 @@ pub fn unreadable(error: &Unreadable) -> Denial {
         message: format!("the statement could not be read: {error}"),
         detail: format!("Noticed at byte {} of the text. What cannot be read is not passed on.", error.position),
         hint: None,
+    }
+}
+
+/// The denial of a name that was given another meaning by a message that is not answered yet: which of them runs decides
+/// what is recorded, counted and named by it.
+#[must_use]
+pub fn unsettled(name: &str) -> Denial {
+    Denial {
+        rule: Rule::Protocol,
+        message: format!("what \"{name}\" stands for is not settled yet"),
+        detail: "A message in front of this one gave it another meaning, and has not been answered.".to_owned(),
+        hint: Some("Send this again after the answer to that message.".to_owned()),
     }
 }
 

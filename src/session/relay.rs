@@ -241,13 +241,9 @@ impl Relay {
         self.owed.sync |= happened.send_sync;
         self.owed.copy_fail |= happened.fail_copy;
         self.mode.reset |= happened.settings_reset;
+        self.owed.fail_step |= happened.fail_step;
+        self.owed.fail_block = happened.fail_block.or(self.owed.fail_block.take());
         self.pay();
-        if happened.fail_step {
-            self.fail_step();
-        }
-        if let Some(said) = happened.fail_block {
-            self.fail_block(said);
-        }
         handled.map_err(Finish::UpstreamViolation)?;
         if happened.fatal { Err(Finish::UpstreamLeft { told: true }) } else { Ok(happened.short) }
     }

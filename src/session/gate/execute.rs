@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Batch, Gate, Message, Planned, refuse::visible, running};
 use crate::audit::{Protocol, Record};
 use crate::session::analysis::{Meaning, Part};
-use crate::session::judge::{Evidence, Judged, Refused, depends_on_names, too_many_names, unknown_portal};
+use crate::session::judge::{Evidence, Judged, Refused, depends_on_names, too_many_names, unknown_portal, unsettled};
 use crate::session::names::{Key, Portal, TooMany};
 use crate::session::pass::{SqlFrame, ToUpstream};
 use crate::session::records::Item;
@@ -22,6 +22,13 @@ impl Gate {
         let meanings: Vec<Arc<Meaning>> = self.names.statements(&Key::new(bind.statement)).map(Arc::clone).collect();
         let parameters = self.recorder.parameters(&bind.values);
         batch.bound = None;
+        if let [_, .., newest] = meanings.as_slice() {
+            let mut expected = Expected::new(Step::Bind, self.names.next_change());
+            let refused = Refused { denial: unsettled(bind.statement), footprint: Evidence::None };
+            self.refuse_meaning(newest, refused, parameters.as_deref(), &mut expected, batch);
+            self.doom(ToUpstream::failing_step(), expected, batch);
+            return Ok(());
+        }
         for meaning in &meanings {
             let is_fresh = batch.parsed.as_ref().is_some_and(|(parsed, _)| Arc::ptr_eq(parsed, meaning));
             if is_fresh || meaning.statement().is_none() {
@@ -72,6 +79,12 @@ impl Gate {
         };
         if meanings.iter().all(|meaning| meaning.part == Part::Empty) {
             return self.execute_nothing(frame, expected, batch);
+        }
+        if let [_, .., newest] = meanings.as_slice() {
+            let refused = Refused { denial: unsettled(execute.portal), footprint: Evidence::None };
+            self.refuse_meaning(newest, refused, portal.parameters.as_deref(), &mut expected, batch);
+            self.doom(ToUpstream::failing_step(), expected, batch);
+            return Ok(());
         }
         let (judged, mut record) = match self.judge_execute(meaning, &meanings, batch).await {
             Ok(allowed) => allowed,

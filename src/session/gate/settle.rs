@@ -1,11 +1,13 @@
 //! Receipts handed to the messages that they let through.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::refuse::visible;
 use super::{Message, Outgoing, Planned};
+use crate::access::GrantId;
 use crate::audit::Receipt;
 use crate::policy::{Denial, Rule};
 use crate::session::exports::Ledger;
@@ -16,6 +18,7 @@ pub(super) fn finish(
     planned: Planned,
     receipts: &mut [Option<Receipt>],
     moved: &[Option<usize>],
+    over: &HashSet<usize>,
     ledger: &Arc<Ledger>,
 ) -> Outgoing {
     let Planned { message, mut expected } = planned;
@@ -25,15 +28,17 @@ pub(super) fn finish(
     };
     // A Parse whose Execute came with it goes by the Execute's receipt, which stays for that.
     if let Some(Some(to)) = moved.get(items.start).filter(|_| items.len() == 1) {
+        let why = why(&(*to..*to + 1), over);
         let receipt = receipts.get(*to).and_then(Option::as_ref);
         let admitted = receipt.map(std::slice::from_ref).and_then(|receipt| frame.admit(receipt).ok());
         return match admitted {
             Some(message) => Outgoing { message: answer.unwrap_or(message), expected },
-            None => Outgoing { message: instead, expected: unrecorded(expected) },
+            None => Outgoing { message: instead, expected: refused(expected, &why) },
         };
     }
+    let why = why(&items, over);
     let taken: Option<Vec<Receipt>> = items.map(|index| receipts.get_mut(index).and_then(Option::take)).collect();
-    let Some(taken) = taken else { return Outgoing { message: instead, expected: unrecorded(expected) } };
+    let Some(taken) = taken else { return Outgoing { message: instead, expected: refused(expected, &why) } };
     match frame.admit(&taken) {
         Ok(message) => {
             if let Some(expected) = &mut expected {
@@ -41,7 +46,7 @@ pub(super) fn finish(
             }
             Outgoing { message: answer.unwrap_or(message), expected }
         }
-        Err(_) => Outgoing { message: instead, expected: unrecorded(expected) },
+        Err(_) => Outgoing { message: instead, expected: refused(expected, &why) },
     }
 }
 
@@ -55,15 +60,37 @@ fn hand_over(statements: &mut VecDeque<Running>, receipts: Vec<Receipt>, ledger:
     }
 }
 
-/// The journal did not take the statement.
-fn unrecorded(expected: Option<Expected>) -> Option<Expected> {
-    expected.map(|mut expected| {
-        expected.denied = Some(visible(&Denial {
-            rule: Rule::Journal,
-            message: "the statement cannot be recorded, so it may not run".to_owned(),
-            detail: "The audit journal cannot be written now.".to_owned(),
+/// Why items have no receipts: the grant of one is over, or the journal did not take them.
+fn why(items: &Range<usize>, over: &HashSet<usize>) -> Denial {
+    if items.clone().any(|index| over.contains(&index)) {
+        return Denial {
+            rule: Rule::NoGrant,
+            message: "the grant that allowed the statement is over".to_owned(),
+            detail: "It ended before the statement could be sent (rule no-grant)".to_owned(),
             hint: None,
-        }));
+        };
+    }
+    Denial {
+        rule: Rule::Journal,
+        message: "the statement cannot be recorded, so it may not run".to_owned(),
+        detail: "The audit journal cannot be written now.".to_owned(),
+        hint: None,
+    }
+}
+
+/// What the journal is told of a statement whose grant ended while it was judged.
+pub(super) fn grant_over(grant: &GrantId) -> Denial {
+    Denial {
+        rule: Rule::NoGrant,
+        message: "the grant that allowed the statement is over".to_owned(),
+        detail: format!("Grant {grant} ended before the statement could be sent."),
+        hint: None,
+    }
+}
+
+fn refused(expected: Option<Expected>, denial: &Denial) -> Option<Expected> {
+    expected.map(|mut expected| {
+        expected.denied = Some(visible(denial));
         for running in expected.statements.drain(..) {
             expected.changes.extend(running.changes);
         }

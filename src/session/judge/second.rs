@@ -86,7 +86,8 @@ pub async fn consult(opinions: &Opinions, analysis: &Analysis, part: Part, snaps
     let resolved = analysis.resolved(snapshot);
     let Some(Ok(footprint)) = resolved.footprint(part) else { return None };
     let question: Option<(Cow<'_, str>, Depth)> = match (&statement.query, stand_in(&statement.action)) {
-        (Some(_), _) => Some((analysis.query_text(part)?.into(), Depth::Full)),
+        // A query whose place in the text is not known is one that cannot be asked about.
+        (Some(_), _) => analysis.query_text(part).map(|text| (text.into(), Depth::Full)),
         (None, Some((text, depth))) => Some((text.into(), depth)),
         (None, None) if passes_unasked(&statement.action, footprint) => return None,
         (None, None) => None,
@@ -104,7 +105,8 @@ pub async fn consult(opinions: &Opinions, analysis: &Analysis, part: Part, snaps
             Finding::Agree | Finding::Disagree(_) | Finding::Unasked(_) => Ok(finding),
         }
     };
-    match resolved.finding(part)?.get_or_try_init(ask).await {
+    let Some(kept) = resolved.finding(part) else { return Some(ask().await.unwrap_or_else(|passing| passing)) };
+    match kept.get_or_try_init(ask).await {
         Ok(finding) => Some(finding.clone()),
         Err(passing) => Some(passing),
     }

@@ -4,14 +4,19 @@ use super::Relay;
 use crate::session::gate::Outgoing;
 use crate::session::pass::ToUpstream;
 use crate::session::replies::{CopyIn, Expected, Step};
+use crate::wire::encode::ClientVisible;
 use crate::wire::frontend::{self, Tag};
 use crate::wire::{Frame, ProtocolError, frame};
 
 /// What pgward itself has to say to the upstream.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Owed {
     pub(super) sync: bool,
     pub(super) copy_fail: bool,
+    /// What the client still sends up to its Sync is to be skipped.
+    pub(super) fail_step: bool,
+    /// The transaction is to fail, with this as the error.
+    pub(super) fail_block: Option<ClientVisible>,
 }
 
 impl Relay {
@@ -20,7 +25,7 @@ impl Relay {
         if self.copy_left > 0 {
             return;
         }
-        let Owed { sync, copy_fail } = std::mem::take(&mut self.owed);
+        let Owed { sync, copy_fail, fail_step, fail_block } = std::mem::take(&mut self.owed);
         if copy_fail && matches!(self.replies.copy_in(), CopyIn::Open { .. }) {
             self.send(Outgoing { message: ToUpstream::copy_fail(), expected: None });
         }
@@ -28,6 +33,12 @@ impl Relay {
             self.replies.synced();
             let change = self.gate.names.next_change();
             self.send(Outgoing { message: ToUpstream::sync(), expected: Some(Expected::new(Step::Sync, change)) });
+        }
+        if fail_step {
+            self.fail_step();
+        }
+        if let Some(said) = fail_block {
+            self.fail_block(said);
         }
     }
 

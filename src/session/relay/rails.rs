@@ -46,14 +46,15 @@ impl Relay {
             writes |= !grant.scope.is_read_only();
             bounded |= grant.scope.guards.bounds();
         }
-        self.mode.bounded = bounded;
+        self.mode.bounded = bounded || self.database.settings.policy.counts_exports();
         let restores = self.mode.reset && self.mode.opened_read_only && writes;
         // Where none is live the session is about to end; it gets no more than it had.
         let stays = writes == self.mode.writable && !restores;
         if stays || !any {
             return false;
         }
-        if !self.replies.is_quiet() {
+        // Nothing is put inside of a message or a segment of the client's.
+        if !self.replies.is_quiet() || !self.replies.is_between_segments() || self.copy_left > 0 {
             // In a transaction that may write, policy refuses what is not its end.
             return !writes && self.replies.is_between_segments() && !self.replies.is_idle();
         }
@@ -106,7 +107,8 @@ impl Relay {
         deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
 
-    /// Has the transaction fail that its client was told has failed, with that as the error.
+    /// Has the transaction fail that its client was told has failed, with that as the error. Only [`Self::pay`] calls this:
+    /// where a message may stand.
     pub(super) fn fail_block(&mut self, said: ClientVisible) {
         let mut failing = Expected::new(Step::Parse, self.gate.names.next_change());
         failing.denied = Some(said);
@@ -115,7 +117,7 @@ impl Relay {
         self.send(Outgoing { message: ToUpstream::sync(), expected: Some(sync) });
     }
 
-    /// Has the upstream skip what the client still sends up to its Sync.
+    /// Has the upstream skip what the client still sends up to its Sync. Only [`Self::pay`] calls this.
     pub(super) fn fail_step(&mut self) {
         let failing = Expected::new(Step::Parse, self.gate.names.next_change());
         self.send(Outgoing { message: ToUpstream::failing_step(), expected: Some(failing) });

@@ -90,7 +90,7 @@ impl Running {
     /// Whether its rows, bytes or time are bounded.
     #[must_use]
     pub fn is_bounded(&self) -> bool {
-        self.guards.bounds()
+        self.guards.bounds() || self.meter.is_some()
     }
 }
 
