@@ -39,6 +39,8 @@ async fn guards() {
     let bench = Bench::start().await;
     step("limits_fail_the_transaction", limits_fail_the_transaction(&bench)).await;
     step("limits_in_the_extended_protocol", limits_in_the_extended_protocol(&bench)).await;
+    step("nothing_is_put_inside_of_a_message", nothing_is_put_inside_of_a_message(&bench)).await;
+    step("a_name_that_is_not_settled", a_name_that_is_not_settled(&bench)).await;
     step("limits_outside_of_a_block", limits_outside_of_a_block(&bench)).await;
     step("byte_limits", byte_limits(&bench)).await;
     step("binary_copies", binary_copies(&bench)).await;
@@ -89,6 +91,43 @@ async fn limits_fail_the_transaction(bench: &Bench) {
     assert_eq!(shape(&raw.query("FETCH 3 FROM c").await), "T D D D C(FETCH 3) Z(T)");
     assert_eq!(shape(&raw.query("FETCH 3 FROM c").await), "T D D E(54000) Z(E)");
     assert_eq!(shape(&raw.query("ROLLBACK").await), "C(ROLLBACK) Z(I)");
+    bench.revoke(&grant).await;
+}
+
+/// What makes the rest of a segment fail is not put inside of a message that the client has half sent: what is behind the bytes
+/// too many would be read as messages.
+async fn nothing_is_put_inside_of_a_message(bench: &Bench) {
+    let grant = bench.grant_scope(writing("few", rows(5))).await;
+    let mut raw = bench.session().await;
+    let six = [parse("", "SELECT id FROM notes WHERE id <= 6"), bind("", "", &[]), execute("", 0), plain(b'H')];
+    // As long as what pgward sends to make a segment fail.
+    let hidden = query("INSERT INTO sink VALUES (666)");
+    assert_eq!(hidden.len(), 35);
+    let split = copy_data(&[&[b'x'; 40][..], &hidden].concat());
+    raw.send(&[&six[..], &[split.slice(..10)]].concat()).await;
+    while raw.next().await.tag != b'E' {}
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    raw.send(&[split.slice(10..), sync()]).await;
+    assert_eq!(shape(&raw.until_ready().await), "Z(I)");
+    assert_eq!(shape(&raw.query("SELECT id FROM notes WHERE id < 3").await), "T D D C(SELECT 2) Z(I)");
+    assert_eq!(bench.ask("SELECT count(*) FROM sink WHERE id = 666").await, "0");
+    bench.revoke(&grant).await;
+}
+
+/// A name that a message in front gives another meaning, and that is used before that is answered, is not used at all: what is
+/// recorded and kept by the name is what runs.
+async fn a_name_that_is_not_settled(bench: &Bench) {
+    let grant = bench.grant_scope(writing("all", Guards::default())).await;
+    let mut raw = bench.session().await;
+    assert_eq!(shape(&raw.query("PREPARE x AS SELECT 1").await), "C(PREPARE) Z(I)");
+    assert_eq!(shape(&raw.ask(&[parse("", "SELECT 1"), sync()]).await), "1 Z(I)");
+    raw.send(&[parse("", "DEALLOCATE x"), sync(), bind("", "", &[]), execute("", 0), sync()]).await;
+    assert_eq!(shape(&raw.until_ready().await), "1 Z(I)");
+    let said = raw.until_ready().await;
+    assert_eq!(shape(&said), "E(42501) Z(I)");
+    assert!(said[0].holds("not settled yet"), "{said:?}");
+    // Once it is answered, it is.
+    assert_eq!(shape(&raw.ask(&[bind("", "", &[]), execute("", 0), sync()]).await), "2 C(DEALLOCATE) Z(I)");
     bench.revoke(&grant).await;
 }
 
