@@ -159,7 +159,7 @@ fn nothing_of_that_name(difference: &Difference<'_>) -> bool {
     let made = |touched: &TouchedRelation| touched.oid == 0 && touched.operation == Operation::Ddl;
     let upper = difference.case.text.to_ascii_uppercase();
     denied(difference, Denied::Scope)
-        && upper.contains("IF EXISTS")
+        && upper.split_whitespace().collect::<Vec<_>>().join(" ").contains("IF EXISTS")
         && read(difference)
             .and_then(|read| read.resolved.as_ref().ok())
             .is_some_and(|footprint| footprint.relations.iter().any(made))
@@ -372,6 +372,7 @@ const TELLS: &[&str] = &[
     "pg_lock_status",
     "pg_prepared_xact",
     "pg_last_committed_xact",
+    "pg_get_multixact_members",
 ];
 const LARGE_OBJECTS: &[&str] = &["lo_*", "loread", "lowrite", "loopen"];
 const BY_NAME: &[&str] = &[

@@ -118,7 +118,7 @@ impl Rewriter<'_> {
         self.emit(Core::LParen);
         self.emit(Core::SingleQuotedString(field.clone()));
         self.emit_comma();
-        self.frames.push(super::Frame::new(Mode::Plain));
+        self.frames.push(super::Frame::new(Mode::Extract));
         self.cursor.advance(4);
         Ok(())
     }
@@ -145,7 +145,11 @@ impl Rewriter<'_> {
     fn begins_item(&self) -> bool {
         let listed =
             self.kind_before(1) == Some(&Kind::Mark(',')) && self.frames.last().is_some_and(|frame| frame.from);
-        listed || (matches!(self.before(1), "from" | "join" | "lateral") && self.before(2) != "distinct")
+        // FROM is a word of some functions too.
+        let inside_of_function =
+            matches!(self.mode(), Mode::Extract | Mode::Substring | Mode::Overlay | Mode::Trim | Mode::Position);
+        let clause = matches!(self.before(1), "from" | "join" | "lateral") && self.before(2) != "distinct";
+        listed || (clause && !inside_of_function)
     }
 
     /// CAST as an item of FROM, which it may be as other functions may.

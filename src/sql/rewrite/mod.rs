@@ -116,6 +116,8 @@ enum Mode {
     Substring,
     Overlay,
     Trim,
+    /// EXTRACT, whose FROM is read already.
+    Extract,
     Cast,
     JoinUsing,
     /// GROUPING SETS, CUBE or ROLLUP.

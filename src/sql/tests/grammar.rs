@@ -136,6 +136,14 @@ fn casts_are_items_of_from_too() {
     ] {
         assert_eq!(mentions(&one(text), "Column(QualifiedName {"), ["a"], "{text}");
     }
+    for text in [
+        "SELECT extract(epoch FROM CAST(a AS timestamp)) FROM t",
+        "SELECT substring(a FROM CAST(a AS int) FOR CAST(a AS int)) FROM t",
+        "SELECT trim(BOTH FROM CAST(a AS text)), trim(a FROM CAST(a AS text)) FROM t",
+        "SELECT overlay(a PLACING a FROM CAST(a AS int)) FROM t",
+    ] {
+        assert!(mentions(&one(text), "Column(QualifiedName {").iter().all(|name| name == "a"), "{text}");
+    }
     assert_eq!(mentions(&one("SELECT 1 IS DISTINCT FROM CAST(a AS int)"), "Column(QualifiedName {"), ["a"]);
     assert_eq!(mentions(&one("SELECT f(b, CAST(a AS int)) FROM t"), "Column(QualifiedName {"), ["a", "b"]);
 }
