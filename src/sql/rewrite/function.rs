@@ -40,7 +40,13 @@ impl Rewriter<'_> {
                 self.cursor.advance(1);
             }
             "position" => self.builtin("position", Mode::Position),
-            "substring" if self.has(&["from", "for", "similar"]) => self.builtin("substring", Mode::Substring),
+            "substring" if self.has(&["from", "for", "similar"]) => {
+                // One ESCAPE is that of SIMILAR; whose any other is, the rewritten text would not tell.
+                if self.escapes() > usize::from(self.has(&["similar"])) {
+                    return self.refuse_here("ESCAPE of an operator inside of SUBSTRING");
+                }
+                self.builtin("substring", Mode::Substring);
+            }
             "overlay" if self.has(&["placing"]) => self.builtin("overlay", Mode::Overlay),
             "substring" | "overlay" => self.call(word, Mode::Plain),
             "trim" => self.trim(),
@@ -85,6 +91,21 @@ impl Rewriter<'_> {
             } else if !cursor.take(&["similar", "to"]) {
                 return !cursor.is_done();
             }
+        }
+    }
+
+    /// The ESCAPEs in the parentheses that follow, not deeper.
+    fn escapes(&self) -> usize {
+        let Some(inside) = Cursor::at(self.tokens, self.cursor.index() + 1).group() else { return 0 };
+        let mut cursor = Cursor::new(inside);
+        let mut found = 0;
+        loop {
+            cursor.until(&["escape"]);
+            if cursor.is_done() {
+                return found;
+            }
+            found += 1;
+            cursor.advance(1);
         }
     }
 
