@@ -150,7 +150,7 @@ impl Gate {
             if self.judge.is_live(permit.grant()) {
                 continue;
             }
-            let denial = settle::grant_over(permit.grant());
+            let denial = settle::grant_over();
             records::deny(record, &denial, None);
             self.judge.count_denial(denial.rule);
             let record = std::mem::replace(record, Box::new(Record::new(record.time, Event::Statement)));

@@ -284,70 +284,65 @@ fn decide(
         None => Ok(none()),
         Some(Reference::Prepared(name)) => {
             let meanings: Vec<&Meaning> = names.statements(&Key::new(name.as_str())).map(Arc::as_ref).collect();
-            if meanings.len() > 1 {
-                return Err(Refused { denial: unsettled(name.as_str()), footprint: evidence });
-            }
-            let unknown = Unresolved::Prepared(name.to_string());
-            referred(own, &meanings, unknown, names, snapshot, context, depth)
+            let meaning = settled(name, &meanings, &Unresolved::Prepared(name.to_string()))?;
+            referred(own, meaning, names, snapshot, context, depth)
         }
         Some(Reference::Cursor(name)) => {
             let portals: Vec<_> = names.portals(&Key::new(name.as_str())).collect();
-            if portals.len() > 1 {
-                return Err(Refused { denial: unsettled(name.as_str()), footprint: evidence });
-            }
             let meanings: Vec<&Meaning> = portals.iter().flat_map(|p| p.meanings.iter().map(Arc::as_ref)).collect();
-            let unknown = Unresolved::Cursor(name.to_string());
-            let mut judged = referred(own, &meanings, unknown, names, snapshot, context, depth)?;
+            let meaning = settled(name, &meanings, &Unresolved::Cursor(name.to_string()))?;
+            let mut judged = referred(own, meaning, names, snapshot, context, depth)?;
             judged.rows = portals.first().map(|portal| Arc::clone(&portal.rows));
             Ok(judged)
         }
     }
 }
 
-/// Everything that a name may mean must be allowed; where one of them is not, that is why the statement is refused.
+/// What a name means must be allowed to whoever uses it, together with what it is used with.
 fn referred(
     own: &Result<Footprint, Unresolved>,
-    meanings: &[&Meaning],
-    unknown: Unresolved,
+    meaning: &Meaning,
     names: &Names,
     snapshot: &Snapshot,
     context: &Context,
     depth: usize,
 ) -> Result<Judged, Refused> {
-    let refuse = |message: String| Refused {
-        denial: Denial {
-            rule: Rule::Unresolved,
-            message,
-            detail: "What runs under a name is judged by what the name means.".to_owned(),
-            hint: None,
-        },
-        footprint: Evidence::None,
-    };
-    if meanings.is_empty() {
-        return Err(refuse(unknown.to_string()));
-    }
+    let refuse = |message: &str| Refused { denial: no_meaning(message.to_owned()), footprint: Evidence::None };
     if depth >= MAX_DEPTH {
-        return Err(refuse("names refer to names too deeply".to_owned()));
+        return Err(refuse("names refer to names too deeply"));
     }
-    let mut first = None;
-    for meaning in meanings {
-        let Some(statement) = meaning.statement() else { return Err(refuse(unknown.to_string())) };
-        let resolved = meaning.analysis.resolved(snapshot);
-        let inner = decide(meaning, names, snapshot, context, depth + 1)?;
-        let (Ok(own), Some(Ok(theirs))) = (own, resolved.footprint(meaning.part)) else {
-            return Err(refuse(unknown.to_string()));
-        };
-        // One grant must allow both what the name means and what it is called with.
-        let merged = merge(inner.footprint.footprint().unwrap_or(theirs), own);
-        match policy::decide(statement, &meaning.analysis.text, &Ok(merged.clone()), context) {
-            Verdict::Allow(permit) => {
-                let footprint = Evidence::Merged(Arc::new(merged));
-                first = first.or(Some(Judged { permit, footprint, rows: inner.rows, parsed_at: None }));
-            }
-            Verdict::Deny(denial) => return Err(Refused { denial, footprint: Evidence::Merged(Arc::new(merged)) }),
-        }
+    let nothing = || refuse("the name stands for no statement");
+    let statement = meaning.statement().ok_or_else(nothing)?;
+    let resolved = meaning.analysis.resolved(snapshot);
+    let inner = decide(meaning, names, snapshot, context, depth + 1)?;
+    let (Ok(own), Some(Ok(theirs))) = (own, resolved.footprint(meaning.part)) else { return Err(nothing()) };
+    // One grant must allow both what the name means and what it is called with.
+    let merged = merge(inner.footprint.footprint().unwrap_or(theirs), own);
+    let verdict = policy::decide(statement, &meaning.analysis.text, &Ok(merged.clone()), context);
+    let footprint = Evidence::Merged(Arc::new(merged));
+    match verdict {
+        Verdict::Allow(permit) => Ok(Judged { permit, footprint, rows: inner.rows, parsed_at: None }),
+        Verdict::Deny(denial) => Err(Refused { denial, footprint }),
     }
-    first.ok_or_else(|| refuse(unknown.to_string()))
+}
+
+/// The one thing that a name stands for.
+fn settled<'m>(name: &Name, meanings: &[&'m Meaning], unknown: &Unresolved) -> Result<&'m Meaning, Refused> {
+    let refuse = |denial| Refused { denial, footprint: Evidence::None };
+    match meanings {
+        [only] => Ok(only),
+        [] => Err(refuse(no_meaning(unknown.to_string()))),
+        [_, _, ..] => Err(refuse(unsettled(name.as_str()))),
+    }
+}
+
+fn no_meaning(message: String) -> Denial {
+    Denial {
+        rule: Rule::Unresolved,
+        message,
+        detail: "What runs under a name is judged by what the name means.".to_owned(),
+        hint: None,
+    }
 }
 
 fn merge(one: &Footprint, other: &Footprint) -> Footprint {

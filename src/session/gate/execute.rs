@@ -1,4 +1,4 @@
-//! Bind and Execute: a portal is judged by everything that it may mean, at each Execute anew.
+//! Bind and Execute: a portal is judged by what it means, at each Execute anew. While it may mean several things, it is not used.
 
 use std::sync::Arc;
 
@@ -44,9 +44,6 @@ impl Gate {
                 }
             }
         }
-        if meanings.len() != 1 {
-            batch.bound = None;
-        }
         let portal = Portal { meanings, parameters, rows: Arc::default(), hold: false };
         let change = match self.names.add_portal(Key::new(bind.portal), portal) {
             Ok(change) => change,
@@ -86,7 +83,7 @@ impl Gate {
             self.doom(ToUpstream::failing_step(), expected, batch);
             return Ok(());
         }
-        let (judged, mut record) = match self.judge_execute(meaning, &meanings, batch).await {
+        let (judged, mut record) = match self.judge_execute(meaning, batch).await {
             Ok(allowed) => allowed,
             Err((meaning, refused)) => {
                 self.refuse_meaning(&meaning, refused, portal.parameters.as_deref(), &mut expected, batch);
@@ -143,15 +140,14 @@ impl Gate {
         Ok(())
     }
 
-    /// The verdict of an Execute: that of the Parse or Bind just in front of it where it can only be for the same
-    /// statement, a new one for everything that the portal may mean elsewise.
+    /// The verdict of an Execute: that of the Parse or Bind just in front of it where that was for the same statement, a new
+    /// one elsewise.
     pub(super) async fn judge_execute(
         &mut self,
         meaning: &Arc<Meaning>,
-        meanings: &[Arc<Meaning>],
         batch: &mut Batch,
     ) -> Result<(Judged, Box<Record>), (Arc<Meaning>, Refused)> {
-        if meanings.len() == 1 && !depends_on_names(meaning) {
+        if !depends_on_names(meaning) {
             let parsed = batch.parsed.take_if(|(parsed, _)| Arc::ptr_eq(parsed, meaning));
             if let Some((_, at)) = parsed
                 && let Some(item) = batch.items.get_mut(at)
@@ -176,18 +172,12 @@ impl Gate {
                 return Ok((judged, record));
             }
         }
-        let mut first = None;
-        for meaning in meanings {
-            match self.judge.judge(meaning, &self.names).await {
-                Ok(judged) if first.is_none() => {
-                    let record = self.judge.record(&self.recorder, meaning, Protocol::Extended, &judged);
-                    first = Some((judged, record));
-                }
-                Ok(_) => {}
-                Err(refused) => return Err((Arc::clone(meaning), refused)),
+        match self.judge.judge(meaning, &self.names).await {
+            Ok(judged) => {
+                let record = self.judge.record(&self.recorder, meaning, Protocol::Extended, &judged);
+                Ok((judged, record))
             }
+            Err(refused) => Err((Arc::clone(meaning), refused)),
         }
-        let nothing = || (Arc::clone(meaning), Refused { denial: unknown_portal(""), footprint: Evidence::None });
-        first.ok_or_else(nothing)
     }
 }

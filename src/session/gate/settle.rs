@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use super::refuse::visible;
 use super::{Message, Outgoing, Planned};
-use crate::access::GrantId;
 use crate::audit::Receipt;
 use crate::policy::{Denial, Rule};
 use crate::session::exports::Ledger;
@@ -63,12 +62,7 @@ fn hand_over(statements: &mut VecDeque<Running>, receipts: Vec<Receipt>, ledger:
 /// Why items have no receipts: the grant of one is over, or the journal did not take them.
 fn why(items: &Range<usize>, over: &HashSet<usize>) -> Denial {
     if items.clone().any(|index| over.contains(&index)) {
-        return Denial {
-            rule: Rule::NoGrant,
-            message: "the grant that allowed the statement is over".to_owned(),
-            detail: "It ended before the statement could be sent (rule no-grant)".to_owned(),
-            hint: None,
-        };
+        return grant_over();
     }
     Denial {
         rule: Rule::Journal,
@@ -78,12 +72,12 @@ fn why(items: &Range<usize>, over: &HashSet<usize>) -> Denial {
     }
 }
 
-/// What the journal is told of a statement whose grant ended while it was judged.
-pub(super) fn grant_over(grant: &GrantId) -> Denial {
+/// Of a statement whose grant ended while it was judged.
+pub(super) fn grant_over() -> Denial {
     Denial {
         rule: Rule::NoGrant,
         message: "the grant that allowed the statement is over".to_owned(),
-        detail: format!("Grant {grant} ended before the statement could be sent."),
+        detail: "It ended before the statement could be sent (rule no-grant)".to_owned(),
         hint: None,
     }
 }
