@@ -142,8 +142,9 @@ pub(super) fn reads_one_shown_setting(action: &Action) -> bool {
         return false;
     }
     let name = match select.from.as_slice() {
-        [FromItem::Relation { relation, .. }] => (&relation.name, "pg_settings"),
-        [FromItem::Functions { calls, .. }] => match calls.as_slice() {
+        // Columns that are called otherwise could make another one the name.
+        [FromItem::Relation { relation, alias, .. }] if alias.columns.is_empty() => (&relation.name, "pg_settings"),
+        [FromItem::Functions { calls, alias, .. }] if alias.columns.is_empty() => match calls.as_slice() {
             [call] => (&call.name, "pg_show_all_settings"),
             _ => return false,
         },
@@ -174,7 +175,11 @@ fn is_plain_target(target: &Target) -> bool {
 /// A column, a literal, a cast of one, or a call on such.
 fn is_plain(expr: &Expr) -> bool {
     match expr {
-        Expr::Column(_) | Expr::Literal(_) => true,
+        // Where the server's files lie is told to superusers.
+        Expr::Column(name) => {
+            name.parts.last().is_none_or(|last| !matches!(last.as_str(), "sourcefile" | "sourceline"))
+        }
+        Expr::Literal(_) => true,
         Expr::Cast { expr, to: _ } => is_plain(expr),
         Expr::Call(call) => {
             let bare = call.order_by.is_empty() && call.within_group.is_empty();
