@@ -11,6 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sql", &[]),
     ("access", &[]),
     ("tls", &[]),
+    ("tlog", &[]),
     ("devcerts", &["tls"]),
     ("catalog", &["sql", "access"]),
     ("policy", &["sql", "access", "catalog"]),
