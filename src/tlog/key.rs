@@ -55,7 +55,7 @@ impl Verifier {
         let (Some(name), Some(id), Some(data)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(KeyError::VerifierForm);
         };
-        let (algorithm, public) = key_data(data).ok_or(KeyError::VerifierForm)??;
+        let (algorithm, public) = key_data(data, KeyError::VerifierForm)?;
         let verifier = Self::new(name, algorithm, *public)?;
         if parse_id(id).ok_or(KeyError::VerifierForm)? == verifier.id { Ok(verifier) } else { Err(KeyError::Id) }
     }
@@ -157,7 +157,7 @@ impl SecretKey {
         let (Some(name), Some(id), Some(data)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(KeyError::PrivateForm);
         };
-        let (found, seed) = key_data(data).ok_or(KeyError::PrivateForm)??;
+        let (found, seed) = key_data(data, KeyError::PrivateForm)?;
         if found != algorithm {
             return Err(KeyError::Type);
         }
@@ -216,14 +216,12 @@ fn with_type(algorithm: Algorithm, key: &[u8; 32]) -> Zeroizing<Vec<u8>> {
     data
 }
 
-/// The base64 of a type and 32 bytes. None where it is not; an error where the type is none of ours.
-fn key_data(text: &str) -> Option<Result<(Algorithm, Zeroizing<[u8; 32]>), KeyError>> {
-    let data = Zeroizing::new(STANDARD.decode(text).ok()?);
-    let (first, key) = data.split_first()?;
-    let Some(algorithm) = Algorithm::of(*first) else {
-        return Some(Err(KeyError::Type));
-    };
-    Some(Ok((algorithm, Zeroizing::new(key.try_into().ok()?))))
+/// The base64 of a type and 32 bytes; `otherwise` where it is not.
+fn key_data(text: &str, otherwise: KeyError) -> Result<(Algorithm, Zeroizing<[u8; 32]>), KeyError> {
+    let data = Zeroizing::new(STANDARD.decode(text).map_err(|_| otherwise)?);
+    let (first, key) = data.split_first().ok_or(otherwise)?;
+    let algorithm = Algorithm::of(*first).ok_or(KeyError::Type)?;
+    Ok((algorithm, Zeroizing::new(key.try_into().map_err(|_| otherwise)?)))
 }
 
 /// Eight lower-case hexadecimal digits.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::entries::{Bundle, Entries};
 use super::hash::{Hash, node_hash};
@@ -24,13 +24,16 @@ pub enum TileError {
     OutOfRange { index: u64, size: u64 },
 }
 
+/// A tile's index and bytes, by row.
+type Cache = HashMap<Row, (u64, Arc<[u8]>)>;
+
 /// The tree of one size, as its files have it.
 #[derive(Debug)]
 pub struct TileReader {
     dir: PathBuf,
     size: u64,
     /// The tile read last, of each row.
-    cache: Mutex<HashMap<Row, (u64, Arc<[u8]>)>>,
+    cache: Mutex<Cache>,
 }
 
 impl TileReader {
@@ -245,7 +248,7 @@ impl TileReader {
         row.items(self.size).saturating_sub(before).min(WIDTH)
     }
 
-    fn cache(&self) -> std::sync::MutexGuard<'_, HashMap<Row, (u64, Arc<[u8]>)>> {
+    fn cache(&self) -> MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
