@@ -6,6 +6,7 @@ mod logging;
 mod parts;
 mod reload;
 mod settings;
+mod upkeep;
 
 use std::path::Path;
 
@@ -70,6 +71,7 @@ async fn run(path: &Path) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
 
     let grants = tokio::spawn(std::sync::Arc::clone(&parts.grants).run(parts::GRANT_POLL, stop.clone()));
+    let purges = tokio::spawn(upkeep::purge(std::sync::Arc::clone(&parts.journal), stop.clone()));
     let warm_up = tokio::spawn(std::sync::Arc::clone(&parts.explainer).warm_up(stop.clone()));
     let control = {
         let stop = stop.clone();
@@ -84,7 +86,7 @@ async fn run(path: &Path) -> anyhow::Result<()> {
     signals.until_end(&parts).await;
     tracing::info!("stopping: no new connections, live ones end");
     stop.cancel();
-    for part in [proxy, control, grants, warm_up] {
+    for part in [proxy, control, grants, purges, warm_up] {
         if let Err(error) = part.await {
             tracing::error!(%error, "a part ended badly");
         }

@@ -37,6 +37,8 @@ pub struct Journal {
     shared: Arc<Shared>,
     notary: Notary,
     syncer: Arc<Syncer>,
+    /// Purges and holds take turns.
+    housekeeping: tokio::sync::Mutex<()>,
 }
 
 /// What callers and the syncing thread share.
@@ -139,7 +141,8 @@ impl Journal {
             sync_tiles: settings.durability == Durability::Synced,
         };
         let notary = notary::run(Arc::clone(&shared), Arc::clone(&syncer), desk, recovered.checkpoint);
-        Ok(Arc::new(Self { places, verifier, shared, notary: notary.map_err(failed)?, syncer, settings }))
+        let (notary, housekeeping) = (notary.map_err(failed)?, tokio::sync::Mutex::new(()));
+        Ok(Arc::new(Self { places, verifier, shared, notary, syncer, settings, housekeeping }))
     }
 
     /// Records permitted statements, all in one write, and gives a receipt for each, in order. Whatever the records say,
@@ -156,11 +159,12 @@ impl Journal {
             record.event = Event::Statement;
             record.verdict = Some(RecordedVerdict::Allow);
             record.grant = Some(permit.grant().clone());
+            permits.push((permit, record.data_region.clone()));
             encoded.push(self.encode(record)?);
-            permits.push(permit);
         }
         let first_seq = self.append(&encoded, Class::Opening).await?;
-        Ok(permits.iter().zip(first_seq..).map(|(permit, seq)| Receipt::new(permit, seq)).collect())
+        let receipt = |((permit, region), seq): ((Permit, _), u64)| Receipt::new(&permit, seq, region);
+        Ok(permits.into_iter().zip(first_seq..).map(receipt).collect())
     }
 
     /// Records anything else and answers its `seq`. What refuses or ends something may use the reserve.
@@ -219,6 +223,18 @@ impl Journal {
     #[must_use]
     pub fn verifier(&self) -> &Verifier {
         &self.verifier
+    }
+
+    pub(super) fn housekeeping(&self) -> &tokio::sync::Mutex<()> {
+        &self.housekeeping
+    }
+
+    /// Returns when a checkpoint covers all that was recorded so far.
+    ///
+    /// # Errors
+    /// Where the log does not keep up.
+    pub async fn bring_to_log(&self) -> Result<(), JournalError> {
+        self.notary.bring_to_log(self.last_seq()).await
     }
 
     /// Where the files lie.

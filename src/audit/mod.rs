@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `record`, `receipt` | one entry; the proof that one was made |
 //! | `canonical`, `seal`, `frame` | an entry's bytes; sealing them; what stands in a file. Pure |
-//! | `retention`, `keys` | how long texts are kept; the keys that are destroyed then |
+//! | `retention`, `keys`, `purge`, `hold` | how long texts are kept; the keys that are destroyed then; doing so; what is kept all the same |
 //! | `segment`, `stream`, `medium`, `reserve` | the files: their names; writing one directory's; the operations on them; the space set aside |
 //! | `recovery`, `appender`, `numbers`, `syncer`, `journal` | where a journal ended; writing; numbering sessions; group commit; what callers hold |
 //! | `intake`, `notary`, `signing` | the log over the records: taking them up; checkpoints; their key |
@@ -18,12 +18,14 @@ mod counters;
 mod export;
 mod frame;
 mod frames;
+mod hold;
 mod intake;
 mod journal;
 mod keys;
 mod medium;
 mod notary;
 mod numbers;
+mod purge;
 mod reader;
 mod receipt;
 mod record;
@@ -49,7 +51,9 @@ use std::time::Duration;
 pub use counters::Counters;
 pub use export::{Format, export};
 pub use frames::Location;
+pub use hold::{Hold, HoldError, holds};
 pub use journal::Journal;
+pub use purge::Purged;
 pub use reader::{Entry, Places, ReadError, Reader};
 pub use receipt::Receipt;
 pub use record::{EndedBy, Event, Protocol, Record, RecordedRelation, RecordedVerdict};

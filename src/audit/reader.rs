@@ -106,6 +106,11 @@ impl Reader {
         self.last
     }
 
+    /// The bucket of the record that was read last.
+    pub(super) fn bucket(&self) -> Option<u32> {
+        self.frames.frame().map(|frame| frame.bucket)
+    }
+
     /// The next record that can be read; `None` where the journal ends now. A frame that is still being written does not
     /// count yet, and a later call finds it whole.
     ///
