@@ -10,6 +10,8 @@ use tokio::sync::watch;
 use super::appender::{Appender, Class, Position};
 use super::canonical::Unnumbered;
 use super::chain::Head;
+use super::find::Finder;
+use super::index::Keeper;
 use super::medium::{Directory, Medium};
 use super::recovery::{Recovered, recover};
 use super::reserve::Reserve;
@@ -27,6 +29,9 @@ pub struct Journal {
     settings: Settings,
     shared: Arc<Shared>,
     syncer: Syncer,
+    finder: Arc<Finder>,
+    /// Makes indexes as long as the journal lives.
+    _keeper: Keeper,
 }
 
 /// What callers and the syncing thread share.
@@ -103,7 +108,9 @@ impl Journal {
             counters: super::counters::Tally::default(),
         });
         let syncer = run(Arc::clone(&shared), synced).map_err(failed)?;
-        Ok(Arc::new(Self { settings, shared, syncer }))
+        let finder = Arc::new(Finder::new(&settings.dir));
+        let keeper = Keeper::start(Arc::clone(&finder)).map_err(failed)?;
+        Ok(Arc::new(Self { settings, shared, syncer, finder, _keeper: keeper }))
     }
 
     /// Records permitted statements, all in one write, and gives a receipt for each, in order. Whatever the records say,
@@ -179,6 +186,12 @@ impl Journal {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.shared.counters.read()
+    }
+
+    /// What searches this journal's files.
+    #[must_use]
+    pub fn finder(&self) -> &Arc<Finder> {
+        &self.finder
     }
 
     #[must_use]
