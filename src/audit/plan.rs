@@ -105,9 +105,10 @@ impl Plan {
     pub(super) fn wants_end(&self, end: &Record) -> bool {
         // What the statement says by itself comes before what its end says, so one of them may be the statement's own.
         let rows = self.ends.rows.is_some_and(|range| end.rows.is_some_and(|rows| range.contains(rows)));
-        let sqlstate = self.ends.sqlstate.as_ref().is_some_and(|wanted| {
-            end.sqlstate.as_ref().is_some_and(|sqlstate| sqlstate.eq_ignore_ascii_case(wanted))
-        });
+        let sqlstate =
+            self.ends.sqlstate.as_ref().is_some_and(|wanted| {
+                end.sqlstate.as_ref().is_some_and(|sqlstate| sqlstate.eq_ignore_ascii_case(wanted))
+            });
         self.with_ends || rows || sqlstate
     }
 

@@ -196,7 +196,11 @@ fn has_word(there: Option<&str>, wanted: &str) -> bool {
 }
 
 fn is_of(record: &Record, wanted: &str) -> bool {
-    [&record.client_region, &record.upstream_region].into_iter().flatten().map(Region::as_str).any(|name| name == wanted)
+    [&record.client_region, &record.upstream_region]
+        .into_iter()
+        .flatten()
+        .map(Region::as_str)
+        .any(|name| name == wanted)
 }
 
 fn touches(record: &Record, wanted: &str) -> bool {

@@ -164,9 +164,8 @@ impl Finder {
                 break;
             }
             let events = ACCESS_EVENTS.iter().map(|event| key(Tag::Event, event.as_str())).collect();
-            found = self.gather(vec![events, keys], |record| {
-                ACCESS_EVENTS.contains(&record.event) && threads.holds(record)
-            })?;
+            found = self
+                .gather(vec![events, keys], |record| ACCESS_EVENTS.contains(&record.event) && threads.holds(record))?;
             found.iter().for_each(|record| threads.follow(record));
             if named == (threads.grants.len(), threads.requests.len()) {
                 break;

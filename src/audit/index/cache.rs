@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::Useless;
 use super::layout::Header;
 use super::open::{OpenIndex, Stamp, Terms, open_file, read_header};
-use super::Useless;
 use crate::audit::segment::Segment;
 
 /// Parts of indexes in memory.

@@ -135,7 +135,9 @@ impl OpenIndex {
     /// Where the list of a trigram lies.
     pub(in crate::audit) fn trigram_slot(&self, trigram: u32) -> Result<Option<Slot>, Useless> {
         let groups = &self.header.groups;
-        let Some(index) = groups.partition_point(|group| group.first <= trigram).checked_sub(1) else { return Ok(None) };
+        let Some(index) = groups.partition_point(|group| group.first <= trigram).checked_sub(1) else {
+            return Ok(None);
+        };
         let Some(group) = groups.get(index) else { return Ok(None) };
         let length = (self.header.trigrams as usize - index * GROUP).min(GROUP) * TRIGRAM_BYTES;
         let bytes = self.read(self.places.trigrams + (index * GROUP * TRIGRAM_BYTES) as u64, length)?;

@@ -53,7 +53,8 @@ impl Source {
     pub(super) fn open(segment: &Segment) -> Result<Self, ReadError> {
         let file = File::open(&segment.path)?;
         let identity = Identity::of(&file)?;
-        let mut source = Self { reader: BufReader::with_capacity(BUFFER_BYTES, file), offset: 0, line: Vec::new(), identity };
+        let mut source =
+            Self { reader: BufReader::with_capacity(BUFFER_BYTES, file), offset: 0, line: Vec::new(), identity };
         if !source.advance(segment.first_seq)? {
             return Err(damaged(segment.first_seq, "its segment has no header"));
         }

@@ -43,8 +43,9 @@ fn found(finder: &Finder, filter: &Filter, visible: impl Fn(&Record) -> bool) ->
 }
 
 fn index_files(dir: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<_> =
-        fs::read_dir(dir.join("index")).map(|entries| entries.map(|entry| entry.unwrap().path()).collect()).unwrap_or_default();
+    let mut files: Vec<_> = fs::read_dir(dir.join("index"))
+        .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
+        .unwrap_or_default();
     files.sort();
     files
 }
@@ -63,14 +64,32 @@ const NEEDLES: [&str; 9] = ["orders", "STRASSE", "straße", "x", "er", "4711", "
 const TABLES: [&str; 3] = ["public.orders", "eu.orders", "public.a.b"];
 const COLUMNS: [&str; 4] = ["id", "*", "email", "b.id"];
 const NAMES: [&str; 12] = [
-    "public.orders", "orders", "rders", "eu.orders.id", "orders.email", "email", "b.id", "id", "a.b.id", "*", "orders.*", "b",
+    "public.orders",
+    "orders",
+    "rders",
+    "eu.orders.id",
+    "orders.email",
+    "email",
+    "b.id",
+    "id",
+    "a.b.id",
+    "*",
+    "orders.*",
+    "b",
 ];
 
 /// One record but for what it ends; the number says which running statement that is.
 fn any_record() -> impl Strategy<Value = (Record, usize)> {
     let who = (select(&PEOPLE[..]), select(vec!["shop", "crm"]), 0..3_u8, select(vec!["us", "eu"]));
     let what = (
-        select(vec![Event::Statement, Event::Statement, Event::StatementEnd, Event::StatementEnd, Event::GrantCreated, Event::SessionOpen]),
+        select(vec![
+            Event::Statement,
+            Event::Statement,
+            Event::StatementEnd,
+            Event::StatementEnd,
+            Event::GrantCreated,
+            Event::SessionOpen,
+        ]),
         proptest::option::of(select(&TEXTS[..])),
         proptest::collection::vec((select(&TABLES[..]), proptest::collection::vec(select(&COLUMNS[..]), 0..3)), 0..3),
         proptest::option::of(any::<bool>()),
@@ -82,36 +101,39 @@ fn any_record() -> impl Strategy<Value = (Record, usize)> {
         any::<u8>().prop_map(usize::from),
         0..5_i64,
     );
-    (who, what, how).prop_map(|((principal, database, number, region), (event, text, relations, allowed, kind), how)| {
-        let (rows, sqlstate, which, jitter) = how;
-        let mut record = Record::new(Timestamp::from_millisecond(jitter * 1000).unwrap(), event);
-        record.principal = Some(principal.to_owned());
-        record.session = Some(SessionId::from_text(format!("se_{number}")));
-        if event == Event::StatementEnd {
-            record.rows = rows;
-            record.sqlstate = sqlstate.map(str::to_owned);
-            return (record, which);
-        }
-        record.database = Some(database.to_owned());
-        record.client_region = Some(Region::new(region));
-        record.upstream_region = Some(Region::new("us"));
-        record.grant = Some(GrantId::from_text(format!("gr_{number}")));
-        record.request = Some(RequestId::from_text(format!("req_{number}")));
-        record.statement = text.map(str::to_owned);
-        record.kind = Some(kind.to_owned());
-        record.fingerprint = text.map(|text| format!("fp{}", text.len()));
-        record.verdict = allowed.map(|allowed| if allowed { RecordedVerdict::Allow } else { RecordedVerdict::Deny });
-        record.rule = (allowed == Some(false)).then(|| "scope".to_owned());
-        record.relations = relations
-            .into_iter()
-            .map(|(name, columns)| RecordedRelation {
-                name: name.to_owned(),
-                operation: Operation::Select,
-                columns: columns.into_iter().map(str::to_owned).collect(),
-            })
-            .collect();
-        (record, which)
-    })
+    (who, what, how).prop_map(
+        |((principal, database, number, region), (event, text, relations, allowed, kind), how)| {
+            let (rows, sqlstate, which, jitter) = how;
+            let mut record = Record::new(Timestamp::from_millisecond(jitter * 1000).unwrap(), event);
+            record.principal = Some(principal.to_owned());
+            record.session = Some(SessionId::from_text(format!("se_{number}")));
+            if event == Event::StatementEnd {
+                record.rows = rows;
+                record.sqlstate = sqlstate.map(str::to_owned);
+                return (record, which);
+            }
+            record.database = Some(database.to_owned());
+            record.client_region = Some(Region::new(region));
+            record.upstream_region = Some(Region::new("us"));
+            record.grant = Some(GrantId::from_text(format!("gr_{number}")));
+            record.request = Some(RequestId::from_text(format!("req_{number}")));
+            record.statement = text.map(str::to_owned);
+            record.kind = Some(kind.to_owned());
+            record.fingerprint = text.map(|text| format!("fp{}", text.len()));
+            record.verdict =
+                allowed.map(|allowed| if allowed { RecordedVerdict::Allow } else { RecordedVerdict::Deny });
+            record.rule = (allowed == Some(false)).then(|| "scope".to_owned());
+            record.relations = relations
+                .into_iter()
+                .map(|(name, columns)| RecordedRelation {
+                    name: name.to_owned(),
+                    operation: Operation::Select,
+                    columns: columns.into_iter().map(str::to_owned).collect(),
+                })
+                .collect();
+            (record, which)
+        },
+    )
 }
 
 /// Gives the records times that go on, though not strictly, and ends statements that run.
@@ -135,7 +157,8 @@ fn any_log() -> impl Strategy<Value = Vec<Record>> {
 
 fn any_filter() -> impl Strategy<Value = Filter> {
     let text = |words: &'static [&'static str]| proptest::option::weighted(0.12, select(words).prop_map(str::to_owned));
-    let when = || proptest::option::weighted(0.15, (0..160_i64).prop_map(|second| Timestamp::from_second(second).unwrap()));
+    let when =
+        || proptest::option::weighted(0.15, (0..160_i64).prop_map(|second| Timestamp::from_second(second).unwrap()));
     let rows = select(vec!["0", ">0", "<3", "1..1000", ">1000", ">=1000"]).prop_map(|text| text.parse().unwrap());
     let names = (
         text(&PEOPLE),
@@ -150,7 +173,10 @@ fn any_filter() -> impl Strategy<Value = Filter> {
     let others = (
         text(&["us", "eu", "ap"]),
         proptest::option::weighted(0.15, select(vec![RecordedVerdict::Allow, RecordedVerdict::Deny])),
-        proptest::option::weighted(0.15, select(vec![Event::Statement, Event::StatementEnd, Event::GrantCreated, Event::JournalOpened])),
+        proptest::option::weighted(
+            0.15,
+            select(vec![Event::Statement, Event::StatementEnd, Event::GrantCreated, Event::JournalOpened]),
+        ),
         text(&["fp1", "fp37"]),
         text(&["scope"]),
         text(&["42501", "57p01"]),
@@ -162,8 +188,25 @@ fn any_filter() -> impl Strategy<Value = Filter> {
             let (principal, database, grant, session, request, relation, column, kind) = names;
             let (region, verdict, event, fingerprint, rule, sqlstate, rows, text) = others;
             Filter {
-                principal, database, grant, session, request, relation, column, kind, region, verdict, event, fingerprint,
-                rule, sqlstate, rows, text, since, until, limit,
+                principal,
+                database,
+                grant,
+                session,
+                request,
+                relation,
+                column,
+                kind,
+                region,
+                verdict,
+                event,
+                fingerprint,
+                rule,
+                sqlstate,
+                rows,
+                text,
+                since,
+                until,
+                limit,
             }
         },
     )
@@ -219,7 +262,11 @@ fn sample(dir: &Path) -> Vec<u64> {
 }
 
 fn orders() -> Filter {
-    Filter { text: Some("FROM ORDERS".to_owned()), rows: Some(RowRange { least: 0, most: u64::MAX }), ..Filter::default() }
+    Filter {
+        text: Some("FROM ORDERS".to_owned()),
+        rows: Some(RowRange { least: 0, most: u64::MAX }),
+        ..Filter::default()
+    }
 }
 
 #[test]
