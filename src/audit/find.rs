@@ -57,6 +57,26 @@ impl Finder {
         Ok(found.into_iter().map(|found| found.entry).collect())
     }
 
+    /// The record with this `seq`, where there is one that can be read.
+    ///
+    /// # Errors
+    /// Where the files cannot be read or are damaged.
+    pub fn record(&self, seq: u64) -> Result<Option<Entry>, ReadError> {
+        let segments = Segment::list(&self.dir)?;
+        let place = segments.iter().rposition(|segment| segment.first_seq <= seq);
+        let Some(segment) = place.and_then(|place| segments.get(place)) else { return Ok(None) };
+        let is_finished = place.is_some_and(|place| place + 1 < segments.len());
+        if is_finished
+            && let Ok(mut index) = self.cache.open(&self.dir, segment)
+            && let Some(record) = index.record_of(seq)
+            && let Ok(entry) = read_at(&mut index, record)
+        {
+            return Ok(entry);
+        }
+        let entry = Reader::new(&self.dir, seq).read()?;
+        Ok(entry.filter(|entry| entry.record.seq == seq))
+    }
+
     /// Forgets the index of a segment, also one that is just being made, because records of it were erased. It is made
     /// again of what is left.
     ///

@@ -99,16 +99,22 @@ impl Filter {
         self.prepare().matches(record, None)
     }
 
+    /// Whether a statement is looked for, now that its end is known.
+    #[must_use]
+    pub fn matches_with(&self, statement: &Record, end: &Record) -> bool {
+        self.prepare().matches(statement, Some(end))
+    }
+
+    /// Whether an end says what is asked of ends.
+    #[must_use]
+    pub fn ended_so(&self, end: &Record) -> bool {
+        self.prepare().ended_so(end, None)
+    }
+
     /// Whether something is asked that only the end of a statement says.
     #[must_use]
     pub fn asks_of_ends(&self) -> bool {
         self.rows.is_some() || self.sqlstate.is_some()
-    }
-
-    /// The same filter without what only ends say.
-    #[must_use]
-    pub fn without_ends(&self) -> Self {
-        Self { rows: None, sqlstate: None, ..self.clone() }
     }
 
     pub(super) fn prepare(&self) -> Prepared<'_> {

@@ -8,7 +8,7 @@ use super::find::{Finder, Found};
 use super::index::{Key, Tag, key};
 use super::plan::Plan;
 use super::search::{Filter, MAX_RESULTS};
-use super::{Entry, Event, ReadError, Reader, Record};
+use super::{Entry, Event, ReadError, Record};
 use crate::access::{GrantId, RequestId, SessionId};
 
 /// Whose story is told.
@@ -35,7 +35,7 @@ impl Selector {
 }
 
 /// A statement and what became of it.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Statement {
     pub statement: Record,
     /// `None` while it runs.
@@ -43,7 +43,7 @@ pub struct Statement {
 }
 
 /// What the journal tells, each list oldest first.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Story {
     /// Requests, approvals, grants and revocations that the statements rest on.
     pub access: Vec<Record>,
@@ -52,6 +52,14 @@ pub struct Story {
     pub statements: Vec<Statement>,
     /// The record that was asked for, where it is no statement.
     pub other: Vec<Record>,
+}
+
+impl Story {
+    /// Whether nothing was found but perhaps what leads to something.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.statements.is_empty() && self.sessions.is_empty() && self.other.is_empty()
+    }
 }
 
 /// Statements that one story holds at most: the newest.
@@ -99,8 +107,7 @@ impl Finder {
         let filter = match selector {
             Selector::Seq(seq) => {
                 let at = |seq: u64| -> Result<Option<Record>, ReadError> {
-                    let entry = Reader::new(self.dir(), seq).read()?;
-                    Ok(entry.map(|entry| entry.record).filter(|record| record.seq == seq && visible(record)))
+                    Ok(self.record(seq)?.map(|entry| entry.record).filter(|record| visible(record)))
                 };
                 let Some(record) = at(*seq)? else { return Ok(Vec::new()) };
                 let statement = match record.statement_seq {

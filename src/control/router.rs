@@ -66,6 +66,7 @@ fn guarded() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(explain::explain))
         .routes(routes!(audit::search))
         .routes(routes!(audit::story))
+        .routes(routes!(audit::replay))
         .routes(routes!(audit::tail))
         .routes(routes!(audit::verify))
         .routes(routes!(scopes::list))

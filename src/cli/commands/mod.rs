@@ -6,8 +6,10 @@ mod credentials;
 mod explain;
 mod grants;
 mod login;
+mod replay;
 mod requests;
 mod sessions;
+mod story;
 
 use std::path::Path;
 
