@@ -150,6 +150,7 @@ mod tests {
             ("/v1/explain", "post"),
             ("/v1/audit/search", "get"),
             ("/v1/audit/records/{id}", "get"),
+            ("/v1/audit/sessions/{id}/replay", "get"),
             ("/v1/audit/tail", "get"),
             ("/v1/audit/verify", "get"),
             ("/v1/scopes", "get"),

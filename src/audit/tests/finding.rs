@@ -380,3 +380,118 @@ async fn a_journal_keeps_its_indexes_while_it_is_written() {
     }
     assert_eq!(found(journal.finder(), &all, |_| true), expected);
 }
+
+/// A session in which a transaction fails, with a cancel and an end in a later segment.
+fn said(dir: &Path) {
+    let mut log = vec![of_session("se_1", 0, Event::SessionOpen)];
+    let say = |log: &mut Vec<Record>, kind: &str, text: &str, tag: Option<&str>, state: Option<&str>| {
+        let mut record = statement("se_1", 0, text);
+        record.kind = Some(kind.to_owned());
+        let seq = log.len() as u64 + 2;
+        log.push(record);
+        let mut end = end("se_1", 0, seq);
+        end.command_tag = tag.map(str::to_owned);
+        end.sqlstate = state.map(str::to_owned);
+        end.ended_by = Some(if state.is_some() { EndedBy::Error } else { EndedBy::Completed });
+        log.push(end);
+    };
+    say(&mut log, "BEGIN", "begin", Some("BEGIN"), None);
+    say(&mut log, "SELECT", "select 1", Some("SELECT 1"), None);
+    say(&mut log, "SELECT", "select 1/0", None, Some("22012"));
+    log.push(of_session("se_1", 0, Event::Cancel));
+    let mut late = of_session("se_2", 0, Event::Statement);
+    late.statement = Some("select of another session".to_owned());
+    log.extend(std::iter::repeat_n(late, 30));
+    say(&mut log, "ROLLBACK", "rollback", Some("ROLLBACK"), None);
+    let mut refused = statement("se_1", 0, "drop table orders");
+    refused.verdict = Some(RecordedVerdict::Deny);
+    refused.rule = Some("kind".to_owned());
+    refused.detail = Some("DROP TABLE is not permitted".to_owned());
+    log.push(refused);
+    log.push(of_session("se_1", 0, Event::SessionClose));
+    write_log(dir, log);
+}
+
+#[test]
+fn a_session_is_replayed_alike_with_and_without_an_index() {
+    let dir = tempfile::tempdir().unwrap();
+    said(dir.path());
+    let replay = || Finder::new(dir.path()).replay(&SessionId::from_text("se_1"), |_| true).unwrap().unwrap();
+    index_files(dir.path()).iter().for_each(|file| fs::remove_file(file).unwrap());
+    let read = replay();
+    assert!(index::bring_up_to_date(dir.path()).unwrap() > 0);
+    assert_eq!(replay(), read);
+    let shown: Vec<String> = read
+        .steps
+        .iter()
+        .map(|step| {
+            format!("{}|{}|{}", step.prompt.as_deref().unwrap_or_default(), step.output.join("|"), step.notes.join("|"))
+        })
+        .collect();
+    let expected = [
+        "shop=>|BEGIN|",
+        "shop=*>|(1 row)|",
+        "shop=*>|ERROR:  22012: division by zero|",
+        "||cancel",
+        "shop=!>|ROLLBACK|",
+        "shop=>|ERROR:  DROP TABLE is not permitted|DETAIL:  refused by rule kind|",
+    ];
+    assert_eq!(shown, expected);
+    assert!(read.opened.is_some() && read.closed.is_some() && !read.truncated);
+    let hidden = Finder::new(dir.path()).replay(&SessionId::from_text("se_1"), |record| record.concerns("carol"));
+    assert_eq!(hidden.unwrap(), None);
+}
+
+#[test]
+fn a_story_is_told_alike_with_and_without_an_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Vec::new();
+    for (event, request, grant) in [
+        (Event::RequestFiled, "req_1", None),
+        (Event::RequestFiled, "req_2", None),
+        (Event::RequestApproved, "req_1", None),
+        (Event::GrantCreated, "req_1", Some("gr_1")),
+        (Event::GrantCreated, "req_2", Some("gr_2")),
+    ] {
+        let mut record = super::event(event);
+        record.request = Some(RequestId::from_text(request));
+        record.grant = grant.map(GrantId::from_text);
+        log.push(record);
+    }
+    log.push(of_session("se_1", 0, Event::SessionOpen));
+    let seq = log.len() as u64 + 2;
+    let mut told = statement("se_1", 0, "select 1");
+    told.grant = Some(GrantId::from_text("gr_1"));
+    log.push(told);
+    // The end, and the grant's, come in another segment than the statement.
+    log.extend(std::iter::repeat_n(statement("se_2", 0, "select 2"), 40));
+    log.push(end("se_1", 0, seq));
+    let mut revoked = super::event(Event::GrantRevoked);
+    revoked.grant = Some(GrantId::from_text("gr_1"));
+    log.push(revoked);
+    log.extend(std::iter::repeat_n(statement("se_2", 0, "select 3"), 40));
+    write_log(dir.path(), log);
+    let tell = |selector: &str| story(dir.path(), &Selector::parse(selector), |_| true).unwrap();
+    let selectors = [
+        seq.to_string(),
+        (seq + 41).to_string(),
+        "se_1".to_owned(),
+        "se_2".to_owned(),
+        "fp8".to_owned(),
+        "3".to_owned(),
+    ];
+    index_files(dir.path()).iter().for_each(|file| fs::remove_file(file).unwrap());
+    let read: Vec<Story> = selectors.iter().map(|selector| tell(selector)).collect();
+    assert!(index::bring_up_to_date(dir.path()).unwrap() > 2);
+    for (selector, read) in selectors.iter().zip(&read) {
+        assert_eq!(&tell(selector), read, "{selector}");
+    }
+    for story in &read[..3] {
+        let events: Vec<Event> = story.access.iter().map(|record| record.event).collect();
+        let expected = [Event::RequestFiled, Event::RequestApproved, Event::GrantCreated, Event::GrantRevoked];
+        assert_eq!(events, expected);
+        assert_eq!((story.statements.len(), story.sessions.len()), (1, 1));
+        assert_eq!(story.statements[0].end.as_ref().map(|end| end.seq), Some(seq + 41));
+    }
+    assert_eq!(read[3].statements.len(), 80);
+}

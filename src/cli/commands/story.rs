@@ -90,7 +90,7 @@ fn event(record: &Record) -> (String, String) {
         parts.insert(0, "FAILED".to_owned());
     }
     parts.retain(|part| !part.is_empty());
-    (record.event.as_str().replace('_', " "), parts.join(", "))
+    (record.event.as_str().to_owned(), parts.join(", "))
 }
 
 fn is_act(event: Event) -> bool {
@@ -278,12 +278,12 @@ mod tests {
         };
         let expected = "\
 access
-  2026-11-22 10:00:00Z  #1        request filed     req_1 by alice for scope orders-read, for 1800 seconds, \"wrong\\n\\u{1b}[31mtotals\", ticket INC-1
-  2026-11-22 10:00:00Z  #2        request approved  req_1, by bob, \"fine\"
-  2026-11-22 10:00:00Z  #3        grant created     gr_1 of alice, scope orders-read, from a until b, approved by bob
+  2026-11-22 10:00:00Z  #1        request_filed     req_1 by alice for scope orders-read, for 1800 seconds, \"wrong\\n\\u{1b}[31mtotals\", ticket INC-1
+  2026-11-22 10:00:00Z  #2        request_approved  req_1, by bob, \"fine\"
+  2026-11-22 10:00:00Z  #3        grant_created     gr_1 of alice, scope orders-read, from a until b, approved by bob
 
 session
-  2026-11-22 10:00:00Z  #4        session open      se_1 of alice on shop, from 10.0.0.1:5 in region us, to its upstream in region us, psql
+  2026-11-22 10:00:00Z  #4        session_open      se_1 of alice on shop, from 10.0.0.1:5 in region us, to its upstream in region us, psql
 
 statement #5 at 2026-11-22 10:00:00Z
 
