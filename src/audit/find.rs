@@ -12,6 +12,7 @@ use super::plan::Plan;
 use super::reader::{Entry, ReadError, Reader};
 use super::search::{Filter, MAX_RESULTS};
 use super::segment::Segment;
+use super::sieve;
 use super::{Event, Record};
 
 /// A journal's files, to be searched many times.
@@ -53,7 +54,7 @@ impl Finder {
         let limit = filter.limit.unwrap_or(MAX_RESULTS).min(MAX_RESULTS);
         let plan = Plan::of(&prepared, limit);
         let exact = |record: &Record, end: Option<&Record>| prepared.matches(record, end) && visible(record);
-        let found = self.find(&plan, &|canonical| prepared.may_match(canonical), &exact)?;
+        let found = self.find(&plan, &|canonical| prepared.sieve.lets_through(canonical), &exact)?;
         Ok(found.into_iter().map(|found| found.entry).collect())
     }
 
@@ -220,7 +221,7 @@ impl Hunt<'_> {
         let mut here = VecDeque::new();
         let mut reader = Reader::new(dir, first_seq);
         while self.plan.may_lie_from(first_seq) {
-            let Some(entry) = reader.read_if(self.may_match)? else { break };
+            let Some(entry) = reader.read_if(|canonical| self.may_be_found(canonical))? else { break };
             let seq = entry.record.seq;
             if seq >= end {
                 break;
@@ -244,10 +245,20 @@ impl Hunt<'_> {
         Ok(())
     }
 
+    fn may_be_found(&self, canonical: &[u8]) -> bool {
+        if !(self.may_match)(canonical) {
+            return false;
+        }
+        // What is looked for by its end is such an end, or a statement of which such an end is known.
+        let is_known = || sieve::number_at(b",\"seq\":", canonical).is_some_and(|seq| self.ends.contains_key(&seq));
+        !self.plan.asks_of_ends() || self.plan.may_want_end(canonical) || is_known()
+    }
+
     /// Gathers the ends of these statements, of statements before this segment, and those that are looked for.
     fn read_ends(&mut self, dir: &Path, first_seq: u64, end: u64, of: &HashSet<u64>) -> Result<(), ReadError> {
         let mut reader = Reader::new(dir, first_seq);
-        while let Some(entry) = reader.read_if(|canonical| find(END, canonical).is_some())? {
+        let may_be = |canonical: &[u8]| find(END, canonical).is_some() && self.plan.may_want_end(canonical);
+        while let Some(entry) = reader.read_if(may_be)? {
             if entry.record.seq >= end {
                 break;
             }

@@ -29,6 +29,7 @@ mod reserve;
 mod search;
 mod segment;
 mod sessions;
+mod sieve;
 mod story;
 mod subscription;
 mod syncer;

@@ -5,6 +5,7 @@ use roaring::RoaringBitmap;
 
 use super::index::{Key, OpenIndex, Slot, Tag, Useless, key, row_buckets, trigrams};
 use super::search::Prepared;
+use super::sieve;
 use super::{Event, Record};
 
 /// What the records of a search have in common. An index answers it with all records that are meant, and maybe more.
@@ -109,6 +110,19 @@ impl Plan {
             self.ends.sqlstate.as_ref().is_some_and(|wanted| {
                 end.sqlstate.as_ref().is_some_and(|sqlstate| sqlstate.eq_ignore_ascii_case(wanted))
             });
+        self.with_ends || rows || sqlstate
+    }
+
+    /// The same, told by its canonical bytes; true where these do not tell.
+    pub(super) fn may_want_end(&self, canonical: &[u8]) -> bool {
+        let rows = self
+            .ends
+            .rows
+            .is_some_and(|range| sieve::number_at(b",\"rows\":", canonical).is_some_and(|rows| range.contains(rows)));
+        let sqlstate = self.ends.sqlstate.as_ref().is_some_and(|wanted| {
+            sieve::word_at(b",\"sqlstate\":\"", canonical)
+                .is_some_and(|state| state.eq_ignore_ascii_case(wanted.as_bytes()))
+        });
         self.with_ends || rows || sqlstate
     }
 

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::canonical::find;
 use super::find::Finder;
 use super::reader::{Entry, ReadError};
+use super::sieve::Sieve;
 use super::{Event, Record, RecordedVerdict};
 use crate::access::Region;
 
@@ -118,28 +118,8 @@ impl Filter {
     }
 
     pub(super) fn prepare(&self) -> Prepared<'_> {
-        let wanted = [
-            ("", &self.principal),
-            ("", &self.database),
-            ("", &self.grant),
-            ("", &self.session),
-            ("", &self.request),
-            ("\"fingerprint\"", &self.fingerprint),
-            ("\"rule\"", &self.rule),
-        ];
-        let mut needles = Vec::new();
-        for (name, text) in wanted {
-            if let Some(text) = text.as_deref().filter(|text| is_plain(text)) {
-                needles.push(format!("{name}:\"{text}\"").into_bytes());
-            }
-        }
-        if let Some(event) = self.event {
-            needles.push(format!("\"event\":\"{}\"", event.as_str()).into_bytes());
-        }
-        if let Some(verdict) = self.verdict {
-            needles.push(format!("\"verdict\":\"{}\"", verdict.as_str()).into_bytes());
-        }
-        Prepared { filter: self, text: self.text.as_ref().map(|text| text.to_lowercase()), needles }
+        let text = self.text.as_ref().map(|text| text.to_lowercase());
+        Prepared { filter: self, sieve: Sieve::of(self, text.as_deref()), text }
     }
 }
 
@@ -156,15 +136,11 @@ pub(super) struct Prepared<'a> {
     pub(super) filter: &'a Filter,
     /// The text in lower case.
     pub(super) text: Option<String>,
-    /// Each stands in the canonical bytes of every record that matches.
-    needles: Vec<Vec<u8>>,
+    /// What can be told of records that were not parsed.
+    pub(super) sieve: Sieve,
 }
 
 impl Prepared<'_> {
-    pub(super) fn may_match(&self, canonical: &[u8]) -> bool {
-        self.needles.iter().all(|needle| find(needle, canonical).is_some())
-    }
-
     pub(super) fn matches(&self, record: &Record, end: Option<&Record>) -> bool {
         let filter = self.filter;
         let same =
@@ -230,11 +206,6 @@ fn is_name(full: &str, wanted: &str) -> bool {
 
 fn says(record: &Record, lowercase: &str) -> bool {
     record.statement.as_ref().is_some_and(|statement| statement.to_lowercase().contains(lowercase))
-}
-
-/// Whether a text stands in canonical bytes as it is.
-fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\')
 }
 
 impl Record {

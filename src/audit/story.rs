@@ -122,7 +122,7 @@ impl Finder {
         let prepared = filter.prepare();
         let plan = Plan::of(&prepared, MAX_STATEMENTS).with_ends();
         let exact = |record: &Record, end: Option<&Record>| prepared.matches(record, end) && visible(record);
-        self.find(&plan, &|canonical| prepared.may_match(canonical), &exact)
+        self.find(&plan, &|canonical| prepared.sieve.lets_through(canonical), &exact)
     }
 
     /// A record, with its end where it is a statement.

@@ -139,7 +139,7 @@ pub enum Command {
     },
     /// Read and prove the journal
     #[command(subcommand)]
-    Audit(AuditCommand),
+    Audit(Box<AuditCommand>),
     /// Print a completion script
     Completions { shell: clap_complete::Shell },
     /// Make certificates for development

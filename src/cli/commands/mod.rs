@@ -43,7 +43,7 @@ pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
         Command::Sessions => sessions::list(&client()?, format).await,
         Command::Kill { session, reason } => sessions::kill(&client()?, format, &session, reason).await,
         Command::Explain { database, user, sql } => explain::explain(&client()?, format, database, user, sql).await,
-        Command::Audit(command) => audit::run(options, command).await,
+        Command::Audit(command) => audit::run(options, *command).await,
     }
 }
 
