@@ -12,5 +12,6 @@ pub mod policy;
 pub mod session;
 pub mod sql;
 pub mod store;
+pub mod tlog;
 pub mod tls;
 pub mod wire;

@@ -82,7 +82,7 @@ async fn serve(dir: &Path, files: &devcerts::Files, stop: CancellationToken) -> 
     let certificate = tls::ReloadableCertificate::load(&files.server_cert, &files.server_key).unwrap();
     let store: SharedStore = Arc::new(SqliteStore::open(&dir.join("pgward.db")).unwrap());
     let clock = Arc::new(Clock::default());
-    let settings = pgward::audit::Settings { dir: dir.join("audit"), durability: Durability::Written };
+    let settings = pgward::audit::Settings::new(dir.join("audit"), Durability::Written);
     let parts = Dependencies {
         grants: GrantBook::load(Arc::clone(&store), Arc::clone(&clock)).await.unwrap(),
         store,

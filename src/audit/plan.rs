@@ -19,7 +19,7 @@ pub(super) struct Plan {
     trigrams: Vec<u32>,
     pub(super) since: Option<Timestamp>,
     pub(super) until: Option<Timestamp>,
-    pub(super) limit: usize,
+    limit: usize,
     /// Statements are to be answered with their ends.
     with_ends: bool,
     /// Only this record is meant.
@@ -97,6 +97,16 @@ impl Plan {
         }
     }
 
+    /// The newest so many are to be found.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Whether statements come with their ends, whatever these say.
+    pub(super) fn comes_with_ends(&self) -> bool {
+        self.with_ends && !self.asks_of_ends()
+    }
+
     /// Whether the ends of statements have to be known.
     pub(super) fn needs_ends(&self) -> bool {
         self.with_ends || self.asks_of_ends()
@@ -131,13 +141,20 @@ impl Plan {
         self.only_seq.is_none_or(|seq| seq >= first_seq)
     }
 
-    /// The ends in this segment whose statements lie before it.
+    /// The ends in this segment whose statements do not lie in it, and that may be wanted.
     pub(super) fn foreign_ends(&self, index: &OpenIndex) -> Result<RoaringBitmap, Useless> {
-        let foreign = key(Tag::Foreign, "");
-        match index.slot(&foreign) {
-            Some(slot) => index.list(slot),
-            None => Ok(RoaringBitmap::new()),
+        let Some(slot) = index.slot(&key(Tag::Foreign, "")) else { return Ok(RoaringBitmap::new()) };
+        let mut ends = index.list(slot)?;
+        // Each of the keys may be the statement's own, so one that an end has is enough.
+        let mut wanted = RoaringBitmap::new();
+        for keys in self.ending.iter().filter(|_| !self.with_ends) {
+            let slots: Vec<Slot> = keys.iter().filter_map(|key| index.slot(key)).collect();
+            wanted |= union(index, &slots)?;
         }
+        if !self.with_ends {
+            ends &= wanted;
+        }
+        Ok(ends)
     }
 
     /// The records that may be meant, of those `within` a span of time; `behind` are statements here whose ends lie in

@@ -139,7 +139,13 @@ impl Replay {
                 | Event::ConfigRefused
                 | Event::JournalOpened
                 | Event::JournalRecovered
-                | Event::JournalClosed => {}
+                | Event::JournalClosed
+                | Event::RecordsPurged
+                | Event::HoldPlaced
+                | Event::HoldReleased
+                | Event::KeyRotated
+                | Event::WitnessSilent
+                | Event::WitnessHeard => {}
             }
         }
         replay

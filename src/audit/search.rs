@@ -1,11 +1,9 @@
 //! What can be asked of the journal, and whether a record is what is asked for.
 
-use std::path::Path;
-
 use jiff::Timestamp;
 
 use super::find::Finder;
-use super::reader::{Entry, ReadError};
+use super::reader::{Entry, Places, ReadError};
 use super::sieve::Sieve;
 use super::{Event, Record, RecordedVerdict};
 use crate::access::Region;
@@ -27,7 +25,7 @@ pub struct Filter {
     pub column: Option<String>,
     /// `SELECT`, in any case.
     pub kind: Option<String>,
-    /// The client's or the upstream's.
+    /// The client's, the upstream's, or that of the data.
     pub region: Option<String>,
     pub verdict: Option<RecordedVerdict>,
     pub event: Option<Event>,
@@ -123,12 +121,16 @@ impl Filter {
     }
 }
 
-/// The newest records in `dir` that `filter` looks for and `visible` lets be seen, newest last.
+/// The newest records in `places` that `filter` looks for and `visible` lets be seen, newest last.
 ///
 /// # Errors
 /// Where the files cannot be read or are damaged.
-pub fn search(dir: &Path, filter: &Filter, visible: impl Fn(&Record) -> bool) -> Result<Vec<Entry>, ReadError> {
-    Finder::new(dir).search(filter, visible)
+pub fn search(
+    places: impl Into<Places>,
+    filter: &Filter,
+    visible: impl Fn(&Record) -> bool,
+) -> Result<Vec<Entry>, ReadError> {
+    Finder::new(places).search(filter, visible)
 }
 
 /// A filter made ready for many records.

@@ -1,14 +1,13 @@
 //! The story of a statement: what led to it, the statement, its end, and the session around it.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use super::canonical::find;
 use super::find::{Finder, Found};
 use super::index::{Key, Tag, key};
 use super::plan::Plan;
 use super::search::{Filter, MAX_RESULTS};
-use super::{Entry, Event, ReadError, Record};
+use super::{Entry, Event, Places, ReadError, Record};
 use crate::access::{GrantId, RequestId, SessionId};
 
 /// Whose story is told.
@@ -70,8 +69,12 @@ const MAX_STATEMENTS: usize = 1000;
 ///
 /// # Errors
 /// Where the files cannot be read or are damaged.
-pub fn story(dir: &Path, selector: &Selector, visible: impl Fn(&Record) -> bool) -> Result<Story, ReadError> {
-    Finder::new(dir).story(selector, visible)
+pub fn story(
+    places: impl Into<Places>,
+    selector: &Selector,
+    visible: impl Fn(&Record) -> bool,
+) -> Result<Story, ReadError> {
+    Finder::new(places).story(selector, visible)
 }
 
 impl Finder {

@@ -1,6 +1,6 @@
 //! Makes the index of one finished segment. Memory is bounded by what a segment can hold and by [`MAX_POSTINGS`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -14,6 +14,7 @@ use super::layout::{BLOCK, Block, GROUP, Group, Header, MAGIC, NONE, PREAMBLE, S
 use super::source::{Identity, Located, Source};
 use super::terms::{Key, Tag, each_key, each_outcome_key, key, trigrams};
 use super::{DIRECTORY, OpenIndex, path};
+use crate::audit::keys::KeyDirectory;
 use crate::audit::segment::Segment;
 use crate::audit::{Event, ReadError, Record};
 
@@ -43,7 +44,7 @@ pub fn bring_up_to_date(dir: &Path) -> Result<usize, io::Error> {
     let finished = segments.split_last().map(|(_, finished)| finished).unwrap_or_default();
     let mut made = 0;
     for segment in finished.iter().rev().filter(|segment| !is_good(dir, segment)) {
-        let index = build(segment, &mut |_| true).map_err(io::Error::other)?;
+        let index = build(dir, segment, &mut |_| true).map_err(io::Error::other)?;
         put(dir, segment.first_seq, &index, |rename| rename())?;
         made += 1;
     }
@@ -52,22 +53,28 @@ pub fn bring_up_to_date(dir: &Path) -> Result<usize, io::Error> {
 
 /// Whether a segment has an index that was made of it. Its lists are checked when they are read.
 pub(super) fn is_good(dir: &Path, segment: &Segment) -> bool {
-    OpenIndex::open(dir, segment).and_then(|index| index.read_terms().map(drop)).is_ok()
+    OpenIndex::open(dir, segment).is_ok_and(|index| index.read_terms().is_ok() && !speaks_of_erased(dir, &index))
+}
+
+/// Whether a bucket's key was destroyed since the index was made.
+fn speaks_of_erased(dir: &Path, index: &OpenIndex) -> bool {
+    let keys = KeyDirectory::of(dir);
+    let is_erased =
+        |number: u32| !keys.read(number).is_ok_and(|bucket| bucket.is_some_and(|bucket| bucket.key().is_some()));
+    index.header().buckets.iter().any(|(number, was_destroyed)| !was_destroyed && is_erased(*number))
 }
 
 /// Makes the index of a segment, as the bytes of its file. `go_on` is asked after each record, and told how many there are.
-pub(super) fn build(segment: &Segment, go_on: &mut dyn FnMut(u32) -> bool) -> Result<Vec<u8>, Unmade> {
-    let mut source = Source::open(segment)?;
+pub(super) fn build(dir: &Path, segment: &Segment, go_on: &mut dyn FnMut(u32) -> bool) -> Result<Vec<u8>, Unmade> {
+    let mut source = Source::open(dir, segment)?;
     let mut builder = Builder::new(segment.first_seq, source.identity());
-    let mut seq = segment.first_seq;
-    while let Some(located) = source.next(seq)? {
-        seq = located.record.seq + 1;
+    while let Some(located) = source.next()? {
         builder.take(located)?;
         if !go_on(builder.records()) {
             return Err(Unmade::Stopped);
         }
     }
-    builder.finish()
+    builder.finish(|bucket| source.is_destroyed(bucket))
 }
 
 /// Puts an index into its place, whole or not at all. The last step, to give it its name, is left to `last` to take.
@@ -105,6 +112,7 @@ struct Builder {
     times: Vec<(i64, i64)>,
     runs: Vec<(u32, u64)>,
     next_seq: u64,
+    buckets: BTreeSet<u32>,
     terms: AHashMap<Key, RoaringBitmap>,
     trigrams: AHashMap<u32, RoaringBitmap>,
     /// Records in lists of trigrams.
@@ -126,6 +134,7 @@ impl Builder {
             times: Vec::new(),
             runs: Vec::new(),
             next_seq: 0,
+            buckets: BTreeSet::new(),
             terms: AHashMap::new(),
             trigrams: AHashMap::new(),
             postings: 0,
@@ -139,12 +148,13 @@ impl Builder {
         u32::try_from(self.offsets.len()).unwrap_or(NONE)
     }
 
-    fn take(&mut self, Located { offset, record }: Located) -> Result<(), Unmade> {
+    fn take(&mut self, Located { offset, bucket, record }: Located) -> Result<(), Unmade> {
         let number = u32::try_from(self.offsets.len()).ok().filter(|number| *number < NONE).ok_or(Unmade::TooLong)?;
         if self.runs.is_empty() || record.seq != self.next_seq {
             self.runs.push((number, record.seq));
         }
         self.next_seq = record.seq + 1;
+        self.buckets.insert(bucket);
         let nanoseconds = record.time.as_nanosecond();
         let floor = i64::try_from(nanoseconds.div_euclid(1000)).unwrap_or(i64::MIN);
         self.times.push((floor, floor.saturating_add(1)));
@@ -212,7 +222,7 @@ impl Builder {
         }
     }
 
-    fn finish(self) -> Result<Vec<u8>, Unmade> {
+    fn finish(self, is_destroyed: impl Fn(u32) -> bool) -> Result<Vec<u8>, Unmade> {
         let mut postings = Postings::default();
         let mut terms = fst::MapBuilder::memory();
         let sorted: BTreeMap<Key, RoaringBitmap> = self.terms.into_iter().collect();
@@ -244,6 +254,7 @@ impl Builder {
             blocks: blocks(&self.times, &offsets, &partners),
             groups,
             runs: self.runs,
+            buckets: self.buckets.into_iter().map(|bucket| (bucket, is_destroyed(bucket))).collect(),
             records: u32::try_from(self.offsets.len()).map_err(|_| Unmade::TooLong)?,
             trigrams: trigram_count,
             postings_bytes: postings.bytes.len() as u64,

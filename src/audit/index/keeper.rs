@@ -4,14 +4,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::build::{Unmade, build, is_good, put};
-use crate::audit::find::Finder;
+use crate::audit::find::{Finder, Volume};
 use crate::audit::segment::Segment;
 
 /// The handle of the thread; the thread ends with it.
@@ -26,9 +26,8 @@ impl Keeper {
     /// Starts the thread for the journal that `finder` searches.
     pub(in crate::audit) fn start(finder: Arc<Finder>) -> io::Result<Self> {
         let (stop, stopped) = sync_channel(1);
-        let dir = finder.dir().to_owned();
-        let mut work = Work { dir, finder, stopped, good: HashSet::new(), failed: HashMap::new() };
-        let thread = std::thread::Builder::new().name("journal-index".to_owned()).spawn(move || work.run())?;
+        let thread =
+            std::thread::Builder::new().name("journal-index".to_owned()).spawn(move || run(&finder, &stopped))?;
         Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 }
@@ -42,36 +41,43 @@ impl Drop for Keeper {
     }
 }
 
-struct Work {
-    dir: PathBuf,
-    finder: Arc<Finder>,
-    stopped: Receiver<()>,
+fn run(finder: &Finder, stopped: &Receiver<()>) {
+    let mut shelves: Vec<Work<'_>> = finder.volumes().iter().map(|volume| Work::new(volume, stopped)).collect();
+    loop {
+        for work in &mut shelves {
+            if let Err(error) = work.round() {
+                tracing::warn!(%error, "a directory of the journal could not be looked at for its index");
+            }
+        }
+        match stopped.recv_timeout(PERIOD) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// The work on one directory.
+struct Work<'a> {
+    volume: &'a Volume,
+    stopped: &'a Receiver<()>,
     /// Segments whose index was looked at and found good.
     good: HashSet<u64>,
     /// Segments whose index could not be made, and when that was.
     failed: HashMap<u64, Instant>,
 }
 
-impl Work {
-    fn run(&mut self) {
-        loop {
-            if let Err(error) = self.round() {
-                tracing::warn!(%error, "the journal's directory could not be looked at for its index");
-            }
-            match self.stopped.recv_timeout(PERIOD) {
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
-            }
-        }
+impl<'a> Work<'a> {
+    fn new(volume: &'a Volume, stopped: &'a Receiver<()>) -> Self {
+        Self { volume, stopped, good: HashSet::new(), failed: HashMap::new() }
     }
 
     /// Makes what is missing, the newest first: that is what is asked for most.
     fn round(&mut self) -> io::Result<()> {
-        let suspects = self.finder.take_suspects();
+        let suspects = self.volume.take_suspects();
         self.good.retain(|first_seq| !suspects.contains(first_seq));
-        let segments = Segment::list(&self.dir)?;
+        let segments = Segment::list(self.volume.dir())?;
         let finished = segments.split_last().map(|(_, finished)| finished).unwrap_or_default();
-        self.good.retain(|first_seq| super::path(&self.dir, *first_seq).exists());
+        self.good.retain(|first_seq| super::path(self.volume.dir(), *first_seq).exists());
         self.failed.retain(|_, when| when.elapsed() < PAUSE_AFTER_FAILURE);
         for segment in finished.iter().rev() {
             let first_seq = segment.first_seq;
@@ -81,7 +87,7 @@ impl Work {
             if self.good.contains(&first_seq) || self.failed.contains_key(&first_seq) {
                 continue;
             }
-            if !suspects.contains(&first_seq) && is_good(&self.dir, segment) {
+            if !suspects.contains(&first_seq) && is_good(self.volume.dir(), segment) {
                 self.good.insert(first_seq);
                 continue;
             }
@@ -99,9 +105,9 @@ impl Work {
     }
 
     fn make(&self, segment: &Segment) -> Result<(), Unmade> {
-        let epoch = self.finder.forgotten();
+        let epoch = self.volume.forgotten();
         let mut worked = Instant::now();
-        let index = build(segment, &mut |records| {
+        let index = build(self.volume.dir(), segment, &mut |records| {
             if records % SLICE == 0 {
                 // As long a rest as the work took: sessions come first.
                 std::thread::sleep(worked.elapsed().min(MAX_REST));
@@ -110,7 +116,7 @@ impl Work {
             records % SLICE != 0 || !self.is_stopped()
         })?;
         // Where records were erased in the meantime, what was read of them must not stay.
-        match put(&self.dir, segment.first_seq, &index, |rename| self.finder.unless_forgotten(epoch, rename)) {
+        match put(self.volume.dir(), segment.first_seq, &index, |rename| self.volume.unless_forgotten(epoch, rename)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(Unmade::Stopped),
             done => Ok(done?),
         }
@@ -118,7 +124,7 @@ impl Work {
 
     /// Removes indexes whose segments are gone, and what earlier attempts left behind.
     fn remove_orphans(&self, segments: &[Segment]) {
-        let Ok(entries) = std::fs::read_dir(self.dir.join(super::DIRECTORY)) else { return };
+        let Ok(entries) = std::fs::read_dir(self.volume.dir().join(super::DIRECTORY)) else { return };
         for path in entries.flatten().map(|entry| entry.path()) {
             let stem = path.file_stem().and_then(|stem| stem.to_str());
             let first_seq: Option<u64> = stem.and_then(|stem| stem.parse().ok());

@@ -35,6 +35,9 @@ pub(super) struct Header {
     pub(super) groups: Vec<Group>,
     /// Where the records' numbers leave `seq`s out: from this record on, they go on from this `seq`.
     pub(super) runs: Vec<(u32, u64)>,
+    /// The buckets whose keys its records are sealed under, and whether that key was destroyed already, so that only
+    /// records that are held were left.
+    pub(super) buckets: Vec<(u32, bool)>,
     pub(super) records: u32,
     pub(super) trigrams: u32,
     pub(super) postings_bytes: u64,
@@ -63,7 +66,8 @@ impl Header {
         for number in [self.first_seq, self.segment.bytes, self.postings_bytes] {
             body.extend_from_slice(&number.to_le_bytes());
         }
-        let lengths = [self.blocks.len(), self.groups.len(), self.runs.len()].map(|length| length as u32);
+        let lengths = [self.blocks.len(), self.groups.len(), self.runs.len(), self.buckets.len()];
+        let lengths = lengths.map(|length| length as u32);
         let numbers = [self.segment.header, self.records, self.trigrams, self.terms_bytes, self.terms_crc];
         for number in numbers.into_iter().chain(lengths) {
             body.extend_from_slice(&number.to_le_bytes());
@@ -82,6 +86,10 @@ impl Header {
             body.extend_from_slice(&record.to_le_bytes());
             body.extend_from_slice(&seq.to_le_bytes());
         }
+        for (bucket, was_destroyed) in &self.buckets {
+            body.extend_from_slice(&bucket.to_le_bytes());
+            body.extend_from_slice(&u32::from(*was_destroyed).to_le_bytes());
+        }
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&(body.len() as u32).to_le_bytes());
         bytes.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
@@ -95,7 +103,7 @@ impl Header {
         let [first_seq, bytes, postings_bytes] = [rest.long()?, rest.long()?, rest.long()?];
         let segment = Identity { bytes, header: rest.word()? };
         let [records, trigrams, terms_bytes, terms_crc] = [rest.word()?, rest.word()?, rest.word()?, rest.word()?];
-        let [blocks, groups, runs] = [rest.word()?, rest.word()?, rest.word()?];
+        let [blocks, groups, runs, buckets] = [rest.word()?, rest.word()?, rest.word()?, rest.word()?];
         let header = Self {
             first_seq,
             segment,
@@ -109,6 +117,7 @@ impl Header {
             })?,
             groups: rest.list(groups, |rest| Ok(Group { first: rest.word()?, crc: rest.word()? }))?,
             runs: rest.list(runs, |rest| Ok((rest.word()?, rest.long()?)))?,
+            buckets: rest.list(buckets, |rest| Ok((rest.word()?, rest.word()? != 0)))?,
             records,
             trigrams,
             postings_bytes,
@@ -147,7 +156,7 @@ impl Header {
 
     /// About so many bytes of memory.
     pub(super) fn weight(&self) -> usize {
-        size_of::<Self>() + self.blocks.len() * 24 + self.groups.len() * 8 + self.runs.len() * 16
+        size_of::<Self>() + self.blocks.len() * 24 + (self.groups.len() + self.buckets.len()) * 8 + self.runs.len() * 16
     }
 }
 
@@ -235,6 +244,7 @@ mod tests {
             blocks: vec![Block { earliest: -5, latest: 9, offsets_crc: 1, partners_crc: 2 }],
             groups: vec![Group { first: 3, crc: 4 }, Group { first: 5, crc: 6 }],
             runs: vec![(0, 100), (3, 110), (4, 200)],
+            buckets: vec![(1, false), (9, true)],
             records: 6,
             trigrams: 65,
             postings_bytes: 12,

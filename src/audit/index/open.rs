@@ -90,7 +90,7 @@ impl OpenIndex {
     }
 
     /// The segment that it is of.
-    pub(in crate::audit) fn segment(&self) -> &File {
+    pub(super) fn segment(&self) -> &File {
         &self.segment
     }
 
@@ -117,6 +117,11 @@ impl OpenIndex {
         let mut records = RoaringBitmap::new();
         records.insert_range(0..self.header.records);
         records
+    }
+
+    /// Whether records of any of these buckets are in here.
+    pub(in crate::audit) fn speaks_of(&self, buckets: &[u32]) -> bool {
+        self.header.buckets.iter().any(|(bucket, _)| buckets.contains(bucket))
     }
 
     pub(in crate::audit) fn seq_of(&self, record: u32) -> Option<u64> {

@@ -100,6 +100,7 @@ pub(super) fn each_key(record: &Record, scratch: &mut Key, mut each: impl FnMut(
         (Tag::Rule, record.rule.as_deref()),
         (Tag::Region, record.client_region.as_ref().map(|region| region.as_str())),
         (Tag::Region, record.upstream_region.as_ref().map(|region| region.as_str())),
+        (Tag::Region, record.data_region.as_ref().map(|region| region.as_str())),
         (Tag::Verdict, record.verdict.map(|verdict| verdict.as_str())),
         (Tag::HasText, record.statement.as_ref().map(|_| "")),
     ];

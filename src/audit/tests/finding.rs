@@ -13,16 +13,37 @@ use crate::access::{Region, RequestId};
 
 /// A log of such records, in segments so small that statements and their ends come apart.
 fn write_log(dir: &Path, records: Vec<Record>) {
+    write_log_to(settings(dir, Durability::Written), records);
+}
+
+fn write_log_to(settings: Settings, records: Vec<Record>) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let journal = open_small(dir);
+    let tuning = Tuning { segment_bytes: 4096, ..Tuning::default() };
+    let medium = Directory::lock(&settings.dir).unwrap();
+    let journal = Journal::open_on(settings, Box::new(medium), tuning).unwrap();
     for batch in records.chunks(7) {
         runtime.block_on(journal.record_all(batch.to_vec())).unwrap();
     }
 }
 
+/// A journal whose records of region eu lie in a directory of their own.
+fn with_region(dir: &Path) -> Settings {
+    let mut settings = settings(&dir.join("main"), Durability::Written);
+    let retention = settings.shelves[0].retention.clone();
+    settings.signing_key = dir.join("signing.key");
+    settings.shelves.push(Shelf { region: Some(Region::new("eu")), dir: Some(dir.join("eu")), retention });
+    settings
+}
+
+/// Makes the indexes that are missing; answers how many.
+fn make_indexes(places: &Places) -> usize {
+    let dirs = std::iter::once(&places.main).chain(&places.regions);
+    dirs.map(|dir| index::bring_up_to_date(dir).unwrap()).sum()
+}
+
 /// What is found by reading every record, with no help.
-fn read_all(dir: &Path, filter: &Filter, visible: impl Fn(&Record) -> bool) -> Vec<u64> {
-    let mut reader = Reader::new(dir, 1);
+fn read_all(places: impl Into<Places>, filter: &Filter, visible: impl Fn(&Record) -> bool) -> Vec<u64> {
+    let mut reader = Reader::new(places, 1);
     let mut records = Vec::new();
     while let Some(entry) = reader.read().unwrap() {
         records.push(entry.record);
@@ -80,7 +101,7 @@ const NAMES: [&str; 12] = [
 
 /// One record but for what it ends; the number says which running statement that is.
 fn any_record() -> impl Strategy<Value = (Record, usize)> {
-    let who = (select(&PEOPLE[..]), select(vec!["shop", "crm"]), 0..3_u8, select(vec!["us", "eu"]));
+    let who = (select(&PEOPLE[..]), select(vec!["shop", "crm"]), 0..3_u8, select(vec!["us", "eu", "us"]));
     let what = (
         select(vec![
             Event::Statement,
@@ -115,6 +136,8 @@ fn any_record() -> impl Strategy<Value = (Record, usize)> {
             record.database = Some(database.to_owned());
             record.client_region = Some(Region::new(region));
             record.upstream_region = Some(Region::new("us"));
+            // Its end does not say so: it is kept elsewhere.
+            record.data_region = (region == "eu" && which > 99).then(|| Region::new("eu"));
             record.grant = Some(GrantId::from_text(format!("gr_{number}")));
             record.request = Some(RequestId::from_text(format!("req_{number}")));
             record.statement = text.map(str::to_owned);
@@ -221,26 +244,33 @@ proptest! {
         filters in proptest::collection::vec(any_filter(), 1..12),
         viewer in proptest::option::of(select(&PEOPLE[..])),
         dropped in any::<u8>(),
+        regional in any::<bool>(),
     ) {
         let dir = tempfile::tempdir().unwrap();
-        write_log(dir.path(), log);
+        let settings = if regional { with_region(dir.path()) } else { settings(dir.path(), Durability::Written) };
+        let places = settings.places();
+        write_log_to(settings, log);
         let visible = |record: &Record| viewer.is_none_or(|viewer| record.concerns(viewer));
-        let expected: Vec<_> = filters.iter().map(|filter| read_all(dir.path(), filter, visible)).collect();
+        let expected: Vec<_> = filters.iter().map(|filter| read_all(&places, filter, visible)).collect();
         let check = |finder: &Finder, state: &str| {
             for (filter, expected) in filters.iter().zip(&expected) {
                 assert_eq!(&found(finder, filter, visible), expected, "{state}: {filter:?}");
             }
         };
-        for file in index_files(dir.path()) {
+        let all_files = || -> Vec<PathBuf> {
+            std::iter::once(&places.main).chain(&places.regions).flat_map(|dir| index_files(dir)).collect()
+        };
+        for file in all_files() {
             fs::remove_file(file).unwrap();
         }
-        check(&Finder::new(dir.path()), "without an index");
-        let finished = segment::Segment::list(dir.path()).unwrap().len() - 1;
-        prop_assert_eq!(index::bring_up_to_date(dir.path()).unwrap(), finished);
-        let finder = Finder::new(dir.path());
+        check(&Finder::new(&places), "without an index");
+        let segments_in = |dir: &PathBuf| segment::Segment::list(dir).unwrap().len().saturating_sub(1);
+        let finished: usize = std::iter::once(&places.main).chain(&places.regions).map(segments_in).sum();
+        prop_assert_eq!(make_indexes(&places), finished);
+        let finder = Finder::new(&places);
         check(&finder, "with an index");
         check(&finder, "with an index that is kept");
-        if let Some(file) = index_files(dir.path()).get(usize::from(dropped) % finished.max(1)) {
+        if let Some(file) = all_files().get(usize::from(dropped) % finished.max(1)) {
             fs::remove_file(file).unwrap();
             check(&finder, "with one index missing");
         }
@@ -287,7 +317,7 @@ fn a_damaged_index_is_no_loss_and_is_made_again() {
         fs::write(&files[1], &good[..length]).unwrap();
         let finder = Finder::new(dir.path());
         assert_eq!(found(&finder, &orders(), |_| true), expected, "{length} bytes");
-        assert_eq!(finder.take_suspects().len(), 1, "{length} bytes");
+        assert_eq!(finder.volumes()[0].take_suspects().len(), 1, "{length} bytes");
     }
     assert_eq!(index::bring_up_to_date(dir.path()).unwrap(), 1);
     assert_eq!(fs::read(&files[1]).unwrap(), good);
@@ -310,18 +340,87 @@ fn an_index_of_another_segment_is_not_used() {
     assert_eq!(found(&finder, &orders(), |_| true), expected);
 }
 
+/// How many indexes know of a key.
+fn speaking_of(dir: &Path, key: &[u8]) -> usize {
+    let cache = index::Cache::default();
+    let segments = segment::Segment::list(dir).unwrap();
+    let (_, finished) = segments.split_last().unwrap();
+    let knows = |segment: &&segment::Segment| {
+        let mut index = cache.open(dir, segment).unwrap();
+        cache.with_terms(&mut index).unwrap();
+        index.slot(key).is_some()
+    };
+    finished.iter().filter(knows).count()
+}
+
+/// Destroys the key of the only bucket of statements, but for the records that are held.
+fn erase(dir: &Path, held: &[u64]) -> u32 {
+    let keys = keys::KeyDirectory::of(dir);
+    let buckets = keys.list().unwrap();
+    let bucket = buckets.iter().find(|bucket| bucket.kind == Kind::Statement).unwrap();
+    keys.destroy(&bucket.without_key(Timestamp::now(), held)).unwrap();
+    bucket.number
+}
+
 #[test]
-fn an_index_shows_nothing_that_its_segment_does_not_hold() {
+fn what_was_erased_is_not_found_and_no_index_goes_on_to_speak_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = sample(dir.path());
+    let finder = Finder::new(dir.path());
+    assert_eq!(found(&finder, &orders(), |_| true), all);
+    let held = all[5];
+    let bucket = erase(dir.path(), &[held, held + 1]);
+    // At once, whatever the indexes say.
+    assert_eq!(found(&finder, &orders(), |_| true), [held]);
+    assert_eq!(finder.record(all[4]).unwrap(), None);
+    assert_eq!(finder.record(held).unwrap().unwrap().record.seq, held);
+    let speaking = || index_files(dir.path()).len();
+    let before = speaking();
+    finder.forget_buckets(dir.path(), &[bucket + 100]).unwrap();
+    assert_eq!(speaking(), before, "none speaks of that");
+    finder.forget_buckets(dir.path(), &[bucket]).unwrap();
+    assert_eq!(speaking(), 0);
+    assert!(index::bring_up_to_date(dir.path()).unwrap() > 3);
+    assert_eq!(index::bring_up_to_date(dir.path()).unwrap(), 0, "what is held is no reason to make it again and again");
+    assert_eq!(speaking_of(dir.path(), &index::key(index::Tag::Relation, "orders")), 1);
+    assert_eq!(found(&Finder::new(dir.path()), &orders(), |_| true), [held]);
+}
+
+#[test]
+fn an_index_of_what_was_erased_without_a_word_is_made_again() {
     let dir = tempfile::tempdir().unwrap();
     sample(dir.path());
-    let seven = Filter { text: Some("select 7 from".to_owned()), ..Filter::default() };
-    assert_eq!(found(&Finder::new(dir.path()), &seven, |_| true).len(), 1);
-    let holds_it = |path: &Path| fs::read_to_string(path).unwrap().contains("select 7 from");
-    let segments = segment::Segment::list(dir.path()).unwrap();
-    let segment = segments.iter().find(|segment| holds_it(&segment.path)).unwrap();
-    let text = fs::read_to_string(&segment.path).unwrap();
-    fs::write(&segment.path, text.replace("select 7 from", "select 8 from")).unwrap();
-    assert_eq!(found(&Finder::new(dir.path()), &seven, |_| true), Vec::<u64>::new());
+    let before = index_files(dir.path()).len();
+    erase(dir.path(), &[]);
+    assert_eq!(index::bring_up_to_date(dir.path()).unwrap(), before);
+    assert_eq!(found(&Finder::new(dir.path()), &orders(), |_| true), Vec::<u64>::new());
+}
+
+#[test]
+fn the_words_of_a_region_stay_in_its_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = with_region(dir.path());
+    let places = settings.places();
+    let log = (0..60).map(|n| {
+        let mut record = statement("se_1", 0, &format!("select {n} from orders"));
+        record.principal = Some(if n % 2 == 0 { "everybody" } else { "in-europe" }.to_owned());
+        record.data_region = (n % 2 == 1).then(|| Region::new("eu"));
+        record
+    });
+    write_log_to(settings, log.collect());
+    assert!(make_indexes(&places) > 3);
+    let speak = |dir: &Path, word: &str| speaking_of(dir, &index::key(index::Tag::Principal, word)) > 0;
+    assert!(speak(&places.main, "everybody") && !speak(&places.main, "in-europe"));
+    assert!(!speak(&places.regions[0], "everybody") && speak(&places.regions[0], "in-europe"));
+    let count = |places: &Places, person: &str| {
+        let filter = Filter { principal: Some(person.to_owned()), ..Filter::default() };
+        found(&Finder::new(places), &filter, |_| true).len()
+    };
+    assert_eq!((count(&places, "everybody"), count(&places, "in-europe")), (30, 30));
+    let main = Places::from(&places.main);
+    assert_eq!((count(&main, "everybody"), count(&main, "in-europe")), (30, 0));
+    let region = Places::from(&places.regions[0]);
+    assert_eq!((count(&region, "everybody"), count(&region, "in-europe")), (0, 30));
 }
 
 #[test]
@@ -338,15 +437,16 @@ fn a_forgotten_index_is_gone_and_one_in_the_making_is_given_up() {
     let dir = tempfile::tempdir().unwrap();
     sample(dir.path());
     let finder = Finder::new(dir.path());
-    let before = finder.forgotten();
+    let volume = &finder.volumes()[0];
+    let before = volume.forgotten();
     let files = index_files(dir.path());
     let first_seq = segment::Segment::list(dir.path()).unwrap()[1].first_seq;
-    finder.forget(first_seq).unwrap();
+    finder.forget(dir.path(), first_seq).unwrap();
     assert!(!files[1].exists());
-    finder.forget(first_seq).unwrap();
-    let late = finder.unless_forgotten(before, &|| panic!("it was forgotten"));
+    finder.forget(dir.path(), first_seq).unwrap();
+    let late = volume.unless_forgotten(before, &|| panic!("it was forgotten"));
     assert_eq!(late.unwrap_err().kind(), std::io::ErrorKind::Interrupted);
-    finder.unless_forgotten(finder.forgotten(), &|| Ok(())).unwrap();
+    volume.unless_forgotten(volume.forgotten(), &|| Ok(())).unwrap();
 }
 
 /// The journal's own thread makes every index, removes what belongs to no segment, and repairs what a search complained of.

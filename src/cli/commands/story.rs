@@ -79,7 +79,13 @@ fn event(record: &Record) -> (String, String) {
         | Event::ConfigRefused
         | Event::JournalOpened
         | Event::JournalRecovered
-        | Event::JournalClosed => {
+        | Event::JournalClosed
+        | Event::RecordsPurged
+        | Event::HoldPlaced
+        | Event::HoldReleased
+        | Event::KeyRotated
+        | Event::WitnessSilent
+        | Event::WitnessHeard => {
             parts.extend(record.ended_by.map(|ended_by| word(&ended_by)));
             parts.extend(record.sqlstate.clone());
             parts.push(detail());

@@ -87,7 +87,7 @@ pub async fn tail(
     let first = filter.last.unwrap_or_default().min(MAX_RESULTS);
     let filter = read_filter(filter, &caller)?;
     let place = place(&shared.followers).await?;
-    let (last, _) = shared.journal.position();
+    let last = shared.journal.last_seq();
     let subscription = shared.journal.subscribe(last + 1);
     let found = if first == 0 { Vec::new() } else { newest(&shared, &caller, &filter, first, last).await? };
     let (sender, lines) = Lines::channel();
