@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::appender::Place;
 use super::retention::{Kind, Stretch};
-use super::seal::{BucketKey, RecordKey};
+use super::seal::{BucketKey, RecordKey, sha256};
 use crate::access::Region;
 
 /// What a bucket's file says.
@@ -37,6 +37,9 @@ pub(super) struct Bucket {
     /// By `seq`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     held: BTreeMap<u64, Encoded>,
+    /// SHA-256 of the document without this line, so that a damaged one is not believed.
+    #[serde(default)]
+    check: String,
 }
 
 /// Key bytes in base64.
@@ -64,7 +67,24 @@ impl Bucket {
     pub(super) fn new(number: u32, region: Option<Region>, kind: Kind, stretch: Stretch) -> io::Result<Self> {
         let key = Some(Encoded::of(BucketKey::generate()?.as_bytes()));
         let Stretch { from, until } = stretch;
-        Ok(Self { number, region, kind, from, until, key, destroyed: None, held: BTreeMap::new() })
+        Ok(Self {
+            number,
+            region,
+            kind,
+            from,
+            until,
+            key,
+            destroyed: None,
+            held: BTreeMap::new(),
+            check: String::new(),
+        })
+    }
+
+    /// What [`Self::check`] should say.
+    fn digest(&self) -> String {
+        let bare = Self { check: String::new(), ..self.clone() };
+        let text = Zeroizing::new(serde_json::to_vec(&bare).unwrap_or_default());
+        sha256(&text).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     pub(super) fn key(&self) -> Option<BucketKey> {
@@ -135,8 +155,8 @@ impl KeyDirectory {
         };
         let damaged = |what: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()));
         let bucket: Bucket = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
-        if bucket.number != number || (bucket.key.is_some() && bucket.key().is_none()) {
-            return Err(damaged("it holds no bucket of this number, or no key".to_owned()));
+        if bucket.number != number || bucket.check != bucket.digest() {
+            return Err(damaged("it is not as it was written".to_owned()));
         }
         Ok(Some(bucket))
     }
@@ -150,7 +170,8 @@ impl KeyDirectory {
         let path = self.file(bucket.number);
         let fresh = path.with_extension("new");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-        let text = Zeroizing::new(serde_json::to_vec(bucket).map_err(io::Error::other)?);
+        let checked = Bucket { check: bucket.digest(), ..bucket.clone() };
+        let text = Zeroizing::new(serde_json::to_vec(&checked).map_err(io::Error::other)?);
         let written = file.write_all(&text).and_then(|()| file.sync_all());
         if let Err(error) = written {
             // An empty file says nothing wrong; what matters is the error.

@@ -49,9 +49,7 @@ fn proof_files(dir: &Path) -> Vec<PathBuf> {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             match path.is_dir() {
                 true => folders.push(path),
-                false if ["lock", "reserve", "signing.key"].contains(&name.as_str()) => {}
-                // Of a bucket's file only the key itself proves something.
-                false if name.ends_with(".key") => {}
+                false if ["lock", "signing.key"].contains(&name.as_str()) => {}
                 false => files.push(path),
             }
         }
@@ -82,7 +80,7 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         copy_tree(good_log(), dir.path());
         let files = proof_files(dir.path());
-        prop_assert!(files.len() >= 5);
+        prop_assert!(files.len() >= 7);
         let file = &files[file.index(files.len())];
         let mut bytes = fs::read(file).unwrap();
         let at = at.index(bytes.len());

@@ -2,7 +2,10 @@
 
 use super::super::frame::{Content, Entry, Frame};
 use super::super::frames::{Frames, Step};
+use std::path::{Path, PathBuf};
+
 use super::super::reader::Places;
+use super::super::reserve::FILLING;
 use super::super::seal::sha256;
 use super::head::{Built, continues, signed_checkpoint};
 use super::payload::{Contents, Opener, Seen};
@@ -29,8 +32,7 @@ struct Region {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(places: &'a Places, expected: &'a Expected) -> Self {
-        let region =
-            |dir: &std::path::PathBuf| Region { frames: Frames::new(dir, 1), opener: Opener::of(dir), ahead: None };
+        let region = |dir: &PathBuf| Region { frames: Frames::new(dir, 1), opener: Opener::of(dir), ahead: None };
         Self {
             places,
             expected,
@@ -54,6 +56,7 @@ impl<'a> Walk<'a> {
         let built = self.covered(&tree)?;
         self.beyond(size)?;
         let checkpoint = signed?;
+        reserve(&self.places.main)?;
         self.heads(&tree, &built, &checkpoint)?;
         self.report.signed = size;
         if self.expected.records > self.report.records {
@@ -201,6 +204,16 @@ impl<'a> Walk<'a> {
 impl Region {
     fn advance_to(&mut self, seq: u64) -> Result<bool, Problem> {
         advance(&mut self.frames, &mut self.ahead, seq)
+    }
+}
+
+/// The space set aside holds nothing but its filling: it proves nothing, but a change of it is somebody's all the same.
+fn reserve(dir: &Path) -> Result<(), Problem> {
+    match std::fs::read(dir.join("reserve")) {
+        Ok(bytes) if bytes.iter().any(|byte| *byte != FILLING) => Err(Problem::whole("the reserve was changed")),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Problem::whole(format!("the reserve cannot be read: {error}"))),
     }
 }
 
