@@ -9,6 +9,8 @@ use tokio::sync::watch;
 
 use super::appender::{Appender, Class, Place};
 use super::canonical::Unnumbered;
+use super::find::Finder;
+use super::index::Keeper;
 use super::intake::Intake;
 use super::keys::{KeyDirectory, OpenBuckets};
 use super::medium::{Directory, Medium};
@@ -39,6 +41,9 @@ pub struct Journal {
     syncer: Arc<Syncer>,
     /// Purges and holds take turns.
     housekeeping: tokio::sync::Mutex<()>,
+    finder: Arc<Finder>,
+    /// Makes indexes as long as the journal lives.
+    _keeper: Keeper,
 }
 
 /// What callers and the syncing thread share.
@@ -142,7 +147,9 @@ impl Journal {
         };
         let notary = notary::run(Arc::clone(&shared), Arc::clone(&syncer), desk, recovered.checkpoint);
         let (notary, housekeeping) = (notary.map_err(failed)?, tokio::sync::Mutex::new(()));
-        Ok(Arc::new(Self { places, verifier, shared, notary, syncer, settings, housekeeping }))
+        let finder = Arc::new(Finder::new(&places));
+        let keeper = Keeper::start(Arc::clone(&finder)).map_err(failed)?;
+        Ok(Arc::new(Self { places, verifier, shared, notary, syncer, housekeeping, finder, _keeper: keeper, settings }))
     }
 
     /// Records permitted statements, all in one write, and gives a receipt for each, in order. Whatever the records say,
@@ -247,6 +254,12 @@ impl Journal {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.shared.counters.read()
+    }
+
+    /// What searches this journal's files.
+    #[must_use]
+    pub fn finder(&self) -> &Arc<Finder> {
+        &self.finder
     }
 
     #[must_use]

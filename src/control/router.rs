@@ -66,6 +66,7 @@ fn guarded() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(explain::explain))
         .routes(routes!(audit::search))
         .routes(routes!(audit::story))
+        .routes(routes!(audit::replay))
         .routes(routes!(audit::tail))
         .routes(routes!(audit::verify))
         .routes(routes!(scopes::list))
@@ -149,6 +150,7 @@ mod tests {
             ("/v1/explain", "post"),
             ("/v1/audit/search", "get"),
             ("/v1/audit/records/{id}", "get"),
+            ("/v1/audit/sessions/{id}/replay", "get"),
             ("/v1/audit/tail", "get"),
             ("/v1/audit/verify", "get"),
             ("/v1/scopes", "get"),

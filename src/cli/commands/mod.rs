@@ -6,8 +6,10 @@ mod credentials;
 mod explain;
 mod grants;
 mod login;
+mod replay;
 mod requests;
 mod sessions;
+mod story;
 
 use std::path::Path;
 
@@ -41,7 +43,7 @@ pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
         Command::Sessions => sessions::list(&client()?, format).await,
         Command::Kill { session, reason } => sessions::kill(&client()?, format, &session, reason).await,
         Command::Explain { database, user, sql } => explain::explain(&client()?, format, database, user, sql).await,
-        Command::Audit(command) => audit::run(options, command).await,
+        Command::Audit(command) => audit::run(options, *command).await,
     }
 }
 
