@@ -42,6 +42,8 @@ impl Journal {
         let due = blocking(move || due(&settings, now)).await?;
         let mut purged = Purged { buckets: due.iter().map(|due| due.bucket.number).collect(), ..Purged::default() };
         if due.is_empty() {
+            // A purge before this one may have been stopped before it came to the indexes.
+            blocking(move || journal.forget_erased()).await?;
             return Ok(purged);
         }
         purged.held = due.iter().map(|due| due.held.len()).sum();
@@ -51,10 +53,24 @@ impl Journal {
             for due in &due {
                 due.directory.destroy(&due.bucket.without_key(now, &due.held))?;
             }
+            journal.forget_erased()?;
             sweep(journal.settings(), size)
         });
         purged.segments = swept.await?;
         Ok(purged)
+    }
+
+    /// Removes the indexes that hold words of what was erased.
+    fn forget_erased(&self) -> std::io::Result<()> {
+        let places = self.settings().places();
+        for dir in std::iter::once(&places.main).chain(&places.regions) {
+            let destroyed = KeyDirectory::of(dir).list()?.into_iter().filter(|bucket| bucket.destroyed.is_some());
+            let numbers: Vec<_> = destroyed.map(|bucket| bucket.number).collect();
+            if !numbers.is_empty() {
+                self.finder().forget_buckets(dir, &numbers)?;
+            }
+        }
+        Ok(())
     }
 
     /// How often to look for what is due.

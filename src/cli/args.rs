@@ -218,6 +218,11 @@ pub enum AuditCommand {
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
+    /// Keep records readable beyond their time
+    #[command(subcommand)]
+    Hold(HoldCommand),
+    /// Erase now what is due; the service does it by itself, time and again
+    Purge,
     /// Print records in another format
     Export {
         #[command(flatten)]
@@ -225,6 +230,28 @@ pub enum AuditCommand {
         /// A line of cells for each record, or a line of JSON
         #[arg(long, value_enum, default_value_t)]
         format: ExportFormat,
+    },
+}
+
+/// Legal holds.
+#[derive(Clone, Debug, Subcommand)]
+pub enum HoldCommand {
+    /// Hold the records that meet all conditions, those that are still to come, too
+    Place {
+        #[command(flatten)]
+        search: Box<SearchArguments>,
+        /// What they are held for
+        #[arg(long)]
+        reason: String,
+    },
+    /// Print the holds that stand
+    List,
+    /// End a hold: what only it kept is erased
+    Release {
+        id: String,
+        /// Why they need not be held any more
+        #[arg(long)]
+        reason: String,
     },
 }
 

@@ -19,7 +19,7 @@ use super::auth::authenticate;
 use super::extract::MAX_BODY;
 use super::metrics::count;
 use super::problem::Problem;
-use super::routes::{audit, credentials, decisions, explain, grants, requests, scopes, service, sessions};
+use super::routes::{audit, credentials, decisions, explain, grants, holds, requests, scopes, service, sessions};
 use super::server::Shared;
 
 /// All routes of the control port.
@@ -69,6 +69,9 @@ fn guarded() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(audit::replay))
         .routes(routes!(audit::tail))
         .routes(routes!(audit::verify))
+        .routes(routes!(holds::list, holds::place))
+        .routes(routes!(holds::release))
+        .routes(routes!(holds::purge))
         .routes(routes!(scopes::list))
         .routes(routes!(scopes::whoami))
 }

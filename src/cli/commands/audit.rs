@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{replay, story};
+use super::{holds, replay, story};
 use crate::access::SessionId;
 use crate::audit::{Entry, Finder, Record, Report, Selector, Story};
 use crate::cli::args::{AuditCommand, ExportFormat, Format, Options, SearchArguments};
@@ -54,6 +54,8 @@ pub async fn run(options: &Options, command: AuditCommand) -> Result<(), Failure
         AuditCommand::Verify { dir: None } => {
             proved(options.output, &client()?.get_slowly(&["audit", "verify"]).await?)
         }
+        AuditCommand::Hold(command) => holds::hold(&client()?, options.output, command).await,
+        AuditCommand::Purge => holds::purge(&client()?, options.output).await,
         AuditCommand::Export { search, format } => export(&client()?, search, format).await,
     }
 }
@@ -136,7 +138,7 @@ fn proved(format: Format, found: &Verification) -> Result<(), Failure> {
     Err(Failure::new(message, "keep the files as they are, and compare them with a copy kept elsewhere"))
 }
 
-fn filter(search: SearchArguments) -> AuditFilter {
+pub(super) fn filter(search: SearchArguments) -> AuditFilter {
     AuditFilter {
         principal: search.principal,
         database: search.database,

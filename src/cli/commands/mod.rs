@@ -5,6 +5,7 @@ mod connect;
 mod credentials;
 mod explain;
 mod grants;
+mod holds;
 mod login;
 mod replay;
 mod requests;
