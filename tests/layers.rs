@@ -17,11 +17,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("policy", &["sql", "access", "catalog"]),
     ("audit", &["access", "policy"]),
     ("store", &["access"]),
+    ("witness", &["tlog", "tls"]),
     ("session", &["wire", "sql", "access", "catalog", "policy", "audit", "store", "tls"]),
     ("control", &["access", "audit", "store", "policy", "session", "tls", "wire"]),
-    ("config", &["access", "policy", "audit"]),
-    ("cli", &["access", "app", "audit", "control", "devcerts"]),
-    ("app", &["access", "audit", "catalog", "config", "control", "policy", "session", "sql", "store", "tls", "wire"]),
+    ("config", &["access", "policy", "audit", "tlog"]),
+    ("cli", &["access", "app", "audit", "control", "devcerts", "tlog", "witness"]),
+    (
+        "app",
+        &[
+            "access", "audit", "catalog", "config", "control", "policy", "session", "sql", "store", "tls", "wire",
+            "witness",
+        ],
+    ),
     ("main", &["cli", "app"]),
     ("lib", &[]),
 ];
@@ -31,9 +38,9 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("sqlparser", &["sql"]),
     ("rusqlite", &["store"]),
     ("refinery", &["store"]),
-    ("axum", &["control"]),
+    ("axum", &["control", "witness"]),
     ("clap", &["cli"]),
-    ("reqwest", &["cli"]),
+    ("reqwest", &["cli", "witness"]),
     ("tokio_postgres", &["catalog", "session"]),
 ];
 

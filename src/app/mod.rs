@@ -6,6 +6,7 @@ mod logging;
 mod parts;
 mod reload;
 mod settings;
+mod signing;
 
 use std::path::Path;
 
@@ -15,6 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use self::parts::Parts;
+pub use self::signing::{SigningKey, signing_key};
 use crate::config::Config;
 
 /// Runs the proxy and the control port until SIGTERM or SIGINT ends them.

@@ -192,6 +192,8 @@ pub enum AuditCommand {
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
+    /// Make the key that signs the journal, and print its verifier key
+    Key(KeyArguments),
     /// Print records in another format
     Export {
         #[command(flatten)]
@@ -200,6 +202,26 @@ pub enum AuditCommand {
         #[arg(long, value_enum, default_value_t)]
         format: ExportFormat,
     },
+}
+
+/// Where the key is, and what is to become of it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct KeyArguments {
+    /// The configuration that says where the key is
+    #[arg(long, value_name = "FILE", default_value = "proxy.toml")]
+    pub config: PathBuf,
+    /// The key's file, without a configuration
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// The log's name, which a new key is called [default: that of the configuration, or of the journal]
+    #[arg(long, value_name = "NAME")]
+    pub origin: Option<String>,
+    /// Put a new key in the place of the present one, which signs once more
+    #[arg(long, conflicts_with_all = ["show", "origin"])]
+    pub rotate: bool,
+    /// Print the present key's verifier key
+    #[arg(long, conflicts_with = "origin")]
+    pub show: bool,
 }
 
 /// What `audit export` writes.
@@ -307,6 +329,9 @@ mod tests {
             &["audit", "tail"],
             &["audit", "show", "12"],
             &["audit", "verify", "--dir", "var/audit"],
+            &["audit", "key", "--file", "audit.key", "--origin", "pgward/1"],
+            &["audit", "key", "--rotate"],
+            &["audit", "key", "--show", "--config", "proxy.toml"],
             &["audit", "export", "--format", "csv"],
             &["completions", "bash"],
             &["dev-certs", "certs"],
@@ -327,6 +352,7 @@ mod tests {
             &["deny", "req_1"],
             &["grants", "-o", "yaml"],
             &["audit", "search", "--verdict", "maybe"],
+            &["audit", "key", "--show", "--rotate"],
             &["nonsense"],
         ];
         for line in lines {

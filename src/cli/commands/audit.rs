@@ -24,6 +24,7 @@ pub async fn run(options: &Options, command: AuditCommand) -> Result<(), Failure
         AuditCommand::Verify { dir: None } => {
             proved(options.output, &client()?.get_slowly(&["audit", "verify"]).await?)
         }
+        AuditCommand::Key(arguments) => super::signing::run(options, &arguments),
         AuditCommand::Export { search, format } => export(&client()?, search, format).await,
     }
 }

@@ -8,6 +8,7 @@ mod grants;
 mod login;
 mod requests;
 mod sessions;
+mod signing;
 
 use std::path::Path;
 
