@@ -21,12 +21,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("session", &["wire", "sql", "access", "catalog", "policy", "audit", "store", "tls"]),
     ("control", &["access", "audit", "store", "policy", "session", "tls", "wire"]),
     ("config", &["access", "policy", "audit", "tlog"]),
-    ("cli", &["access", "app", "audit", "control", "devcerts", "tlog", "witness"]),
+    ("cli", &["access", "app", "audit", "control", "devcerts", "tlog"]),
     (
         "app",
         &[
-            "access", "audit", "catalog", "config", "control", "policy", "session", "sql", "store", "tls", "wire",
-            "witness",
+            "access", "audit", "catalog", "config", "control", "policy", "session", "sql", "store", "tlog", "tls",
+            "wire", "witness",
         ],
     ),
     ("main", &["cli", "app"]),

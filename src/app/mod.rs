@@ -7,6 +7,7 @@ mod parts;
 mod reload;
 mod settings;
 mod signing;
+mod witness;
 
 use std::path::Path;
 
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::parts::Parts;
 pub use self::signing::{SigningKey, signing_key};
+pub use self::witness::{WitnessSettings, witness};
 use crate::config::Config;
 
 /// Runs the proxy and the control port until SIGTERM or SIGINT ends them.

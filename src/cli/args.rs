@@ -139,6 +139,8 @@ pub enum Command {
     /// Read and prove the journal
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Be a witness of other journals: remember how far each had come, and sign that it only grew
+    Witness(WitnessArguments),
     /// Print a completion script
     Completions { shell: clap_complete::Shell },
     /// Make certificates for development
@@ -221,6 +223,35 @@ pub struct KeyArguments {
     pub rotate: bool,
     /// Print the present key's verifier key
     #[arg(long, conflicts_with = "origin")]
+    pub show: bool,
+}
+
+/// What a witness is started with.
+#[derive(Clone, Debug, Args)]
+pub struct WitnessArguments {
+    /// Where to listen: ADDRESS:PORT
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "show")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// The witness's key; made where there is none
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// What a new key is called [default: a name that nobody else has]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The verifier key of a log to witness; more than once for more logs, or for one that changed its key
+    #[arg(long = "log", value_name = "VKEY", required_unless_present = "show")]
+    pub logs: Vec<String>,
+    /// Where to remember what was signed
+    #[arg(long, value_name = "DIR", required_unless_present = "show")]
+    pub state: Option<PathBuf>,
+    /// The certificate to show, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its key
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Print the witness's verifier key and end
+    #[arg(long)]
     pub show: bool,
 }
 
@@ -333,6 +364,8 @@ mod tests {
             &["audit", "key", "--rotate"],
             &["audit", "key", "--show", "--config", "proxy.toml"],
             &["audit", "export", "--format", "csv"],
+            &["witness", "--listen", "127.0.0.1:7443", "--key", "w.key", "--log", "v", "--state", "w"],
+            &["witness", "--key", "w.key", "--show"],
             &["completions", "bash"],
             &["dev-certs", "certs"],
             &["--url", "https://h:1", "--token", "t", "--ca", "c", "-o", "json", "grants"],
@@ -354,6 +387,8 @@ mod tests {
             &["audit", "search", "--verdict", "maybe"],
             &["audit", "key", "--show", "--rotate"],
             &["nonsense"],
+            &["witness", "--key", "w.key"],
+            &["witness", "--listen", "[::]:1", "--key", "k", "--log", "v", "--state", "w", "--tls-cert", "c"],
         ];
         for line in lines {
             assert!(parse(line).is_err(), "{line:?}");
