@@ -20,7 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("witness", &["tlog", "tls"]),
     ("session", &["wire", "sql", "access", "catalog", "policy", "audit", "store", "tls"]),
     ("control", &["access", "audit", "store", "policy", "session", "tls", "wire"]),
-    ("config", &["access", "policy", "audit", "tlog"]),
+    ("config", &["access", "policy", "audit", "tlog", "witness"]),
     ("cli", &["access", "app", "audit", "control", "devcerts", "tlog"]),
     (
         "app",

@@ -69,12 +69,15 @@ async fn run(path: &Path) -> anyhow::Result<()> {
     let (proxy_address, control_address) = (config.proxy.listen, config.control.listen);
     let proxy_listener = bind(proxy_address).await?;
     let control_listener = bind(control_address).await?;
+    let (journal, witnesses) = (config.audit.dir.clone(), config.audit.witnesses.clone());
     let (parts, control) = Parts::build(config).await?;
+    let keeper = witness::keeper(&journal, witnesses, &parts)?;
     let stop = CancellationToken::new();
     let mut signals = Signals::listen()?;
 
     let grants = tokio::spawn(std::sync::Arc::clone(&parts.grants).run(parts::GRANT_POLL, stop.clone()));
     let warm_up = tokio::spawn(std::sync::Arc::clone(&parts.explainer).warm_up(stop.clone()));
+    let witnessed = tokio::spawn(keeper.run(stop.clone()));
     let control = {
         let stop = stop.clone();
         tokio::spawn(async move { control.serve(control_listener, stop).await })
@@ -88,7 +91,7 @@ async fn run(path: &Path) -> anyhow::Result<()> {
     signals.until_end(&parts).await;
     tracing::info!("stopping: no new connections, live ones end");
     stop.cancel();
-    for part in [proxy, control, grants, warm_up] {
+    for part in [proxy, control, grants, warm_up, witnessed] {
         if let Err(error) = part.await {
             tracing::error!(%error, "a part ended badly");
         }

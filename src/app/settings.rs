@@ -195,6 +195,7 @@ pub struct Fixed {
     store: StoreLocation,
     journal: PathBuf,
     control_files: (PathBuf, PathBuf),
+    witnesses: Vec<crate::witness::Place>,
 }
 
 impl Fixed {
@@ -205,6 +206,7 @@ impl Fixed {
             store: config.store.clone(),
             journal: config.audit.dir.clone(),
             control_files: (config.control.tls.cert.clone(), config.control.tls.key.clone()),
+            witnesses: config.audit.witnesses.clone(),
         }
     }
 
@@ -216,6 +218,7 @@ impl Fixed {
             ("store.url", self.store == other.store),
             ("audit.dir", self.journal == other.journal),
             ("control.tls_cert", self.control_files == other.control_files),
+            ("audit.witness", self.witnesses == other.witnesses),
         ]
         .into_iter()
         .find_map(|(key, same)| (!same).then_some(key))

@@ -1,16 +1,30 @@
-//! `pgward witness`: a process of its own, that needs neither a configuration nor a database.
+//! Both sides of witnessing: `pgward witness`, a process of its own that needs neither a configuration nor a database; and
+//! having our own journal witnessed while it is written.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::tlog::{Cosigner, Verifier};
+use super::parts::Parts;
+use crate::tlog::{CheckpointFile, Cosigner, Verifier};
 use crate::tls::{self, ReloadableCertificate};
-use crate::witness::{Tls, Witness, serve};
+use crate::witness::{Alarm, Keeper, Place, Tls, Witness, serve};
+
+/// Shows the checkpoints of the journal in `dir` to its witnesses, where it has any.
+pub fn keeper(
+    dir: &Path,
+    places: Vec<Place>,
+    parts: &Parts,
+) -> anyhow::Result<Keeper<impl FnMut(Alarm) + Send + use<>>> {
+    let metrics = parts.witness_metrics.clone();
+    // The keeper has logged it and counted it.
+    let alarm = |_: Alarm| {};
+    Ok(Keeper::new(dir, CheckpointFile::of(dir), places, metrics, alarm)?)
+}
 
 /// What a witness is started with.
 #[derive(Debug)]

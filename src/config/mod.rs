@@ -13,6 +13,7 @@ mod size;
 mod suggest;
 mod upstream;
 mod user;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -111,6 +112,8 @@ pub struct AuditSettings {
     pub durability: Durability,
     pub retention: Duration,
     pub parameters: ParameterRecording,
+    /// Who remembers how far the journal had come.
+    pub witnesses: Vec<crate::witness::Place>,
 }
 
 /// What the journal keeps of bind values.
@@ -237,7 +240,7 @@ impl Config {
         let proxy = sections::proxy(root, directory, &mut files);
         let control = sections::control(root, directory, &names, &mut files);
         let store = sections::store(root, directory);
-        let audit = sections::audit(root, directory);
+        let audit = sections::audit(root, directory, &mut files);
         let sections::Regions { declared: regions, networks, rules } = sections::regions(root, &names);
         let region_rules = Arc::new(rules);
         let users = user::users(root, &names);

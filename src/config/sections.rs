@@ -11,6 +11,7 @@ use super::export::export;
 use super::files::{FileKind, FileUse};
 use super::names::{Names, check_name};
 use super::reader::{Table, Text};
+use super::witness::witnesses;
 use super::{AuditSettings, ControlSettings, ParameterRecording, ProxySettings, StoreLocation, TlsFiles};
 use crate::access::{Region, RegionNetworks};
 use crate::audit::Durability;
@@ -91,9 +92,9 @@ pub(super) fn store(root: &Table<'_>, directory: &Path) -> Option<StoreLocation>
     table.required_text("url")?.read(|url| store_location(url, directory))
 }
 
-pub(super) fn audit(root: &Table<'_>, directory: &Path) -> Option<AuditSettings> {
+pub(super) fn audit(root: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>) -> Option<AuditSettings> {
     let table = root.required_table("audit")?;
-    table.allow(&["dir", "durability", "retention", "parameters"]);
+    table.allow(&["dir", "durability", "retention", "parameters", "witness"]);
     let dir = table.required_text("dir");
     let durability = match table.text("durability") {
         Some(text) => text.choose(&[("written", Durability::Written), ("synced", Durability::Synced)]),
@@ -108,8 +109,9 @@ pub(super) fn audit(root: &Table<'_>, directory: &Path) -> Option<AuditSettings>
         None => Some(ParameterRecording::Record),
     };
     let retention = table.duration("retention").unwrap_or(400 * DAY);
+    let witnesses = witnesses(&table, directory, files);
     let dir = directory.join(dir?.value);
-    Some(AuditSettings { dir, durability: durability?, retention, parameters: parameters? })
+    Some(AuditSettings { dir, durability: durability?, retention, parameters: parameters?, witnesses })
 }
 
 /// `[regions.*]`

@@ -108,6 +108,15 @@ fn cosignature(note: &Note, answer: &str, verifier: &Verifier) -> Result<Signatu
     Ok(own)
 }
 
+/// Whether a witness can be called there: over https, or in the clear on this machine itself; without a user, a query or a
+/// fragment.
+///
+/// # Errors
+/// Where it cannot.
+pub fn check_url(url: &str) -> Result<(), ClientError> {
+    address(url).map(|_| ())
+}
+
 /// `<url>/add-checkpoint`
 fn address(url: &str) -> Result<Url, ClientError> {
     let wrong = || ClientError::Url(url.to_owned());

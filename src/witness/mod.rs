@@ -19,7 +19,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use client::ClientError;
+pub use client::{ClientError, check_url};
 pub use judge::{Answer, Witness};
 pub use keeper::{Alarm, Keeper, Metrics, Place};
 pub use request::AddCheckpoint;
