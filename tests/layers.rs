@@ -15,7 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("devcerts", &["tls"]),
     ("catalog", &["sql", "access"]),
     ("policy", &["sql", "access", "catalog"]),
-    ("audit", &["access", "policy"]),
+    ("audit", &["access", "policy", "tlog"]),
     ("store", &["access"]),
     ("witness", &["tlog", "tls"]),
     ("session", &["wire", "sql", "access", "catalog", "policy", "audit", "store", "tls"]),

@@ -8,7 +8,7 @@ use crate::config::Config;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SigningKey {
     pub file: PathBuf,
-    /// None where the configuration does not say and there is no journal yet that has a name.
+    /// None where the configuration does not say.
     pub origin: Option<String>,
 }
 
@@ -17,8 +17,6 @@ pub struct SigningKey {
 /// # Errors
 /// Where it is no configuration.
 pub fn signing_key(path: &Path) -> anyhow::Result<SigningKey> {
-    let config = Config::load(path)?;
-    let mut file = config.audit.dir.into_os_string();
-    file.push(".key");
-    Ok(SigningKey { file: file.into(), origin: None })
+    let audit = Config::load(path)?.audit;
+    Ok(SigningKey { file: audit.signing_key, origin: audit.origin })
 }

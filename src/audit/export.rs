@@ -94,7 +94,7 @@ const COLUMNS: [(&str, Cell); 36] = [
     ("duration_us", |r| r.duration_us.map(|n| n.to_string())),
     ("ended_by", |r| r.ended_by.and_then(word)),
     ("detail", |r| r.detail.clone()),
-    ("canonical_sha256", |r| Some(super::chain::fingerprint(canonical::to_string(r).as_bytes()))),
+    ("canonical_sha256", |r| Some(hex(&super::seal::sha256(canonical::to_string(r).as_bytes())))),
 ];
 
 fn write_row(record: &Record, out: &mut impl Write) -> io::Result<()> {
@@ -134,4 +134,8 @@ fn word(value: impl serde::Serialize) -> Option<String> {
 
 fn json(value: &impl serde::Serialize) -> Option<String> {
     serde_json::to_string(value).ok()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
