@@ -69,9 +69,9 @@ async fn run(path: &Path) -> anyhow::Result<()> {
     let (proxy_address, control_address) = (config.proxy.listen, config.control.listen);
     let proxy_listener = bind(proxy_address).await?;
     let control_listener = bind(control_address).await?;
-    let (journal, witnesses) = (config.audit.dir.clone(), config.audit.witnesses.clone());
+    let witnesses = config.audit.witnesses.clone();
     let (parts, control) = Parts::build(config).await?;
-    let keeper = witness::keeper(&journal, witnesses, &parts)?;
+    let keeper = witness::keeper(witnesses, &parts)?;
     let stop = CancellationToken::new();
     let mut signals = Signals::listen()?;
 

@@ -2,7 +2,7 @@
 //! having our own journal witnessed while it is written.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -10,20 +10,47 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::parts::Parts;
-use crate::tlog::{CheckpointFile, Cosigner, Verifier};
+use crate::audit::{Event, Record};
+use crate::tlog::{Cosigner, Verifier};
 use crate::tls::{self, ReloadableCertificate};
 use crate::witness::{Alarm, Keeper, Place, Tls, Witness, serve};
 
-/// Shows the checkpoints of the journal in `dir` to its witnesses, where it has any.
-pub fn keeper(
-    dir: &Path,
-    places: Vec<Place>,
-    parts: &Parts,
-) -> anyhow::Result<Keeper<impl FnMut(Alarm) + Send + use<>>> {
-    let metrics = parts.witness_metrics.clone();
-    // The keeper has logged it and counted it.
-    let alarm = |_: Alarm| {};
-    Ok(Keeper::new(dir, CheckpointFile::of(dir), places, metrics, alarm)?)
+/// Shows the journal's checkpoints to its witnesses, where it has any; what they say is recorded.
+pub fn keeper(places: Vec<Place>, parts: &Parts) -> anyhow::Result<Keeper<impl FnMut(Alarm) + Send + use<>>> {
+    let (metrics, published) = (parts.witness_metrics.clone(), parts.journal.published().clone());
+    let dir = parts.journal.places().main.clone();
+    let (said, mut heard) = tokio::sync::mpsc::channel(WAITING);
+    let journal = Arc::clone(&parts.journal);
+    // Ends with the keeper.
+    tokio::spawn(async move {
+        while let Some(alarm) = heard.recv().await {
+            if let Err(error) = journal.record(record_of(&alarm)).await {
+                tracing::error!(%error, "what a witness says could not be recorded");
+            }
+        }
+    });
+    // Where the journal takes none for long, the log has them all the same.
+    let alarm = move |alarm| drop(said.try_send(alarm));
+    Ok(Keeper::new(&dir, published, places, metrics, alarm)?)
+}
+
+fn record_of(alarm: &Alarm) -> Record {
+    let (event, detail) = match alarm {
+        Alarm::Heard { witness } => (Event::WitnessHeard, format!("{witness} cosigns again")),
+        Alarm::Silent { witness, said } => (Event::WitnessSilent, format!("{witness} does not cosign: {said}")),
+        Alarm::Refused { witness, said } => (Event::WitnessSilent, format!("{witness} refuses to cosign: {said}")),
+        Alarm::Ahead { witness, theirs, ours } => (
+            Event::WitnessSilent,
+            format!("{witness} has cosigned {theirs} records where the journal has {ours}: its end was cut off"),
+        ),
+        Alarm::Forked { witness, size } => (
+            Event::WitnessSilent,
+            format!("the {size} records that {witness} has cosigned are not those of the journal: it was written anew"),
+        ),
+    };
+    let mut record = Record::new(jiff::Timestamp::now(), event);
+    record.detail = Some(detail);
+    record
 }
 
 /// What a witness is started with.
@@ -70,3 +97,6 @@ async fn run(witness: Witness, listen: SocketAddr, tls: Tls) -> anyhow::Result<(
     stop.cancel();
     served.await.context("the port ended badly")
 }
+
+/// Alarms that wait to be recorded: each is raised only when something begins or ends.
+const WAITING: usize = 64;

@@ -325,3 +325,34 @@ fn a_bundle_proves_one_record() {
     assert_eq!(check(&with("proof", json!(longer)), &[])["ok"], json!(false));
     is_bad(&check(&with("format", json!("pgward-proof-2")), &[]), None, "not a proof");
 }
+
+/// What pgward itself writes: two pages of hand-made files prove nothing about it.
+#[tokio::test]
+async fn a_journal_of_pgward_s_own_passes_and_its_damage_is_found() {
+    use pgward::access::SessionId;
+    use pgward::audit::{Durability, Event, Journal, Record, RecordedVerdict, Settings};
+    let root = tempfile::TempDir::new().unwrap();
+    let dir = root.path().join("audit");
+    let journal = Journal::open(Settings::new(dir.clone(), Durability::Written)).unwrap();
+    let vkey = journal.verifier().to_string();
+    for number in 1..=600 {
+        let mut record = Record::new(jiff::Timestamp::now(), Event::Statement);
+        record.session = Some(SessionId::from_text("se_1"));
+        record.statement = Some(format!("select {number} -- \u{202e}\"\n"));
+        record.verdict = Some(RecordedVerdict::Deny);
+        journal.record(record).await.unwrap();
+    }
+    journal.close().await.unwrap();
+    drop(journal);
+    let path = dir.to_str().unwrap();
+    let whole = json!({ "ok": true, "records": 602, "first_bad": null, "problem": null });
+    assert_eq!(run(&[path, "--vkey", &vkey]), whole);
+    assert_eq!(run(&[path]), whole);
+    let segment = Fixture::segment(&dir, 1);
+    let good = fs::read(&segment).unwrap();
+    for at in (100..good.len()).step_by(good.len() / 7) {
+        change(&segment, |bytes| bytes[at] ^= 1);
+        is_bad(&run(&[path, "--vkey", &vkey]), Some(record_at(&good, 1, at)), "");
+        fs::write(&segment, &good).unwrap();
+    }
+}
