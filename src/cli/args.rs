@@ -188,12 +188,10 @@ pub enum AuditCommand {
         /// A record's number, a session, or a fingerprint
         record: String,
     },
-    /// Prove that the journal is whole
-    Verify {
-        /// Read this journal directory, without a server
-        #[arg(long, value_name = "DIR")]
-        dir: Option<PathBuf>,
-    },
+    /// Prove that the journal is whole, or check a proof of one record
+    Verify(VerifyArguments),
+    /// Hand out the proof of one record, which anybody can check who knows the log's verifier key
+    Prove(ProveArguments),
     /// Make the key that signs the journal, and print its verifier key
     Key(KeyArguments),
     /// Print records in another format
@@ -204,6 +202,46 @@ pub enum AuditCommand {
         #[arg(long, value_enum, default_value_t)]
         format: ExportFormat,
     },
+}
+
+/// What is verified, and what is known of it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct VerifyArguments {
+    /// Read this journal directory, without a server
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// With --dir: the directory of a region that keeps its records itself; more than once for more regions
+    #[arg(long = "region", value_name = "DIR", requires = "dir")]
+    pub regions: Vec<PathBuf>,
+    /// Check a proof of one record instead
+    #[arg(long, value_name = "FILE", conflicts_with = "dir")]
+    pub bundle: Option<PathBuf>,
+    /// The log's verifier key [default: the one that the directory or the proof names]
+    #[arg(long = "vkey", value_name = "VKEY")]
+    pub vkeys: Vec<String>,
+    /// With --bundle: the verifier key of a witness that must have cosigned
+    #[arg(long = "witness", value_name = "VKEY", requires = "bundle")]
+    pub witnesses: Vec<String>,
+    /// With --dir: a checkpoint that was kept elsewhere, from which the journal must go on
+    #[arg(long, value_name = "FILE", requires = "dir")]
+    pub checkpoint: Option<PathBuf>,
+}
+
+/// Which record is proved, and where the proof goes.
+#[derive(Clone, Debug, Args)]
+pub struct ProveArguments {
+    /// A record's number
+    #[arg(value_name = "SEQ")]
+    pub record: u64,
+    /// Read this journal directory, without a server
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// With --dir: the directory of a region that keeps its records itself
+    #[arg(long = "region", value_name = "DIR", requires = "dir")]
+    pub regions: Vec<PathBuf>,
+    /// Write the proof to this new file [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// Where the key is, and what is to become of it.
@@ -360,6 +398,10 @@ mod tests {
             &["audit", "tail"],
             &["audit", "show", "12"],
             &["audit", "verify", "--dir", "var/audit"],
+            &["audit", "verify", "--dir", "a", "--region", "b", "--vkey", "v", "--checkpoint", "c"],
+            &["audit", "verify", "--bundle", "p.json", "--vkey", "v", "--vkey", "v2", "--witness", "w"],
+            &["audit", "prove", "12", "--out", "p.json"],
+            &["audit", "prove", "12", "--dir", "a", "--region", "b"],
             &["audit", "key", "--file", "audit.key", "--origin", "pgward/1"],
             &["audit", "key", "--rotate"],
             &["audit", "key", "--show", "--config", "proxy.toml"],
@@ -386,6 +428,8 @@ mod tests {
             &["grants", "-o", "yaml"],
             &["audit", "search", "--verdict", "maybe"],
             &["audit", "key", "--show", "--rotate"],
+            &["audit", "prove", "se_1"],
+            &["audit", "verify", "--bundle", "p", "--dir", "d"],
             &["nonsense"],
             &["witness", "--key", "w.key"],
             &["witness", "--listen", "[::]:1", "--key", "k", "--log", "v", "--state", "w", "--tls-cert", "c"],

@@ -19,7 +19,7 @@ use super::auth::authenticate;
 use super::extract::MAX_BODY;
 use super::metrics::count;
 use super::problem::Problem;
-use super::routes::{audit, credentials, decisions, explain, grants, requests, scopes, service, sessions};
+use super::routes::{audit, credentials, decisions, explain, grants, proof, requests, scopes, service, sessions};
 use super::server::Shared;
 
 /// All routes of the control port.
@@ -68,6 +68,7 @@ fn guarded() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(audit::story))
         .routes(routes!(audit::tail))
         .routes(routes!(audit::verify))
+        .routes(routes!(proof::proof))
         .routes(routes!(scopes::list))
         .routes(routes!(scopes::whoami))
 }

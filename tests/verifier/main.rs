@@ -356,3 +356,59 @@ async fn a_journal_of_pgward_s_own_passes_and_its_damage_is_found() {
         fs::write(&segment, &good).unwrap();
     }
 }
+
+/// Both verifiers, on proofs that pgward hands out and on what somebody might make of them: they say the same.
+#[tokio::test]
+async fn both_verifiers_judge_a_proof_alike() {
+    use pgward::audit::{Bundle, Durability, Event, Journal, Record, Settings, prove};
+    let root = tempfile::TempDir::new().unwrap();
+    let dir = root.path().join("audit");
+    let journal = Journal::open(Settings::new(dir.clone(), Durability::Written)).unwrap();
+    let verifier = journal.verifier().clone();
+    for number in 1..=20 {
+        let mut record = Record::new(jiff::Timestamp::now(), Event::ConfigReloaded);
+        record.detail = Some(format!("{number} \u{202e} grüße"));
+        journal.record(record).await.unwrap();
+    }
+    journal.close().await.unwrap();
+    let (bundle, record) = prove(&dir, 7).unwrap();
+    assert_eq!(record.unwrap().seq, 7);
+    let good = serde_json::to_value(&bundle).unwrap();
+    let file = root.path().join("proof.json");
+    let agree = |value: &Value| {
+        fs::write(&file, value.to_string()).unwrap();
+        let theirs = run(&["--bundle", file.to_str().unwrap(), "--vkey", &verifier.to_string()]);
+        let ours = Bundle::parse(value.to_string().as_bytes());
+        let ours = ours.and_then(|bundle| bundle.verify(std::slice::from_ref(&verifier), &[]));
+        assert_eq!(theirs["ok"], json!(ours.is_ok()), "{theirs} {ours:?} {value}");
+        ours.is_ok()
+    };
+    assert!(agree(&good));
+    for seq in [1, 8, 22] {
+        assert!(agree(&serde_json::to_value(prove(&dir, seq).unwrap().0).unwrap()));
+    }
+    prove(&dir, 0).unwrap_err();
+    prove(&dir, 23).unwrap_err();
+
+    let other = serde_json::to_value(prove(&dir, 8).unwrap().0).unwrap();
+    for name in ["checkpoint", "index", "entry", "proof", "sealed", "key", "record", "format"] {
+        let mut changed = good.clone();
+        changed[name] = other[name].clone();
+        assert_eq!(agree(&changed), other[name] == good[name], "{name} of another");
+        changed[name] = Value::Null;
+        // Without the record's text the rest still proves that there is such a record.
+        assert_eq!(agree(&changed), name == "record", "no {name}");
+        let Value::String(text) = &good[name] else { continue };
+        let middle = text.char_indices().nth(text.chars().count() / 2).unwrap().0;
+        let mut letters = text.clone();
+        let put = if text[middle..].starts_with('A') { "B" } else { "A" };
+        letters.replace_range(middle..middle + text[middle..].chars().next().unwrap().len_utf8(), put);
+        changed[name] = json!(letters);
+        assert!(!agree(&changed), "{name}: {letters}");
+    }
+    let mut bare = good.clone();
+    for name in ["sealed", "key", "record"] {
+        bare[name] = Value::Null;
+    }
+    assert!(agree(&bare));
+}

@@ -6,6 +6,7 @@ mod credentials;
 mod explain;
 mod grants;
 mod login;
+mod proof;
 mod requests;
 mod sessions;
 mod signing;
