@@ -18,6 +18,7 @@ use crate::session::{self, Balancers, DatabaseSettings, Metrics, Registry, Serve
 use crate::store::{GrantBook, SharedStore, SqliteStore, Store as _};
 use crate::tls::ReloadableCertificate;
 use crate::wire::scram::{self, Verifier};
+use crate::witness;
 
 /// How often the store is read for changes made elsewhere.
 pub const GRANT_POLL: Duration = Duration::from_secs(1);
@@ -39,6 +40,7 @@ pub struct Parts {
     pub balancers: Arc<ArcSwap<Balancers>>,
     pub directory: Arc<ArcSwap<control::Directory>>,
     pub control_certificate: Arc<ReloadableCertificate>,
+    pub witness_metrics: witness::Metrics,
 }
 
 impl Parts {
@@ -52,6 +54,7 @@ impl Parts {
         let grants = GrantBook::load(Arc::clone(&store), Arc::clone(&clock)).await?;
         let mut metrics_registry = prometheus_client::registry::Registry::default();
         let metrics = Arc::new(Metrics::register(&mut metrics_registry));
+        let witness_metrics = witness::Metrics::register(&mut metrics_registry);
         let registry = Arc::new(Registry::default());
         let swapped = Swapped::of(&config)?;
 
@@ -108,6 +111,7 @@ impl Parts {
             balancers: swapped.balancers,
             directory: swapped.directory,
             control_certificate,
+            witness_metrics,
         };
         Ok((parts, control))
     }

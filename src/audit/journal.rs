@@ -24,7 +24,7 @@ use super::syncer::{self, Syncer};
 use super::verify::{Expected, Report, verify_against};
 use super::{Counters, Durability, Event, JournalError, Receipt, Record, RecordedVerdict, Settings, Subscription};
 use crate::policy::Permit;
-use crate::tlog::{Checkpoint, Verifier};
+use crate::tlog::{Checkpoint, CheckpointFile, Verifier};
 
 /// The one writer of the journal of this process.
 ///
@@ -36,6 +36,7 @@ pub struct Journal {
     settings: Settings,
     places: Places,
     verifier: Verifier,
+    published: CheckpointFile,
     shared: Arc<Shared>,
     notary: Notary,
     syncer: Arc<Syncer>,
@@ -139,8 +140,9 @@ impl Journal {
             Durability::Written => 0,
         };
         let syncer = Arc::new(syncer::run(Arc::clone(&shared), on_disk).map_err(failed)?);
+        let published = CheckpointFile::of(&settings.dir);
         let desk = Desk {
-            dir: settings.dir.clone(),
+            published: published.clone(),
             intake: Intake::new(&settings.dir, recovered.tiles),
             signing: recovered.signing,
             sync_tiles: settings.durability == Durability::Synced,
@@ -149,7 +151,18 @@ impl Journal {
         let (notary, housekeeping) = (notary.map_err(failed)?, tokio::sync::Mutex::new(()));
         let finder = Arc::new(Finder::new(&places));
         let keeper = Keeper::start(Arc::clone(&finder)).map_err(failed)?;
-        Ok(Arc::new(Self { places, verifier, shared, notary, syncer, housekeeping, finder, _keeper: keeper, settings }))
+        Ok(Arc::new(Self {
+            places,
+            verifier,
+            published,
+            shared,
+            notary,
+            syncer,
+            housekeeping,
+            finder,
+            _keeper: keeper,
+            settings,
+        }))
     }
 
     /// Records permitted statements, all in one write, and gives a receipt for each, in order. Whatever the records say,
@@ -224,6 +237,12 @@ impl Journal {
     #[must_use]
     pub fn checkpoint(&self) -> watch::Receiver<Option<Checkpoint>> {
         self.notary.checkpoint()
+    }
+
+    /// The file with the newest checkpoint, to which witnesses' cosignatures may be added.
+    #[must_use]
+    pub fn published(&self) -> &CheckpointFile {
+        &self.published
     }
 
     /// What verifies this journal's checkpoints.

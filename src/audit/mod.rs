@@ -8,6 +8,7 @@
 //! | `segment`, `stream`, `medium`, `reserve` | the files: their names; writing one directory's; the operations on them; the space set aside |
 //! | `recovery`, `appender`, `numbers`, `syncer`, `journal` | where a journal ended; writing; numbering sessions; group commit; what callers hold |
 //! | `intake`, `notary`, `signing` | the log over the records: taking them up; checkpoints; their key |
+//! | `bundle` | a proof of one record, to be handed on |
 //! | `frames`, `reader`, `subscription`, `export`, `verify` | reading the files, which needs no writer |
 //! | `search`, `sieve` | what can be asked for; telling by an unparsed record that it is not asked for |
 //! | `index`, `plan`, `find` | where in a segment the records lie that say something; asking that; finding records |
@@ -16,6 +17,7 @@
 //! A record is in the journal before its statement goes on; a record that cannot be made stops the statement.
 
 mod appender;
+mod bundle;
 pub mod canonical;
 mod counters;
 mod export;
@@ -56,6 +58,7 @@ mod verify;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use bundle::{Bundle, ProveError, Proved, prove};
 pub use counters::Counters;
 pub use export::{Format, export};
 pub use find::Finder;

@@ -19,7 +19,9 @@ use super::auth::authenticate;
 use super::extract::MAX_BODY;
 use super::metrics::count;
 use super::problem::Problem;
-use super::routes::{audit, credentials, decisions, explain, grants, holds, requests, scopes, service, sessions};
+use super::routes::{
+    audit, credentials, decisions, explain, grants, holds, proof, requests, scopes, service, sessions,
+};
 use super::server::Shared;
 
 /// All routes of the control port.
@@ -72,6 +74,7 @@ fn guarded() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(holds::list, holds::place))
         .routes(routes!(holds::release))
         .routes(routes!(holds::purge))
+        .routes(routes!(proof::proof))
         .routes(routes!(scopes::list))
         .routes(routes!(scopes::whoami))
 }

@@ -46,14 +46,20 @@ pub async fn run(options: &Options, command: AuditCommand) -> Result<(), Failure
             let found = client()?.get_slowly(&["audit", "sessions", &session, "replay"]).await?;
             replay::print(options.output, &found)
         }
-        AuditCommand::Verify { dir: Some(dir) } => {
-            let report = crate::audit::verify(&dir);
-            let Report { ok, records, first_bad, problem, .. } = report;
-            proved(options.output, &Verification { ok, records, first_bad, detail: problem })
-        }
-        AuditCommand::Verify { dir: None } => {
-            proved(options.output, &client()?.get_slowly(&["audit", "verify"]).await?)
-        }
+        AuditCommand::Prove(arguments) => super::proof::prove(options, arguments).await,
+        AuditCommand::Verify(arguments) => match (&arguments.bundle, &arguments.dir) {
+            (Some(bundle), _) => super::proof::verify_bundle(options, bundle, &arguments),
+            (None, Some(dir)) => {
+                let Report { ok, records, first_bad, problem, .. } = super::proof::verify_dir(dir, &arguments)?;
+                proved(options.output, &Verification { ok, records, first_bad, detail: problem })
+            }
+            (None, None) if !arguments.vkeys.is_empty() => Err(Failure::new(
+                "--vkey says whose journal or proof it must be, and there is none to read",
+                "give a directory with --dir, or a proof with --bundle",
+            )),
+            (None, None) => proved(options.output, &client()?.get_slowly(&["audit", "verify"]).await?),
+        },
+        AuditCommand::Key(arguments) => super::signing::run(options, &arguments),
         AuditCommand::Hold(command) => holds::hold(&client()?, options.output, command).await,
         AuditCommand::Purge => holds::purge(&client()?, options.output).await,
         AuditCommand::Export { search, format } => export(&client()?, search, format).await,
