@@ -104,7 +104,9 @@ impl Phase {
             | Event::ConfigRefused
             | Event::JournalOpened
             | Event::JournalRecovered
-            | Event::JournalClosed => Self::GoesOn,
+            | Event::JournalClosed
+            | Event::Message
+            | Event::AccessRefused => Self::GoesOn,
         }
     }
 }

@@ -271,8 +271,10 @@ fn class_of(record: &Record) -> Class {
         | Event::ConfigRefused
         | Event::JournalOpened
         | Event::JournalRecovered
-        | Event::JournalClosed => Class::Ending,
+        | Event::JournalClosed
+        | Event::AccessRefused => Class::Ending,
         Event::SessionOpen
+        | Event::Message
         | Event::RequestFiled
         | Event::RequestApproved
         | Event::GrantCreated

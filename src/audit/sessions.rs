@@ -65,7 +65,9 @@ impl OpenSessions {
             | Event::ConfigRefused
             | Event::JournalOpened
             | Event::JournalRecovered
-            | Event::JournalClosed => {}
+            | Event::JournalClosed
+            | Event::Message
+            | Event::AccessRefused => {}
         }
         Ok(())
     }
