@@ -2,7 +2,7 @@
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `record`, `receipt` | one entry; the proof that one was made |
+//! | `record`, `receipt`, `hash_key` | one entry; the proof that one was made; what hashes of values in it are keyed with |
 //! | `canonical`, `chain` | an entry's bytes; the hash chain over them. Pure |
 //! | `segment`, `medium`, `reserve` | the files: their layout; the operations on them; the space set aside |
 //! | `recovery`, `appender`, `syncer`, `journal` | where a journal ended; writing; group commit; what callers hold |
@@ -15,6 +15,7 @@ pub mod canonical;
 mod chain;
 mod counters;
 mod export;
+mod hash_key;
 mod journal;
 mod medium;
 mod reader;
@@ -37,6 +38,7 @@ use std::path::PathBuf;
 pub use chain::Head;
 pub use counters::Counters;
 pub use export::{Format, export};
+pub use hash_key::HashKey;
 pub use journal::Journal;
 pub use reader::{Entry, ReadError, Reader};
 pub use receipt::Receipt;

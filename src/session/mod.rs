@@ -8,11 +8,12 @@
 //! | `upstream`, `transport`, `tls`, `side` | the leg to PostgreSQL |
 //! | `exports` | what leaves its region, counted |
 //! | `roles` | the short-lived role that a session logs in as |
-//! | `records`, `registry`, `metrics`, `settings` | what others see of it, and what it is built from |
+//! | `records`, `binds`, `registry`, `metrics`, `settings` | what others see of it, and what it is built from |
 
 pub mod analysis;
 mod authenticate;
 mod balancer;
+mod binds;
 mod catalogs;
 mod ends;
 mod exports;

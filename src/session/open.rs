@@ -195,8 +195,8 @@ impl Opening {
             role: role.clone(),
         };
         let judge = Judge::new(Arc::clone(&database), &who.principal, client);
-        let mut recorder =
-            Recorder::new(Arc::clone(&parts.journal), Arc::clone(&parts.clock), who, server.settings.parameters);
+        let parameters = (server.settings.parameters, server.settings.hash_key.clone());
+        let mut recorder = Recorder::new(Arc::clone(&parts.journal), Arc::clone(&parts.clock), who, parameters);
         let mut opened = recorder.entry(Event::SessionOpen);
         opened.detail = role.as_ref().map(|role| format!("logged in to the database as role {}", role.name()));
         recorder.require(opened).await.map_err(|error| {

@@ -19,7 +19,7 @@ pub use copying::Owed;
 pub use rails::Mode;
 
 use super::ends::{self, End, Ends, Warnings};
-use super::gate::{Gate, MAX_BATCH, Outgoing};
+use super::gate::{Gate, MAX_BATCH, Outgoing, Passed};
 use super::handshake::ClientStream;
 use super::judge::Database;
 use super::metrics::Metrics;
@@ -263,13 +263,17 @@ impl Relay {
                 break;
             }
             let mut batch = Vec::new();
-            let more = self.collect(&mut batch)?;
+            // What was taken before something malformed was asked all the same.
+            let more = self.collect(&mut batch);
             if !batch.is_empty() {
                 self.brief_gate();
-                for outgoing in self.gate.pass(batch).await? {
-                    self.send(outgoing);
-                }
+                let Passed { outgoing, error } = self.gate.pass(batch).await;
+                outgoing.into_iter().for_each(|outgoing| self.send(outgoing));
+                self.gate.recorder.sent();
+                error.map_or(Ok(()), Err)?;
             }
+            self.gate.record_noted().await;
+            let more = more?;
             match more {
                 More::Nothing => break,
                 More::Messages => {}
@@ -293,10 +297,15 @@ impl Relay {
             let Some(frame) = frame::take(&mut self.client.input, self.max_message)? else { return Ok(More::Nothing) };
             if let CopyIn::Open { .. } = self.replies.copy_in() {
                 // Judged messages may be waiting in the batch only where COPY was not open when they came.
-                self.in_copy(tag, frame)?;
+                let copy = frame.clone();
+                if let Err(error) = self.in_copy(tag, frame) {
+                    self.gate.malformed(&copy, &error);
+                    return Err(error);
+                }
                 continue;
             }
             if self.replies.is_skipping() && !matches!(tag, Tag::Sync | Tag::Terminate) {
+                self.gate.skip(tag, &frame);
                 continue;
             }
             if tag == Tag::Sync {
