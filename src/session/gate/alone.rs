@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Batch, Gate, Message, Planned};
-use crate::audit::{Event, Protocol, Record, RecordedVerdict};
+use crate::audit::{Event, Protocol, Record};
 use crate::session::analysis::{Analysis, Meaning, Part};
 use crate::session::binds::Parameters;
 use crate::session::given::Given;
@@ -126,7 +126,6 @@ impl Gate {
         };
         record.event = Event::Message;
         record.kind = Some(alone.kind.to_owned());
-        record.verdict = Some(RecordedVerdict::Allow);
         record.detail = Some(alone.name.clone());
         if let Some(parameters) = &alone.parameters {
             parameters.put(&mut record);
@@ -147,7 +146,6 @@ impl Gate {
         let mut record = self.recorder.statement(&meaning, protocol, self.judge.version());
         record.event = Event::Message;
         record.kind = Some("EMPTY".to_owned());
-        record.verdict = Some(RecordedVerdict::Allow);
         let item = batch.items.len();
         batch.items.push(Item::Message(record));
         self.send_empty(frame, expected, item, batch);

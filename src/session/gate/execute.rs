@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Alone, Batch, Gate, Message, Planned, running};
-use crate::audit::{Event, Protocol, Record, RecordedVerdict};
+use crate::audit::{Event, Protocol, Record};
 use crate::session::analysis::{Meaning, Part};
 use crate::session::binds::{Bound, Parameters};
 use crate::session::judge::{Evidence, Judged, Refused, depends_on_names, too_many_names, unknown_portal, unsettled};
@@ -149,7 +149,6 @@ impl Gate {
         let mut record = Box::new(self.recorder.entry(Event::Message));
         record.protocol = Some(Protocol::Extended);
         record.kind = Some("EXECUTE".to_owned());
-        record.verdict = Some(RecordedVerdict::Allow);
         record.statement = Some(String::new());
         let item = batch.items.len();
         batch.items.push(Item::Message(record));
