@@ -1,10 +1,9 @@
 //! Records of clients that get no session, and of cancel requests: each kind once per happening, bounded by address, so that a
 //! stranger cannot fill the journal. What is not recorded by itself is counted, and the next record from there says how many.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use super::parameters::Requested;
 use super::routes;
@@ -14,45 +13,9 @@ use crate::audit::{Event, Record};
 use crate::wire::startup::Startup;
 
 /// Records from one address within a minute.
-const MOST: u32 = 30;
-const MINUTE: Duration = Duration::from_secs(60);
-/// Addresses that are remembered.
-const MAX_ADDRESSES: usize = 20_000;
+pub(super) const MOST: u32 = 30;
 /// Of a name that somebody without a session claims, this much is recorded.
 const MAX_NAME: usize = 256;
-
-/// How much was recorded from each address.
-#[derive(Debug, Default)]
-pub(super) struct Refusals {
-    counts: Mutex<HashMap<Network, Count>>,
-}
-
-#[derive(Debug)]
-struct Count {
-    since: Instant,
-    happened: u32,
-}
-
-impl Refusals {
-    /// Counts one happening. Where it is to be recorded, answers how many before it were not.
-    fn count(&self, network: Network, now: Instant) -> Option<u32> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.len() >= MAX_ADDRESSES && !counts.contains_key(&network) {
-            counts.retain(|_, count| now.duration_since(count.since) < MINUTE);
-            if counts.len() >= MAX_ADDRESSES {
-                counts.clear();
-            }
-        }
-        let count = counts.entry(network).or_insert(Count { since: now, happened: 0 });
-        let mut missed = 0;
-        if now.duration_since(count.since) >= MINUTE {
-            missed = count.happened.saturating_sub(MOST);
-            *count = Count { since: now, happened: 0 };
-        }
-        count.happened = count.happened.saturating_add(1);
-        (count.happened <= MOST).then_some(missed)
-    }
-}
 
 impl Server {
     /// Records that a client got no session, as often as its address may be heard of.
@@ -102,7 +65,7 @@ impl Server {
     }
 
     fn admit_refusal(&self, address: IpAddr, mut record: Record, why: &str) -> Option<Record> {
-        let missed = self.refusals.count(Network::of(address), Instant::now())?;
+        let missed = self.refusals.take(Network::of(address), Instant::now())?;
         record.client_addr.get_or_insert_with(|| address.to_string());
         record.client_region = self.parts.region_networks.load().region_of(address).cloned();
         record.detail = Some(match missed {
@@ -121,24 +84,4 @@ impl Server {
 
 fn shown(name: &str) -> String {
     name.chars().take(MAX_NAME).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn a_stranger_is_recorded_so_often_and_then_counted() {
-        let (refusals, now) = (Refusals::default(), Instant::now());
-        let network = Network::of("192.0.2.1".parse().unwrap());
-        for _ in 0..MOST {
-            assert_eq!(refusals.count(network, now), Some(0));
-        }
-        for _ in 0..5 {
-            assert_eq!(refusals.count(network, now), None);
-        }
-        assert_eq!(refusals.count(Network::of("192.0.2.2".parse().unwrap()), now), Some(0));
-        assert_eq!(refusals.count(network, now + MINUTE), Some(5));
-    }
 }

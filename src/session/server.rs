@@ -19,14 +19,14 @@ use super::judge::Database;
 use super::judge::second::{self, Explained};
 use super::open;
 use super::opinions::Opinions;
-use super::refusals::Refusals;
+use super::refusals;
 use super::roles::Provision;
 use super::routes;
 use super::settings::{DatabaseSettings, Dependencies, SecondOpinion, Settings};
 use super::throttle::{Network, Throttle};
 use super::tls::TlsError;
 use super::upstream::Upstream;
-use crate::access::Grant;
+use crate::access::{Allowance, Grant};
 use crate::audit::{Event, Record};
 use crate::catalog::Snapshot;
 use crate::policy::Exported;
@@ -53,7 +53,7 @@ pub struct Server {
     pub(super) failed_logins: Throttle<Network>,
     pub(super) failed_logins_of_user: Throttle<(Network, String)>,
     pub(super) ledger: Arc<Ledger>,
-    pub(super) refusals: Refusals,
+    pub(super) refusals: Allowance<Network>,
     cancels: Throttle<Network>,
     databases: Mutex<HashMap<String, Arc<Database>>>,
     connections: Mutex<HashMap<Network, usize>>,
@@ -70,7 +70,7 @@ impl Server {
             failed_logins: Throttle::new(settings.max_failed_logins, MINUTE),
             failed_logins_of_user: Throttle::new(settings.max_failed_logins_of_user, MINUTE),
             ledger: Arc::new(Ledger::new(Arc::clone(&parts.store))),
-            refusals: Refusals::default(),
+            refusals: Allowance::new(refusals::MOST),
             cancels: Throttle::new(MAX_CANCELS, MINUTE),
             databases: Mutex::default(),
             connections: Mutex::default(),
