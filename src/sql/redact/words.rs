@@ -38,7 +38,7 @@ pub fn holds_credentials(text: &str) -> bool {
 fn holds_url(text: &str) -> bool {
     text.match_indices("://").any(|(at, mark)| {
         let rest = text.get(at + mark.len()..).unwrap_or_default();
-        let authority = rest.split(['/', '?', '#', ' ', '\'', '"', '\n']).next().unwrap_or_default();
+        let authority = rest.split(['/', '?', '#', '\'', '"', '\n']).next().unwrap_or_default();
         // A password may itself hold what ends an authority where it was not encoded: the last @ of the word counts.
         let word = rest.split([' ', '\'', '"', '\n']).next().unwrap_or_default();
         let user = authority.rsplit_once('@').or_else(|| word.rsplit_once('@')).map_or("", |(user, _)| user);

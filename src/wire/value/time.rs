@@ -45,18 +45,26 @@ pub(super) fn zoned(micros: i64, west: i32) -> String {
     format!("{}{zone}", time(micros))
 }
 
+/// Behind a part that is negative, one that is not says so.
 pub(super) fn interval(micros: i64, days: i32, months: i32) -> String {
     let mut parts = Vec::new();
+    let mut behind_negative = false;
     let mut part = |number: i64, one: &str, many: &str| {
         if number != 0 {
-            parts.push(format!("{number} {}", if number == 1 { one } else { many }));
+            let sign = if behind_negative && number > 0 { "+" } else { "" };
+            parts.push(format!("{sign}{number} {}", if number == 1 { one } else { many }));
+            behind_negative = number < 0;
         }
     };
     part(i64::from(months) / 12, "year", "years");
     part(i64::from(months) % 12, "mon", "mons");
     part(i64::from(days), "day", "days");
     if micros != 0 || parts.is_empty() {
-        let sign = if micros < 0 { "-" } else { "" };
+        let sign = match micros {
+            ..0 => "-",
+            _ if behind_negative => "+",
+            _ => "",
+        };
         let size = micros.unsigned_abs();
         let seconds = size / MICROS.unsigned_abs();
         let fraction = i64::try_from(size % MICROS.unsigned_abs()).unwrap_or_default();
