@@ -322,11 +322,16 @@ impl Gate {
             let meaning = Meaning { analysis: Arc::clone(analysis), part: Part::Whole(index) };
             let failed = |refused| (Some(meaning.part), refused);
             let judged = self.judge.judge(&meaning, &self.names).await.map_err(failed)?;
-            let record = self.judge.record(&self.recorder, &meaning, Protocol::Simple, &judged);
+            let mut record = self.judge.record(&self.recorder, &meaning, Protocol::Simple, &judged);
+            let hidden = self.hide_arguments(&meaning, &mut record);
             let (changes, effect) =
                 self.effects(&meaning).map_err(|denial| failed(Refused { denial, footprint: Evidence::None }))?;
             self.look_ahead(&effect);
-            expected.statements.push_back(running(&meaning, &judged, changes, effect));
+            let mut running = running(&meaning, &judged, changes, effect);
+            if hidden {
+                running.text = record.statement.as_deref().unwrap_or_default().into();
+            }
+            expected.statements.push_back(running);
             items.push(Item::Admit(judged.permit, record));
         }
         Ok(())
@@ -386,6 +391,7 @@ impl Gate {
         for (index, judged) in judged.into_iter().enumerate() {
             let statement = Meaning { analysis: Arc::clone(&analysis), part: Part::Whole(index) };
             let mut record = self.judge.record(&self.recorder, &statement, Protocol::Extended, &judged);
+            self.hide_arguments(&statement, &mut record);
             record.kind = Some("PARSE".to_owned());
             expected.statements.push_back(running(&statement, &judged, Vec::new(), Effect::None));
             batch.items.push(Item::Admit(judged.permit, record));

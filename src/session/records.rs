@@ -172,7 +172,7 @@ pub struct Outcome {
 }
 
 /// Tells which rules took something out of the record.
-fn put_rules(record: &mut Record, redacted: &Redacted<'_>) {
+pub(super) fn put_rules(record: &mut Record, redacted: &Redacted<'_>) {
     redacted.rules.iter().for_each(|rule| put_rule(record, rule));
     if !redacted.parameters.is_empty() {
         put_rule(record, "password");

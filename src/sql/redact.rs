@@ -71,6 +71,15 @@ pub fn redact<'t>(text: &'t str, statement: Option<&Statement>) -> Redacted<'t> 
     redact_at(text, statement, &[], 0)
 }
 
+/// The text of an EXECUTE of something whose parameters with these numbers take secrets.
+#[must_use]
+pub fn redact_execute<'t>(text: &'t str, statement: &Statement, secrets: &[u16]) -> Redacted<'t> {
+    let mut arguments = walk::Found::default();
+    walk::arguments(&statement.action, secrets, &mut arguments);
+    let constants: Vec<String> = arguments.secrets.into_keys().collect();
+    redact_at(text, Some(statement), &constants, 0)
+}
+
 /// The texts of the statements of one message: what is a secret in one of them is taken out of all.
 #[must_use]
 pub fn redact_all<'t>(pieces: &[(&'t str, Option<&Statement>)]) -> Vec<Redacted<'t>> {
@@ -126,6 +135,9 @@ fn redact_at<'t>(text: &'t str, statement: Option<&Statement>, elsewhere: &[Stri
     for one in tokens.split(|token| token.kind == Kind::Mark(';')) {
         utility::mark(one, statement.is_none(), &mut |index, rule| marked.mark(offset + index, rule));
         offset += one.len() + 1;
+    }
+    for secret in elsewhere {
+        found.secrets.entry(secret.clone()).or_insert("password");
     }
     marked.by_value(&found);
     let secrets = |marked: &Marked<'_>| {

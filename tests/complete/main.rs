@@ -2,7 +2,8 @@
 //! started again; then the server's own log of statements is held against the journal.
 //!
 //! What reached the server has a record; what a record says was completed is in the server's log; what was refused is not.
-//! `PGWARD_COMPLETE_STATEMENTS` and `PGWARD_COMPLETE_KILLS` make the run longer.
+//! `PGWARD_COMPLETE_STATEMENTS` and `PGWARD_COMPLETE_KILLS` make the run longer; `PGWARD_COMPLETE_DURABILITY` is `synced` unless it
+//! says `written`.
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -87,7 +88,10 @@ fn the_journal_and_the_servers_log_agree() {
     // The bench is terse; what is compared are the values, too.
     bench.postgres.run("postgres", "ALTER ROLE pgw_admin SET log_error_verbosity = 'default'");
     bench.postgres.run("postgres", "ALTER ROLE pgw_admin SET timezone = 'UTC'");
-    let proxy = Proxy::start(&bench, &|setup| config(setup, &Scopes::default()));
+    let durability = std::env::var("PGWARD_COMPLETE_DURABILITY").unwrap_or_else(|_| "synced".to_owned());
+    let proxy = Proxy::start(&bench, &|setup| {
+        config(setup, &Scopes::default()).replace("/audit\"\n", &format!("/audit\"\ndurability = \"{durability}\"\n"))
+    });
     proxy.grant("alice", "plain-write", "8h");
     let alice = proxy.credentials("alice", "plain");
     let (sent, runs) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -130,9 +134,10 @@ fn run_clients(work: &Work, index: usize) {
             0 => programs::psql(work, &mut random),
             1 => programs::pgbench(work, &mut random),
             2 => runtime.block_on(drivers::tokio_postgres(work, &mut random)),
-            _ => match random.below(3) {
+            _ => match random.below(4) {
                 0 => programs::cancelled(work),
                 1 => programs::copies(work),
+                2 => programs::killed(work),
                 _ => runtime.block_on(drivers::tokio_postgres(work, &mut random)),
             },
         }

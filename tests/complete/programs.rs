@@ -79,6 +79,16 @@ pub fn cancelled(work: &Work) {
     work.count(2);
 }
 
+/// An administrator ends the oldest session of the run, whatever it is at.
+pub fn killed(work: &Work) {
+    let listed = work.proxy.cli("bob", &["sessions", "-o", "json"]);
+    let sessions: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap_or_default();
+    if let Some(session) = sessions[0]["id"].as_str() {
+        // It may have ended by itself.
+        let _ = work.proxy.cli("bob", &["kill", session]);
+    }
+}
+
 /// COPY both ways, and one that fails half way.
 pub fn copies(work: &Work) {
     let name = work.name("copy");

@@ -110,6 +110,7 @@ impl Gate {
                 return Ok(());
             }
         };
+        self.hide_arguments(meaning, &mut record);
         if let Some(parameters) = &portal.parameters {
             parameters.put(&mut record);
         }

@@ -1,5 +1,5 @@
 //! What goes and what stays; and that a planted secret never stays, whatever stands around it.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use proptest::prelude::*;
 
@@ -67,6 +67,14 @@ fn parameters_that_are_secrets_are_known() {
     assert_eq!(parameters("INSERT INTO u (name, token) VALUES ($1, $2)"), [2]);
     assert_eq!(parameters("SELECT dblink_connect($1)"), [1]);
     assert_eq!(parameters("SELECT $1"), [0_u16; 0]);
+}
+
+#[test]
+fn arguments_of_execute_are_known_by_what_it_runs() {
+    let text = "EXECUTE p('a', 'x', 7)";
+    let statements = read(text, &Limits::default()).unwrap();
+    assert_eq!(redact_execute(text, &statements[0], &[2, 3]).text, "EXECUTE p('a', '***', '***')");
+    assert_eq!(redact_execute(text, &statements[0], &[]).text, text);
 }
 
 #[test]

@@ -83,6 +83,19 @@ pub(super) fn statement(action: &Action, found: &mut Found) {
     }
 }
 
+/// The arguments of an EXECUTE that stand for parameters with these numbers.
+pub(super) fn arguments(action: &Action, numbers: &[u16], found: &mut Found) {
+    match action {
+        Action::Explain { analyze: _, inner } => arguments(inner, numbers, found),
+        Action::Execute { name: _, arguments } => {
+            let is_secret = |index: usize| numbers.iter().any(|number| usize::from(*number) == index + 1);
+            let secret = arguments.iter().enumerate().filter(|(index, _)| is_secret(*index));
+            secret.for_each(|(_, argument)| mark(argument, "password", found));
+        }
+        _ => {}
+    }
+}
+
 fn ddl(ddl: &Ddl, found: &mut Found) {
     expressions(&ddl.expressions, found);
     if let Some(query) = &ddl.query {
