@@ -85,7 +85,7 @@ pub struct Gate {
     /// After a denial in the extended protocol: the upstream will skip everything up to the Sync, so nothing is sent.
     doomed: bool,
     /// Noted, and still to be recorded.
-    unrecorded: Vec<Box<Record>>,
+    unrecorded: Vec<Record>,
 }
 
 /// Messages that are judged and recorded together.

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 pub use copying::Owed;
 pub use rails::Mode;
 
-use super::contained::{Panicked, contained};
+use super::contained::contained;
 use super::ends::{self, End, Ends, Warnings};
 use super::gate::{Gate, MAX_BATCH, Outgoing, Passed};
 use super::handshake::ClientStream;
@@ -101,7 +101,7 @@ impl Relay {
         let finish = tokio::select! {
             biased;
             end = ends.wait() => Finish::Ended(end),
-            finish = contained(self.relay()) => finish.unwrap_or_else(|Panicked| Finish::Ended(End::Fault)),
+            finish = contained(self.relay()) => finish.unwrap_or(Finish::Ended(End::Fault)),
         };
         if contained(self.close(finish)).await.is_err() {
             tracing::error!("a session's end was broken off");

@@ -85,6 +85,7 @@ pub fn redact_execute<'t>(text: &'t str, statement: &Statement, secrets: &[u16])
 pub fn redact_all<'t>(pieces: &[(&'t str, Option<&Statement>)]) -> Vec<Redacted<'t>> {
     let clean: Vec<_> = pieces.iter().map(|(text, statement)| redact(text, *statement)).collect();
     let mut secrets: Vec<String> = clean.iter().flat_map(|piece| piece.secrets.iter().cloned()).collect();
+    secrets.retain(|secret| secret.len() >= LEAST_SOUGHT);
     if secrets.is_empty() || pieces.len() < 2 {
         return clean;
     }

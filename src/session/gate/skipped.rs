@@ -49,7 +49,8 @@ impl Gate {
 
     /// Notes a message that the session's loop skips by itself.
     pub fn skip(&mut self, tag: Tag, frame: &Frame) {
-        self.unrecorded.extend(self.skipped_record(tag, frame));
+        let skipped = self.skipped_record(tag, frame);
+        self.unrecorded.extend(skipped.map(|record| *record));
     }
 
     /// Notes a message for which the session ends, where it has a text.
@@ -74,13 +75,13 @@ impl Gate {
         let why = format!("{error}; shown are {shown} of {} bytes, those that are no text as \\xNN", body.len());
         refuse(&mut record, "protocol", &why);
         record.ended_by = Some(EndedBy::ProtocolViolation);
-        self.unrecorded.push(record);
+        self.unrecorded.push(*record);
     }
 
     /// Records what was noted.
     pub async fn record_noted(&mut self) {
         for record in std::mem::take(&mut self.unrecorded) {
-            self.recorder.note(*record).await;
+            self.recorder.note(record).await;
         }
     }
 }
