@@ -9,7 +9,7 @@ mod skipped;
 
 use alone::{Alone, Spoken};
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -85,7 +85,7 @@ pub struct Gate {
     /// After a denial in the extended protocol: the upstream will skip everything up to the Sync, so nothing is sent.
     doomed: bool,
     /// Noted, and still to be recorded.
-    unrecorded: Vec<Record>,
+    unrecorded: VecDeque<Record>,
 }
 
 /// Messages that are judged and recorded together.
@@ -103,7 +103,14 @@ struct Batch {
 impl Gate {
     #[must_use]
     pub fn new(judge: Judge, recorder: Recorder) -> Self {
-        Self { judge, names: Names::default(), recorder, given_reason: None, doomed: false, unrecorded: Vec::new() }
+        Self {
+            judge,
+            names: Names::default(),
+            recorder,
+            given_reason: None,
+            doomed: false,
+            unrecorded: VecDeque::new(),
+        }
     }
 
     /// Tells what the session has said and become, before messages are judged.
@@ -168,6 +175,7 @@ impl Gate {
         for planned in planned {
             outgoing.push(settle::finish(planned, &mut settled, &moved, &over, &self.judge.ledger));
         }
+        self.end_withheld(&outgoing).await;
         Passed { outgoing, error }
     }
 

@@ -18,7 +18,7 @@ use crate::audit::{EndedBy, Event, HashKey, Journal, Protocol, Record, RecordedR
 use crate::catalog::{Columns, Footprint};
 use crate::policy::{Denial, Permit};
 use crate::sql::tree::Action;
-use crate::sql::{Redacted, redact};
+use crate::sql::{REDACTED, Redacted, holds_credentials, redact};
 
 /// Of a text that is refused unread, this much is recorded; the rest is given by its hash.
 const MAX_UNREAD: usize = 64 * 1024;
@@ -95,7 +95,7 @@ impl Recorder {
         let recorded = meaning.analysis.recorded(meaning.part);
         record.protocol = Some(protocol);
         record.policy_version = Some(version);
-        record.reason = self.reason.as_ref().map(ToString::to_string);
+        self.put_reason(&mut record);
         if let Some(statement) = meaning.statement() {
             record.kind = Some(statement.kind.to_owned());
             record.fingerprint = Some(recorded.fingerprint.clone());
@@ -108,13 +108,22 @@ impl Recorder {
         record
     }
 
+    /// What the session has said why; not where that holds a password.
+    fn put_reason(&self, record: &mut Record) {
+        record.reason = self.reason.as_ref().map(ToString::to_string);
+        if record.reason.as_deref().is_some_and(holds_credentials) {
+            record.reason = Some(REDACTED.to_owned());
+            put_rule(record, "connection");
+        }
+    }
+
     /// The entry of a text of which no statement could be read.
     #[must_use]
     pub fn unread(&self, text: &str, protocol: Protocol, version: u64) -> Box<Record> {
         let mut record = Box::new(self.entry(Event::Statement));
         record.protocol = Some(protocol);
         record.policy_version = Some(version);
-        record.reason = self.reason.as_ref().map(ToString::to_string);
+        self.put_reason(&mut record);
         let mut end = text.len().min(MAX_UNREAD);
         while !text.is_char_boundary(end) {
             end -= 1;

@@ -19,8 +19,8 @@ use crate::wire::frontend::{Named, Target};
 #[derive(Debug)]
 pub(super) struct Alone {
     kind: &'static str,
-    /// `portal "p"`
-    name: String,
+    target: Target,
+    name: Box<str>,
     about: About,
     parameters: Option<Arc<Parameters>>,
 }
@@ -68,7 +68,7 @@ impl Spoken {
 impl Alone {
     pub(super) fn bind(portal: &Portal, name: &str, parameters: Arc<Parameters>) -> Self {
         let about = About::Portal(Arc::clone(&portal.rows), portal.meanings.first().map(Arc::clone));
-        Self { kind: "BIND", name: format!("portal \"{name}\""), about, parameters: Some(parameters) }
+        Self { kind: "BIND", target: Target::Portal, name: name.into(), about, parameters: Some(parameters) }
     }
 }
 
@@ -76,19 +76,18 @@ impl Gate {
     /// A Describe or Close.
     pub(super) fn alone(&self, kind: &'static str, named: &Named<'_>) -> Alone {
         let key = Key::new(named.name);
-        let (name, about) = match named.target {
+        let about = match named.target {
             Target::Statement => {
-                let meaning = self.names.statements(&key).last().map(Arc::clone);
-                (format!("prepared statement \"{}\"", named.name), meaning.map_or(About::Nothing, About::Statement))
+                self.names.statements(&key).last().map(|meaning| About::Statement(Arc::clone(meaning)))
             }
             Target::Portal => {
-                let portal = self.names.portals(&key).last();
-                let about = portal
-                    .map(|portal| About::Portal(Arc::clone(&portal.rows), portal.meanings.first().map(Arc::clone)));
-                (format!("portal \"{}\"", named.name), about.unwrap_or(About::Nothing))
+                let of =
+                    |portal: &Portal| About::Portal(Arc::clone(&portal.rows), portal.meanings.first().map(Arc::clone));
+                self.names.portals(&key).last().map(of)
             }
         };
-        Alone { kind, name, about, parameters: None }
+        let about = about.unwrap_or(About::Nothing);
+        Alone { kind, target: named.target, name: named.name.into(), about, parameters: None }
     }
 
     /// What a Describe asks about, so that its answer is understood.
@@ -126,7 +125,10 @@ impl Gate {
         };
         record.event = Event::Message;
         record.kind = Some(alone.kind.to_owned());
-        record.detail = Some(alone.name.clone());
+        record.detail = Some(match alone.target {
+            Target::Statement => format!("prepared statement \"{}\"", alone.name),
+            Target::Portal => format!("portal \"{}\"", alone.name),
+        });
         if let Some(parameters) = &alone.parameters {
             parameters.put(&mut record);
         }

@@ -26,7 +26,7 @@ pub(super) fn finish(
     // A statement's record that the Parse handed to its Execute speaks for what led there, too.
     let item = item.map(|item| moved.get(item).copied().flatten().unwrap_or(item));
     if let Some(item) = item
-        && !settled.recorded.get(item).copied().unwrap_or_default()
+        && (over.contains(&item) || !settled.recorded.get(item).copied().unwrap_or_default())
     {
         let is_query = expected.as_ref().is_some_and(|expected| expected.step == Step::Query);
         let message = if is_query { ToUpstream::failing_query() } else { ToUpstream::failing_step() };

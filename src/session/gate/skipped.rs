@@ -1,8 +1,8 @@
 //! What is asked and never answered: messages behind one that failed, up to the Sync, and messages that are no messages. They go
 //! nowhere; that they were asked is recorded.
 
-use super::Gate;
-use crate::audit::{EndedBy, Protocol, Record, RecordedVerdict};
+use super::{Gate, Outgoing};
+use crate::audit::{EndedBy, Event, Protocol, Record, RecordedVerdict};
 use crate::session::records::escaped;
 use crate::wire::frontend::{self, Tag};
 use crate::wire::{Frame, ProtocolError};
@@ -75,12 +75,29 @@ impl Gate {
         let why = format!("{error}; shown are {shown} of {} bytes, those that are no text as \\xNN", body.len());
         refuse(&mut record, "protocol", &why);
         record.ended_by = Some(EndedBy::ProtocolViolation);
-        self.unrecorded.push(*record);
+        self.unrecorded.push_back(*record);
     }
 
     /// Records what was noted.
     pub async fn record_noted(&mut self) {
-        for record in std::mem::take(&mut self.unrecorded) {
+        while let Some(record) = self.unrecorded.pop_front() {
+            self.recorder.note(record).await;
+        }
+    }
+}
+
+impl Gate {
+    /// Ends the records of statements that were admitted and do not go, because the message that they are of was refused for
+    /// another's sake.
+    pub(super) async fn end_withheld(&mut self, outgoing: &[Outgoing]) {
+        let expected = outgoing.iter().filter_map(|outgoing| outgoing.expected.as_ref());
+        let going = expected.flat_map(|expected| expected.statements.iter().map(|running| running.seq));
+        for (seq, grant) in self.recorder.withheld(going) {
+            let mut record = self.recorder.entry(Event::StatementEnd);
+            record.statement_seq = Some(seq);
+            record.grant = Some(grant);
+            record.ended_by = Some(EndedBy::Denied);
+            record.detail = Some("it was not sent: its message was refused".to_owned());
             self.recorder.note(record).await;
         }
     }

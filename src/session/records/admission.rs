@@ -1,6 +1,7 @@
 //! A session's way to the journal. What was admitted is known until it was sent, so that whatever is dropped in between, each
 //! allowed statement's record gets its end.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -77,6 +78,18 @@ impl Recorder {
         self.admit(&mut admitted, &mut settled).await;
         self.write(&mut others, &mut settled).await;
         settled
+    }
+
+    /// What was admitted and is not among what goes.
+    pub fn withheld(&mut self, going: impl Iterator<Item = u64> + Clone) -> Vec<(u64, GrantId)> {
+        let unsent = &mut self.admission.unsent;
+        if going.clone().filter(|seq| *seq != 0).count() == unsent.len() {
+            return Vec::new();
+        }
+        let going: HashSet<u64> = going.collect();
+        let (going, withheld) = std::mem::take(unsent).into_iter().partition(|(seq, _)| going.contains(seq));
+        *unsent = going;
+        withheld
     }
 
     /// What was admitted has been sent: how it ends is known to whoever reads the answers.
