@@ -16,11 +16,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("policy", &["sql", "access", "catalog"]),
     ("audit", &["access", "policy"]),
     ("store", &["access"]),
+    ("sinks", &["access", "audit", "tls"]),
     ("session", &["wire", "sql", "access", "catalog", "policy", "audit", "store", "tls"]),
     ("control", &["access", "audit", "store", "policy", "session", "tls", "wire"]),
     ("config", &["access", "policy", "audit"]),
     ("cli", &["access", "app", "audit", "control", "devcerts"]),
-    ("app", &["access", "audit", "catalog", "config", "control", "policy", "session", "sql", "store", "tls", "wire"]),
+    (
+        "app",
+        &[
+            "access", "audit", "catalog", "config", "control", "policy", "session", "sinks", "sql", "store", "tls",
+            "wire",
+        ],
+    ),
     ("main", &["cli", "app"]),
     ("lib", &[]),
 ];
@@ -32,8 +39,12 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("refinery", &["store"]),
     ("axum", &["control"]),
     ("clap", &["cli"]),
-    ("reqwest", &["cli"]),
-    ("tokio_postgres", &["catalog", "session"]),
+    ("reqwest", &["cli", "sinks"]),
+    ("tokio_postgres", &["catalog", "session", "sinks"]),
+    ("object_store", &["sinks"]),
+    ("opentelemetry_proto", &["sinks"]),
+    ("prost", &["sinks"]),
+    ("standardwebhooks", &["sinks"]),
 ];
 
 /// Modules that do no I/O and know no runtime.

@@ -6,6 +6,7 @@ mod logging;
 mod parts;
 mod reload;
 mod settings;
+mod sinks;
 
 use std::path::Path;
 
@@ -35,6 +36,7 @@ pub fn check(path: &Path) -> anyhow::Result<Vec<String>> {
     let config = load(path)?;
     settings::server_tls(&config)?;
     settings::control_tls(&config)?;
+    sinks::settings(&config)?;
     runtime()?.block_on(settings::reach_upstreams(&config))
 }
 
@@ -89,6 +91,7 @@ async fn run(path: &Path) -> anyhow::Result<()> {
             tracing::error!(%error, "a part ended badly");
         }
     }
+    parts.sinks.stop().await;
     parts.journal.close().await?;
     tracing::info!("stopped");
     Ok(())

@@ -156,6 +156,12 @@ impl Journal {
         self.shared.appender().check()
     }
 
+    /// What tells this journal's records from any other's.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.shared.appender().position().journal_id.clone()
+    }
+
     /// The last record's `seq`, and word of each change.
     #[must_use]
     pub fn head(&self) -> watch::Receiver<u64> {
@@ -271,6 +277,7 @@ fn class_of(record: &Record) -> Class {
         | Event::ConfigRefused
         | Event::JournalOpened
         | Event::JournalRecovered
+        | Event::SinkState
         | Event::JournalClosed => Class::Ending,
         Event::SessionOpen
         | Event::RequestFiled

@@ -14,7 +14,7 @@ mod appender;
 pub mod canonical;
 mod chain;
 mod counters;
-mod export;
+pub mod export;
 mod journal;
 mod medium;
 mod reader;
@@ -36,7 +36,7 @@ use std::path::PathBuf;
 
 pub use chain::Head;
 pub use counters::Counters;
-pub use export::{Format, export};
+pub use export::{Format, begin as begin_export, export, export_one};
 pub use journal::Journal;
 pub use reader::{Entry, ReadError, Reader};
 pub use receipt::Receipt;

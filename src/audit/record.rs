@@ -31,6 +31,8 @@ pub enum Event {
     /// A torn tail was cut at the last whole record.
     JournalRecovered,
     JournalClosed,
+    /// A sink fell behind, caught up, was given up, or came too late for records; [`Record::detail`] says which.
+    SinkState,
 }
 
 /// How the client sent a statement.

@@ -65,6 +65,7 @@ impl OpenSessions {
             | Event::ConfigRefused
             | Event::JournalOpened
             | Event::JournalRecovered
+            | Event::SinkState
             | Event::JournalClosed => {}
         }
         Ok(())

@@ -93,7 +93,7 @@ pub(super) fn store(root: &Table<'_>, directory: &Path) -> Option<StoreLocation>
 
 pub(super) fn audit(root: &Table<'_>, directory: &Path) -> Option<AuditSettings> {
     let table = root.required_table("audit")?;
-    table.allow(&["dir", "durability", "retention", "parameters"]);
+    table.allow(&["dir", "durability", "retention", "parameters", "sink"]);
     let dir = table.required_text("dir");
     let durability = match table.text("durability") {
         Some(text) => text.choose(&[("written", Durability::Written), ("synced", Durability::Synced)]),

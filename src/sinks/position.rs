@@ -1,0 +1,79 @@
+//! How far a sink is, in a file that is either as it was or as it is now, never half.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// What a sink's receiver has acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Position {
+    /// The journal's id: a position in another journal says nothing.
+    pub journal: String,
+    /// All records up to this one.
+    pub seq: u64,
+    /// For an archive: the leaves of the log that are archived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaves: Option<u64>,
+    /// The receiver said that it wants no more; only another configuration begins again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<String>,
+}
+
+/// The file of one sink's position.
+#[derive(Clone, Debug)]
+pub(super) struct PositionFile {
+    path: PathBuf,
+}
+
+impl PositionFile {
+    /// `<directory>/sinks/<name>.json`; the folder is made if need be.
+    pub(super) fn of(directory: &Path, name: &str) -> io::Result<Self> {
+        let folder = directory.join("sinks");
+        match fs::DirBuilder::new().mode(0o700).create(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Err(_) | Ok(()) => {}
+        }
+        Ok(Self { path: folder.join(format!("{name}.json")) })
+    }
+
+    /// The position in this journal. One that cannot be read, or is of another journal, is none: records that come twice
+    /// are better than records that never come.
+    pub(super) fn read(&self, journal: &str) -> Option<Position> {
+        let bytes = match fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::error!(path = %self.path.display(), %error, "a sink's position cannot be read: it begins anew");
+                return None;
+            }
+        };
+        match serde_json::from_slice::<Position>(&bytes) {
+            Ok(position) if position.journal == journal => Some(position),
+            Ok(_) => {
+                tracing::warn!(path = %self.path.display(), "a sink's position is of another journal: it begins anew");
+                None
+            }
+            Err(error) => {
+                tracing::error!(path = %self.path.display(), %error, "a sink's position cannot be read: it begins anew");
+                None
+            }
+        }
+    }
+
+    /// Keeps the position, on disk when it returns.
+    pub(super) async fn write(&self, position: Position) -> io::Result<()> {
+        let path = self.path.clone();
+        tokio::task::spawn_blocking(move || replace(&path, &position)).await.map_err(io::Error::other)?
+    }
+}
+
+fn replace(path: &Path, position: &Position) -> io::Result<()> {
+    let beside = path.with_extension("json.new");
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    let mut bytes = serde_json::to_vec(position)?;
+    bytes.push(b'\n');
+    file.write_all(&bytes)?;
+    file.sync_data()?;
+    fs::rename(&beside, path)
+}

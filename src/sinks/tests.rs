@@ -1,0 +1,1 @@
+//! Sinks as a whole, on a real journal.
