@@ -63,13 +63,14 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 async fn run(path: &Path) -> anyhow::Result<()> {
+    // First: a signal that nobody listens for ends the process.
+    let mut signals = Signals::listen()?;
     let config = load(path)?;
     let (proxy_address, control_address) = (config.proxy.listen, config.control.listen);
     let proxy_listener = bind(proxy_address).await?;
     let control_listener = bind(control_address).await?;
     let (parts, control) = Parts::build(config).await?;
     let stop = CancellationToken::new();
-    let mut signals = Signals::listen()?;
 
     let grants = tokio::spawn(std::sync::Arc::clone(&parts.grants).run(parts::GRANT_POLL, stop.clone()));
     let warm_up = tokio::spawn(std::sync::Arc::clone(&parts.explainer).warm_up(stop.clone()));

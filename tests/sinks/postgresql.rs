@@ -42,7 +42,7 @@ async fn every_record_is_a_row_with_its_bytes() {
     rig.record(odd).await;
     let sinks = rig.start(vec![sink(Kind::Postgresql(table("postgres", "Sink \"one\"")))]).await;
     let name = r#""Sink ""one""""#;
-    eventually("it is made", || run(&format!("SELECT to_regclass('{}')", name.replace('\'', "''"))) != "").await;
+    eventually("it is made", || !run(&format!("SELECT to_regclass('{name}')")).is_empty()).await;
     eventually("all arrive", || run(&format!("SELECT count(*) FROM {name}")) == "72").await;
     sinks.stop().await;
     let found = run(&format!("SELECT record::text FROM {name} ORDER BY seq"));

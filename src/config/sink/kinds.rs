@@ -148,7 +148,7 @@ fn object_storage(table: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>)
         let place = ArchiveLocation::Directory(directory.join(path));
         return Some(SinkKind::ObjectStorage { place, prefix: String::new() });
     }
-    let Some((bucket, prefix)) = url.read(bucket_and_prefix) else { return None };
+    let (bucket, prefix) = url.read(bucket_and_prefix)?;
     for (key, source) in [("access_key_id_file", &access_key_id), ("secret_access_key_file", &secret_access_key)] {
         if *source == PasswordSource::None {
             table.refuse(key, format!("is required, or {}", key.replace("_file", "_env")));

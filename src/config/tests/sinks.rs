@@ -1,4 +1,5 @@
 //! `[[audit.sink]]`.
+#![allow(clippy::panic)]
 
 use std::time::Duration;
 

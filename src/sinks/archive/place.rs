@@ -47,12 +47,8 @@ fn open_s3(s3: &S3) -> Result<Arc<dyn ObjectStore>, String> {
         }
     }
     // The round that fails is tried again as a whole; within it only a hiccup is bridged.
-    let retry = RetryConfig {
-        backoff: BackoffConfig::default(),
-        max_retries: 2,
-        retry_timeout: Duration::from_secs(30),
-        ..RetryConfig::default()
-    };
+    let retry =
+        RetryConfig { backoff: BackoffConfig::default(), max_retries: 2, retry_timeout: Duration::from_secs(30) };
     let mut builder = AmazonS3Builder::new()
         .with_region(&s3.region)
         .with_bucket_name(&s3.bucket)
