@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::parts::Parts;
 use crate::config::Config;
+use crate::sinks::Sinks;
 
 /// Runs the proxy and the control port until SIGTERM or SIGINT ends them.
 ///
@@ -36,7 +37,7 @@ pub fn check(path: &Path) -> anyhow::Result<Vec<String>> {
     let config = load(path)?;
     settings::server_tls(&config)?;
     settings::control_tls(&config)?;
-    sinks::settings(&config)?;
+    Sinks::check(&sinks::settings(&config)?)?;
     runtime()?.block_on(settings::reach_upstreams(&config))
 }
 

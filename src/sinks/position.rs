@@ -15,7 +15,7 @@ pub(super) struct Position {
     /// For an archive: the leaves of the log that are archived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaves: Option<u64>,
-    /// The receiver said that it wants no more; only another configuration begins again.
+    /// The receiver wants no more: the mark of the configuration under which it said so. Another begins again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone: Option<String>,
 }
@@ -70,7 +70,12 @@ impl PositionFile {
 
 fn replace(path: &Path, position: &Position) -> io::Result<()> {
     let beside = path.with_extension("json.new");
-    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    // What a crash may have left.
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(_) | Ok(()) => {}
+    }
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(&beside)?;
     let mut bytes = serde_json::to_vec(position)?;
     bytes.push(b'\n');
     file.write_all(&bytes)?;

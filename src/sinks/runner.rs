@@ -41,11 +41,12 @@ impl Runner {
         let journal_id = self.journal.id();
         let mut position = self.begin(&journal_id).await;
         self.progress.begin(position.seq);
-        if position.gone.is_some() {
-            tracing::warn!(sink = %self.settings.name, "the receiver wanted no more; nothing is sent before its configuration changes");
+        if position.gone.as_ref() == Some(&self.settings.mark()) {
+            tracing::warn!(sink = %self.settings.name, "the receiver wanted no more: nothing is sent before its configuration changes");
             self.progress.give_up();
             return;
         }
+        position.gone = None;
         let mut backoff = Backoff::default();
         loop {
             let subscription = self.journal.subscribe(position.seq + 1);
@@ -124,7 +125,7 @@ impl Runner {
                             continue;
                         }
                         DeliveryError::TooLarge(_) => backoff.next(),
-                        DeliveryError::Gone(why) => return self.give_up(why, position).await,
+                        DeliveryError::Gone(_) => return self.give_up(position).await,
                     }
                 }
             };
@@ -179,8 +180,8 @@ impl Runner {
         }
     }
 
-    async fn give_up(&self, why: String, position: &mut Position) -> Next {
-        position.gone = Some(why);
+    async fn give_up(&self, position: &mut Position) -> Next {
+        position.gone = Some(self.settings.mark());
         self.keep(position).await;
         self.progress.give_up();
         Next::End

@@ -12,7 +12,7 @@ use super::position::PositionFile;
 use super::progress::Progress;
 use super::receiver::Receiver;
 use super::runner::Runner;
-use super::settings::{Kind, Settings, SetupError};
+use super::settings::{Archive, ArchivePlace, Kind, Settings, SetupError};
 use super::watch::{PERIOD, Watched};
 use super::{otlp, postgresql, syslog, webhook};
 use crate::access::Clock;
@@ -21,7 +21,6 @@ use crate::audit::{Event, Journal, Record};
 /// The sinks that are at work.
 pub struct Sinks {
     journal: Arc<Journal>,
-    clock: Arc<Clock>,
     metrics: Metrics,
     running: tokio::sync::Mutex<Vec<Running>>,
     watched: Arc<Mutex<Vec<Watched>>>,
@@ -59,24 +58,42 @@ enum Work {
     Archive(Archiver),
 }
 
+/// Makes what a sink does, of the journal with this id.
+fn work(settings: &Settings, journal: &str) -> Result<Work, SetupError> {
+    let failed = |what: String| SetupError { sink: settings.name.clone(), what };
+    let id = journal.to_owned();
+    Ok(match &settings.kind {
+        Kind::Postgresql(kind) => Work::Deliver(Box::new(postgresql::Table::new(kind, id).map_err(failed)?)),
+        Kind::Syslog(kind) => Work::Deliver(Box::new(syslog::Collector::new(kind, id).map_err(failed)?)),
+        Kind::Webhook(kind) => Work::Deliver(Box::new(webhook::Endpoint::new(kind, id).map_err(failed)?)),
+        Kind::Otlp(kind) => Work::Deliver(Box::new(otlp::Collector::new(kind, id).map_err(failed)?)),
+        Kind::Archive(kind) => Work::Archive(Archiver::new(kind, journal).map_err(failed)?),
+    })
+}
+
 impl Sinks {
-    /// Sees to it that every sink can be made, without reaching any.
+    /// Whether the sinks could be made. Changes and reaches nothing, and needs no journal.
     ///
     /// # Errors
-    /// What is wrong with the first that cannot.
+    /// What is wrong with the first that could not.
+    pub fn check(settings: &[Settings]) -> Result<(), SetupError> {
+        // A folder is made when it is first written to.
+        let is_folder = |settings: &&Settings| {
+            matches!(&settings.kind, Kind::Archive(Archive { place: ArchivePlace::Directory(_), .. }))
+        };
+        settings.iter().filter(|settings| !is_folder(settings)).try_for_each(|settings| work(settings, "").map(drop))
+    }
+
+    /// Makes every sink, without reaching any.
+    ///
+    /// # Errors
+    /// What is wrong with the first that cannot be made.
     pub fn prepare(settings: Vec<Settings>, journal: &Journal) -> Result<Prepared, SetupError> {
         let mut sinks = Vec::new();
         for settings in settings {
-            let failed = |what: String| SetupError { sink: settings.name.clone(), what };
-            let id = journal.id();
-            let work = match &settings.kind {
-                Kind::Postgresql(kind) => Work::Deliver(Box::new(postgresql::Table::new(kind, id).map_err(failed)?)),
-                Kind::Syslog(kind) => Work::Deliver(Box::new(syslog::Collector::new(kind, id).map_err(failed)?)),
-                Kind::Webhook(kind) => Work::Deliver(Box::new(webhook::Endpoint::new(kind, id).map_err(failed)?)),
-                Kind::Otlp(kind) => Work::Deliver(Box::new(otlp::Collector::new(kind, id).map_err(failed)?)),
-                Kind::Archive(kind) => Work::Archive(Archiver::new(kind, &id).map_err(failed)?),
-            };
-            PositionFile::of(&journal.settings().dir, &settings.name).map_err(|error| failed(error.to_string()))?;
+            let work = work(&settings, &journal.id())?;
+            let position = PositionFile::of(&journal.settings().dir, &settings.name);
+            position.map_err(|error| SetupError { sink: settings.name.clone(), what: error.to_string() })?;
             sinks.push((settings, work));
         }
         Ok(Prepared { sinks })
@@ -87,16 +104,11 @@ impl Sinks {
     pub async fn start(prepared: Prepared, journal: Arc<Journal>, clock: Arc<Clock>, metrics: Metrics) -> Arc<Self> {
         let watched = Arc::new(Mutex::new(Vec::new()));
         let stop = CancellationToken::new();
-        let watch = tokio::spawn(watch(
-            Arc::clone(&watched),
-            Arc::clone(&journal),
-            Arc::clone(&clock),
-            metrics.clone(),
-            stop.clone(),
-        ));
+        let watch =
+            tokio::spawn(watch(Arc::clone(&watched), Arc::clone(&journal), clock, metrics.clone(), stop.clone()));
         let running = tokio::sync::Mutex::new(Vec::new());
         let watch = Mutex::new(Some(watch));
-        let sinks = Arc::new(Self { journal, clock, metrics, running, watched, watch, stop });
+        let sinks = Arc::new(Self { journal, metrics, running, watched, watch, stop });
         sinks.apply(prepared).await;
         sinks
     }
@@ -170,12 +182,6 @@ impl Sinks {
 
     fn watched(&self) -> std::sync::MutexGuard<'_, Vec<Watched>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The clock that the sinks' own records are dated by.
-    #[must_use]
-    pub fn clock(&self) -> &Arc<Clock> {
-        &self.clock
     }
 }
 

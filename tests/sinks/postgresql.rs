@@ -19,7 +19,7 @@ fn table(database: &str, name: &str) -> Postgresql {
     Postgresql {
         host: "localhost".into(),
         port: bench.postgres.port,
-        user: crate::support::SUPERUSER.into(),
+        user: "pgw_admin".into(),
         database: database.into(),
         password: Some(Secret::new("pgw_admin_pw")),
         ca: Some(Pem::read(&bench.certs.join("ca.crt")).unwrap()),

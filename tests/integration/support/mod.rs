@@ -6,7 +6,7 @@ mod proxy;
 pub mod raw;
 mod world;
 
-pub use postgres::{Postgres, SUPERUSER};
+pub use postgres::Postgres;
 pub use proxy::{Credentials, Proxy, Setup};
 pub use world::{Scopes, config};
 
