@@ -10,7 +10,7 @@ fn archive(to: &Path) -> Kind {
     Kind::Archive(Archive { place: ArchivePlace::Directory(to.to_owned()), prefix: "p".into() })
 }
 
-fn segments(dir: &Path) -> Vec<String> {
+pub fn segments(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
     names.retain(|name| name.starts_with("journal-"));
@@ -19,7 +19,7 @@ fn segments(dir: &Path) -> Vec<String> {
 }
 
 /// A journal with two closed segments and an open one.
-async fn filled() -> Rig {
+pub async fn filled() -> Rig {
     let rig = Rig::new();
     let long = "x".repeat(8 << 20);
     for _ in 0..100 {

@@ -6,6 +6,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stderr,
+    clippy::print_stdout,
     missing_debug_implementations,
     dead_code
 )]
@@ -14,6 +15,7 @@
 mod support;
 
 mod archive;
+mod by_hand;
 mod otlp;
 mod postgresql;
 mod program;
