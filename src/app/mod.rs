@@ -93,8 +93,10 @@ async fn run(path: &Path) -> anyhow::Result<()> {
             tracing::error!(%error, "a part ended badly");
         }
     }
+    let closed = parts.journal.close().await;
+    // After the last record, so that they may take it too.
     parts.sinks.stop().await;
-    parts.journal.close().await?;
+    closed?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -1,9 +1,14 @@
 //! How far a sink is, in a file that is either as it was or as it is now, never half.
 
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest;
+
+use crate::audit::{Entry, Reader};
 
 /// What a sink's receiver has acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -12,12 +17,77 @@ pub(super) struct Position {
     pub journal: String,
     /// All records up to this one.
     pub seq: u64,
+    /// The last records of the last deliveries, oldest first: whether the journal is still the one that they were read from.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    pub marks: VecDeque<Mark>,
     /// For an archive: the leaves of the log that are archived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaves: Option<u64>,
     /// The receiver wants no more: the mark of the configuration under which it said so. Another begins again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone: Option<String>,
+}
+
+/// A record that was acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Mark {
+    pub seq: u64,
+    /// Of the record's canonical bytes: the first half of their SHA-256.
+    pub digest: String,
+}
+
+/// Deliveries that are remembered.
+const MARKS: usize = 16;
+
+impl Mark {
+    pub(super) fn of(entry: &Entry) -> Self {
+        let digest = digest::digest(&digest::SHA256, &entry.canonical);
+        let digest = digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        Self { seq: entry.record.seq, digest }
+    }
+
+    /// Whether the journal in `dir` has this record. One that was erased counts: what follows it is what followed it.
+    fn stands(&self, dir: &Path) -> bool {
+        match Reader::new(dir, self.seq).read() {
+            Ok(Some(entry)) if entry.record.seq == self.seq => Self::of(&entry) == *self,
+            Ok(Some(_)) => true,
+            Ok(None) => false,
+            // Reading on will meet the error again, and say so.
+            Err(_) => true,
+        }
+    }
+}
+
+impl Position {
+    /// The beginning of a journal.
+    pub(super) fn none(journal: &str) -> Self {
+        Self { journal: journal.to_owned(), seq: 0, marks: VecDeque::new(), leaves: None, gone: None }
+    }
+
+    pub(super) fn advance(&mut self, mark: Mark) {
+        self.seq = mark.seq;
+        if self.marks.len() == MARKS {
+            self.marks.pop_front();
+        }
+        self.marks.push_back(mark);
+    }
+
+    /// Goes back to the last delivery that the journal in `dir` knows of. A machine that lost power may have lost records that
+    /// a receiver has; their numbers are then given to others. Answers whether that was so.
+    pub(super) fn go_back(&mut self, dir: &Path, head: u64) -> bool {
+        let before = self.seq;
+        while let Some(mark) = self.marks.back() {
+            if mark.stands(dir) {
+                break;
+            }
+            self.marks.pop_back();
+            self.seq = self.marks.back().map_or(0, |mark| mark.seq);
+        }
+        if self.marks.is_empty() && self.seq > head {
+            self.seq = 0;
+        }
+        self.seq != before
+    }
 }
 
 /// The file of one sink's position.

@@ -15,6 +15,8 @@ pub(super) struct Progress {
     last_success: AtomicU64,
     gone: AtomicBool,
     last_error: Mutex<Option<String>>,
+    /// What is to be recorded.
+    news: Mutex<Vec<String>>,
 }
 
 impl Progress {
@@ -49,6 +51,16 @@ impl Progress {
 
     pub(super) fn give_up(&self) {
         self.gone.store(true, Ordering::Relaxed);
+    }
+
+    /// Has the watch record something.
+    pub(super) fn tell(&self, news: String) {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner).push(news);
+    }
+
+    /// What was told since the last call.
+    pub(super) fn news(&self) -> Vec<String> {
+        std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Everything at once.

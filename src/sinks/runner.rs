@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
 use super::batches::Batches;
-use super::position::{Position, PositionFile};
+use super::position::{Mark, Position, PositionFile};
 use super::progress::Progress;
 use super::receiver::{Delivered, DeliveryError, Receiver};
 use super::settings::{Settings, Start};
@@ -80,22 +80,43 @@ impl Runner {
 
     /// The position that was kept, or the one to begin with.
     async fn begin(&self, journal_id: &str) -> Position {
+        let head = *self.journal.head().borrow();
         if let Some(position) = self.file.read(journal_id) {
-            return position;
+            return self.checked(position, head).await;
         }
-        let seq = match self.settings.start {
+        let mut position = Position::none(journal_id);
+        position.seq = match self.settings.start {
             Start::Oldest => 0,
-            Start::Now => *self.journal.head().borrow(),
+            Start::Now => head,
         };
-        let position = Position { journal: journal_id.to_owned(), seq, leaves: None, gone: None };
         self.keep(&position).await;
         position
+    }
+
+    /// The position, or an earlier one if the journal does not hold any more what was delivered since.
+    async fn checked(&self, position: Position, head: u64) -> Position {
+        let (dir, mut checked) = (self.journal.settings().dir.clone(), position.clone());
+        let checking = tokio::task::spawn_blocking(move || {
+            let lost = checked.go_back(&dir, head);
+            (checked, lost)
+        });
+        // It only ends badly with the runtime.
+        let Ok((checked, lost)) = checking.await else { return position };
+        if lost {
+            let (name, from, to) = (&self.settings.name, checked.seq, position.seq);
+            self.progress.tell(format!(
+                "sink \"{name}\": the journal does not hold what was delivered as records {} to {to}: they were lost here, \
+                 and their numbers are given again; it goes on after {from}",
+                from + 1
+            ));
+        }
+        checked
     }
 
     /// Delivers what the sink takes of the entries and moves the position past all of them.
     async fn hand_over(&self, entries: Vec<Entry>, position: &mut Position, receiver: &mut dyn Receiver) -> Next {
         self.count_missing(&entries, position.seq);
-        let last = entries.last().map_or(position.seq, |entry| entry.record.seq);
+        let Some(last) = entries.last().map(Mark::of) else { return Next::GoOn };
         let mut wanted = entries;
         wanted.retain(|entry| self.settings.selection.takes(entry));
         let mut rest = wanted.as_slice();
@@ -109,8 +130,7 @@ impl Runner {
                     backoff.reset();
                     self.acknowledged(now.len(), delivered);
                     rest = later;
-                    let reached =
-                        if rest.is_empty() { last } else { now.last().map_or(last, |entry| entry.record.seq) };
+                    let reached = now.last().filter(|_| !rest.is_empty()).map_or_else(|| last.clone(), Mark::of);
                     self.reached(reached, position).await;
                     continue;
                 }
@@ -133,10 +153,10 @@ impl Runner {
                 return Next::End;
             }
         }
-        if position.seq < last {
+        if position.seq < last.seq {
             // Nothing was for this sink: that needs no proof, and no write for each statement.
-            position.seq = last;
-            self.progress.passed(last);
+            position.seq = last.seq;
+            self.progress.passed(last.seq);
         }
         Next::GoOn
     }
@@ -166,14 +186,15 @@ impl Runner {
         }
     }
 
-    pub(super) async fn reached(&self, seq: u64, position: &mut Position) {
-        position.seq = seq;
+    async fn reached(&self, mark: Mark, position: &mut Position) {
+        let seq = mark.seq;
+        position.advance(mark);
         self.keep(position).await;
         self.progress.passed(seq);
     }
 
     /// A position that cannot be kept costs records that come twice, after a restart.
-    async fn keep(&self, position: &Position) {
+    pub(super) async fn keep(&self, position: &Position) {
         if let Err(error) = self.file.write(position.clone()).await {
             tracing::error!(sink = %self.settings.name, %error, "the sink's position could not be kept");
             self.progress.failed(format!("the position could not be kept: {error}"));

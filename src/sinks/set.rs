@@ -1,6 +1,7 @@
 //! All sinks of the process: started together, exchanged one by one when their configuration changes, ended together.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -17,6 +18,9 @@ use super::watch::{PERIOD, Watched};
 use super::{otlp, postgresql, syslog, webhook};
 use crate::access::Clock;
 use crate::audit::{Event, Journal, Record};
+
+/// Time that sinks have to take the last records before they are ended.
+const LAST_MOMENT: Duration = Duration::from_secs(2);
 
 /// The sinks that are at work.
 pub struct Sinks {
@@ -142,8 +146,10 @@ impl Sinks {
         }
     }
 
-    /// Ends them all; what a receiver has not acknowledged is sent again after the next start.
+    /// Ends them all, once they have taken what there is, or after a moment: what a receiver has not acknowledged is sent
+    /// after the next start.
     pub async fn stop(&self) {
+        drop(tokio::time::timeout(LAST_MOMENT, self.caught_up()).await);
         self.stop.cancel();
         let running = std::mem::take(&mut *self.running.lock().await);
         for sink in running {
@@ -159,6 +165,13 @@ impl Sinks {
     #[must_use]
     pub fn alarming(&self) -> Vec<String> {
         self.watched().iter().filter(|watched| watched.is_alarming()).map(|watched| watched.name().to_owned()).collect()
+    }
+
+    async fn caught_up(&self) {
+        let head = self.journal.head();
+        while self.watched().iter().any(|watched| watched.is_behind(*head.borrow())) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     fn begin(&self, settings: Arc<Settings>, work: Work) -> std::io::Result<Running> {

@@ -112,7 +112,7 @@ async fn a_position_is_whole_or_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let file = PositionFile::of(dir.path(), "s").unwrap();
     assert_eq!(file.read("j"), None);
-    let mut position = Position { journal: "j".into(), seq: 7, leaves: None, gone: None };
+    let mut position = Position { seq: 7, ..Position::none("j") };
     file.write(position.clone()).await.unwrap();
     assert_eq!(file.read("j"), Some(position.clone()));
     assert_eq!(file.read("k"), None, "of another journal");
@@ -134,4 +134,33 @@ fn a_mark_tells_configurations_apart_and_no_secret() {
     assert_eq!(one.mark(), other.mark(), "the receiver is the same");
     other.kind = Kind::Archive(Archive { place: ArchivePlace::Directory("/y".into()), prefix: String::new() });
     assert_ne!(one.mark(), other.mark());
+}
+
+#[tokio::test]
+async fn a_journal_that_lost_its_end_is_read_from_where_it_still_holds() {
+    use crate::audit::{Durability, Journal, Reader, Settings};
+
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings { dir: dir.path().to_owned(), durability: Durability::Written };
+    let journal = Journal::open(settings).unwrap();
+    for _ in 0..9 {
+        journal.record(Record::new(Timestamp::UNIX_EPOCH, Event::LoginDenied)).await.unwrap();
+    }
+    let mark = |seq: u64| super::position::Mark::of(&Reader::new(dir.path(), seq).read().unwrap().unwrap());
+    let mut position = Position::none("j");
+    position.advance(mark(4));
+    position.advance(mark(10));
+    assert!(!position.go_back(dir.path(), 10));
+    assert_eq!(position.seq, 10);
+    // Its number was given to another record, or to none yet.
+    for (seq, digest) in [(10, mark(9).digest), (12, mark(10).digest)] {
+        let mut lost = position.clone();
+        lost.marks.pop_back();
+        lost.advance(super::position::Mark { seq, digest });
+        assert!(lost.go_back(dir.path(), 10));
+        assert_eq!((lost.seq, lost.marks.len()), (4, 1));
+    }
+    let mut ahead = Position { seq: 11, ..Position::none("j") };
+    assert!(ahead.go_back(dir.path(), 10));
+    assert_eq!(ahead.seq, 0);
 }

@@ -64,6 +64,7 @@ impl Watched {
             ));
         }
         self.before = reading;
+        news.extend(self.progress.news());
         news
     }
 
@@ -82,6 +83,12 @@ impl Watched {
 
     pub(super) fn name(&self) -> &str {
         &self.settings.name
+    }
+
+    /// Whether there are records that it may take soon. One whose receiver fails will not.
+    pub(super) fn is_behind(&self, head: u64) -> bool {
+        let reading = self.progress.read();
+        reading.seq < head && !reading.gone && reading.last_error.is_none()
     }
 
     pub(super) fn is_alarming(&self) -> bool {

@@ -128,3 +128,55 @@ async fn a_sink_comes_with_a_reload_and_a_bad_one_changes_nothing() {
     .await;
     assert!(!proxy.log().contains(SECRET));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_record_of_a_program_that_ends_goes_along() {
+    let receiver = HttpReceiver::start().await;
+    let proxy = proxy(&webhook_sink(receiver.port));
+    eventually("the first arrive", || !receiver.accepted().is_empty()).await;
+    proxy.signal("TERM");
+    eventually("it has ended", || !proxy.is_running()).await;
+    let last = receiver.accepted().pop().unwrap();
+    let body: Value = serde_json::from_slice(&last.body).unwrap();
+    assert_eq!(body["data"]["records"].as_array().unwrap().last().unwrap()["event"], "journal_closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_sink_is_told_before_anything_starts() {
+    let proxy = proxy("");
+    let path = proxy.setup.dir.join("proxy.toml");
+    let before = std::fs::read_to_string(&path).unwrap();
+    let check = |sink: &str| {
+        std::fs::write(&path, before.clone() + sink).unwrap();
+        let output = proxy.cli("bob", &["check", "--config", path.to_str().unwrap()]);
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let good = webhook_sink(1);
+    assert!(check(&good).0, "{}", check(&good).1);
+    let (ok, told) = check(&good.replace("localhost:1", "169.254.169.254"));
+    assert!(!ok && told.contains("sink \"siem\"") && told.contains("link-local"), "{told}");
+    std::fs::write(proxy.setup.dir.join("webhook_secret"), "not base64!").unwrap();
+    let (ok, told) = check(&good);
+    assert!(!ok && told.contains("whsec_") && !told.contains("not base64!"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_are_exported_as_ocsf_with_a_server_and_without() {
+    let proxy = proxy("");
+    proxy.grant("alice", "plain-read", "1h");
+    let minted = proxy.credentials("alice", "plain");
+    assert!(proxy.sql(&minted, "SELECT 42").2);
+    let export = |more: &[&str]| -> Vec<Value> {
+        let output =
+            proxy.cli("bob", &[&["audit", "export", "--format", "ocsf", "--text", "SELECT 42"], more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let (online, offline) = (export(&[]), export(&["--dir", &audit_dir(&proxy)]));
+    assert_eq!(online, offline);
+    assert_eq!(online.len(), 1);
+    assert_eq!(online[0]["class_uid"], 6005);
+    assert_eq!(online[0]["query_info"]["query_string"], "SELECT 42");
+    assert_eq!(online[0]["actor"]["user"]["name"], "alice");
+}

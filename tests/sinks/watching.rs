@@ -45,3 +45,46 @@ async fn a_reload_leaves_what_did_not_change_alone() {
     assert_eq!(first.accepted().len(), 1);
     sinks.stop().await;
 }
+
+#[tokio::test]
+async fn records_that_retention_took_first_are_told_and_the_rest_arrives() {
+    let rig = crate::archive::filled().await;
+    let journal = rig.dir.path().join("audit");
+    std::fs::remove_file(journal.join(&crate::archive::segments(&journal)[0])).unwrap();
+    let oldest: u64 = {
+        let name = &crate::archive::segments(&journal)[0];
+        name.trim_start_matches("journal-").trim_end_matches(".log").parse().unwrap()
+    };
+    let receiver = HttpReceiver::start().await;
+    let sinks = rig.start(vec![sink(Kind::Webhook(webhook(receiver.port)))]).await;
+    let rest: Vec<u64> = (oldest..=rig.head()).collect();
+    eventually("the rest arrives", || crate::webhook::seqs(&receiver.accepted()).starts_with(&rest)).await;
+    eventually("it is counted", || rig.metric("pgward_audit_sink_missed_total") == (oldest - 1) as f64).await;
+    eventually("it is told", || rig.states().iter().any(|text| text.contains("not in this journal any more"))).await;
+    sinks.stop().await;
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_read_stops_the_sink_and_not_the_program() {
+    let (rig, receiver) = (Rig::new(), HttpReceiver::start().await);
+    rig.statements(5).await;
+    // Somebody was at the file.
+    let journal = rig.dir.path().join("audit");
+    let segment = journal.join(&crate::archive::segments(&journal)[0]);
+    let whole = std::fs::read(&segment).unwrap();
+    let mut damaged = whole.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle..middle + 40].fill(b'\n');
+    std::fs::write(&segment, &damaged).unwrap();
+    let mut settings = sink(Kind::Webhook(webhook(receiver.port)));
+    settings.alarm_after = Duration::from_secs(1);
+    let sinks = rig.start(vec![settings]).await;
+    eventually("it fails", || rig.metric("pgward_audit_sink_failures_total") >= 2.0).await;
+    eventually("there is an alarm", || sinks.alarming() == ["s"]).await;
+    let came = crate::webhook::seqs(&receiver.accepted());
+    assert!(came.len() < 6 && came.iter().copied().eq(1..=came.len() as u64), "{came:?}");
+    // It is put right again.
+    std::fs::write(&segment, &whole).unwrap();
+    eventually("all arrive", || crate::webhook::seqs(&receiver.accepted()).starts_with(&[1, 2, 3, 4, 5, 6])).await;
+    sinks.stop().await;
+}

@@ -9,7 +9,7 @@ use crate::receivers::{Answer, HttpReceiver, Request};
 use crate::rig::{Rig, SECRET, eventually, sink, statement, webhook};
 
 /// The records' numbers, in the order in which they came.
-fn seqs(requests: &[Request]) -> Vec<u64> {
+pub fn seqs(requests: &[Request]) -> Vec<u64> {
     let records = |request: &Request| {
         let body: Value = serde_json::from_slice(&request.body).unwrap();
         body["data"]["records"].as_array().unwrap().clone()

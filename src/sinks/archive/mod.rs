@@ -66,8 +66,7 @@ impl Runner {
     /// Archives until it is stopped.
     pub(super) async fn archive(self, archiver: Archiver) {
         let journal = self.journal.id();
-        let none = || Position { journal: journal.clone(), seq: 0, leaves: None, gone: None };
-        let mut position = self.file.read(&journal).unwrap_or_else(none);
+        let mut position = self.file.read(&journal).unwrap_or_else(|| Position::none(&journal));
         self.progress.begin(position.seq);
         let mut backoff = Backoff::default();
         loop {
@@ -101,7 +100,9 @@ impl Runner {
         for segment in &plan.segments {
             archiver.put(dir, &segment.name).await?;
             self.progress.acknowledged(usize::try_from(segment.last + 1 - segment.first).unwrap_or(usize::MAX));
-            self.reached(segment.last, position).await;
+            position.seq = segment.last;
+            self.keep(position).await;
+            self.progress.passed(segment.last);
             self.progress.missed(std::mem::take(&mut missing));
         }
         self.log(archiver, position).await?;
@@ -128,8 +129,7 @@ impl Runner {
             overwrite(&*archiver.store, &archive_name(&archiver.prefix, name), bytes).await?;
         }
         position.leaves = Some(size);
-        let seq = position.seq;
-        self.reached(seq, position).await;
+        self.keep(position).await;
         Ok(())
     }
 }

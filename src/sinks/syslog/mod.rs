@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -27,8 +27,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// From our end of the stream to the collector's.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
-/// For a reset to come back.
-const RESET_TIME: Duration = Duration::from_millis(250);
+/// For a reset to come back, at least and at most.
+const RESET_TIME: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 /// Written at once.
 const PIECE: usize = 256 * 1024;
 
@@ -71,7 +71,7 @@ impl Collector {
 }
 
 /// Returns when the collector has ended the stream, too.
-async fn confirmed(stream: &mut TlsStream<TcpStream>) -> io::Result<()> {
+async fn confirmed(stream: &mut TlsStream<TcpStream>, round_trip: Duration) -> io::Result<()> {
     let mut nothing = [0; 512];
     loop {
         match stream.read(&mut nothing).await {
@@ -79,7 +79,7 @@ async fn confirmed(stream: &mut TlsStream<TcpStream>) -> io::Result<()> {
             // RFC 5425 has the collector say nothing; what it says anyway is not looked at.
             Ok(_) => {}
             // It closed without close-notify, as many do.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return not_reset(stream).await,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return not_reset(stream, round_trip).await,
             Err(error) => return Err(error),
         }
     }
@@ -88,16 +88,20 @@ async fn confirmed(stream: &mut TlsStream<TcpStream>) -> io::Result<()> {
 #[async_trait::async_trait]
 impl Receiver for Collector {
     async fn deliver(&mut self, entries: &[Entry]) -> Result<Delivered, DeliveryError> {
+        let begun = Instant::now();
         let mut stream = within(CONNECT_TIMEOUT, "connecting", self.connect()).await?;
+        // Connecting goes there and back twice at least.
+        let round_trip = begun.elapsed();
         within(WRITE_TIMEOUT, "sending", self.write(&mut stream, entries)).await?;
-        within(CLOSE_TIMEOUT, "waiting for the collector to end the stream", confirmed(&mut stream)).await?;
+        within(CLOSE_TIMEOUT, "waiting for the collector to end the stream", confirmed(&mut stream, round_trip))
+            .await?;
         Ok(Delivered::All)
     }
 }
 
 /// Had the collector not read everything, its kernel would answer what comes late with a reset.
-async fn not_reset(stream: &TlsStream<TcpStream>) -> io::Result<()> {
-    tokio::time::sleep(RESET_TIME).await;
+async fn not_reset(stream: &TlsStream<TcpStream>, round_trip: Duration) -> io::Result<()> {
+    tokio::time::sleep(round_trip.clamp(RESET_TIME.0, RESET_TIME.1)).await;
     match stream.get_ref().0.take_error()? {
         Some(error) => Err(error),
         None => Ok(()),
