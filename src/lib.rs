@@ -13,5 +13,6 @@ pub mod session;
 pub mod sinks;
 pub mod sql;
 pub mod store;
+pub mod tlog;
 pub mod tls;
 pub mod wire;

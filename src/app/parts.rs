@@ -12,7 +12,7 @@ use super::explainer::Explainer;
 use super::settings::{self, Fixed};
 use super::sinks;
 use crate::access::{Clock, RegionNetworks};
-use crate::audit::{self, Journal};
+use crate::audit::Journal;
 use crate::config::{Config, StoreLocation};
 use crate::control;
 use crate::session::{self, Balancers, DatabaseSettings, Metrics, Registry, ServerTls};
@@ -47,8 +47,7 @@ pub struct Parts {
 impl Parts {
     /// Builds everything; nothing listens yet. The control port's server is apart: serving consumes it.
     pub async fn build(config: Config) -> anyhow::Result<(Self, control::Server)> {
-        let journal =
-            Journal::open(audit::Settings { dir: config.audit.dir.clone(), durability: config.audit.durability })?;
+        let journal = Journal::open(settings::journal(&config))?;
         let StoreLocation::Sqlite(path) = &config.store;
         let store = SqliteStore::open(path).with_context(|| format!("store {}", path.display()))?;
         let clock = Arc::new(Clock::starting_at(store.latest_instant().await?));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::access::Secret;
+use crate::access::{Region, Secret};
 use crate::config::{ArchiveLocation, Config, PasswordSource, Sink, SinkFormat, SinkKind, SinkStart, UpstreamHost};
 use crate::sinks::{
     Archive, ArchivePlace, Body, Kind, Otlp, Pem, Postgresql, Regions, S3, Selection, Settings, Start, Syslog, Webhook,
@@ -15,13 +15,17 @@ use crate::sinks::{
 /// # Errors
 /// Where a secret or a certificate cannot be read.
 pub fn settings(config: &Config) -> anyhow::Result<Vec<Settings>> {
-    config.sinks.iter().map(|sink| of(sink).with_context(|| format!("sink \"{}\"", sink.name))).collect()
+    // What a region keeps in a directory of its own goes nowhere else unless it is said.
+    let regions = config.audit.regions.iter();
+    let kept: Vec<Region> =
+        regions.filter(|(_, audit)| audit.dir.is_some()).map(|(region, _)| region.clone()).collect();
+    config.sinks.iter().map(|sink| of(sink, &kept).with_context(|| format!("sink \"{}\"", sink.name))).collect()
 }
 
-fn of(sink: &Sink) -> anyhow::Result<Settings> {
+fn of(sink: &Sink, kept: &[Region]) -> anyhow::Result<Settings> {
     let regions = match &sink.regions {
         Some(named) => Regions::Only(named.clone()),
-        None => Regions::AllBut(Vec::new()),
+        None => Regions::AllBut(kept.to_vec()),
     };
     Ok(Settings {
         name: sink.name.clone(),

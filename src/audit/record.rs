@@ -31,6 +31,17 @@ pub enum Event {
     /// A torn tail was cut at the last whole record.
     JournalRecovered,
     JournalClosed,
+    /// Texts became unreadable because their time ended; `detail` names the buckets.
+    RecordsPurged,
+    /// Records that meet a filter are kept beyond their time.
+    HoldPlaced,
+    HoldReleased,
+    /// From here on checkpoints bear the signature of another key.
+    KeyRotated,
+    /// A witness has not answered for too long, or contradicts the log.
+    WitnessSilent,
+    /// It answers again.
+    WitnessHeard,
     /// A sink fell behind, caught up, was given up, or came too late for records; [`Record::detail`] says which.
     SinkState,
 }
@@ -118,6 +129,10 @@ pub struct Record {
     pub database: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream_region: Option<Region>,
+    /// The region whose data the statement touches, if it is not the upstream's own: the record is kept in that region's
+    /// `audit.dir`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_region: Option<Region>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<GrantId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -187,6 +202,7 @@ impl Record {
             application_name: None,
             database: None,
             upstream_region: None,
+            data_region: None,
             grant: None,
             request: None,
             scope: None,

@@ -1,5 +1,6 @@
 //! `proxy.toml`: read once, wholly checked, and turned into settings that hold. Every problem is told, with file, line and key.
 
+mod audit;
 mod database;
 mod duration;
 mod export;
@@ -35,7 +36,7 @@ use self::names::Names;
 use self::problems::Problems;
 use self::reader::Table;
 use crate::access::{Principal, Region, RegionNetworks, Scope, Subject, TokenHash};
-use crate::audit::Durability;
+use crate::audit::{Durability, Retention};
 use crate::policy::{DatabasePolicy, RegionRule};
 
 /// Everything that `proxy.toml` says, checked.
@@ -113,8 +114,22 @@ pub enum StoreLocation {
 pub struct AuditSettings {
     pub dir: PathBuf,
     pub durability: Durability,
-    pub retention: Duration,
+    /// The file with the key that signs the log's checkpoints.
+    pub signing_key: PathBuf,
+    /// The log's name.
+    pub origin: Option<String>,
+    pub retention: Retention,
+    /// What regions say of the records of their data.
+    pub regions: BTreeMap<Region, RegionAudit>,
     pub parameters: ParameterRecording,
+}
+
+/// `[regions.*.audit]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegionAudit {
+    /// Where the region keeps its records itself.
+    pub dir: Option<PathBuf>,
+    pub retention: Retention,
 }
 
 /// What the journal keeps of bind values.
@@ -241,7 +256,7 @@ impl Config {
         let proxy = sections::proxy(root, directory, &mut files);
         let control = sections::control(root, directory, &names, &mut files);
         let store = sections::store(root, directory);
-        let audit = sections::audit(root, directory);
+        let audit = audit::audit(root, directory);
         let sinks = sink::sinks(root, directory, &names, &mut files);
         let sections::Regions { declared: regions, networks, rules } = sections::regions(root, &names);
         let region_rules = Arc::new(rules);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
 
-use crate::audit::{Entry, Reader};
+use crate::audit::{Entry, Places, Reader};
 
 /// What a sink's receiver has acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -46,9 +46,9 @@ impl Mark {
         Self { seq: entry.record.seq, digest }
     }
 
-    /// Whether the journal in `dir` has this record. One that was erased counts: what follows it is what followed it.
-    fn stands(&self, dir: &Path) -> bool {
-        match Reader::new(dir, self.seq).read() {
+    /// Whether the journal at `places` has this record. One that was erased counts: what follows it is what followed it.
+    fn stands(&self, places: &Places) -> bool {
+        match Reader::new(places, self.seq).read() {
             Ok(Some(entry)) if entry.record.seq == self.seq => Self::of(&entry) == *self,
             Ok(Some(_)) => true,
             Ok(None) => false,
@@ -72,12 +72,12 @@ impl Position {
         self.marks.push_back(mark);
     }
 
-    /// Goes back to the last delivery that the journal in `dir` knows of. A machine that lost power may have lost records that
+    /// Goes back to the last delivery that the journal at `places` knows of. A machine that lost power may have lost records that
     /// a receiver has; their numbers are then given to others. Answers whether that was so.
-    pub(super) fn go_back(&mut self, dir: &Path, head: u64) -> bool {
+    pub(super) fn go_back(&mut self, places: &Places, head: u64) -> bool {
         let before = self.seq;
         while let Some(mark) = self.marks.back() {
-            if mark.stands(dir) {
+            if mark.stands(places) {
                 break;
             }
             self.marks.pop_back();

@@ -38,7 +38,7 @@ enum Next {
 impl Runner {
     /// Delivers until it is stopped, the journal ends, or the receiver wants no more.
     pub(super) async fn run(self, mut receiver: Box<dyn Receiver>) {
-        let journal_id = self.journal.id();
+        let journal_id = self.journal.id().to_owned();
         let mut position = self.begin(&journal_id).await;
         self.progress.begin(position.seq);
         if position.gone.as_ref() == Some(&self.settings.mark()) {
@@ -95,9 +95,9 @@ impl Runner {
 
     /// The position, or an earlier one if the journal does not hold any more what was delivered since.
     async fn checked(&self, position: Position, head: u64) -> Position {
-        let (dir, mut checked) = (self.journal.settings().dir.clone(), position.clone());
+        let (places, mut checked) = (self.journal.places().clone(), position.clone());
         let checking = tokio::task::spawn_blocking(move || {
-            let lost = checked.go_back(&dir, head);
+            let lost = checked.go_back(&places, head);
             (checked, lost)
         });
         // It only ends badly with the runtime.

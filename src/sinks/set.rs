@@ -95,7 +95,7 @@ impl Sinks {
     pub fn prepare(settings: Vec<Settings>, journal: &Journal) -> Result<Prepared, SetupError> {
         let mut sinks = Vec::new();
         for settings in settings {
-            let work = work(&settings, &journal.id())?;
+            let work = work(&settings, journal.id())?;
             let position = PositionFile::of(&journal.settings().dir, &settings.name);
             position.map_err(|error| SetupError { sink: settings.name.clone(), what: error.to_string() })?;
             sinks.push((settings, work));

@@ -82,7 +82,7 @@ impl Rig {
 }
 
 fn open(dir: &Path) -> Arc<Journal> {
-    Journal::open(audit::Settings { dir: dir.join("audit"), durability: Durability::Written }).unwrap()
+    Journal::open(audit::Settings::new(dir.join("audit"), Durability::Written)).unwrap()
 }
 
 pub fn statement(text: &str) -> Record {

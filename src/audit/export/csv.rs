@@ -49,7 +49,7 @@ const COLUMNS: [(&str, Cell); 36] = [
     ("duration_us", |r| r.duration_us.map(|n| n.to_string())),
     ("ended_by", |r| r.ended_by.and_then(word)),
     ("detail", |r| r.detail.clone()),
-    ("canonical_sha256", |r| Some(super::super::chain::fingerprint(canonical::to_string(r).as_bytes()))),
+    ("canonical_sha256", |r| Some(hex(&super::super::seal::sha256(canonical::to_string(r).as_bytes())))),
 ];
 
 /// Writes one record's line.
@@ -90,4 +90,8 @@ fn word(value: impl serde::Serialize) -> Option<String> {
 
 fn json(value: &impl serde::Serialize) -> Option<String> {
     serde_json::to_string(value).ok()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

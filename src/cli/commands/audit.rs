@@ -18,7 +18,7 @@ pub async fn run(options: &Options, command: AuditCommand) -> Result<(), Failure
         AuditCommand::Show { record } => show(&client()?, options.output, &record).await,
         AuditCommand::Verify { dir: Some(dir) } => {
             let report = crate::audit::verify(&dir);
-            let Report { ok, records, first_bad, problem } = report;
+            let Report { ok, records, first_bad, problem, .. } = report;
             proved(options.output, &Verification { ok, records, first_bad, detail: problem })
         }
         AuditCommand::Verify { dir: None } => {

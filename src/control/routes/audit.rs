@@ -81,8 +81,7 @@ pub async fn tail(
 ) -> Result<Response, Problem> {
     let filter = read_filter(filter, &caller)?;
     let place = place(&shared.followers).await?;
-    let (last, _) = shared.journal.position();
-    let subscription = shared.journal.subscribe(last + 1);
+    let subscription = shared.journal.subscribe(shared.journal.last_seq() + 1);
     let (sender, lines) = Lines::channel();
     let streams = shared.streams.clone();
     streams.spawn(async move {

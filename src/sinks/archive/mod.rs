@@ -49,7 +49,10 @@ impl Archiver {
     }
 
     async fn put(&self, dir: &Path, name: &str) -> Result<(), ArchiveError> {
-        let bytes = read(dir, name).await?;
+        self.put_bytes(name, read(dir, name).await?).await
+    }
+
+    async fn put_bytes(&self, name: &str, bytes: Bytes) -> Result<(), ArchiveError> {
         match put_if_absent(&*self.store, &archive_name(&self.prefix, name), bytes).await? {
             Put::Stored | Put::Same => Ok(()),
             Put::Different => Err(ArchiveError::Different(name.to_owned())),
@@ -65,7 +68,7 @@ async fn read(dir: &Path, name: &str) -> Result<Bytes, ArchiveError> {
 impl Runner {
     /// Archives until it is stopped.
     pub(super) async fn archive(self, archiver: Archiver) {
-        let journal = self.journal.id();
+        let journal = self.journal.id().to_owned();
         let mut position = self.file.read(&journal).unwrap_or_else(|| Position::none(&journal));
         self.progress.begin(position.seq);
         let mut backoff = Backoff::default();
@@ -105,31 +108,72 @@ impl Runner {
             self.progress.passed(segment.last);
             self.progress.missed(std::mem::take(&mut missing));
         }
-        self.log(archiver, position).await?;
+        self.log(archiver, position, !plan.segments.is_empty()).await?;
         // Of the open segment nothing is owed.
         self.progress.passed(*self.journal.head().borrow());
         Ok(())
     }
 
-    /// The tiles that are new since the last round, then the checkpoint that they prove.
-    async fn log(&self, archiver: &Archiver, position: &mut Position) -> Result<(), ArchiveError> {
+    /// The tiles that are new since the last round, then the checkpoint that they prove. Where nothing was closed it waits for
+    /// a full tile: a partial one is worth little, and changes each second.
+    async fn log(&self, archiver: &Archiver, position: &mut Position, is_due: bool) -> Result<(), ArchiveError> {
         let dir = &self.journal.settings().dir;
-        let Ok(checkpoint) = read(dir, "checkpoint").await else { return Ok(()) };
-        let Some(size) = tree_size(&checkpoint) else { return Ok(()) };
         let before = position.leaves.unwrap_or_default();
-        // A partial tile is worth little and changes each second: one full tile of entries is what a round waits for.
-        if size >> 8 == before >> 8 && position.leaves.is_some() {
+        let Some(log) = Log::read(dir, before).await? else { return Ok(()) };
+        if log.size >> 8 == before >> 8 && position.leaves.is_some() && !is_due {
             return Ok(());
         }
-        for name in plan::tiles(before, size) {
-            archiver.put(dir, &name).await?;
+        for name in &log.full {
+            archiver.put(dir, name).await?;
         }
-        for (name, bytes) in [("log.vkey", read(dir, "log.vkey").await.ok()), ("checkpoint", Some(checkpoint))] {
+        for (name, bytes) in log.partial {
+            archiver.put_bytes(&name, bytes).await?;
+        }
+        for (name, bytes) in [("log.vkey", read(dir, "log.vkey").await.ok()), ("checkpoint", Some(log.checkpoint))] {
             let Some(bytes) = bytes else { continue };
             overwrite(&*archiver.store, &archive_name(&archiver.prefix, name), bytes).await?;
         }
-        position.leaves = Some(size);
+        position.leaves = Some(log.size);
         self.keep(position).await;
         Ok(())
     }
+}
+
+/// A checkpoint and what is new in the tree that it is of. Partial tiles are read at once: the journal removes them when it has
+/// made the next ones.
+struct Log {
+    checkpoint: Bytes,
+    size: u64,
+    full: Vec<String>,
+    partial: Vec<(String, Bytes)>,
+}
+
+impl Log {
+    /// `None` where there is no log.
+    async fn read(dir: &Path, before: u64) -> Result<Option<Self>, ArchiveError> {
+        let mut last = None;
+        for _ in 0..TRIES {
+            let Ok(checkpoint) = read(dir, "checkpoint").await else { return Ok(None) };
+            let Some(size) = tree_size(&checkpoint) else { return Ok(None) };
+            let (partial, full): (Vec<_>, Vec<_>) = plan::tiles(before, size).partition(|name| name.contains(".p/"));
+            match read_all(dir, partial).await {
+                Ok(partial) => return Ok(Some(Self { checkpoint, size, full, partial })),
+                // There is a newer checkpoint by now.
+                Err(error) => last = Some(error),
+            }
+        }
+        last.map_or(Ok(None), Err)
+    }
+}
+
+/// A checkpoint that is newer each time it is read is given up for this round.
+const TRIES: usize = 5;
+
+async fn read_all(dir: &Path, names: Vec<String>) -> Result<Vec<(String, Bytes)>, ArchiveError> {
+    let mut all = Vec::with_capacity(names.len());
+    for name in names {
+        let bytes = read(dir, &name).await?;
+        all.push((name, bytes));
+    }
+    Ok(all)
 }

@@ -145,6 +145,10 @@ pub(super) fn classify(record: &Record) -> Classified {
         Event::ConfigRefused => known(Class::EntityManagement, 3, "Update", Status::Failure, Medium),
         Event::JournalOpened => known(Class::ApplicationLifecycle, 3, "Start", Status::Success, Informational),
         Event::JournalClosed => known(Class::ApplicationLifecycle, 4, "Stop", Status::Success, Informational),
+        Event::RecordsPurged | Event::HoldPlaced | Event::HoldReleased | Event::KeyRotated | Event::WitnessHeard => {
+            other(Class::ApplicationLifecycle, Status::Success, Informational)
+        }
+        Event::WitnessSilent => other(Class::ApplicationLifecycle, Status::Failure, High),
         Event::JournalRecovered => other(Class::ApplicationLifecycle, Status::Success, Medium),
         Event::SinkState => other(Class::ApplicationLifecycle, Status::Unknown, High),
     }

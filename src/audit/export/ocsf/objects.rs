@@ -163,6 +163,12 @@ pub(super) fn entity(record: &Record) -> Value {
         | Event::JournalOpened
         | Event::JournalRecovered
         | Event::JournalClosed
+        | Event::RecordsPurged
+        | Event::HoldPlaced
+        | Event::HoldReleased
+        | Event::KeyRotated
+        | Event::WitnessSilent
+        | Event::WitnessHeard
         | Event::SinkState => ("record", Some(record.seq.to_string())),
     };
     let name = record.scope.as_deref().or(record.database.as_deref()).unwrap_or(kind);

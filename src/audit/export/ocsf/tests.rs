@@ -86,6 +86,12 @@ fn every_event_has_what_its_class_requires() {
         ("journal_opened", 6002, &["app"]),
         ("journal_recovered", 6002, &["app"]),
         ("journal_closed", 6002, &["app"]),
+        ("records_purged", 6002, &["app"]),
+        ("hold_placed", 6002, &["app"]),
+        ("hold_released", 6002, &["app"]),
+        ("key_rotated", 6002, &["app"]),
+        ("witness_silent", 6002, &["app"]),
+        ("witness_heard", 6002, &["app"]),
         ("sink_state", 6002, &["app"]),
     ] {
         let event = value(&entry(at(serde_json::from_value(json!(name)).unwrap())), None).unwrap();
