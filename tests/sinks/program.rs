@@ -180,3 +180,23 @@ async fn records_are_exported_as_ocsf_with_a_server_and_without() {
     assert_eq!(online[0]["query_info"]["query_string"], "SELECT 42");
     assert_eq!(online[0]["actor"]["user"]["name"], "alice");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_region_keeps_goes_to_no_sink_that_does_not_name_it() {
+    let (outside, inside) = (HttpReceiver::start().await, HttpReceiver::start().await);
+    let of_region = webhook_sink(inside.port).replace("siem", "inside") + "regions = [\"us-east\"]\n";
+    let keeps = "[regions.us-east.audit]\ndir = \"kept\"\n";
+    let proxy = proxy(&(webhook_sink(outside.port) + &of_region + keeps));
+    proxy.grant("alice", "plain-read", "1h");
+    let minted = proxy.credentials("alice", "plain");
+    assert!(proxy.sql(&minted, "SELECT 'of the region'").2);
+    let text = |receiver: &HttpReceiver| -> String {
+        receiver.accepted().iter().map(|request| String::from_utf8_lossy(&request.body).into_owned()).collect()
+    };
+    eventually("the region's own sink has it", || text(&inside).contains("of the region")).await;
+    proxy.signal("TERM");
+    eventually("it has ended", || !proxy.is_running()).await;
+    let outside = text(&outside);
+    assert!(outside.contains("journal_closed") && outside.contains("grant_created"), "{outside}");
+    assert!(!outside.contains("of the region") && !outside.contains("session_open"), "{outside}");
+}
