@@ -35,6 +35,8 @@ enum Health {
     Failed,
     /// The last batch failed and may have left a piece behind that must be cut first.
     Torn,
+    /// What was written may not be on disk, and never come there. It has to be written anew.
+    Doubtful(String),
     /// What is on disk is not known any more. Only opening it anew, which verifies it, helps.
     Poisoned(String),
     Closed,
@@ -128,9 +130,23 @@ impl Appender {
         self.main.has_finished_segment()
     }
 
+    /// What [`Self::unsynced`] handed out is on disk.
+    pub(super) fn confirm(&mut self) {
+        self.streams().for_each(Stream::confirm);
+    }
+
     /// Takes no more records: a failed fdatasync(2) leaves unknown what the disk holds.
-    pub(super) fn poison(&mut self, message: String) {
-        self.health = Health::Poisoned(message);
+    pub(super) fn doubt(&mut self, message: String) {
+        self.health = Health::Doubtful(message);
+    }
+
+    /// Writes anew what may not be on disk; records can be made again then. Answers the last record's `seq`.
+    pub(super) fn heal(&mut self) -> io::Result<u64> {
+        if matches!(self.health, Health::Doubtful(_)) {
+            self.streams().try_for_each(Stream::heal)?;
+            self.health = Health::Failed;
+        }
+        Ok(self.records)
     }
 
     /// Opens and allows nothing more until the log keeps up again.
@@ -152,7 +168,7 @@ impl Appender {
                 self.cut_tails().map_err(failed)?;
                 self.health = Health::Failed;
             }
-            Health::Poisoned(why) => return Err(JournalError(why.clone())),
+            Health::Doubtful(why) | Health::Poisoned(why) => return Err(JournalError(why.clone())),
             Health::Closed => return Err(JournalError("it is closed".to_owned())),
         }
         match (class, &self.stalled) {

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde::Serialize as _;
 use serde_json::ser::Formatter;
 
+use super::compact;
 use super::retention::{Kind, Shelf};
 use super::{Event, Record};
 use crate::access::SessionId;
@@ -144,8 +145,7 @@ impl Phase {
 /// # Errors
 /// None for a [`Record`]: serde's types ask for one.
 pub fn write(record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
-    let mut serializer = serde_json::Serializer::with_formatter(out, Escaping);
-    record.serialize(&mut serializer).map_err(io::Error::from)
+    compact::write(record, out)
 }
 
 /// Any other value in the form of canonical bytes.
@@ -174,6 +174,11 @@ pub fn to_string(record: &Record) -> String {
 /// Where the bytes are not a record's JSON.
 pub fn parse(bytes: &[u8]) -> Result<Record, serde_json::Error> {
     serde_json::from_slice(bytes)
+}
+
+/// Appends `text` with its quotes, and with everything escaped that canonical bytes escape.
+pub(super) fn encode_text(text: &str, out: &mut Vec<u8>) -> io::Result<()> {
+    text.serialize(&mut serde_json::Serializer::with_formatter(out, Escaping)).map_err(io::Error::from)
 }
 
 /// Appends `text` with everything escaped that canonical bytes escape, but without the quotes around it.
@@ -241,7 +246,7 @@ impl Formatter for Escaping {
 }
 
 /// Appends a number in decimal, without the machinery of `fmt`.
-fn push_decimal(mut number: u64, out: &mut Vec<u8>) {
+pub(super) fn push_decimal(mut number: u64, out: &mut Vec<u8>) {
     let start = out.len();
     loop {
         // A remainder by ten fits.

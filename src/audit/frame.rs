@@ -78,6 +78,21 @@ impl Prefix {
     }
 }
 
+/// Whether a segment's bytes are a header's line and whole frames, and nothing else.
+pub(super) fn are_whole(segment: &[u8]) -> bool {
+    let Some(header) = segment.iter().position(|byte| *byte == b'\n') else { return segment.is_empty() };
+    let mut rest = segment.get(header + 1..).unwrap_or_default();
+    while let Some((prefix, after)) = rest.split_first_chunk() {
+        let Some(prefix) = Prefix::parse(*prefix) else { return false };
+        let Some((body, after)) = after.split_at_checked(prefix.length) else { return false };
+        if !prefix.fits(body) {
+            return false;
+        }
+        rest = after;
+    }
+    rest.is_empty()
+}
+
 /// Begins a frame at the end of `out`; what its place asks for is appended next, then [`end`].
 pub(super) fn begin(is_here: bool, seq: u64, bucket: u32, out: &mut Vec<u8>) -> usize {
     let start = out.len();

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::JournalError;
+use super::frame;
 use super::segment::Segment;
 
 /// One open file that only grows at its end or is cut there.
@@ -27,6 +28,11 @@ pub(super) trait Medium: Debug + Send + Sync {
     fn create(&self, first_seq: u64) -> io::Result<Arc<dyn Appendable>>;
     /// The last segment, to go on writing it.
     fn reopen(&self, first_seq: u64) -> io::Result<Arc<dyn Appendable>>;
+    /// The segments by their first `seq`, oldest first.
+    fn segments(&self) -> io::Result<Vec<u64>>;
+    /// Copies a segment's whole frames into a new file that takes its place, and brings that to disk. An error where it is
+    /// not as long as it should be, or a frame is not whole.
+    fn rewrite(&self, first_seq: u64, length: Option<u64>) -> io::Result<Arc<dyn Appendable>>;
     /// Removes a segment.
     fn remove(&self, first_seq: u64) -> io::Result<()>;
     /// The reserve's file, made if need be.
@@ -95,6 +101,25 @@ impl Medium for Directory {
     fn reopen(&self, first_seq: u64) -> io::Result<Arc<dyn Appendable>> {
         let path = Segment::of(&self.path, first_seq).path;
         Ok(Arc::new(OpenOptions::new().append(true).open(path)?))
+    }
+
+    fn segments(&self) -> io::Result<Vec<u64>> {
+        Ok(Segment::list(&self.path)?.into_iter().map(|segment| segment.first_seq).collect())
+    }
+
+    fn rewrite(&self, first_seq: u64, length: Option<u64>) -> io::Result<Arc<dyn Appendable>> {
+        let path = Segment::of(&self.path, first_seq).path;
+        let bytes = std::fs::read(&path)?;
+        let length = length.map_or(Ok(bytes.len()), usize::try_from).map_err(io::Error::other)?;
+        let whole = bytes.get(..length).filter(|bytes| frame::are_whole(bytes));
+        let whole = whole.ok_or_else(|| io::Error::other("the segment cannot be read back whole"))?;
+        let fresh = path.with_extension("healed");
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        file.write_all(whole)?;
+        file.sync_all()?;
+        std::fs::rename(&fresh, &path)?;
+        self.sync()?;
+        self.reopen(first_seq)
     }
 
     fn remove(&self, first_seq: u64) -> io::Result<()> {

@@ -3,7 +3,7 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `record`, `receipt`, `hash_key` | one entry; the proof that one was made; what hashes of values in it are keyed with |
-//! | `canonical`, `seal`, `frame` | an entry's bytes; sealing them; what stands in a file. Pure |
+//! | `canonical`, `compact`, `seal`, `frame` | an entry's bytes; sealing them; what stands in a file. Pure |
 //! | `retention`, `keys`, `purge`, `hold` | how long texts are kept; the keys that are destroyed then; doing so; what is kept all the same |
 //! | `segment`, `stream`, `medium`, `reserve` | the files: their names; writing one directory's; the operations on them; the space set aside |
 //! | `recovery`, `appender`, `numbers`, `syncer`, `journal` | where a journal ended; writing; numbering sessions; group commit; what callers hold |
@@ -19,6 +19,7 @@
 mod appender;
 mod bundle;
 pub mod canonical;
+mod compact;
 mod counters;
 pub mod export;
 mod find;

@@ -99,6 +99,19 @@ pub enum Protocol {
     Function,
 }
 
+impl Protocol {
+    /// The word that records have for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Simple => "simple",
+            Self::Extended => "extended",
+            Self::Copy => "copy",
+            Self::Function => "function",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RecordedVerdict {
@@ -155,6 +168,32 @@ pub enum EndedBy {
     Timeout,
     /// A fault of pgward's own.
     Fault,
+}
+
+impl EndedBy {
+    /// The word that records have for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Error => "error",
+            Self::Denied => "denied",
+            Self::Skipped => "skipped",
+            Self::ClientCancel => "client_cancel",
+            Self::ClientDisconnect => "client_disconnect",
+            Self::UpstreamDisconnect => "upstream_disconnect",
+            Self::GrantExpired => "grant_expired",
+            Self::GrantRevoked => "grant_revoked",
+            Self::Killed => "killed",
+            Self::RowLimit => "row_limit",
+            Self::ByteLimit => "byte_limit",
+            Self::Export => "export",
+            Self::Shutdown => "shutdown",
+            Self::ProtocolViolation => "protocol_violation",
+            Self::Timeout => "timeout",
+            Self::Fault => "fault",
+        }
+    }
 }
 
 /// One entry. Fields that do not apply are left out.

@@ -261,9 +261,15 @@ fn header_of(segment: &Segment) -> Result<Header, JournalError> {
     let file = File::open(&segment.path).map_err(|error| unreadable(&segment.path, &error))?;
     file.take(MAX_HEADER_BYTES).read_to_end(&mut bytes).map_err(|error| unreadable(&segment.path, &error))?;
     let line = bytes.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+    if line.starts_with(EARLIER_FORMAT) {
+        let what = "an earlier build made this journal; keep it, and begin a new directory";
+        return Err(JournalError(format!("{}: {what}", segment.path.display())));
+    }
     let header = Header::parse(line).filter(|header| header.first_seq == segment.first_seq);
     header.ok_or_else(|| broken(&segment.path, segment.first_seq, "the header of its segment is damaged"))
 }
+
+const EARLIER_FORMAT: &[u8] = b"pgward-journal 1 ";
 
 /// Cuts what comes after the first `length` bytes.
 fn cut_file(path: &Path, length: u64) -> std::io::Result<Option<Cut>> {

@@ -17,8 +17,10 @@ pub(super) struct Stream {
     batch: Vec<u8>,
     /// The open segment has bytes that may not be on disk.
     unsynced: bool,
+    /// Segments from this one on were handed out to be brought to disk, and nobody said yet that they are there.
+    doubtful_from: Option<u64>,
     /// Segments with such bytes, but for the open one.
-    finished: Vec<Arc<dyn Appendable>>,
+    finished: Vec<(u64, Arc<dyn Appendable>)>,
 }
 
 #[derive(Debug)]
@@ -43,7 +45,7 @@ impl Stream {
             Some((first_seq, length)) => Some(Open { file: medium.reopen(first_seq)?, first_seq, length }),
             None => None,
         };
-        Ok(Self { medium: Some(medium), open, batch: Vec::new(), unsynced: true, finished: Vec::new() })
+        Ok(Self { medium: Some(medium), open, batch: Vec::new(), unsynced: true, doubtful_from: None, finished: Vec::new() })
     }
 
     /// Begins a batch of about `bytes` whose first record is `seq`, in a new segment where the open one is full.
@@ -61,7 +63,7 @@ impl Stream {
             }
             let opened = Open { file: medium.create(seq)?, first_seq: seq, length: 0 };
             if let Some(finished) = self.open.replace(opened).filter(|_| self.unsynced) {
-                self.finished.push(finished.file);
+                self.finished.push((finished.first_seq, finished.file));
             }
             self.unsynced = false;
         }
@@ -127,13 +129,37 @@ impl Stream {
         Err(format!("the segment has {length} bytes where {written} were written"))
     }
 
-    /// The files to bring to disk so that all that was kept is there. Whoever asks brings them there.
+    /// The files to bring to disk so that all that was kept is there. Whoever asks brings them there, and then
+    /// [says so](Self::confirm).
     pub(super) fn unsynced(&mut self) -> Vec<Arc<dyn Appendable>> {
-        let mut files = std::mem::take(&mut self.finished);
-        if std::mem::take(&mut self.unsynced) {
-            files.extend(self.open.as_ref().map(|open| Arc::clone(&open.file)));
-        }
+        let finished = std::mem::take(&mut self.finished);
+        let first = finished.first().map(|(first_seq, _)| *first_seq);
+        let mut files: Vec<_> = finished.into_iter().map(|(_, file)| file).collect();
+        let open = self.open.as_ref().filter(|_| std::mem::take(&mut self.unsynced));
+        files.extend(open.map(|open| Arc::clone(&open.file)));
+        self.doubtful_from = self.doubtful_from.or(first).or(open.map(|open| open.first_seq));
         files
+    }
+
+    /// What was handed out is on disk.
+    pub(super) fn confirm(&mut self) {
+        self.doubtful_from = None;
+    }
+
+    /// Writes the segments that may not be on disk anew, from what can be read of them, and brings that there. After a
+    /// failed fdatasync(2) the kernel may call pages clean that never arrived: only other ones can be trusted.
+    pub(super) fn heal(&mut self) -> io::Result<()> {
+        let (Some(medium), Some(from)) = (&self.medium, self.doubtful_from) else { return Ok(()) };
+        for first_seq in medium.segments()?.into_iter().filter(|first_seq| *first_seq >= from) {
+            match self.open.as_mut().filter(|open| open.first_seq == first_seq) {
+                Some(open) => open.file = medium.rewrite(first_seq, Some(open.length))?,
+                None => drop(medium.rewrite(first_seq, None)?),
+            }
+        }
+        self.finished.clear();
+        self.unsynced = false;
+        self.confirm();
+        Ok(())
     }
 
     /// Whether a segment was finished and waits to be brought to disk.

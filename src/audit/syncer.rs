@@ -25,7 +25,7 @@ pub(super) struct Syncer {
 struct Synced {
     /// All records up to this one.
     seq: u64,
-    /// Nothing after `seq` will ever be known to be on disk.
+    /// Nothing after `seq` is known to be on disk, until it was written anew.
     failed: Option<String>,
 }
 
@@ -78,26 +78,45 @@ fn serve(shared: &Shared, woken: &Receiver<()>, synced: &watch::Sender<Synced>) 
         match woken.recv_timeout(CHECK_PERIOD) {
             Ok(()) => {}
             Err(RecvTimeoutError::Timeout) => {
+                heal(shared, synced);
                 // Finds out when space is back, and when another hand was at the files; both show in `healthy`.
                 let _ = shared.appender().check();
                 continue;
             }
             Err(RecvTimeoutError::Disconnected) => return,
         }
+        if synced.borrow().failed.is_some() {
+            continue;
+        }
         let (files, seq) = shared.appender().unsynced();
         match files.iter().try_for_each(|file| file.sync()) {
             Ok(()) => {
                 shared.counters.synced();
+                shared.appender().confirm();
                 synced.send_modify(|synced| synced.seq = seq);
             }
             Err(error) => {
                 // After a failed fdatasync(2) the kernel may call lost pages clean: nothing more can be promised.
                 let message = format!("records could not be brought to disk: {error}");
-                shared.appender().poison(message.clone());
+                tracing::error!("{message}");
+                shared.appender().doubt(message.clone());
                 shared.counters.failed();
                 synced.send_modify(|synced| synced.failed = Some(message));
-                return;
             }
         }
+    }
+}
+
+/// Tries to have on disk what once failed to come there.
+fn heal(shared: &Shared, synced: &watch::Sender<Synced>) {
+    if synced.borrow().failed.is_none() {
+        return;
+    }
+    match shared.appender().heal() {
+        Ok(seq) => {
+            tracing::info!("what could not be brought to disk was written anew and is there");
+            synced.send_modify(|synced| *synced = Synced { seq, failed: None });
+        }
+        Err(error) => tracing::warn!(%error, "what could not be brought to disk could not be written anew either"),
     }
 }

@@ -161,6 +161,11 @@ mod tests {
             ("/v1/audit/sessions/{id}/replay", "get"),
             ("/v1/audit/tail", "get"),
             ("/v1/audit/verify", "get"),
+            ("/v1/audit/proof/{seq}", "get"),
+            ("/v1/audit/holds", "get"),
+            ("/v1/audit/holds", "post"),
+            ("/v1/audit/holds/{id}/release", "post"),
+            ("/v1/audit/purge", "post"),
             ("/v1/scopes", "get"),
             ("/v1/whoami", "get"),
         ];

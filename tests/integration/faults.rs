@@ -13,6 +13,7 @@ pub const CASES: &[Case] = &[
     ("faults::upstream_with_another_certificate", upstream_with_another_certificate),
     ("faults::store_corrupt_or_locked", store_corrupt_or_locked),
     ("faults::journal_disk_full", journal_disk_full),
+    ("faults::a_journal_disk_that_fails", journal_disk_that_fails),
     ("faults::a_second_process_on_the_same_journal", second_process_on_the_same_journal),
     ("faults::a_wall_clock_set_back", wall_clock_set_back),
 ];
@@ -140,6 +141,30 @@ fn serve_once(dir: &Path, text: &str) -> (Option<i32>, String) {
 }
 
 /// The journal on a file system of its own that fills up: nothing passes unrecorded, and it goes on when space returns.
+/// EIO and a read-only file system: nothing passes unrecorded, nothing crashes, and it goes on by itself afterwards.
+fn journal_disk_that_fails(bench: &Bench) {
+    let proxy = bench.proxy();
+    proxy.grant("alice", "plain-read", "30m");
+    let alice = proxy.credentials("alice", "plain");
+    proxy.on_a_failing_disk();
+    let passes = || proxy.sql(&alice, "SELECT body FROM public.notes WHERE id = 1").2;
+    assert!(passes());
+    // EIO is 5, EROFS 30, EDQUOT 122.
+    for fault in ["write 5", "all 5", "all 30", "write 30", "write 122", "sync 5"] {
+        proxy.fault(Some(fault));
+        // A failing fdatasync shows when the next checkpoint is to be signed.
+        wait_until("statements are refused", Duration::from_secs(10), || !passes());
+        let (_, err, ok) = proxy.sql(&alice, "SELECT body FROM public.notes WHERE id = 2");
+        assert!(!ok && err.contains("record"), "{fault}: {err}");
+        assert!(proxy.is_running(), "{fault}: {}", proxy.log());
+        proxy.fault(None);
+        wait_until("it goes on by itself", Duration::from_secs(20), passes);
+    }
+    assert_eq!(proxy.json("bob", &["audit", "verify"])["ok"], true);
+    let statements = proxy.audit(&["--text", "WHERE id = 2"]);
+    assert!(statements.iter().all(|record| record["verdict"] != "allow"), "{statements:?}");
+}
+
 fn journal_disk_full(bench: &Bench) {
     let small = tempfile::Builder::new().prefix("pgwfull").tempdir_in("/tmp").unwrap();
     let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(small.path()).output();

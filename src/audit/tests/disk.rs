@@ -50,6 +50,17 @@ impl Medium for Limited {
         Ok(self.wrap(self.directory.reopen(first_seq)?))
     }
 
+    fn segments(&self) -> io::Result<Vec<u64>> {
+        self.directory.segments()
+    }
+
+    fn rewrite(&self, first_seq: u64, length: Option<u64>) -> io::Result<Arc<dyn Appendable>> {
+        if self.disk.sync_fails.load(SeqCst) {
+            return Err(io::Error::other("the disk is broken"));
+        }
+        Ok(self.wrap(self.directory.rewrite(first_seq, length)?))
+    }
+
     fn remove(&self, first_seq: u64) -> io::Result<()> {
         self.directory.remove(first_seq)
     }

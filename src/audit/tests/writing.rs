@@ -238,16 +238,23 @@ async fn a_piece_that_cannot_be_cut_stops_everything_until_it_can() {
 }
 
 #[tokio::test]
-async fn a_failed_sync_refuses_what_waits_and_all_that_follows() {
+async fn a_failed_sync_refuses_what_waits_and_all_that_follows_until_it_is_written_anew() {
     let dir = tempfile::tempdir().unwrap();
     let disk = Disk::with_free(u64::MAX / 2);
     let journal = open_limited(dir.path(), &disk, Durability::Synced);
     let _ = journal.admit(vec![(permit(), statement("se_1", 1, "select 1"))]).await.unwrap();
     disk.sync_fails.store(true, SeqCst);
     assert!(journal.admit(vec![(permit(), statement("se_1", 2, "select 1"))]).await.is_err());
-    disk.sync_fails.store(false, SeqCst);
     assert!(journal.record(of_session("se_1", 3, Event::SessionClose)).await.is_err());
     assert!(journal.healthy().is_err());
+    // What was written is written anew when the disk works again, and everything goes on.
+    disk.sync_fails.store(false, SeqCst);
+    while journal.healthy().is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    journal.record(of_session("se_1", 3, Event::SessionClose)).await.unwrap();
+    journal.close().await.unwrap();
+    assert!(verify(dir.path()).ok);
 }
 
 #[tokio::test]

@@ -110,6 +110,28 @@ impl Proxy {
         self.wait_ready();
     }
 
+    /// Restarts the process on a disk that fails when [`Self::fault`] says so.
+    pub fn on_a_failing_disk(&self) {
+        let source = super::root().join("tests/integration/support/failing_disk.c");
+        let library = self.setup.dir.join(FAILING_DISK);
+        let mut compiler = Command::new("cc");
+        compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(library).arg(source).arg("-ldl");
+        assert!(compiler.status().unwrap().success());
+        self.crash_and_restart();
+    }
+
+    /// What fails from now on: `write 5`, `sync 5`, `all 30`; nothing where it is `None`.
+    pub fn fault(&self, what: Option<&str>) {
+        let file = self.setup.dir.join("fault");
+        match what {
+            Some(what) => {
+                std::fs::write(file.with_extension("new"), what).unwrap();
+                std::fs::rename(file.with_extension("new"), file).unwrap();
+            }
+            None => std::fs::remove_file(file).unwrap(),
+        }
+    }
+
     pub fn token(&self, person: &str) -> &str {
         self.tokens.iter().find(|(name, _)| name == person).map(|(_, token)| token.as_str()).unwrap()
     }
@@ -215,9 +237,16 @@ impl Drop for Proxy {
     }
 }
 
+const FAILING_DISK: &str = "failing_disk.so";
+
 fn serve(dir: &Path) -> Child {
     let log = std::fs::File::options().create(true).append(true).open(dir.join("serve.log")).unwrap();
-    Command::new("setpriv")
+    let mut command = Command::new("setpriv");
+    let disk = dir.join(FAILING_DISK);
+    if disk.exists() {
+        command.env("LD_PRELOAD", disk).env("PGWARD_TEST_FAULT", dir.join("fault"));
+    }
+    command
         .args(["--pdeathsig", "KILL"])
         .arg(binary())
         .args(["serve", "--config"])

@@ -1,0 +1,156 @@
+//! What a record costs: on the path of the data, in the threads behind it, and when it is verified. Prints CPU time per
+//! record with each durability at 1, 16 and 64 writers, as each does what a session does: a record before and one after.
+//!
+//! `PGWARD_BENCH_SECONDS` says how long each case runs (default 3).
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a benchmark")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use pgward::access::{GrantId, Operation, Region, RequestId, SessionId};
+use pgward::audit::{
+    Durability, EndedBy, Event, Journal, Protocol, Record, RecordedRelation, RecordedVerdict, Settings, verify,
+};
+
+/// The allocator of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    let seconds = std::env::var("PGWARD_BENCH_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3.0);
+    println!("durability  writers  records/s   CPU ns/record: data path   behind it   bytes/record");
+    for durability in [Durability::Written, Durability::Synced] {
+        for writers in [1, 16, 64] {
+            write(durability, writers, Duration::from_secs_f64(seconds));
+        }
+    }
+}
+
+fn write(durability: Durability, writers: usize, time: Duration) {
+    let dir = tempfile::tempdir_in(".").unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(writers.min(2))
+        .thread_name("data-path")
+        .enable_all()
+        .build()
+        .unwrap();
+    let journal = {
+        let _guard = runtime.enter();
+        let settings = Settings {
+            signing_key: dir.path().join("signing.key"),
+            ..Settings::new(dir.path().join("audit"), durability)
+        };
+        Journal::open(settings).unwrap()
+    };
+    let (before, started) = (cpu(), Instant::now());
+    runtime.block_on(async {
+        let tasks: Vec<_> =
+            (0..writers).map(|writer| tokio::spawn(session(Arc::clone(&journal), writer, started + time))).collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    let elapsed = started.elapsed();
+    runtime.block_on(journal.close()).unwrap();
+    let after = cpu();
+    let counters = journal.counters();
+    drop(journal);
+    let per = |nanoseconds: f64| nanoseconds / counters.records as f64;
+    println!(
+        "{:10}  {writers:7}  {:9.0}   {:24.0}   {:9.0}   {:12.0}",
+        format!("{durability:?}").to_lowercase(),
+        counters.records as f64 / elapsed.as_secs_f64(),
+        per(after.0 - before.0),
+        per(after.1 - before.1),
+        per(counters.bytes as f64),
+    );
+    if durability == Durability::Written && writers == 1 {
+        verified(&dir.path().join("audit"));
+    }
+}
+
+async fn session(journal: Arc<Journal>, writer: usize, until: Instant) {
+    let mut statement = statement(writer);
+    let mut end = end(writer);
+    while Instant::now() < until {
+        for _ in 0..16 {
+            statement.time = Timestamp::now();
+            let seq = journal.record(statement.clone()).await.unwrap();
+            end.time = Timestamp::now();
+            end.statement_seq = Some(seq);
+            journal.record(end.clone()).await.unwrap();
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+fn verified(dir: &Path) {
+    let started = Instant::now();
+    let report = verify(dir);
+    assert!(report.ok, "{report:?}");
+    println!("  verified: {:.0} records/s", report.records as f64 / started.elapsed().as_secs_f64());
+}
+
+fn base(writer: usize, event: Event) -> Record {
+    let mut record = Record::new(Timestamp::now(), event);
+    record.session = Some(SessionId::from_text(format!("se_019354f0c6a47{writer:03}")));
+    record.principal = Some("alice".to_owned());
+    record.groups = vec!["dev".to_owned()];
+    record.client_addr = Some("127.0.0.1:50412".to_owned());
+    record.client_region = Some(Region::new("us"));
+    record.application_name = Some("pgbench".to_owned());
+    record.database = Some("shop".to_owned());
+    record.upstream_region = Some(Region::new("us"));
+    record.grant = Some(GrantId::from_text("gr_019354f0c6a4"));
+    record
+}
+
+fn statement(writer: usize) -> Record {
+    let mut record = base(writer, Event::Statement);
+    record.request = Some(RequestId::from_text("req_019354f0c6a4"));
+    record.scope = Some("orders-read".to_owned());
+    record.reason = Some("daily report".to_owned());
+    record.approvers = vec!["bob".to_owned()];
+    record.protocol = Some(Protocol::Extended);
+    record.statement = Some("SELECT abalance FROM pgbench_accounts WHERE aid = $1".to_owned());
+    record.parameters = Some(vec![Some("48213".to_owned())]);
+    record.fingerprint = Some("5f0c9d1f2a7b3c44".to_owned());
+    record.kind = Some("SELECT".to_owned());
+    record.relations = vec![RecordedRelation {
+        name: "public.pgbench_accounts".to_owned(),
+        operation: Operation::Select,
+        columns: vec!["abalance".to_owned(), "aid".to_owned()],
+    }];
+    record.verdict = Some(RecordedVerdict::Allow);
+    record.policy_version = Some(3);
+    record
+}
+
+fn end(writer: usize) -> Record {
+    let mut record = base(writer, Event::StatementEnd);
+    record.command_tag = Some("SELECT 1".to_owned());
+    record.rows = Some(1);
+    record.bytes = Some(14);
+    record.duration_us = Some(87);
+    record.ended_by = Some(EndedBy::Completed);
+    record
+}
+
+/// Nanoseconds of CPU that the threads of the data path have used, and those of the journal.
+fn cpu() -> (f64, f64) {
+    let mut used = (0.0, 0.0);
+    for task in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
+        let Ok(name) = std::fs::read_to_string(task.path().join("comm")) else { continue };
+        let Ok(spent) = std::fs::read_to_string(task.path().join("schedstat")) else { continue };
+        let spent: f64 = spent.split(' ').next().unwrap().parse().unwrap();
+        match name.trim() {
+            "data-path" => used.0 += spent,
+            name if name.starts_with("journal-") => used.1 += spent,
+            _ => {}
+        }
+    }
+    used
+}
