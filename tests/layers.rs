@@ -17,11 +17,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("policy", &["sql", "access", "catalog"]),
     ("audit", &["access", "policy", "tlog"]),
     ("store", &["access"]),
+    ("witness", &["tlog", "tls"]),
     ("session", &["wire", "sql", "access", "catalog", "policy", "audit", "store", "tls"]),
     ("control", &["access", "audit", "store", "policy", "session", "tls", "wire"]),
-    ("config", &["access", "policy", "audit"]),
-    ("cli", &["access", "app", "audit", "control", "devcerts"]),
-    ("app", &["access", "audit", "catalog", "config", "control", "policy", "session", "sql", "store", "tls", "wire"]),
+    ("config", &["access", "policy", "audit", "tlog", "witness"]),
+    ("cli", &["access", "app", "audit", "control", "devcerts", "tlog"]),
+    (
+        "app",
+        &[
+            "access", "audit", "catalog", "config", "control", "policy", "session", "sql", "store", "tlog", "tls",
+            "wire", "witness",
+        ],
+    ),
     ("main", &["cli", "app"]),
     ("lib", &[]),
 ];
@@ -31,9 +38,9 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("sqlparser", &["sql"]),
     ("rusqlite", &["store"]),
     ("refinery", &["store"]),
-    ("axum", &["control"]),
+    ("axum", &["control", "witness"]),
     ("clap", &["cli"]),
-    ("reqwest", &["cli"]),
+    ("reqwest", &["cli", "witness"]),
     ("tokio_postgres", &["catalog", "session"]),
 ];
 

@@ -11,13 +11,14 @@ use arc_swap::ArcSwap;
 use super::explainer::Explainer;
 use super::settings::{self, Fixed};
 use crate::access::{Clock, RegionNetworks};
-use crate::audit::Journal;
+use crate::audit::{HashKey, Journal};
 use crate::config::{Config, StoreLocation};
 use crate::control;
 use crate::session::{self, Balancers, DatabaseSettings, Metrics, Registry, ServerTls};
 use crate::store::{GrantBook, SharedStore, SqliteStore, Store as _};
 use crate::tls::ReloadableCertificate;
 use crate::wire::scram::{self, Verifier};
+use crate::witness;
 
 /// How often the store is read for changes made elsewhere.
 pub const GRANT_POLL: Duration = Duration::from_secs(1);
@@ -39,6 +40,7 @@ pub struct Parts {
     pub balancers: Arc<ArcSwap<Balancers>>,
     pub directory: Arc<ArcSwap<control::Directory>>,
     pub control_certificate: Arc<ReloadableCertificate>,
+    pub witness_metrics: witness::Metrics,
 }
 
 impl Parts {
@@ -52,6 +54,7 @@ impl Parts {
         let grants = GrantBook::load(Arc::clone(&store), Arc::clone(&clock)).await?;
         let mut metrics_registry = prometheus_client::registry::Registry::default();
         let metrics = Arc::new(Metrics::register(&mut metrics_registry));
+        let witness_metrics = witness::Metrics::register(&mut metrics_registry);
         let registry = Arc::new(Registry::default());
         let swapped = Swapped::of(&config)?;
 
@@ -69,8 +72,9 @@ impl Parts {
             registry: Arc::clone(&registry),
             metrics,
         };
-        let session =
-            Arc::new(session::Server::new(settings::session_settings(&config, salt_secret), data_path.clone()));
+        let hash_key = HashKey::beside(&config.audit.dir).context("the key for hashes in the journal")?;
+        let session_settings = settings::session_settings(&config, salt_secret, hash_key);
+        let session = Arc::new(session::Server::new(session_settings, data_path.clone()));
         let explainer = Arc::new(Explainer::new(Arc::clone(&session), data_path));
         let (control_tls, control_certificate) = settings::control_tls(&config)?;
         let mut control_settings = control::Settings::new(control_tls);
@@ -108,6 +112,7 @@ impl Parts {
             balancers: swapped.balancers,
             directory: swapped.directory,
             control_certificate,
+            witness_metrics,
         };
         Ok((parts, control))
     }

@@ -24,7 +24,7 @@ use super::syncer::{self, Syncer};
 use super::verify::{Expected, Report, verify_against};
 use super::{Counters, Durability, Event, JournalError, Receipt, Record, RecordedVerdict, Settings, Subscription};
 use crate::policy::Permit;
-use crate::tlog::{Checkpoint, Verifier};
+use crate::tlog::{Checkpoint, CheckpointFile, Verifier};
 
 /// The one writer of the journal of this process.
 ///
@@ -36,9 +36,12 @@ pub struct Journal {
     settings: Settings,
     places: Places,
     verifier: Verifier,
+    published: CheckpointFile,
     shared: Arc<Shared>,
     notary: Notary,
     syncer: Arc<Syncer>,
+    /// Purges and holds take turns.
+    housekeeping: tokio::sync::Mutex<()>,
     finder: Arc<Finder>,
     /// Makes indexes as long as the journal lives.
     _keeper: Keeper,
@@ -137,17 +140,29 @@ impl Journal {
             Durability::Written => 0,
         };
         let syncer = Arc::new(syncer::run(Arc::clone(&shared), on_disk).map_err(failed)?);
+        let published = CheckpointFile::of(&settings.dir);
         let desk = Desk {
-            dir: settings.dir.clone(),
+            published: published.clone(),
             intake: Intake::new(&settings.dir, recovered.tiles),
             signing: recovered.signing,
             sync_tiles: settings.durability == Durability::Synced,
         };
         let notary = notary::run(Arc::clone(&shared), Arc::clone(&syncer), desk, recovered.checkpoint);
-        let notary = notary.map_err(failed)?;
+        let (notary, housekeeping) = (notary.map_err(failed)?, tokio::sync::Mutex::new(()));
         let finder = Arc::new(Finder::new(&places));
         let keeper = Keeper::start(Arc::clone(&finder)).map_err(failed)?;
-        Ok(Arc::new(Self { places, verifier, shared, notary, syncer, finder, _keeper: keeper, settings }))
+        Ok(Arc::new(Self {
+            places,
+            verifier,
+            published,
+            shared,
+            notary,
+            syncer,
+            housekeeping,
+            finder,
+            _keeper: keeper,
+            settings,
+        }))
     }
 
     /// Records permitted statements, all in one write, and gives a receipt for each, in order. Whatever the records say,
@@ -164,11 +179,12 @@ impl Journal {
             record.event = Event::Statement;
             record.verdict = Some(RecordedVerdict::Allow);
             record.grant = Some(permit.grant().clone());
+            permits.push((permit, record.data_region.clone()));
             encoded.push(self.encode(record)?);
-            permits.push(permit);
         }
         let first_seq = self.append(&encoded, Class::Opening).await?;
-        Ok(permits.iter().zip(first_seq..).map(|(permit, seq)| Receipt::new(permit, seq)).collect())
+        let receipt = |((permit, region), seq): ((Permit, _), u64)| Receipt::new(&permit, seq, region);
+        Ok(permits.into_iter().zip(first_seq..).map(receipt).collect())
     }
 
     /// Records anything else and answers its `seq`. What refuses or ends something may use the reserve.
@@ -223,10 +239,28 @@ impl Journal {
         self.notary.checkpoint()
     }
 
+    /// The file with the newest checkpoint, to which witnesses' cosignatures may be added.
+    #[must_use]
+    pub fn published(&self) -> &CheckpointFile {
+        &self.published
+    }
+
     /// What verifies this journal's checkpoints.
     #[must_use]
     pub fn verifier(&self) -> &Verifier {
         &self.verifier
+    }
+
+    pub(super) fn housekeeping(&self) -> &tokio::sync::Mutex<()> {
+        &self.housekeeping
+    }
+
+    /// Returns when a checkpoint covers all that was recorded so far.
+    ///
+    /// # Errors
+    /// Where the log does not keep up.
+    pub async fn bring_to_log(&self) -> Result<(), JournalError> {
+        self.notary.bring_to_log(self.last_seq()).await
     }
 
     /// Where the files lie.
@@ -341,6 +375,7 @@ fn class_of(record: &Record) -> Class {
         | Event::JournalOpened
         | Event::JournalRecovered
         | Event::JournalClosed
+        | Event::AccessRefused
         | Event::RecordsPurged
         | Event::HoldPlaced
         | Event::HoldReleased
@@ -348,6 +383,7 @@ fn class_of(record: &Record) -> Class {
         | Event::WitnessSilent
         | Event::WitnessHeard => Class::Ending,
         Event::SessionOpen
+        | Event::Message
         | Event::RequestFiled
         | Event::RequestApproved
         | Event::GrantCreated

@@ -2,12 +2,13 @@
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `record`, `receipt` | one entry; the proof that one was made |
+//! | `record`, `receipt`, `hash_key` | one entry; the proof that one was made; what hashes of values in it are keyed with |
 //! | `canonical`, `seal`, `frame` | an entry's bytes; sealing them; what stands in a file. Pure |
-//! | `retention`, `keys` | how long texts are kept; the keys that are destroyed then |
+//! | `retention`, `keys`, `purge`, `hold` | how long texts are kept; the keys that are destroyed then; doing so; what is kept all the same |
 //! | `segment`, `stream`, `medium`, `reserve` | the files: their names; writing one directory's; the operations on them; the space set aside |
 //! | `recovery`, `appender`, `numbers`, `syncer`, `journal` | where a journal ended; writing; numbering sessions; group commit; what callers hold |
 //! | `intake`, `notary`, `signing` | the log over the records: taking them up; checkpoints; their key |
+//! | `bundle` | a proof of one record, to be handed on |
 //! | `frames`, `reader`, `subscription`, `export`, `verify` | reading the files, which needs no writer |
 //! | `search`, `sieve` | what can be asked for; telling by an unparsed record that it is not asked for |
 //! | `index`, `plan`, `find` | where in a segment the records lie that say something; asking that; finding records |
@@ -16,12 +17,15 @@
 //! A record is in the journal before its statement goes on; a record that cannot be made stops the statement.
 
 mod appender;
+mod bundle;
 pub mod canonical;
 mod counters;
 mod export;
 mod find;
 mod frame;
 mod frames;
+mod hash_key;
+mod hold;
 pub mod index;
 mod intake;
 mod journal;
@@ -30,6 +34,7 @@ mod medium;
 mod notary;
 mod numbers;
 mod plan;
+mod purge;
 mod reader;
 mod receipt;
 mod record;
@@ -54,11 +59,15 @@ mod verify;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use bundle::{Bundle, ProveError, Proved, prove};
 pub use counters::Counters;
 pub use export::{Format, export};
 pub use find::Finder;
 pub use frames::Location;
+pub use hash_key::HashKey;
+pub use hold::{Hold, HoldError, holds};
 pub use journal::Journal;
+pub use purge::Purged;
 pub use reader::{Entry, Places, ReadError, Reader};
 pub use receipt::Receipt;
 pub use record::{EndedBy, Event, Protocol, Record, RecordedRelation, RecordedVerdict};

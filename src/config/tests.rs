@@ -54,6 +54,7 @@ fn parse(text: &str) -> Result<Config, ConfigErrors> {
 mod messages;
 mod provision;
 mod residency;
+mod witness;
 
 /// What is told of [`GOOD`] with `old` replaced by `new`.
 fn told(old: &str, new: &str) -> String {

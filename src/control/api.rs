@@ -323,6 +323,51 @@ pub struct GrantFilter {
     pub all: bool,
 }
 
+/// A legal hold to place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewHold {
+    /// The records to hold, as a search finds them.
+    #[schema(value_type = Object)]
+    pub filter: AuditFilter,
+    pub reason: String,
+}
+
+/// A legal hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HoldView {
+    pub id: String,
+    /// The records that it holds.
+    #[schema(value_type = Object)]
+    pub filter: serde_json::Value,
+    pub reason: String,
+    /// Who placed it.
+    pub by: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub placed: Timestamp,
+}
+
+impl From<crate::audit::Hold> for HoldView {
+    fn from(hold: crate::audit::Hold) -> Self {
+        let mut filter = serde_json::to_value(&hold.filter).unwrap_or_default();
+        if let Some(fields) = filter.as_object_mut() {
+            fields.retain(|_, value| !value.is_null());
+        }
+        Self { id: hold.id, filter, reason: hold.reason, by: hold.by, placed: hold.placed }
+    }
+}
+
+/// What a purge did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PurgeView {
+    /// Buckets of records whose keys were destroyed.
+    pub buckets: usize,
+    /// Records among them that holds keep.
+    pub held: usize,
+    /// Segments that were removed.
+    pub segments: usize,
+}
+
 /// Which records of the journal to read. All conditions hold together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

@@ -19,7 +19,10 @@ use super::auth::authenticate;
 use super::extract::MAX_BODY;
 use super::metrics::count;
 use super::problem::Problem;
-use super::routes::{audit, credentials, decisions, explain, grants, requests, scopes, service, sessions};
+use super::refusals;
+use super::routes::{
+    audit, credentials, decisions, explain, grants, holds, proof, requests, scopes, service, sessions,
+};
 use super::server::Shared;
 
 /// All routes of the control port.
@@ -35,6 +38,7 @@ pub fn build(shared: &Arc<Shared>) -> Router {
         .route("/metrics", get(service::metrics));
     guarded
         .route_layer(middleware::from_fn_with_state(Arc::clone(shared), authenticate))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(shared), refusals::record))
         .merge(open)
         .fallback(|| async { Problem::no_route() })
         .method_not_allowed_fallback(|| async { Problem::method() })
@@ -69,6 +73,10 @@ fn guarded() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(audit::replay))
         .routes(routes!(audit::tail))
         .routes(routes!(audit::verify))
+        .routes(routes!(holds::list, holds::place))
+        .routes(routes!(holds::release))
+        .routes(routes!(holds::purge))
+        .routes(routes!(proof::proof))
         .routes(routes!(scopes::list))
         .routes(routes!(scopes::whoami))
 }

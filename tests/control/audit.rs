@@ -196,3 +196,35 @@ async fn tail_begins_with_the_last_and_tells_of_a_statement_when_its_end_is_know
         text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, [first + 1, second, second + 1]);
 }
+
+#[tokio::test]
+async fn a_record_is_proved_to_those_who_may_read_it() {
+    let port = Port::open().await;
+    port.granted().await;
+    let records = port.lines("/v1/audit/search", "carol").await;
+    let created = records.iter().find(|record| record["event"] == "grant_created").unwrap();
+    let path = format!("/v1/audit/proof/{}", created["seq"]);
+    // A checkpoint covers it within a second or so.
+    let mut answer = port.get(&path, "carol").await;
+    for _ in 0..600 {
+        if answer.0 == StatusCode::OK {
+            break;
+        }
+        assert_eq!(answer.0, StatusCode::NOT_FOUND);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        answer = port.get(&path, "carol").await;
+    }
+    assert_eq!(answer.0, StatusCode::OK);
+    let bundle = pgward::audit::Bundle::parse(answer.1.to_string().as_bytes()).unwrap();
+    let log = pgward::tlog::Verifier::parse(&bundle.vkey).unwrap();
+    let proved = bundle.verify(&[log], &[]).unwrap().record.unwrap();
+    assert_eq!(json!(proved.seq), created["seq"]);
+    for (user, status) in [("alice", StatusCode::OK), ("eve", StatusCode::NOT_FOUND), ("root", StatusCode::NOT_FOUND)] {
+        assert_eq!(port.get(&path, user).await.0, status, "{user}");
+    }
+    for (path, status) in
+        [("0", StatusCode::BAD_REQUEST), ("x", StatusCode::BAD_REQUEST), ("999999", StatusCode::NOT_FOUND)]
+    {
+        assert_eq!(port.get(&format!("/v1/audit/proof/{path}"), "carol").await.0, status, "{path}");
+    }
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{replay, story};
+use super::{holds, replay, story};
 use crate::access::SessionId;
 use crate::audit::{Entry, Finder, Record, Report, Selector, Story};
 use crate::cli::args::{AuditCommand, ExportFormat, Format, Options, SearchArguments};
@@ -46,14 +46,22 @@ pub async fn run(options: &Options, command: AuditCommand) -> Result<(), Failure
             let found = client()?.get_slowly(&["audit", "sessions", &session, "replay"]).await?;
             replay::print(options.output, &found)
         }
-        AuditCommand::Verify { dir: Some(dir) } => {
-            let report = crate::audit::verify(&dir);
-            let Report { ok, records, first_bad, problem, .. } = report;
-            proved(options.output, &Verification { ok, records, first_bad, detail: problem })
-        }
-        AuditCommand::Verify { dir: None } => {
-            proved(options.output, &client()?.get_slowly(&["audit", "verify"]).await?)
-        }
+        AuditCommand::Prove(arguments) => super::proof::prove(options, arguments).await,
+        AuditCommand::Verify(arguments) => match (&arguments.bundle, &arguments.dir) {
+            (Some(bundle), _) => super::proof::verify_bundle(options, bundle, &arguments),
+            (None, Some(dir)) => {
+                let Report { ok, records, first_bad, problem, .. } = super::proof::verify_dir(dir, &arguments)?;
+                proved(options.output, &Verification { ok, records, first_bad, detail: problem })
+            }
+            (None, None) if !arguments.vkeys.is_empty() => Err(Failure::new(
+                "--vkey says whose journal or proof it must be, and there is none to read",
+                "give a directory with --dir, or a proof with --bundle",
+            )),
+            (None, None) => proved(options.output, &client()?.get_slowly(&["audit", "verify"]).await?),
+        },
+        AuditCommand::Key(arguments) => super::signing::run(options, &arguments),
+        AuditCommand::Hold(command) => holds::hold(&client()?, options.output, command).await,
+        AuditCommand::Purge => holds::purge(&client()?, options.output).await,
         AuditCommand::Export { search, format } => export(&client()?, search, format).await,
     }
 }
@@ -136,7 +144,7 @@ fn proved(format: Format, found: &Verification) -> Result<(), Failure> {
     Err(Failure::new(message, "keep the files as they are, and compare them with a copy kept elsewhere"))
 }
 
-fn filter(search: SearchArguments) -> AuditFilter {
+pub(super) fn filter(search: SearchArguments) -> AuditFilter {
     AuditFilter {
         principal: search.principal,
         database: search.database,

@@ -304,7 +304,7 @@ fn read_filter(filter: AuditFilter, caller: &Caller) -> Result<Filter, Problem> 
 }
 
 /// Waits for one of the places, but not long.
-async fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
+pub(super) async fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
     match timeout(MAX_WAIT, Arc::clone(places).acquire_owned()).await {
         Ok(Ok(place)) => Ok(place),
         Ok(Err(_)) | Err(_) => Err(Problem::unavailable("too many are reading the journal", "try again in a moment")),

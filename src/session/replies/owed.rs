@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::access::{GrantId, Guards};
+use crate::access::{GrantId, Guards, Region};
 use crate::audit::EndedBy;
+use crate::session::analysis::Meaning;
 use crate::session::exports::Meter;
 use crate::session::given::Given;
 use crate::session::names::{Change, NameChange};
@@ -18,6 +19,8 @@ pub struct Running {
     /// The `seq` of its first record.
     pub seq: u64,
     pub grant: Option<GrantId>,
+    /// The region that keeps its records, where it is not the upstream's.
+    pub data_region: Option<Region>,
     /// What its grant bounds it by.
     pub guards: Guards,
     /// Counts its rows as they leave their region, where they do.
@@ -83,6 +86,8 @@ pub struct Expected {
     pub denied: Option<ClientVisible>,
     /// Orders the step among changes of names.
     pub change: Change,
+    /// The statement that a Describe asks about.
+    pub describes: Option<Arc<Meaning>>,
     pub(super) failed: bool,
 }
 
@@ -97,7 +102,15 @@ impl Running {
 impl Expected {
     #[must_use]
     pub fn new(step: Step, change: Change) -> Self {
-        Self { step, statements: VecDeque::new(), changes: Vec::new(), denied: None, change, failed: false }
+        Self {
+            step,
+            statements: VecDeque::new(),
+            changes: Vec::new(),
+            denied: None,
+            change,
+            describes: None,
+            failed: false,
+        }
     }
 
     /// Whether it runs a statement.
