@@ -103,7 +103,7 @@ fn timed(finder: &Finder, filter: &Filter) -> (usize, Duration) {
 
 fn write(dir: &Path, count: u64) {
     let started = Instant::now();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let journal = Journal::open(Settings::new(dir.to_owned(), Durability::Written)).unwrap();
     let mut world = World { random: 42, time: START.parse().unwrap(), records: Vec::new(), next: 2 };
     while world.next < count {

@@ -1,6 +1,7 @@
 //! Finds records: newest segment first, by its index where it has one and by reading it where not, until there are enough.
 //! What an index says is only where to look; every record is read and checked.
 
+mod backwards;
 mod hunt;
 mod volume;
 

@@ -165,6 +165,13 @@ impl Reader {
         }
     }
 
+    /// Opens the payload of a frame whose body was read by somebody else, in place; `None` where it cannot be read here.
+    pub(super) fn open_body<'a>(&mut self, body: &'a mut [u8]) -> Result<Option<(u64, &'a [u8])>, ReadError> {
+        let Some(Frame { seq, bucket, content: Content::Here(sealed) }) = Frame::parse(body) else { return Ok(None) };
+        let length = sealed.len();
+        open_payload(&mut self.keys, seq, bucket, body, length)
+    }
+
     /// Forgets what was read ahead: of that, the writer may have cut what it could not write whole.
     pub(super) fn forget_ahead(&mut self) -> io::Result<()> {
         self.frames.forget_ahead()?;
@@ -252,7 +259,7 @@ fn read_frame_at(file: &File, place: Location, body: &mut Vec<u8>) -> Result<(),
     if prefix.fits(body) && Frame::parse(body).is_some() { Ok(()) } else { Err(what()) }
 }
 
-fn entry(seq: u64, canonical: Vec<u8>) -> Result<Entry, ReadError> {
+pub(super) fn entry(seq: u64, canonical: Vec<u8>) -> Result<Entry, ReadError> {
     let damaged = |what: String| ReadError::Damaged { seq, what };
     let record = canonical::parse(&canonical).map_err(|error| damaged(error.to_string()))?;
     if record.seq != seq {

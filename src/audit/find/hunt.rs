@@ -1,8 +1,9 @@
 //! One search on its way through the segments of a directory, from the newest to the oldest.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use super::backwards::Backwards;
 use super::{Exact, Found, MayMatch};
 use crate::audit::canonical::find;
 use crate::audit::index::{self, Cache, OpenIndex, Useless};
@@ -81,22 +82,17 @@ impl<'a> Hunt<'a> {
             let ends = read_ends(self.plan, dir, first_seq, end, |_| true)?;
             self.ends.extend(ends);
         }
-        // The segment is read forwards, and only the newest are to be kept.
+        let mut here = Vec::new();
         let left = self.plan.limit() - self.found.len();
-        let mut here = VecDeque::new();
-        let mut reader = Reader::new(dir, first_seq);
-        while self.plan.may_lie_from(first_seq) {
-            let Some(entry) = reader.read_if(|canonical| self.may_be_found(canonical))? else { break };
-            let seq = entry.record.seq;
-            if seq >= end {
-                break;
-            }
-            let of = if entry.record.event == Event::Statement { self.ends.get(&seq) } else { None };
+        let mut backwards = match self.plan.may_lie_from(first_seq) {
+            true => Backwards::open(dir, first_seq, end)?,
+            false => None,
+        };
+        while let Some(backwards) = backwards.as_mut().filter(|_| here.len() < left) {
+            let Some(entry) = backwards.read_if(|canonical| self.may_be_found(canonical))? else { break };
+            let of = if entry.record.event == Event::Statement { self.ends.get(&entry.record.seq) } else { None };
             if (self.exact)(&entry.record, of) {
-                if here.len() == left {
-                    here.pop_front();
-                }
-                here.push_back(Found { end: of.cloned(), entry });
+                here.push(Found { end: of.cloned(), entry });
             }
         }
         if self.plan.comes_with_ends() {
@@ -108,7 +104,7 @@ impl<'a> Hunt<'a> {
                 found.end = self.ends.remove(&found.entry.record.seq);
             }
         }
-        self.found.extend(here.into_iter().rev());
+        self.found.append(&mut here);
         Ok(())
     }
 
