@@ -16,3 +16,4 @@ pub mod store;
 pub mod tlog;
 pub mod tls;
 pub mod wire;
+pub mod witness;

@@ -20,6 +20,7 @@ use crate::sinks::Sinks;
 use crate::store::{GrantBook, SharedStore, SqliteStore, Store as _};
 use crate::tls::ReloadableCertificate;
 use crate::wire::scram::{self, Verifier};
+use crate::witness;
 
 /// How often the store is read for changes made elsewhere.
 pub const GRANT_POLL: Duration = Duration::from_secs(1);
@@ -42,6 +43,7 @@ pub struct Parts {
     pub balancers: Arc<ArcSwap<Balancers>>,
     pub directory: Arc<ArcSwap<control::Directory>>,
     pub control_certificate: Arc<ReloadableCertificate>,
+    pub witness_metrics: witness::Metrics,
 }
 
 impl Parts {
@@ -58,6 +60,7 @@ impl Parts {
         let sink_metrics = crate::sinks::Metrics::register(&mut metrics_registry);
         let sinks = Sinks::prepare(sinks::settings(&config)?, &journal)?;
         let sinks = Sinks::start(sinks, Arc::clone(&journal), Arc::clone(&clock), sink_metrics).await;
+        let witness_metrics = witness::Metrics::register(&mut metrics_registry);
         let registry = Arc::new(Registry::default());
         let swapped = Swapped::of(&config)?;
 
@@ -115,6 +118,7 @@ impl Parts {
             balancers: swapped.balancers,
             directory: swapped.directory,
             control_certificate,
+            witness_metrics,
         };
         Ok((parts, control))
     }

@@ -196,6 +196,7 @@ pub struct Fixed {
     store: StoreLocation,
     journal: audit::Settings,
     control_files: (PathBuf, PathBuf),
+    witnesses: Vec<crate::witness::Place>,
 }
 
 impl Fixed {
@@ -206,6 +207,7 @@ impl Fixed {
             store: config.store.clone(),
             journal: journal(config),
             control_files: (config.control.tls.cert.clone(), config.control.tls.key.clone()),
+            witnesses: config.audit.witnesses.clone(),
         }
     }
 
@@ -217,6 +219,7 @@ impl Fixed {
             ("store.url", self.store == other.store),
             ("audit", self.journal == other.journal),
             ("control.tls_cert", self.control_files == other.control_files),
+            ("audit.witness", self.witnesses == other.witnesses),
         ]
         .into_iter()
         .find_map(|(key, same)| (!same).then_some(key))

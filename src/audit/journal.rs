@@ -9,6 +9,8 @@ use tokio::sync::watch;
 
 use super::appender::{Appender, Class, Place};
 use super::canonical::Unnumbered;
+use super::find::Finder;
+use super::index::Keeper;
 use super::intake::Intake;
 use super::keys::{KeyDirectory, OpenBuckets};
 use super::medium::{Directory, Medium};
@@ -22,7 +24,7 @@ use super::syncer::{self, Syncer};
 use super::verify::{Expected, Report, verify_against};
 use super::{Counters, Durability, Event, JournalError, Receipt, Record, RecordedVerdict, Settings, Subscription};
 use crate::policy::Permit;
-use crate::tlog::{Checkpoint, Verifier};
+use crate::tlog::{Checkpoint, CheckpointFile, Verifier};
 
 /// The one writer of the journal of this process.
 ///
@@ -35,9 +37,15 @@ pub struct Journal {
     settings: Settings,
     places: Places,
     verifier: Verifier,
+    published: CheckpointFile,
     shared: Arc<Shared>,
     notary: Notary,
     syncer: Arc<Syncer>,
+    /// Purges and holds take turns.
+    housekeeping: tokio::sync::Mutex<()>,
+    finder: Arc<Finder>,
+    /// Makes indexes as long as the journal lives.
+    _keeper: Keeper,
 }
 
 /// What callers and the syncing thread share.
@@ -134,14 +142,30 @@ impl Journal {
             Durability::Written => 0,
         };
         let syncer = Arc::new(syncer::run(Arc::clone(&shared), on_disk).map_err(failed)?);
+        let published = CheckpointFile::of(&settings.dir);
         let desk = Desk {
-            dir: settings.dir.clone(),
+            published: published.clone(),
             intake: Intake::new(&settings.dir, recovered.tiles),
             signing: recovered.signing,
             sync_tiles: settings.durability == Durability::Synced,
         };
         let notary = notary::run(Arc::clone(&shared), Arc::clone(&syncer), desk, recovered.checkpoint);
-        Ok(Arc::new(Self { id, places, verifier, shared, notary: notary.map_err(failed)?, syncer, settings }))
+        let (notary, housekeeping) = (notary.map_err(failed)?, tokio::sync::Mutex::new(()));
+        let finder = Arc::new(Finder::new(&places));
+        let keeper = Keeper::start(Arc::clone(&finder)).map_err(failed)?;
+        Ok(Arc::new(Self {
+            id,
+            places,
+            verifier,
+            published,
+            shared,
+            notary,
+            syncer,
+            housekeeping,
+            finder,
+            _keeper: keeper,
+            settings,
+        }))
     }
 
     /// Records permitted statements, all in one write, and gives a receipt for each, in order. Whatever the records say,
@@ -158,11 +182,12 @@ impl Journal {
             record.event = Event::Statement;
             record.verdict = Some(RecordedVerdict::Allow);
             record.grant = Some(permit.grant().clone());
+            permits.push((permit, record.data_region.clone()));
             encoded.push(self.encode(record)?);
-            permits.push(permit);
         }
         let first_seq = self.append(&encoded, Class::Opening).await?;
-        Ok(permits.iter().zip(first_seq..).map(|(permit, seq)| Receipt::new(permit, seq)).collect())
+        let receipt = |((permit, region), seq): ((Permit, _), u64)| Receipt::new(&permit, seq, region);
+        Ok(permits.into_iter().zip(first_seq..).map(receipt).collect())
     }
 
     /// Records anything else and answers its `seq`. What refuses or ends something may use the reserve.
@@ -223,10 +248,28 @@ impl Journal {
         self.notary.checkpoint()
     }
 
+    /// The file with the newest checkpoint, to which witnesses' cosignatures may be added.
+    #[must_use]
+    pub fn published(&self) -> &CheckpointFile {
+        &self.published
+    }
+
     /// What verifies this journal's checkpoints.
     #[must_use]
     pub fn verifier(&self) -> &Verifier {
         &self.verifier
+    }
+
+    pub(super) fn housekeeping(&self) -> &tokio::sync::Mutex<()> {
+        &self.housekeeping
+    }
+
+    /// Returns when a checkpoint covers all that was recorded so far.
+    ///
+    /// # Errors
+    /// Where the log does not keep up.
+    pub async fn bring_to_log(&self) -> Result<(), JournalError> {
+        self.notary.bring_to_log(self.last_seq()).await
     }
 
     /// Where the files lie.
@@ -239,6 +282,12 @@ impl Journal {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.shared.counters.read()
+    }
+
+    /// What searches this journal's files.
+    #[must_use]
+    pub fn finder(&self) -> &Arc<Finder> {
+        &self.finder
     }
 
     #[must_use]

@@ -3,7 +3,6 @@
 
 use std::future::Future;
 use std::io;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,9 +16,9 @@ use tokio::sync::watch;
 use super::JournalError;
 use super::intake::Intake;
 use super::journal::Shared;
-use super::signing::{Signing, write_checkpoint};
+use super::signing::Signing;
 use super::syncer::Syncer;
-use crate::tlog::Checkpoint;
+use crate::tlog::{Checkpoint, CheckpointFile};
 
 /// Records that wait for a checkpoint at most, and how long they do.
 const RECORDS: u64 = 1000;
@@ -42,7 +41,7 @@ pub(super) struct Notary {
 /// What the thread works on.
 #[derive(Debug)]
 pub(super) struct Desk {
-    pub(super) dir: PathBuf,
+    pub(super) published: CheckpointFile,
     pub(super) intake: Intake,
     pub(super) signing: Signing,
     pub(super) sync_tiles: bool,
@@ -154,7 +153,9 @@ impl Work {
         tiles.flush(self.desk.sync_tiles).map_err(says)?;
         let checkpoint = Checkpoint { origin: self.desk.signing.origin(), size: tiles.size(), root: tiles.root() };
         let note = self.desk.signing.sign(&checkpoint)?;
-        write_checkpoint(&self.desk.dir, &note).map_err(says)?;
+        // On disk with its name: a machine that stops must not leave half a checkpoint, nor a key that signed none.
+        self.desk.published.put(&note, true).map_err(|error| error.to_string())?;
+        self.desk.signing.published()?;
         tiles.tidy().map_err(says)?;
         self.told.send_replace(Some(checkpoint));
         Ok(())

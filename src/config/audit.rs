@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::files::FileUse;
 use super::names::check_name;
 use super::reader::Table;
+use super::witness::witnesses;
 use super::{AuditSettings, ParameterRecording, RegionAudit};
 use crate::access::Region;
 use crate::audit::{Durability, Kind, Retention};
 
-pub(super) fn audit(root: &Table<'_>, directory: &Path) -> Option<AuditSettings> {
+pub(super) fn audit(root: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>) -> Option<AuditSettings> {
     let table = root.required_table("audit")?;
-    table.allow(&["dir", "durability", "retention", "parameters", "signing_key", "origin", "sink"]);
+    table.allow(&["dir", "durability", "retention", "parameters", "signing_key", "origin", "sink", "witness"]);
     let dir = table.required_text("dir");
     let durability = match table.text("durability") {
         Some(text) => text.choose(&[("written", Durability::Written), ("synced", Durability::Synced)]),
@@ -34,12 +36,13 @@ pub(super) fn audit(root: &Table<'_>, directory: &Path) -> Option<AuditSettings>
         None => beside(&dir),
     };
     let regions = regions(root, directory, &retention);
+    let witnesses = witnesses(&table, directory, files);
     let (durability, parameters) = (durability?, parameters?);
     let origin = match origin {
         Some(origin) => Some(origin?),
         None => None,
     };
-    Some(AuditSettings { dir, durability, signing_key, origin, retention, regions, parameters })
+    Some(AuditSettings { dir, durability, signing_key, origin, retention, regions, parameters, witnesses })
 }
 
 /// A region without a word on its records has none here.

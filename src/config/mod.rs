@@ -15,6 +15,7 @@ mod size;
 mod suggest;
 mod upstream;
 mod user;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -122,6 +123,8 @@ pub struct AuditSettings {
     /// What regions say of the records of their data.
     pub regions: BTreeMap<Region, RegionAudit>,
     pub parameters: ParameterRecording,
+    /// Who remembers how far the journal had come.
+    pub witnesses: Vec<crate::witness::Place>,
 }
 
 /// `[regions.*.audit]`
@@ -256,7 +259,7 @@ impl Config {
         let proxy = sections::proxy(root, directory, &mut files);
         let control = sections::control(root, directory, &names, &mut files);
         let store = sections::store(root, directory);
-        let audit = audit::audit(root, directory);
+        let audit = audit::audit(root, directory, &mut files);
         let sinks = sink::sinks(root, directory, &names, &mut files);
         let sections::Regions { declared: regions, networks, rules } = sections::regions(root, &names);
         let region_rules = Arc::new(rules);

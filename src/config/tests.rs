@@ -55,6 +55,7 @@ mod messages;
 mod provision;
 mod residency;
 mod sinks;
+mod witness;
 
 /// What is told of [`GOOD`] with `old` replaced by `new`.
 fn told(old: &str, new: &str) -> String {

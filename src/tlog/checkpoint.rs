@@ -67,8 +67,9 @@ impl Checkpoint {
     }
 }
 
-/// A size in the one form that a checkpoint has it in.
-pub(crate) fn parse_size(text: &str) -> Option<u64> {
+/// A size in the one form that a checkpoint has it in: decimal, without leading zeros, below 2^63.
+#[must_use]
+pub fn parse_size(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let size: u64 = text.parse().ok().filter(|_| digits)?;
     let canonical = text == "0" || !text.starts_with('0');

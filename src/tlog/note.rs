@@ -95,6 +95,24 @@ impl Note {
         if self.signatures.contains(&signature) { Ok(()) } else { self.add(signature) }
     }
 
+    /// Adds a signature in the place of those in the same name and id: a witness's newer cosignature.
+    ///
+    /// # Errors
+    /// Where there are too many.
+    pub fn replace_signature(&mut self, signature: Signature) -> Result<(), NoteError> {
+        self.signatures.retain(|known| (known.id, &known.name) != (signature.id, &signature.name));
+        self.add(signature)
+    }
+
+    /// Reads lines of signatures, as a witness answers them.
+    ///
+    /// # Errors
+    /// Where one is none.
+    pub fn parse_lines(text: &str) -> Result<Vec<Signature>, NoteError> {
+        let lines = text.strip_suffix('\n').ok_or(NoteError::Malformed("its last line does not end"))?;
+        lines.split('\n').take(MAX_SIGNATURES).map(Signature::parse).collect()
+    }
+
     /// Proves that `verifier`'s key signed this note: that all the signatures in its name and id are its.
     ///
     /// # Errors

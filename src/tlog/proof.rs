@@ -84,11 +84,12 @@ pub fn verify_consistency(
         return Err(ProofError::Shrunk { old, new });
     }
     if old == 0 || old == new {
-        let expected = if old == 0 { Hash::of_nothing() } else { new_root };
-        return match (proof.is_empty(), old_root == expected) {
-            (false, _) => Err(ProofError::Length),
-            (true, false) => Err(ProofError::Root(Tree::Earlier)),
-            (true, true) => Ok(()),
+        let empty = Hash::of_nothing();
+        return match (proof.is_empty(), old > 0 || old_root == empty, old < new || old_root == new_root) {
+            (false, _, _) => Err(ProofError::Length),
+            (true, false, _) => Err(ProofError::Root(Tree::Earlier)),
+            (true, true, false) => Err(ProofError::Root(Tree::Later)),
+            (true, true, true) => Ok(()),
         };
     }
     let (mut place, mut last) = (old - 1, new - 1);

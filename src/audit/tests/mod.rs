@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
 mod disk;
+mod finding;
+mod keeping;
 mod reading;
 mod tamper;
 mod writing;
@@ -174,6 +176,6 @@ fn write_raw(dir: &Path, records: Vec<Record>) {
     let signing = signing::Signing::load(&dir.join("signing.key"), "raw").unwrap();
     let (origin, size, root) = (signing.origin(), tiles.size(), tiles.root());
     let note = signing.sign(&crate::tlog::Checkpoint { origin, size, root }).unwrap();
-    signing::write_checkpoint(dir, &note).unwrap();
+    crate::tlog::CheckpointFile::of(dir).put(&note, false).unwrap();
     signing::name_verifier(dir, &signing.verifier()).unwrap();
 }

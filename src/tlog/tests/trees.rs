@@ -80,6 +80,7 @@ fn the_empty_tree_begins_every_tree_and_no_tree_shrinks() {
     assert_eq!(verify_consistency(5, root, 5, root, &[]), Ok(()));
     assert!(verify_consistency(0, empty, 5, root, &[root]).is_err());
     assert!(verify_consistency(0, root, 5, root, &[]).is_err());
+    assert!(verify_consistency(0, empty, 0, root, &[]).is_err());
     assert!(verify_consistency(5, root, 5, empty, &[]).is_err());
     assert!(verify_consistency(3, root, 5, root, &[]).is_err());
     assert_eq!(verify_consistency(6, root, 5, root, &[]), Err(ProofError::Shrunk { old: 6, new: 5 }));
