@@ -12,7 +12,7 @@ use super::explainer::Explainer;
 use super::settings::{self, Fixed};
 use super::sinks;
 use crate::access::{Clock, RegionNetworks};
-use crate::audit::Journal;
+use crate::audit::{HashKey, Journal};
 use crate::config::{Config, StoreLocation};
 use crate::control;
 use crate::session::{self, Balancers, DatabaseSettings, Metrics, Registry, ServerTls};
@@ -57,10 +57,10 @@ impl Parts {
         let grants = GrantBook::load(Arc::clone(&store), Arc::clone(&clock)).await?;
         let mut metrics_registry = prometheus_client::registry::Registry::default();
         let metrics = Arc::new(Metrics::register(&mut metrics_registry));
+        let witness_metrics = witness::Metrics::register(&mut metrics_registry);
         let sink_metrics = crate::sinks::Metrics::register(&mut metrics_registry);
         let sinks = Sinks::prepare(sinks::settings(&config)?, &journal)?;
         let sinks = Sinks::start(sinks, Arc::clone(&journal), Arc::clone(&clock), sink_metrics).await;
-        let witness_metrics = witness::Metrics::register(&mut metrics_registry);
         let registry = Arc::new(Registry::default());
         let swapped = Swapped::of(&config)?;
 
@@ -78,8 +78,9 @@ impl Parts {
             registry: Arc::clone(&registry),
             metrics,
         };
-        let session =
-            Arc::new(session::Server::new(settings::session_settings(&config, salt_secret), data_path.clone()));
+        let hash_key = HashKey::beside(&config.audit.dir).context("the key for hashes in the journal")?;
+        let session_settings = settings::session_settings(&config, salt_secret, hash_key);
+        let session = Arc::new(session::Server::new(session_settings, data_path.clone()));
         let explainer = Arc::new(Explainer::new(Arc::clone(&session), data_path));
         let (control_tls, control_certificate) = settings::control_tls(&config)?;
         let mut control_settings = control::Settings::new(control_tls);

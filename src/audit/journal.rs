@@ -384,6 +384,7 @@ fn class_of(record: &Record) -> Class {
         | Event::JournalOpened
         | Event::JournalRecovered
         | Event::JournalClosed
+        | Event::AccessRefused
         | Event::RecordsPurged
         | Event::HoldPlaced
         | Event::HoldReleased
@@ -392,6 +393,7 @@ fn class_of(record: &Record) -> Class {
         | Event::WitnessHeard
         | Event::SinkState => Class::Ending,
         Event::SessionOpen
+        | Event::Message
         | Event::RequestFiled
         | Event::RequestApproved
         | Event::GrantCreated

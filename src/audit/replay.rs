@@ -128,6 +128,9 @@ impl Replay {
                 }
                 // Not among what was looked for.
                 Event::StatementEnd
+                | Event::Message
+                | Event::SinkState
+                | Event::AccessRefused
                 | Event::RequestFiled
                 | Event::RequestApproved
                 | Event::RequestDenied
@@ -145,8 +148,7 @@ impl Replay {
                 | Event::HoldReleased
                 | Event::KeyRotated
                 | Event::WitnessSilent
-                | Event::WitnessHeard
-                | Event::SinkState => {}
+                | Event::WitnessHeard => {}
             }
         }
         replay

@@ -5,7 +5,7 @@ use pgward::sinks::{Body, Kind, Pem, Sinks, Syslog};
 use crate::receivers::{Behaviour, SyslogReceiver};
 use crate::rig::{Rig, ca, certs, eventually, sink};
 
-fn syslog(port: u16) -> Kind {
+pub fn syslog(port: u16) -> Kind {
     Kind::Syslog(Syslog {
         host: "localhost".into(),
         port,

@@ -115,17 +115,20 @@ async fn export(client: &Client, search: SearchArguments, format: ExportFormat) 
 }
 
 /// Reads the files, so that nothing needs to run; without a limit, one record at a time.
-fn export_files(dir: &Path, search: SearchArguments, format: ExportFormat) -> Result<(), Failure> {
-    let filter = filter(search).read().map_err(|what| Failure::new(what, "see `pgward audit export --help`"))?;
+fn export_files(dir: &std::path::Path, search: SearchArguments, format: ExportFormat) -> Result<(), Failure> {
+    let failed = |error: crate::audit::ReadError| {
+        Failure::new(format!("{}: {error}", dir.display()), "give the journal's own folder, audit.dir in proxy.toml")
+    };
+    let filter = filter(search).read().map_err(|error| Failure::new(error, "look at `pgward audit export --help`"))?;
     let format = form(format);
     let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
     if filter.limit.is_some() {
-        let entries = Finder::new(dir).search(&filter, |_| true)?;
+        let entries = crate::audit::search(dir, &filter, |_| true).map_err(failed)?;
         crate::audit::export(&entries, format, &mut stdout)?;
     } else {
         crate::audit::begin_export(format, &mut stdout)?;
         let mut reader = crate::audit::Reader::new(dir, 1);
-        while let Some(entry) = reader.read()? {
+        while let Some(entry) = reader.read().map_err(failed)? {
             if filter.matches(&entry.record) {
                 crate::audit::export_one(&entry, format, &mut stdout)?;
             }

@@ -75,6 +75,9 @@ fn event(record: &Record) -> (String, String) {
         | Event::Statement
         | Event::StatementEnd
         | Event::CredentialMinted
+        | Event::Message
+        | Event::SinkState
+        | Event::AccessRefused
         | Event::ConfigReloaded
         | Event::ConfigRefused
         | Event::JournalOpened
@@ -85,8 +88,7 @@ fn event(record: &Record) -> (String, String) {
         | Event::HoldReleased
         | Event::KeyRotated
         | Event::WitnessSilent
-        | Event::WitnessHeard
-        | Event::SinkState => {
+        | Event::WitnessHeard => {
             parts.extend(record.ended_by.map(|ended_by| word(&ended_by)));
             parts.extend(record.sqlstate.clone());
             parts.push(detail());

@@ -128,7 +128,8 @@ pub(super) fn classify(record: &Record) -> Classified {
             let (activity, name) = datastore_activity(record.command_tag.as_deref());
             known(Class::DatastoreActivity, activity, &name, end_status(record), Informational)
         }
-        Event::Cancel => other(Class::DatastoreActivity, Status::Success, Informational),
+        Event::AccessRefused => other(Class::EntityManagement, Status::Failure, Medium),
+        Event::Message | Event::Cancel => other(Class::DatastoreActivity, Status::Success, Informational),
         Event::SessionOpen => known(Class::Authentication, 1, "Logon", Status::Success, Informational),
         Event::LoginDenied | Event::StartupRefused => known(Class::Authentication, 1, "Logon", Status::Failure, Medium),
         Event::SessionClose | Event::SessionKilled => {
@@ -173,7 +174,8 @@ fn end_status(record: &Record) -> Status {
             | EndedBy::Export
             | EndedBy::Shutdown
             | EndedBy::ProtocolViolation
-            | EndedBy::Timeout,
+            | EndedBy::Timeout
+            | EndedBy::Fault,
         ) => Status::Failure,
     }
 }

@@ -169,7 +169,9 @@ pub(super) fn entity(record: &Record) -> Value {
         | Event::KeyRotated
         | Event::WitnessSilent
         | Event::WitnessHeard
-        | Event::SinkState => ("record", Some(record.seq.to_string())),
+        | Event::SinkState
+        | Event::Message
+        | Event::AccessRefused => ("record", Some(record.seq.to_string())),
     };
     let name = record.scope.as_deref().or(record.database.as_deref()).unwrap_or(kind);
     json!({ "type": kind, "name": name, "uid": uid.unwrap_or_else(|| record.seq.to_string()) })
