@@ -67,8 +67,6 @@ impl Collector {
         let record = &entry.record;
         let nanoseconds = u64::try_from(record.time.as_nanosecond()).unwrap_or_default();
         let (severity, severity_text) = severity(entry);
-        let event = serde_json::to_value(record.event).ok();
-        let event = event.as_ref().and_then(|event| event.as_str()).unwrap_or_default();
         LogRecord {
             time_unix_nano: nanoseconds,
             observed_time_unix_nano: nanoseconds,
@@ -76,7 +74,7 @@ impl Collector {
             severity_text: severity_text.to_owned(),
             body: Some(any(&String::from_utf8_lossy(&entry.canonical))),
             attributes: attributes(record, &self.journal),
-            event_name: format!("pgward.{event}"),
+            event_name: format!("pgward.{}", record.event.as_str()),
             ..LogRecord::default()
         }
     }

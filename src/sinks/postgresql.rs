@@ -158,7 +158,7 @@ where
 struct Rows {
     seqs: Vec<i64>,
     times: Vec<String>,
-    events: Vec<String>,
+    events: Vec<&'static str>,
     principals: Vec<Option<String>>,
     databases: Vec<Option<String>>,
     sessions: Vec<Option<String>>,
@@ -175,7 +175,7 @@ impl Rows {
             let record = &entry.record;
             rows.seqs.push(i64::try_from(record.seq).map_err(std::io::Error::other)?);
             rows.times.push(record.time.to_string());
-            rows.events.push(word(record.event));
+            rows.events.push(record.event.as_str());
             rows.principals.push(record.principal.as_deref().map(storable));
             rows.databases.push(record.database.as_deref().map(storable));
             rows.sessions.push(record.session.as_ref().map(|id| storable(id.as_str())));
@@ -198,13 +198,6 @@ impl Rows {
 /// PostgreSQL's text holds no NUL; in the record it stands escaped.
 fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
-}
-
-fn word(event: crate::audit::Event) -> String {
-    match serde_json::to_value(event) {
-        Ok(serde_json::Value::String(word)) => word,
-        Ok(_) | Err(_) => String::new(),
-    }
 }
 
 fn quoted(name: &str) -> String {

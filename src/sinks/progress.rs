@@ -37,7 +37,8 @@ impl Progress {
 
     pub(super) fn failed(&self, error: String) {
         self.failures.fetch_add(1, Ordering::Relaxed);
-        *self.error() = Some(error);
+        // It goes into a record, and what a receiver says may be as long as it likes.
+        *self.error() = Some(error.chars().take(LONGEST_ERROR).collect());
     }
 
     pub(super) fn missed(&self, records: u64) {
@@ -81,6 +82,9 @@ impl Progress {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// In characters.
+const LONGEST_ERROR: usize = 500;
 
 /// What [`Progress`] said at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

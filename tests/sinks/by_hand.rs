@@ -65,3 +65,30 @@ async fn a_real_store_takes_segments_once() {
     }
     println!("archived {} under some/where/{}", last - 1, rig.journal.id());
 }
+
+/// How many records a second a sink takes to receivers on this machine, in batches of the usual size.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "measures"]
+async fn how_fast() {
+    const RECORDS: usize = 20_000;
+    let rig = Rig::new();
+    let records = (0..RECORDS).map(|number| crate::rig::statement(&format!("SELECT {number} FROM public.orders")));
+    rig.journal.record_all(records.collect()).await.unwrap();
+    let http = crate::receivers::HttpReceiver::start().await;
+    let collector = crate::receivers::SyslogReceiver::start_on(0, vec![]).await;
+    let kinds = [
+        ("webhook", Kind::Webhook(crate::rig::webhook(http.port))),
+        ("otlp", crate::otlp::otlp(http.port)),
+        ("syslog", crate::syslog::syslog(collector.port)),
+        ("postgresql", Kind::Postgresql(crate::postgresql::table("postgres", "fast"))),
+    ];
+    for (name, kind) in kinds {
+        let settings = pgward::sinks::Settings { batch_records: 500, ..sink(kind) };
+        let begun = std::time::Instant::now();
+        let sinks = rig.start(vec![settings]).await;
+        eventually("all are taken", || rig.position().is_some_and(|position| position["seq"] == rig.head())).await;
+        println!("{name}: {:.0} records/s", RECORDS as f64 / begun.elapsed().as_secs_f64());
+        sinks.stop().await;
+        std::fs::remove_file(rig.dir.path().join("audit/sinks/s.json")).unwrap();
+    }
+}

@@ -12,7 +12,7 @@ use prost::Message;
 use crate::receivers::{Answer, HttpReceiver, Request};
 use crate::rig::{Rig, ca, eventually, sink};
 
-fn otlp(port: u16) -> Kind {
+pub fn otlp(port: u16) -> Kind {
     Kind::Otlp(Otlp {
         url: format!("https://localhost:{port}/v1/logs"),
         ca: Some(ca()),

@@ -14,7 +14,7 @@ pub fn bench() -> &'static Bench {
     BENCH.get_or_init(Bench::start)
 }
 
-fn table(database: &str, name: &str) -> Postgresql {
+pub fn table(database: &str, name: &str) -> Postgresql {
     let bench = bench();
     Postgresql {
         host: "localhost".into(),

@@ -132,7 +132,12 @@ pub fn certs() -> &'static Path {
     static CERTS: OnceLock<PathBuf> = OnceLock::new();
     CERTS.get_or_init(|| {
         let dir = tempfile::Builder::new().prefix("pgwc").tempdir_in("/tmp").unwrap().keep();
-        let made = std::process::Command::new(crate::support::binary()).arg("dev-certs").arg(&dir).output().unwrap();
+        let made = std::process::Command::new(crate::support::binary())
+            .arg("dev-certs")
+            .arg(&dir)
+            .args(["--client", "sink"])
+            .output()
+            .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         dir
     })

@@ -1,11 +1,11 @@
 //! Syslog over TLS: well-formed, and sent again where a collector died before it had read everything.
 
-use pgward::sinks::{Body, Kind, Syslog};
+use pgward::sinks::{Body, Kind, Pem, Sinks, Syslog};
 
 use crate::receivers::{Behaviour, SyslogReceiver};
-use crate::rig::{Rig, ca, eventually, sink};
+use crate::rig::{Rig, ca, certs, eventually, sink};
 
-fn syslog(port: u16) -> Kind {
+pub fn syslog(port: u16) -> Kind {
     Kind::Syslog(Syslog {
         host: "localhost".into(),
         port,
@@ -61,6 +61,22 @@ async fn a_collector_that_was_down_gets_everything() {
     rig.statements(30).await;
     eventually("it fails", || rig.metric("pgward_audit_sink_failures_total") >= 1.0).await;
     let receiver = SyslogReceiver::start_on(port, vec![]).await;
+    eventually("all arrive", || seqs(&receiver.messages()) == rig.all()).await;
+    sinks.stop().await;
+}
+
+#[tokio::test]
+async fn a_collector_that_knows_its_clients_by_certificate_takes_ours() {
+    let rig = Rig::new();
+    let receiver = SyslogReceiver::start_on(0, vec![Behaviour::Known; 1_000]).await;
+    rig.statements(3).await;
+    let Kind::Syslog(stranger) = syslog(receiver.port) else { unreachable!() };
+    let sinks = rig.start(vec![sink(Kind::Syslog(stranger.clone()))]).await;
+    eventually("a stranger is turned away", || receiver.deaths() >= 1).await;
+    assert!(receiver.messages().is_empty());
+    let pem = |name: &str| Pem::read(&certs().join(name)).unwrap();
+    let known = Syslog { client: Some((pem("client.crt"), pem("client.key"))), ..stranger };
+    sinks.apply(Sinks::prepare(vec![sink(Kind::Syslog(known))], &rig.journal).unwrap()).await;
     eventually("all arrive", || seqs(&receiver.messages()) == rig.all()).await;
     sinks.stop().await;
 }

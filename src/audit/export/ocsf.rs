@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use self::classes::{Class, Classified, classify};
 use super::super::canonical::encode;
-use super::super::{Entry, Event, Record};
+use super::super::{Entry, Record};
 
 /// The version of the schema that the events keep to.
 pub const VERSION: &str = "1.9.0";
@@ -125,14 +125,6 @@ fn entity(record: &Record, event: &mut Map<String, Value>) {
     put("entity", objects::entity(record));
     if let Some(reason) = &record.reason {
         put("comment", reason.as_str().into());
-    }
-}
-
-/// The name that serde gives an event.
-fn word(event: Event) -> String {
-    match serde_json::to_value(event) {
-        Ok(Value::String(word)) => word,
-        Ok(_) | Err(_) => String::new(),
     }
 }
 

@@ -38,16 +38,16 @@ impl Writer {
     fn message(&self, entry: &Entry) -> io::Result<Vec<u8>> {
         let record = &entry.record;
         let priority = FACILITY * 8 + severity(entry);
-        let event = word(record.event);
+        let event = record.event.as_str();
         let mut message = Vec::with_capacity(entry.canonical.len() + 256);
         // RFC 5424 has no finer times.
         let time = record.time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ");
         let process = std::process::id();
-        write!(message, "<{priority}>1 {time} {} pgward {process} {} ", self.hostname, header_text(&event, 32))?;
+        write!(message, "<{priority}>1 {time} {} pgward {process} {} ", self.hostname, header_text(event, 32))?;
         write!(message, "[pgward@{} journal=\"", self.enterprise_id)?;
         push_value(&self.journal, &mut message);
         write!(message, "\" seq=\"{}\" event=\"", record.seq)?;
-        push_value(&event, &mut message);
+        push_value(event, &mut message);
         let verdict = record.verdict.map(|verdict| match verdict {
             RecordedVerdict::Allow => "allow",
             RecordedVerdict::Deny => "deny",
@@ -99,13 +99,6 @@ fn push_value(value: &str, out: &mut Vec<u8>) {
             out.push(b'\\');
         }
         out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-    }
-}
-
-fn word(event: Event) -> String {
-    match serde_json::to_value(event) {
-        Ok(serde_json::Value::String(word)) => word,
-        Ok(_) | Err(_) => String::new(),
     }
 }
 

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::acceptor;
+use super::acceptor_for;
 
 /// What the collector does with the next connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum Behaviour {
     Good,
     /// Reads so many bytes, then dies with what it has not read: the kernel resets the connection.
     DiesAfter(usize),
+    /// Good, to clients with a certificate alone.
+    Known,
 }
 
 pub struct SyslogReceiver {
@@ -59,9 +61,13 @@ async fn serve(
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         let behaviour = next.lock().unwrap().pop().unwrap_or(Behaviour::Good);
-        let Ok(mut stream) = acceptor().accept(stream).await else { continue };
+        let acceptor = acceptor_for(behaviour == Behaviour::Known);
+        let Ok(mut stream) = acceptor.accept(stream).await else {
+            *died.lock().unwrap() += 1;
+            continue;
+        };
         match behaviour {
-            Behaviour::Good => {
+            Behaviour::Good | Behaviour::Known => {
                 let mut bytes = Vec::new();
                 let read = stream.read_to_end(&mut bytes).await;
                 assert!(read.is_ok(), "{read:?}");

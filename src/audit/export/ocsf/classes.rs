@@ -1,7 +1,6 @@
 //! Which class and activity of the schema an event of the journal is.
 
 use super::super::super::{EndedBy, Event, Record, RecordedVerdict};
-use super::word;
 
 /// The classes in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +111,7 @@ pub(super) fn classify(record: &Record) -> Classified {
         status,
         severity,
     };
-    let other = |class, status, severity| known(class, OTHER, &word(record.event), status, severity);
+    let other = |class, status, severity| known(class, OTHER, record.event.as_str(), status, severity);
     match record.event {
         Event::Statement => {
             let (activity, name) = datastore_activity(record.kind.as_deref());

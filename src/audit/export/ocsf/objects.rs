@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::super::{Event, Record, RecordedVerdict};
-use super::{VERSION, word};
+use super::VERSION;
 
 pub(super) fn product() -> Value {
     json!({ "name": "pgward", "vendor_name": "pgward", "version": env!("CARGO_PKG_VERSION") })
@@ -18,7 +18,7 @@ pub(super) fn metadata(record: &Record, journal: Option<&str>) -> Value {
         "version": VERSION,
         "product": product(),
         "profiles": ["security_control"],
-        "event_code": word(record.event),
+        "event_code": record.event.as_str(),
         "uid": uid,
         "original_event_uid": uid,
         "original_time": record.time.to_string(),
@@ -179,7 +179,7 @@ pub(super) fn entity(record: &Record) -> Value {
 
 /// One line for people.
 pub(super) fn message(record: &Record) -> String {
-    let event = word(record.event).replace('_', " ");
+    let event = record.event.as_str().replace('_', " ");
     let who = record.principal.as_deref().map(|who| format!(" by {who}")).unwrap_or_default();
     let on = record.database.as_deref().map(|on| format!(" on {on}")).unwrap_or_default();
     let verdict = match record.verdict {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::access::{GrantId, Operation, SessionId};
-use crate::audit::{EndedBy, RecordedRelation, RecordedVerdict, canonical};
+use crate::audit::{EndedBy, Event, RecordedRelation, RecordedVerdict, canonical};
 
 fn entry(record: Record) -> Entry {
     let canonical = canonical::to_string(&record).into_bytes();
