@@ -96,7 +96,8 @@ async fn tail_follows_and_ends_when_the_token_does() {
     port.parts.directory.store(without.into());
     port.filed().await;
     let end = tokio::time::timeout(Duration::from_secs(20), auditor.chunk()).await.unwrap();
-    assert_eq!(end.unwrap(), None, "a follower whose token is gone hears no more");
+    // Over HTTP/2 the end may be an empty piece.
+    assert!(end.unwrap().is_none_or(|piece| piece.is_empty()), "a follower whose token is gone hears no more");
 
     port.post("/v1/credentials", "eve", json!({ "database": "shop" })).await;
     let own = eve.chunk().await.unwrap().unwrap();
