@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use pgward::access::SessionId;
 use pgward::audit::{
-    Durability, Event, Filter, Journal, Record, RecordedVerdict, Settings, search, verify, verify_up_to,
+    Durability, Event, Expected, Filter, Journal, Record, RecordedVerdict, Settings, search, verify, verify_against,
 };
 
 fn settings(dir: &Path) -> Settings {
-    Settings { dir: dir.to_owned(), durability: Durability::Synced }
+    Settings { signing_key: dir.join("signing.key"), ..Settings::new(dir.to_owned(), Durability::Synced) }
 }
 
 fn denied(session: &str, text: &str) -> Record {
@@ -36,43 +36,52 @@ async fn journal(dir: &Path) -> PathBuf {
 }
 
 #[tokio::test]
-async fn an_edit_with_a_text_editor_is_named() {
+async fn an_edit_of_the_file_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let segment = journal(dir.path()).await;
     let report = verify(dir.path());
-    assert_eq!((report.ok, report.records, report.first_bad), (true, 22, None));
-    let text = fs::read_to_string(&segment).unwrap();
-    fs::write(&segment, text.replace("select 7 ", "select 8 ")).unwrap();
-    let report = verify(dir.path());
-    // The opening is record 1, `select 0` record 2.
-    assert_eq!((report.ok, report.records, report.first_bad), (false, 8, Some(9)));
-    assert!(Journal::open(settings(dir.path())).is_err());
+    assert_eq!((report.ok, report.records, report.signed, report.first_bad), (true, 22, 22, None));
+    let bytes = fs::read(&segment).unwrap();
+    let mut named = Vec::new();
+    for at in (0..bytes.len()).step_by(97) {
+        let mut edited = bytes.clone();
+        edited[at] ^= 4;
+        fs::write(&segment, edited).unwrap();
+        let report = verify(dir.path());
+        assert!(!report.ok && report.first_bad == Some(report.records + 1), "byte {at}: {report:?}");
+        named.push(report.first_bad.unwrap());
+        assert!(Journal::open(settings(dir.path())).is_err());
+    }
+    assert!(named.is_sorted() && named.first() == Some(&1) && *named.last().unwrap() > 20, "{named:?}");
 }
 
 #[tokio::test]
-async fn a_journal_that_was_written_anew_does_not_have_the_kept_head() {
+async fn a_journal_that_was_written_anew_is_not_the_one_that_was_seen() {
     let dir = tempfile::tempdir().unwrap();
     journal(dir.path()).await;
     let opened = Journal::open(settings(dir.path())).unwrap();
-    let kept = opened.position();
+    let checkpoint = opened.checkpoint().borrow().clone();
+    let seen = Expected { verifier: Some(opened.verifier().clone()), checkpoint, records: 23 };
     drop(opened);
-    assert!(verify_up_to(dir.path(), Some(kept)).ok);
+    assert!(verify_against(dir.path(), &seen).ok);
+    // Somebody who has the key writes it anew.
     let other = tempfile::tempdir().unwrap();
+    fs::copy(dir.path().join("signing.key"), other.path().join("signing.key")).unwrap();
     journal(other.path()).await;
     drop(Journal::open(settings(other.path())).unwrap());
     assert!(verify(other.path()).ok);
-    assert!(!verify_up_to(other.path(), Some(kept)).ok);
+    let report = verify_against(other.path(), &seen);
+    assert!(!report.ok && report.problem.unwrap().contains("written anew"));
 }
 
 #[tokio::test]
-async fn what_clients_sent_cannot_leave_its_line() {
+async fn what_clients_sent_is_not_on_the_disk_in_clear() {
     let dir = tempfile::tempdir().unwrap();
     let segment = journal(dir.path()).await;
-    let text = fs::read_to_string(&segment).unwrap();
-    // A header, the opening, twenty statements, the end.
-    assert_eq!(text.lines().count(), 23);
-    assert!(text.chars().all(|c| c == '\n' || (' '..='~').contains(&c)));
+    let bytes = fs::read(&segment).unwrap();
+    assert!(!bytes.windows(6).any(|window| window == b"select" || window == b"alice\""));
     let found =
         search(dir.path(), &Filter { text: Some("SELECT 19".to_owned()), ..Filter::default() }, |_| true).unwrap();
     assert_eq!(found[0].record.statement.as_deref(), Some("select 19 -- \u{202e}\n"));
+    assert!(String::from_utf8(found[0].canonical.clone()).unwrap().chars().all(|c| (' '..='~').contains(&c)));
 }

@@ -6,6 +6,10 @@ mod logging;
 mod parts;
 mod reload;
 mod settings;
+mod signing;
+mod sinks;
+mod upkeep;
+mod witness;
 
 use std::path::Path;
 
@@ -15,7 +19,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use self::parts::Parts;
+pub use self::signing::{SigningKey, signing_key};
+pub use self::witness::{WitnessSettings, witness};
 use crate::config::Config;
+use crate::sinks::Sinks;
 
 /// Runs the proxy and the control port until SIGTERM or SIGINT ends them.
 ///
@@ -35,6 +42,7 @@ pub fn check(path: &Path) -> anyhow::Result<Vec<String>> {
     let config = load(path)?;
     settings::server_tls(&config)?;
     settings::control_tls(&config)?;
+    Sinks::check(&sinks::settings(&config)?)?;
     runtime()?.block_on(settings::reach_upstreams(&config))
 }
 
@@ -61,16 +69,21 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 async fn run(path: &Path) -> anyhow::Result<()> {
+    // First: a signal that nobody listens for ends the process.
+    let mut signals = Signals::listen()?;
     let config = load(path)?;
     let (proxy_address, control_address) = (config.proxy.listen, config.control.listen);
     let proxy_listener = bind(proxy_address).await?;
     let control_listener = bind(control_address).await?;
+    let witnesses = config.audit.witnesses.clone();
     let (parts, control) = Parts::build(config).await?;
+    let keeper = witness::keeper(witnesses, &parts)?;
     let stop = CancellationToken::new();
-    let mut signals = Signals::listen()?;
 
     let grants = tokio::spawn(std::sync::Arc::clone(&parts.grants).run(parts::GRANT_POLL, stop.clone()));
+    let purges = tokio::spawn(upkeep::purge(std::sync::Arc::clone(&parts.journal), stop.clone()));
     let warm_up = tokio::spawn(std::sync::Arc::clone(&parts.explainer).warm_up(stop.clone()));
+    let witnessed = tokio::spawn(keeper.run(stop.clone()));
     let control = {
         let stop = stop.clone();
         tokio::spawn(async move { control.serve(control_listener, stop).await })
@@ -84,12 +97,15 @@ async fn run(path: &Path) -> anyhow::Result<()> {
     signals.until_end(&parts).await;
     tracing::info!("stopping: no new connections, live ones end");
     stop.cancel();
-    for part in [proxy, control, grants, warm_up] {
+    for part in [proxy, control, grants, purges, warm_up, witnessed] {
         if let Err(error) = part.await {
             tracing::error!(%error, "a part ended badly");
         }
     }
-    parts.journal.close().await?;
+    let closed = parts.journal.close().await;
+    // After the last record, so that they may take it too.
+    parts.sinks.stop().await;
+    closed?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -10,14 +10,17 @@ use arc_swap::ArcSwap;
 
 use super::explainer::Explainer;
 use super::settings::{self, Fixed};
+use super::sinks;
 use crate::access::{Clock, RegionNetworks};
-use crate::audit::{self, HashKey, Journal};
+use crate::audit::{HashKey, Journal};
 use crate::config::{Config, StoreLocation};
 use crate::control;
 use crate::session::{self, Balancers, DatabaseSettings, Metrics, Registry, ServerTls};
+use crate::sinks::Sinks;
 use crate::store::{GrantBook, SharedStore, SqliteStore, Store as _};
 use crate::tls::ReloadableCertificate;
 use crate::wire::scram::{self, Verifier};
+use crate::witness;
 
 /// How often the store is read for changes made elsewhere.
 pub const GRANT_POLL: Duration = Duration::from_secs(1);
@@ -29,6 +32,7 @@ pub struct Parts {
     pub fixed: Fixed,
     pub clock: Arc<Clock>,
     pub journal: Arc<Journal>,
+    pub sinks: Arc<Sinks>,
     pub grants: Arc<GrantBook>,
     pub session: Arc<session::Server>,
     pub explainer: Arc<Explainer>,
@@ -39,13 +43,13 @@ pub struct Parts {
     pub balancers: Arc<ArcSwap<Balancers>>,
     pub directory: Arc<ArcSwap<control::Directory>>,
     pub control_certificate: Arc<ReloadableCertificate>,
+    pub witness_metrics: witness::Metrics,
 }
 
 impl Parts {
     /// Builds everything; nothing listens yet. The control port's server is apart: serving consumes it.
     pub async fn build(config: Config) -> anyhow::Result<(Self, control::Server)> {
-        let journal =
-            Journal::open(audit::Settings { dir: config.audit.dir.clone(), durability: config.audit.durability })?;
+        let journal = Journal::open(settings::journal(&config))?;
         let StoreLocation::Sqlite(path) = &config.store;
         let store = SqliteStore::open(path).with_context(|| format!("store {}", path.display()))?;
         let clock = Arc::new(Clock::starting_at(store.latest_instant().await?));
@@ -53,6 +57,10 @@ impl Parts {
         let grants = GrantBook::load(Arc::clone(&store), Arc::clone(&clock)).await?;
         let mut metrics_registry = prometheus_client::registry::Registry::default();
         let metrics = Arc::new(Metrics::register(&mut metrics_registry));
+        let witness_metrics = witness::Metrics::register(&mut metrics_registry);
+        let sink_metrics = crate::sinks::Metrics::register(&mut metrics_registry);
+        let sinks = Sinks::prepare(sinks::settings(&config)?, &journal)?;
+        let sinks = Sinks::start(sinks, Arc::clone(&journal), Arc::clone(&clock), sink_metrics).await;
         let registry = Arc::new(Registry::default());
         let swapped = Swapped::of(&config)?;
 
@@ -100,6 +108,7 @@ impl Parts {
             fixed: Fixed::of(&config),
             clock,
             journal,
+            sinks,
             grants,
             session,
             explainer,
@@ -110,6 +119,7 @@ impl Parts {
             balancers: swapped.balancers,
             directory: swapped.directory,
             control_certificate,
+            witness_metrics,
         };
         Ok((parts, control))
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 
 use crate::access::{Region, Secret};
-use crate::audit::HashKey;
+use crate::audit::{self, HashKey, Shelf};
 use crate::config::{
     Config, ParameterRecording, Provision, SecondOpinion, SslMode, StoreLocation, UpstreamHost, UpstreamUrl,
 };
@@ -195,8 +195,9 @@ pub struct Fixed {
     proxy: SocketAddr,
     control: SocketAddr,
     store: StoreLocation,
-    journal: PathBuf,
+    journal: audit::Settings,
     control_files: (PathBuf, PathBuf),
+    witnesses: Vec<crate::witness::Place>,
 }
 
 impl Fixed {
@@ -205,8 +206,9 @@ impl Fixed {
             proxy: config.proxy.listen,
             control: config.control.listen,
             store: config.store.clone(),
-            journal: config.audit.dir.clone(),
+            journal: journal(config),
             control_files: (config.control.tls.cert.clone(), config.control.tls.key.clone()),
+            witnesses: config.audit.witnesses.clone(),
         }
     }
 
@@ -216,10 +218,27 @@ impl Fixed {
             ("proxy.listen", self.proxy == other.proxy),
             ("control.listen", self.control == other.control),
             ("store.url", self.store == other.store),
-            ("audit.dir", self.journal == other.journal),
+            ("audit", self.journal == other.journal),
             ("control.tls_cert", self.control_files == other.control_files),
+            ("audit.witness", self.witnesses == other.witnesses),
         ]
         .into_iter()
         .find_map(|(key, same)| (!same).then_some(key))
     }
+}
+
+/// How the journal is kept: each region that says something of its records has a shelf of its own.
+pub(super) fn journal(config: &Config) -> audit::Settings {
+    let audit = &config.audit;
+    let mut settings = audit::Settings::new(audit.dir.clone(), audit.durability);
+    settings.signing_key.clone_from(&audit.signing_key);
+    settings.origin.clone_from(&audit.origin);
+    let default = Shelf { region: None, dir: None, retention: audit.retention.clone() };
+    let regions = audit.regions.iter().map(|(region, kept)| Shelf {
+        region: Some(region.clone()),
+        dir: kept.dir.clone(),
+        retention: kept.retention.clone(),
+    });
+    settings.shelves = std::iter::once(default).chain(regions).collect();
+    settings
 }

@@ -1,26 +1,22 @@
-//! The writing end of the chain: numbers a batch, chains it, writes it with one write(2), and puts everything back as it
-//! was if that fails. Knows nothing of tasks or threads; the journal holds it behind a mutex.
+//! The writing end of the journal: numbers a batch, seals it, writes it with one write(2) to each directory that it
+//! concerns, and puts everything back as it was if that fails. Knows nothing of tasks or threads; the journal holds it behind
+//! a mutex.
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
 use super::JournalError;
-use super::canonical::{MAX_RECORD_BYTES, Phase, Unnumbered};
-use super::chain::Head;
-use super::medium::{Appendable, Medium};
+use super::canonical::{MAX_RECORD_BYTES, Unnumbered};
+use super::frame::{self, OVERHEAD_BYTES};
+use super::keys::{Bucket, KeyDirectory, OpenBuckets};
+use super::medium::Appendable;
+use super::numbers::Numbers;
 use super::reserve::Reserve;
-use super::segment::{Header, LINE_PREFIX, push_line};
+use super::retention::{Shelf, Stretch};
+use super::seal::{RecordKey, sha256};
+use super::stream::{Layout, Stream};
 use crate::access::SessionId;
-
-/// Where the chain stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Position {
-    pub(super) journal_id: String,
-    /// Records so far; the last one's `seq`.
-    pub(super) records: u64,
-    pub(super) head: Head,
-}
 
 /// Whether a record may use the last of the space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,62 +40,50 @@ enum Health {
     Closed,
 }
 
+/// Where one shelf's payloads and keys go.
 #[derive(Debug)]
-struct Open {
-    file: Arc<dyn Appendable>,
-    first_seq: u64,
-    /// Whole lines, in bytes. Zero: the header is still to be written.
-    length: u64,
+pub(super) struct Place {
+    pub(super) shelf: Shelf,
+    pub(super) keys: KeyDirectory,
+    /// `None` where the payloads lie in the journal's own segments.
+    pub(super) stream: Option<Stream>,
 }
 
 /// The one writer's state.
 #[derive(Debug)]
 pub(super) struct Appender {
-    /// Holds the directory's lock; given up when the journal is closed.
-    medium: Option<Box<dyn Medium>>,
+    layout: Layout,
+    /// The journal's own directory, with a frame for every record.
+    main: Stream,
+    /// By shelf.
+    places: Vec<Place>,
+    buckets: OpenBuckets,
     reserve: Reserve,
-    segment: Option<Open>,
-    segment_bytes: u64,
-    position: Position,
+    /// Records so far; the last one's `seq`.
+    records: u64,
     health: Health,
+    /// Why nothing more may be opened or allowed although records could be written: the log does not keep up.
+    stalled: Option<String>,
     /// The last `session_seq` of each open session.
     sessions: HashMap<SessionId, u64>,
-    /// Segments with bytes that may not be on disk, but for the open one.
-    finished: Vec<Arc<dyn Appendable>>,
-    /// The batch as it goes to the file, and one record's canonical bytes; kept to be used again.
-    batch: Vec<u8>,
-    canonical: Vec<u8>,
 }
 
 impl Appender {
-    /// A writer that goes on at `position`, in the segment that begins with `segment` (its first `seq` and its length).
+    /// A writer that goes on after `records`.
     pub(super) fn new(
-        medium: Box<dyn Medium>,
+        layout: Layout,
+        main: Stream,
+        places: Vec<Place>,
+        buckets: OpenBuckets,
         reserve: Reserve,
-        position: Position,
-        segment: Option<(u64, u64)>,
-        segment_bytes: u64,
-    ) -> io::Result<Self> {
-        let segment = match segment {
-            Some((first_seq, length)) => Some(Open { file: medium.reopen(first_seq)?, first_seq, length }),
-            None => None,
-        };
-        Ok(Self {
-            medium: Some(medium),
-            reserve,
-            segment,
-            segment_bytes,
-            position,
-            health: Health::Ready,
-            sessions: HashMap::new(),
-            finished: Vec::new(),
-            batch: Vec::new(),
-            canonical: Vec::new(),
-        })
+        records: u64,
+    ) -> Self {
+        let (health, sessions) = (Health::Ready, HashMap::new());
+        Self { layout, main, places, buckets, reserve, records, health, stalled: None, sessions }
     }
 
-    pub(super) fn position(&self) -> &Position {
-        &self.position
+    pub(super) fn records(&self) -> u64 {
+        self.records
     }
 
     /// Appends the records, all or none, and answers the first one's `seq`.
@@ -126,30 +110,22 @@ impl Appender {
             self.reserve.probe().map_err(failed)?;
             self.health = Health::Ready;
         }
-        self.check_file().inspect_err(|error| self.health = Health::Poisoned(error.0.clone()))
-    }
-
-    /// Whether the open segment is as it was left. If another hand was at it, what is written there may prove nothing.
-    fn check_file(&self) -> Result<(), JournalError> {
-        let Some(segment) = &self.segment else { return Ok(()) };
-        let length = segment.file.length().map_err(failed)?;
-        if length != segment.length {
-            let written = segment.length;
-            return Err(JournalError(format!("the segment has {length} bytes where {written} were written")));
-        }
-        Ok(())
+        let checked = self.streams().try_for_each(|stream| stream.check());
+        checked.map_err(|why| {
+            self.health = Health::Poisoned(why.clone());
+            JournalError(why)
+        })
     }
 
     /// The files to bring to disk so that all records up to the returned `seq` are there.
     pub(super) fn unsynced(&mut self) -> (Vec<Arc<dyn Appendable>>, u64) {
-        let mut files = std::mem::take(&mut self.finished);
-        files.extend(self.segment.as_ref().map(|segment| Arc::clone(&segment.file)));
-        (files, self.position.records)
+        let files = self.streams().flat_map(Stream::unsynced).collect();
+        (files, self.records)
     }
 
     /// Whether a segment was finished and waits to be brought to disk.
     pub(super) fn has_finished_segment(&self) -> bool {
-        !self.finished.is_empty()
+        self.main.has_finished_segment()
     }
 
     /// Takes no more records: a failed fdatasync(2) leaves unknown what the disk holds.
@@ -157,27 +133,32 @@ impl Appender {
         self.health = Health::Poisoned(message);
     }
 
-    /// Takes no more records, and lets another writer have the directory.
-    pub(super) fn close(&mut self) {
-        self.health = Health::Closed;
-        self.medium = None;
-        self.segment = None;
+    /// Opens and allows nothing more until the log keeps up again.
+    pub(super) fn stall(&mut self, why: Option<String>) {
+        self.stalled = why;
     }
 
-    /// Sees to it that the file ends with a whole line, and that the reserve stands before anything is opened or allowed.
+    /// Takes no more records, and lets another writer have the directories.
+    pub(super) fn close(&mut self) {
+        self.health = Health::Closed;
+        self.streams().for_each(Stream::close);
+    }
+
+    /// Sees to it that the files end with a whole frame, and that the reserve stands before anything is opened or allowed.
     fn prepare(&mut self, class: Class) -> Result<(), JournalError> {
         match &self.health {
             Health::Ready | Health::Failed => {}
             Health::Torn => {
-                self.cut_tail().map_err(failed)?;
+                self.cut_tails().map_err(failed)?;
                 self.health = Health::Failed;
             }
             Health::Poisoned(why) => return Err(JournalError(why.clone())),
             Health::Closed => return Err(JournalError("it is closed".to_owned())),
         }
-        match class {
-            Class::Opening => self.reserve.ensure().map_err(failed),
-            Class::Ending => Ok(()),
+        match (class, &self.stalled) {
+            (Class::Opening, Some(why)) => Err(JournalError(why.clone())),
+            (Class::Opening, None) => self.reserve.ensure().map_err(failed),
+            (Class::Ending, _) => Ok(()),
         }
     }
 
@@ -196,130 +177,89 @@ impl Appender {
     }
 
     fn append_once(&mut self, records: &[Unnumbered]) -> io::Result<u64> {
-        // A head, a space, a newline, and twice at most twenty digits in place of one.
-        let bytes: usize = records.iter().map(|record| record.len() + LINE_PREFIX + 39).sum();
-        let (file, length) = self.segment_for(bytes as u64)?;
-        self.batch.clear();
-        let first_seq = self.position.records + 1;
-        if length == 0 {
-            let journal_id = self.position.journal_id.clone();
-            let header = Header { journal_id, first_seq, before: self.position.head };
-            self.batch.extend_from_slice(header.render().as_bytes());
-            self.batch.push(b'\n');
-        }
-        let mut seq = self.position.records;
-        let mut head = self.position.head;
+        let first_seq = self.records + 1;
         let mut numbers = Numbers::default();
-        for record in records {
-            seq += 1;
-            self.canonical.clear();
-            record.number_into(seq, numbers.next(&self.sessions, record), &mut self.canonical);
-            head = head.after(&self.canonical);
-            push_line(head, &self.canonical, &mut self.batch);
-        }
-        let written = self.write(&*file);
+        let built = self.build(records, first_seq, &mut numbers);
+        // The payloads that are kept elsewhere come first: the journal's frame says that they are there.
+        let written = built.and_then(|()| {
+            self.places.iter().filter_map(|place| place.stream.as_ref()).try_for_each(Stream::write)?;
+            self.main.write()
+        });
         if let Err(error) = written {
-            if let Err(cut) = self.cut_tail() {
+            if let Err(cut) = self.cut_tails() {
                 self.health = Health::Torn;
                 let both = format!("{error}; and the piece that was written could not be cut: {cut}");
                 return Err(io::Error::new(error.kind(), both));
             }
             return Err(error);
         }
-        if let Some(segment) = &mut self.segment {
-            segment.length += self.batch.len() as u64;
-        }
-        self.position.records = seq;
-        self.position.head = head;
+        self.streams().for_each(Stream::keep);
+        self.records += records.len() as u64;
         numbers.commit(&mut self.sessions);
-        self.shrink();
         Ok(first_seq)
     }
 
-    fn write(&self, file: &dyn Appendable) -> io::Result<()> {
-        let written = file.append(&self.batch)?;
-        if written == self.batch.len() {
-            return Ok(());
-        }
-        // The kernel takes less than it is given where space ends, or a limit on the file's size.
-        let expected = self.batch.len();
-        Err(io::Error::new(io::ErrorKind::StorageFull, format!("only {written} of {expected} bytes could be written")))
-    }
-
-    /// The segment that takes `bytes` more, and its length: the open one, or a new one.
-    fn segment_for(&mut self, bytes: u64) -> io::Result<(Arc<dyn Appendable>, u64)> {
-        let next_seq = self.position.records + 1;
-        if let Some(segment) = &self.segment
-            && (segment.first_seq == next_seq || segment.length + bytes <= self.segment_bytes)
-        {
-            return Ok((Arc::clone(&segment.file), segment.length));
-        }
-        let medium = self.medium.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-        let file = medium.create(next_seq)?;
-        let opened = Open { file: Arc::clone(&file), first_seq: next_seq, length: 0 };
-        self.finished.extend(self.segment.replace(opened).map(|finished| finished.file));
-        Ok((file, 0))
-    }
-
-    fn cut_tail(&self) -> io::Result<()> {
-        let Some(segment) = &self.segment else { return Ok(()) };
-        segment.file.cut(segment.length)?;
-        if segment.file.length()? == segment.length {
-            Ok(())
-        } else {
-            Err(io::Error::other("the file did not take the length it was cut to"))
-        }
-    }
-
-    /// One huge statement must not hold its memory for ever.
-    fn shrink(&mut self) {
-        if self.batch.capacity() > KEPT_BUFFER_BYTES {
-            self.batch = Vec::new();
-        }
-        if self.canonical.capacity() > KEPT_BUFFER_BYTES {
-            self.canonical = Vec::new();
-        }
-    }
-}
-
-/// What a batch changes in the numbering of sessions, once it is written.
-#[derive(Default)]
-struct Numbers<'a> {
-    /// The last number of each session in the batch; `None` where the session ended.
-    last: Vec<(&'a SessionId, Option<u64>)>,
-}
-
-impl<'a> Numbers<'a> {
-    /// The record's `session_seq`: none without a session, or for one that was not opened or has ended.
-    fn next(&mut self, sessions: &HashMap<SessionId, u64>, record: &'a Unnumbered) -> Option<u64> {
-        let (id, phase) = record.session()?;
-        let here = self.last.iter_mut().find(|(session, _)| *session == id);
-        let last = here.as_ref().map_or_else(|| sessions.get(id).copied(), |(_, last)| *last);
-        let (number, left) = match (phase, last) {
-            (Phase::Begins, None) => (1, Some(1)),
-            (Phase::Begins | Phase::GoesOn, Some(last)) => (last + 1, Some(last + 1)),
-            (Phase::GoesOn, None) => return None,
-            (Phase::Ends, last) => (last.unwrap_or_default() + 1, None),
-        };
-        match here {
-            Some(here) => here.1 = left,
-            None => self.last.push((id, left)),
-        }
-        Some(number)
-    }
-
-    fn commit(self, sessions: &mut HashMap<SessionId, u64>) {
-        for (id, last) in self.last {
-            match (sessions.get_mut(id), last) {
-                (Some(known), Some(last)) => *known = last,
-                (None, Some(last)) => drop(sessions.insert(id.clone(), last)),
-                (_, None) => drop(sessions.remove(id)),
+    /// Puts the records' frames into the batches of the streams.
+    fn build<'a>(&mut self, records: &'a [Unnumbered], first_seq: u64, numbers: &mut Numbers<'a>) -> io::Result<()> {
+        self.begin(records, first_seq)?;
+        for (record, seq) in records.iter().zip(first_seq..) {
+            let session_seq = numbers.next(&self.sessions, record);
+            let (bucket, key) = self.key_for(record, seq)?;
+            let elsewhere = self.places.get_mut(record.shelf()).and_then(|place| place.stream.as_mut());
+            let is_elsewhere = elsewhere.is_some();
+            let out = elsewhere.map_or_else(|| self.main.batch(), Stream::batch);
+            let start = frame::begin(true, seq, bucket, out);
+            let payload = out.len();
+            record.number_into(seq, session_seq, out);
+            key.seal(seq, bucket, out, payload)?;
+            frame::end(start, out);
+            if is_elsewhere {
+                let digest = sha256(out.get(payload..).unwrap_or_default());
+                let main = self.main.batch();
+                let start = frame::begin(false, seq, bucket, main);
+                main.extend_from_slice(&digest);
+                main.extend_from_slice(&key.id());
+                frame::end(start, main);
             }
         }
+        Ok(())
+    }
+
+    /// Begins the batch of every stream that a record goes to; the others' batches are left empty.
+    fn begin(&mut self, records: &[Unnumbered], first_seq: u64) -> io::Result<()> {
+        self.streams().for_each(|stream| stream.batch().clear());
+        // Two numbers of at most twenty digits stand where one digit stands now.
+        let bytes = |record: &Unnumbered| (record.len() + OVERHEAD_BYTES + 38) as u64;
+        for (index, place) in self.places.iter_mut().enumerate() {
+            let Some(stream) = &mut place.stream else { continue };
+            let mut here = records.iter().zip(first_seq..).filter(|(record, _)| record.shelf() == index).peekable();
+            if let Some((_, seq)) = here.peek().copied() {
+                stream.begin(&self.layout, seq, here.map(|(record, _)| bytes(record)).sum())?;
+            }
+        }
+        self.main.begin(&self.layout, first_seq, records.iter().map(bytes).sum())
+    }
+
+    /// The bucket that a record belongs to, and the record's own key. Makes the bucket if it is a new stretch's first record.
+    fn key_for(&mut self, record: &Unnumbered, seq: u64) -> io::Result<(u32, RecordKey)> {
+        let (shelf, kind, time) = (record.shelf(), record.kind(), record.time());
+        let place = self.places.get(shelf).ok_or(io::ErrorKind::NotFound)?;
+        self.buckets.choose(shelf, kind, time, seq, |number| {
+            let stretch = Stretch::holding(time, place.shelf.retention.of(kind));
+            let bucket = Bucket::new(number, place.shelf.region.clone(), kind, stretch)?;
+            place.keys.write(&bucket)?;
+            Ok(bucket)
+        })
+    }
+
+    fn cut_tails(&mut self) -> io::Result<()> {
+        self.streams().try_for_each(|stream| stream.cut_tail())
+    }
+
+    fn streams(&mut self) -> impl Iterator<Item = &mut Stream> {
+        self.places.iter_mut().filter_map(|place| place.stream.as_mut()).chain([&mut self.main])
     }
 }
-
-const KEPT_BUFFER_BYTES: usize = 1024 * 1024;
 
 // One batch is one write(2), which takes at most 2 GiB.
 const _: () = assert!(MAX_RECORD_BYTES < 0x7fff_f000);

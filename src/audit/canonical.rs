@@ -8,9 +8,11 @@
 
 use std::io;
 
+use jiff::Timestamp;
 use serde::Serialize as _;
 use serde_json::ser::Formatter;
 
+use super::retention::{Kind, Shelf};
 use super::{Event, Record};
 use crate::access::SessionId;
 
@@ -27,6 +29,9 @@ pub(super) struct Unnumbered {
     /// Where `,"session_seq":` and its placeholder stand, if the record names a session.
     session_seq_at: Option<usize>,
     session: Option<(SessionId, Phase)>,
+    kind: Kind,
+    time: Timestamp,
+    shelf: usize,
 }
 
 /// What a record means for its session.
@@ -39,8 +44,8 @@ pub(super) enum Phase {
 }
 
 impl Unnumbered {
-    /// Encodes `record`, whatever numbers it bears.
-    pub(super) fn encode(mut record: Record) -> io::Result<Self> {
+    /// Encodes `record`, whatever numbers it bears, to be kept on one of `shelves`.
+    pub(super) fn encode(mut record: Record, shelves: &[Shelf]) -> io::Result<Self> {
         record.seq = 0;
         record.session_seq = record.session.as_ref().map(|_| 0);
         let mut bytes = Vec::with_capacity(1024);
@@ -51,8 +56,11 @@ impl Unnumbered {
         // A quote stands unescaped only around names and strings, so the first place where a key can be read is the key.
         let seq_at = find(SEQ_KEY, &bytes).map_or(bytes.len(), |at| at + SEQ_KEY.len());
         let session_seq_at = if record.session.is_some() { find(SESSION_SEQ_KEY, &bytes) } else { None };
+        let region = record.data_region.as_ref().or(record.upstream_region.as_ref());
+        let own = region.and_then(|region| shelves.iter().position(|shelf| shelf.region.as_ref() == Some(region)));
         let session = record.session.map(|id| (id, Phase::of(record.event)));
-        Ok(Self { bytes, seq_at, session_seq_at, session })
+        let (kind, time, shelf) = (Kind::of(record.event), record.time, own.unwrap_or(0));
+        Ok(Self { bytes, seq_at, session_seq_at, session, kind, time, shelf })
     }
 
     /// Appends the canonical bytes with the numbers in their places; a session's may be left out.
@@ -76,6 +84,19 @@ impl Unnumbered {
 
     pub(super) fn session(&self) -> Option<(&SessionId, Phase)> {
         self.session.as_ref().map(|(id, phase)| (id, *phase))
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(super) fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// By its place in the journal's list.
+    pub(super) fn shelf(&self) -> usize {
+        self.shelf
     }
 
     /// Bytes without the numbers' digits.
@@ -106,7 +127,14 @@ impl Phase {
             | Event::JournalRecovered
             | Event::JournalClosed
             | Event::Message
-            | Event::AccessRefused => Self::GoesOn,
+            | Event::AccessRefused
+            | Event::RecordsPurged
+            | Event::HoldPlaced
+            | Event::HoldReleased
+            | Event::KeyRotated
+            | Event::WitnessSilent
+            | Event::WitnessHeard
+            | Event::SinkState => Self::GoesOn,
         }
     }
 }
@@ -118,6 +146,16 @@ impl Phase {
 pub fn write(record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
     let mut serializer = serde_json::Serializer::with_formatter(out, Escaping);
     record.serialize(&mut serializer).map_err(io::Error::from)
+}
+
+/// Any other value in the form of canonical bytes.
+///
+/// # Errors
+/// Where the value's serialization answers one.
+pub fn encode(value: &impl serde::Serialize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(1024);
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Escaping)).map_err(io::Error::from)?;
+    Ok(bytes)
 }
 
 /// The canonical bytes of `record`, as text.
@@ -222,7 +260,6 @@ fn push_decimal(mut number: u64, out: &mut Vec<u8>) {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-    use jiff::Timestamp;
     use proptest::prelude::*;
 
     use super::*;
@@ -269,7 +306,7 @@ mod tests {
                     let mut record = with_statement(tricky);
                     record.session = session.map(SessionId::from_text);
                     let mut numbered = Vec::new();
-                    Unnumbered::encode(record.clone()).unwrap().number_into(seq, session_seq, &mut numbered);
+                    Unnumbered::encode(record.clone(), &[]).unwrap().number_into(seq, session_seq, &mut numbered);
                     record.seq = seq;
                     record.session_seq = session_seq.filter(|_| session.is_some());
                     assert_eq!(numbered, to_string(&record).into_bytes());

@@ -7,26 +7,45 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::appender::{Appender, Class, Position};
+use super::appender::{Appender, Class, Place};
 use super::canonical::Unnumbered;
-use super::chain::Head;
+use super::find::Finder;
+use super::index::Keeper;
+use super::intake::Intake;
+use super::keys::{KeyDirectory, OpenBuckets};
 use super::medium::{Directory, Medium};
+use super::notary::{self, Desk, Notary};
+use super::reader::Places;
 use super::recovery::{Recovered, recover};
 use super::reserve::Reserve;
-use super::syncer::{Syncer, run};
-use super::verify::{Report, verify_up_to};
+use super::signing::name_verifier;
+use super::stream::{Layout, Stream};
+use super::syncer::{self, Syncer};
+use super::verify::{Expected, Report, verify_against};
 use super::{Counters, Durability, Event, JournalError, Receipt, Record, RecordedVerdict, Settings, Subscription};
 use crate::policy::Permit;
+use crate::tlog::{Checkpoint, CheckpointFile, Verifier};
 
 /// The one writer of the journal of this process.
 ///
 /// Every record goes to the file in one write(2) under a mutex that is held for nothing else. With
-/// [`Durability::Synced`], one thread brings to disk what all waiting callers wrote, and wakes them together.
+/// [`Durability::Synced`], one thread brings to disk what all waiting callers wrote, and wakes them together. Another thread
+/// takes up what was written into the log, and signs for it.
 #[derive(Debug)]
 pub struct Journal {
+    id: String,
     settings: Settings,
+    places: Places,
+    verifier: Verifier,
+    published: CheckpointFile,
     shared: Arc<Shared>,
-    syncer: Syncer,
+    notary: Notary,
+    syncer: Arc<Syncer>,
+    /// Purges and holds take turns.
+    housekeeping: tokio::sync::Mutex<()>,
+    finder: Arc<Finder>,
+    /// Makes indexes as long as the journal lives.
+    _keeper: Keeper,
 }
 
 /// What callers and the syncing thread share.
@@ -87,23 +106,66 @@ impl Journal {
         tuning: Tuning,
     ) -> Result<Arc<Self>, JournalError> {
         let failed = |error: std::io::Error| JournalError(format!("{}: {error}", settings.dir.display()));
-        let recovered = recover(&settings.dir)?;
+        let places = settings.places();
+        let mut regions = places.regions.iter().map(|dir| Directory::lock(dir)).collect::<Result<Vec<_>, _>>()?;
+        let recovered = recover(&places, &settings.signing_key, settings.origin.as_deref())?;
+        let verifier = recovered.signing.verifier();
+        let rotated = name_verifier(&settings.dir, &verifier).map_err(failed)?;
+        let opening = opening_records(&recovered, rotated.then_some(&verifier), &settings)?;
         let reserve = Reserve::take(medium.reserve().map_err(failed)?, tuning.reserve_pause);
-        let opening = opening_records(&recovered)?;
-        let Recovered { position, segment, .. } = recovered;
-        let mut appender = Appender::new(medium, reserve, position, segment, tuning.segment_bytes).map_err(failed)?;
-        appender.append(&opening, Class::Ending)?;
-        let (files, synced) = appender.unsynced();
-        if settings.durability == Durability::Synced {
-            files.iter().try_for_each(|file| file.sync()).map_err(failed)?;
+        let main = Stream::new(medium, recovered.main).map_err(failed)?;
+        let mut streams = regions.drain(..).zip(&recovered.regions);
+        let mut shelves = Vec::new();
+        for shelf in &settings.shelves {
+            let region = shelf.dir.as_ref().and_then(|_| streams.next());
+            let stream = region.map(|(directory, segment)| Stream::new(Box::new(directory), *segment));
+            let keys = KeyDirectory::of(shelf.dir.as_deref().unwrap_or(&settings.dir));
+            shelves.push(Place { shelf: shelf.clone(), keys, stream: stream.transpose().map_err(failed)? });
         }
+        let buckets = OpenBuckets::load(&shelves).map_err(failed)?;
+        let id = recovered.journal_id.clone();
+        let layout = Layout { journal_id: recovered.journal_id, segment_bytes: tuning.segment_bytes };
+        let mut appender = Appender::new(layout, main, shelves, buckets, reserve, recovered.records);
+        appender.append(&opening, Class::Ending)?;
+        let records = appender.records();
         let shared = Arc::new(Shared {
-            written: watch::Sender::new(appender.position().records),
+            written: watch::Sender::new(records),
             appender: Mutex::new(appender),
             counters: super::counters::Tally::default(),
         });
-        let syncer = run(Arc::clone(&shared), synced).map_err(failed)?;
-        Ok(Arc::new(Self { settings, shared, syncer }))
+        let on_disk = match settings.durability {
+            Durability::Synced => {
+                let (files, seq) = shared.appender().unsynced();
+                files.iter().try_for_each(|file| file.sync()).map_err(failed)?;
+                seq
+            }
+            Durability::Written => 0,
+        };
+        let syncer = Arc::new(syncer::run(Arc::clone(&shared), on_disk).map_err(failed)?);
+        let published = CheckpointFile::of(&settings.dir);
+        let desk = Desk {
+            published: published.clone(),
+            intake: Intake::new(&settings.dir, recovered.tiles),
+            signing: recovered.signing,
+            sync_tiles: settings.durability == Durability::Synced,
+        };
+        let notary = notary::run(Arc::clone(&shared), Arc::clone(&syncer), desk, recovered.checkpoint);
+        let (notary, housekeeping) = (notary.map_err(failed)?, tokio::sync::Mutex::new(()));
+        let finder = Arc::new(Finder::new(&places));
+        let keeper = Keeper::start(Arc::clone(&finder)).map_err(failed)?;
+        Ok(Arc::new(Self {
+            id,
+            places,
+            verifier,
+            published,
+            shared,
+            notary,
+            syncer,
+            housekeeping,
+            finder,
+            _keeper: keeper,
+            settings,
+        }))
     }
 
     /// Records permitted statements, all in one write, and gives a receipt for each, in order. Whatever the records say,
@@ -120,11 +182,12 @@ impl Journal {
             record.event = Event::Statement;
             record.verdict = Some(RecordedVerdict::Allow);
             record.grant = Some(permit.grant().clone());
+            permits.push((permit, record.data_region.clone()));
             encoded.push(self.encode(record)?);
-            permits.push(permit);
         }
         let first_seq = self.append(&encoded, Class::Opening).await?;
-        Ok(permits.iter().zip(first_seq..).map(|(permit, seq)| Receipt::new(permit, seq)).collect())
+        let receipt = |((permit, region), seq): ((Permit, _), u64)| Receipt::new(&permit, seq, region);
+        Ok(permits.into_iter().zip(first_seq..).map(receipt).collect())
     }
 
     /// Records anything else and answers its `seq`. What refuses or ends something may use the reserve.
@@ -156,29 +219,75 @@ impl Journal {
         self.shared.appender().check()
     }
 
+    /// What tells this journal's records from any other's.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The last record's `seq`, and word of each change.
     #[must_use]
     pub fn head(&self) -> watch::Receiver<u64> {
         let head = self.shared.written.subscribe();
         // A write before the subscription may have been told to nobody; every later one sees the subscription, because
         // both pass through the appender's mutex.
-        let records = self.shared.appender().position().records;
+        let records = self.shared.appender().records();
         self.shared.tell(records);
         head
     }
 
-    /// The last record's `seq` and the chain's head after it, to be kept elsewhere: [`super::verify_up_to`] then shows a
-    /// journal that was cut short or written anew.
+    /// The last record's `seq`.
     #[must_use]
-    pub fn position(&self) -> (u64, Head) {
-        let appender = self.shared.appender();
-        (appender.position().records, appender.position().head)
+    pub fn last_seq(&self) -> u64 {
+        self.shared.appender().records()
+    }
+
+    /// The newest signed checkpoint, and word of each.
+    #[must_use]
+    pub fn checkpoint(&self) -> watch::Receiver<Option<Checkpoint>> {
+        self.notary.checkpoint()
+    }
+
+    /// The file with the newest checkpoint, to which witnesses' cosignatures may be added.
+    #[must_use]
+    pub fn published(&self) -> &CheckpointFile {
+        &self.published
+    }
+
+    /// What verifies this journal's checkpoints.
+    #[must_use]
+    pub fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
+    pub(super) fn housekeeping(&self) -> &tokio::sync::Mutex<()> {
+        &self.housekeeping
+    }
+
+    /// Returns when a checkpoint covers all that was recorded so far.
+    ///
+    /// # Errors
+    /// Where the log does not keep up.
+    pub async fn bring_to_log(&self) -> Result<(), JournalError> {
+        self.notary.bring_to_log(self.last_seq()).await
+    }
+
+    /// Where the files lie.
+    #[must_use]
+    pub fn places(&self) -> &Places {
+        &self.places
     }
 
     /// Records, bytes and failures since this process opened the journal.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.shared.counters.read()
+    }
+
+    /// What searches this journal's files.
+    #[must_use]
+    pub fn finder(&self) -> &Arc<Finder> {
+        &self.finder
     }
 
     #[must_use]
@@ -189,14 +298,16 @@ impl Journal {
     /// The records from `seq` on, and each that is made later.
     #[must_use]
     pub fn subscribe(&self, from_seq: u64) -> Subscription {
-        Subscription::new(self.settings.dir.clone(), from_seq, self.head())
+        Subscription::new(self.places.clone(), from_seq, self.head())
     }
 
     /// Verifies the files up to where this writer stands, so that records missing at the end are found too. Reads the
     /// whole journal: not for the reactor's threads.
     #[must_use]
     pub fn verify(&self) -> Report {
-        verify_up_to(&self.settings.dir, Some(self.position()))
+        let checkpoint = self.notary.checkpoint().borrow().clone();
+        let expected = Expected { verifier: Some(self.verifier.clone()), checkpoint, records: self.last_seq() };
+        verify_against(&self.places, &expected)
     }
 
     /// Records the end, brings everything to disk, and takes no more records.
@@ -206,7 +317,7 @@ impl Journal {
     pub async fn close(&self) -> Result<(), JournalError> {
         let closed = self.record(Record::new(Timestamp::now(), Event::JournalClosed)).await;
         let synced = match &closed {
-            Ok(seq) => self.syncer.bring_to_disk(*seq).await,
+            Ok(seq) => self.notary.bring_to_log(*seq).await,
             Err(_) => Ok(()),
         };
         self.shared.appender().close();
@@ -214,7 +325,7 @@ impl Journal {
     }
 
     fn encode(&self, record: Record) -> Result<Unnumbered, JournalError> {
-        Unnumbered::encode(record).map_err(|error| {
+        Unnumbered::encode(record, &self.settings.shelves).map_err(|error| {
             self.shared.counters.failed();
             JournalError(error.to_string())
         })
@@ -233,11 +344,11 @@ impl Journal {
         let (appended, last_seq, finished) = {
             let mut appender = self.shared.appender();
             if encoded.is_empty() {
-                let last_seq = appender.position().records;
+                let last_seq = appender.records();
                 return Ok((last_seq + 1, last_seq));
             }
             let appended = appender.append(encoded, class);
-            (appended, appender.position().records, appender.has_finished_segment())
+            (appended, appender.records(), appender.has_finished_segment())
         };
         let first_seq = appended.inspect_err(|_| self.shared.counters.failed())?;
         self.shared.counters.wrote(encoded);
@@ -248,6 +359,7 @@ impl Journal {
         if finished {
             self.syncer.wake();
         }
+        self.notary.wrote(last_seq);
         Ok((first_seq, first_seq + encoded.len() as u64 - 1))
     }
 }
@@ -272,7 +384,14 @@ fn class_of(record: &Record) -> Class {
         | Event::JournalOpened
         | Event::JournalRecovered
         | Event::JournalClosed
-        | Event::AccessRefused => Class::Ending,
+        | Event::AccessRefused
+        | Event::RecordsPurged
+        | Event::HoldPlaced
+        | Event::HoldReleased
+        | Event::KeyRotated
+        | Event::WitnessSilent
+        | Event::WitnessHeard
+        | Event::SinkState => Class::Ending,
         Event::SessionOpen
         | Event::Message
         | Event::RequestFiled
@@ -284,20 +403,34 @@ fn class_of(record: &Record) -> Class {
 }
 
 /// What is recorded first: the cuts, then that the journal was opened, and where it stood.
-fn opening_records(recovered: &Recovered) -> Result<Vec<Unnumbered>, JournalError> {
+fn opening_records(
+    recovered: &Recovered,
+    new_key: Option<&Verifier>,
+    settings: &Settings,
+) -> Result<Vec<Unnumbered>, JournalError> {
     let now = Timestamp::now();
-    let Position { journal_id, records, head } = &recovered.position;
-    let cuts = recovered.cut.iter().map(|cut| {
+    let Recovered { journal_id, records, .. } = recovered;
+    let cuts = recovered.cuts.iter().map(|cut| {
         let mut record = Record::new(now, Event::JournalRecovered);
         record.bytes = Some(cut.bytes);
         record.detail = Some(format!(
-            "cut {} bytes of an unfinished record after record {records}; SHA-256 {}",
-            cut.bytes, cut.digest
+            "cut {} bytes of unfinished records after record {records} from {}; SHA-256 {}",
+            cut.bytes, cut.file, cut.digest
         ));
         record
     });
     let mut opened = Record::new(now, Event::JournalOpened);
-    opened.detail = Some(format!("journal {journal_id}, {records} records before this writer, head {head}"));
-    let records = cuts.chain([opened]);
-    records.map(Unnumbered::encode).collect::<Result<_, _>>().map_err(|error| JournalError(error.to_string()))
+    let log = match &recovered.checkpoint {
+        Some(checkpoint) => format!("log at {} with root {}", checkpoint.size, checkpoint.root.to_base64()),
+        None => "no log".to_owned(),
+    };
+    opened.detail = Some(format!("journal {journal_id}, {records} records before this writer, {log}"));
+    let rotated = new_key.map(|key| {
+        let mut record = Record::new(now, Event::KeyRotated);
+        record.detail = Some(format!("checkpoints are signed by {key}"));
+        record
+    });
+    let encode = |record| Unnumbered::encode(record, &settings.shelves);
+    let all: Result<_, _> = cuts.chain([opened]).chain(rotated).map(encode).collect();
+    all.map_err(|error: std::io::Error| JournalError(error.to_string()))
 }

@@ -27,6 +27,8 @@ pub(super) trait Medium: Debug + Send + Sync {
     fn create(&self, first_seq: u64) -> io::Result<Arc<dyn Appendable>>;
     /// The last segment, to go on writing it.
     fn reopen(&self, first_seq: u64) -> io::Result<Arc<dyn Appendable>>;
+    /// Removes a segment.
+    fn remove(&self, first_seq: u64) -> io::Result<()>;
     /// The reserve's file, made if need be.
     fn reserve(&self) -> io::Result<Arc<dyn Appendable>>;
 }
@@ -93,6 +95,11 @@ impl Medium for Directory {
     fn reopen(&self, first_seq: u64) -> io::Result<Arc<dyn Appendable>> {
         let path = Segment::of(&self.path, first_seq).path;
         Ok(Arc::new(OpenOptions::new().append(true).open(path)?))
+    }
+
+    fn remove(&self, first_seq: u64) -> io::Result<()> {
+        std::fs::remove_file(Segment::of(&self.path, first_seq).path)?;
+        self.sync()
     }
 
     fn reserve(&self) -> io::Result<Arc<dyn Appendable>> {

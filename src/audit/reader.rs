@@ -1,13 +1,18 @@
-//! Reads records from the files, in order, over the ends of segments, and goes on when more is written.
-//! Needs neither the writer nor its lock, and checks no chain: that is `verify`'s part.
+//! Reads records from the files, in order, over the ends of segments, and goes on when more is written. A payload that a
+//! region keeps is read from there; one whose key was destroyed is passed over. Needs neither the writer nor its lock, and
+//! proves nothing: that is `verify`'s part.
 
 use std::fs::File;
-use std::io::{self, BufReader, Seek as _, SeekFrom};
+use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Record;
 use super::canonical;
-use super::segment::{self, LINE_PREFIX, Line, Segment, split_line};
+use super::frame::{Content, Frame, PREFIX_BYTES, Prefix};
+use super::frames::{FrameError, Frames, Location, Step};
+use super::keys::KeyReader;
+use super::segment::Segment;
 
 /// Why records cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -27,36 +32,92 @@ pub struct Entry {
     pub canonical: Vec<u8>,
 }
 
+/// Where a journal's files lie: its own directory, and those of the regions that keep their records themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Places {
+    pub main: PathBuf,
+    pub regions: Vec<PathBuf>,
+}
+
+impl From<&Path> for Places {
+    fn from(main: &Path) -> Self {
+        Self { main: main.to_owned(), regions: Vec::new() }
+    }
+}
+
+impl From<&Self> for Places {
+    fn from(places: &Self) -> Self {
+        places.clone()
+    }
+}
+
+impl From<&PathBuf> for Places {
+    fn from(main: &PathBuf) -> Self {
+        Self::from(main.as_path())
+    }
+}
+
 /// A place in the journal, moving forward.
 #[derive(Debug)]
 pub struct Reader {
-    dir: PathBuf,
-    next_seq: u64,
-    open: Option<OpenSegment>,
-    line: Vec<u8>,
+    places: Places,
+    frames: Frames,
+    /// Where the record that was read last lies, in the journal's own directory.
+    last: Option<Location>,
+    keys: KeyReader,
+    regions: Vec<Regional>,
 }
 
+/// The reading end of a region's directory.
 #[derive(Debug)]
-struct OpenSegment {
-    first_seq: u64,
-    file: BufReader<File>,
+struct Regional {
+    frames: Frames,
+    keys: KeyReader,
+    /// The number of the frame that was read last, zero where there is none, and the one it was looked for from: between
+    /// the two the directory has nothing.
+    at: u64,
+    from: u64,
 }
 
 impl Reader {
     /// A reader whose first record is `from_seq`, or the oldest that is kept. Opens nothing yet.
     #[must_use]
-    pub fn new(dir: &Path, from_seq: u64) -> Self {
-        Self { dir: dir.to_owned(), next_seq: from_seq.max(1), open: None, line: Vec::new() }
+    pub fn new(places: impl Into<Places>, from_seq: u64) -> Self {
+        let places = places.into();
+        let regions = places.regions.iter();
+        Self {
+            frames: Frames::new(&places.main, from_seq),
+            last: None,
+            keys: KeyReader::of(&places.main),
+            regions: regions.map(|dir| Regional::new(dir, from_seq)).collect(),
+            places,
+        }
     }
 
     /// The `seq` of the record that comes next.
     #[must_use]
     pub fn next_seq(&self) -> u64 {
-        self.next_seq
+        self.frames.next_seq()
     }
 
-    /// The next record; `None` where the journal ends now. A line that is still being written does not count yet, and a
-    /// later call finds it whole.
+    /// Where the record that was read last lies.
+    #[must_use]
+    pub fn location(&self) -> Option<Location> {
+        self.last
+    }
+
+    /// The bucket of the record that was read last.
+    pub(super) fn bucket(&self) -> Option<u32> {
+        self.frames.frame().map(|frame| frame.bucket)
+    }
+
+    /// Whether a bucket's key was found to be destroyed.
+    pub(super) fn is_destroyed(&self, bucket: u32) -> bool {
+        self.keys.is_destroyed(bucket)
+    }
+
+    /// The next record that can be read; `None` where the journal ends now. A frame that is still being written does not
+    /// count yet, and a later call finds it whole.
     ///
     /// # Errors
     /// Where files cannot be read or do not hold records.
@@ -66,83 +127,143 @@ impl Reader {
 
     /// The next record that `wanted` cannot rule out by its canonical bytes alone; the others are not even parsed.
     pub(super) fn read_if(&mut self, wanted: impl Fn(&[u8]) -> bool) -> Result<Option<Entry>, ReadError> {
-        let Some(mut seq) = self.advance()? else { return Ok(None) };
-        while !wanted(self.line.get(LINE_PREFIX..).unwrap_or_default()) {
-            let Some(next) = self.advance()? else { return Ok(None) };
-            seq = next;
+        loop {
+            let seq = self.frames.next_seq();
+            match self.frames.advance().map_err(|error| damaged(seq, error))? {
+                Step::Frame(at) => self.last = Some(at),
+                Step::End { .. } => return Ok(None),
+            }
+            let Some((seq, canonical)) = self.open_frame()? else { continue };
+            if wanted(canonical) {
+                let canonical = canonical.to_vec();
+                return entry(seq, canonical).map(Some);
+            }
         }
-        let damaged = |what: &str| ReadError::Damaged { seq, what: what.to_owned() };
-        let canonical = split_line(&self.line).ok_or_else(|| damaged("its line has no head"))?.1;
-        let record = canonical::parse(canonical).map_err(|error| damaged(&error.to_string()))?;
-        if record.seq != seq {
-            return Err(damaged(&format!("it says that it is record {}", record.seq)));
+    }
+
+    /// The record at `place`; `None` where it cannot be read any more.
+    ///
+    /// # Errors
+    /// Where there is none, or files cannot be read.
+    pub fn read_at(&mut self, place: Location) -> Result<Option<Entry>, ReadError> {
+        let file = match File::open(Segment::of(&self.places.main, place.segment).path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        self.read_in(&file, place)
+    }
+
+    /// The same, of a segment that is open already.
+    pub(super) fn read_in(&mut self, segment: &File, place: Location) -> Result<Option<Entry>, ReadError> {
+        read_frame_at(segment, place, self.frames.body_mut())?;
+        match self.open_frame()? {
+            Some((seq, canonical)) => {
+                let canonical = canonical.to_vec();
+                entry(seq, canonical).map(Some)
+            }
+            None => Ok(None),
         }
-        Ok(Some(Entry { record, canonical: canonical.to_vec() }))
     }
 
     /// Forgets what was read ahead: of that, the writer may have cut what it could not write whole.
     pub(super) fn forget_ahead(&mut self) -> io::Result<()> {
-        let Some(open) = &mut self.open else { return Ok(()) };
-        let place = open.file.stream_position()?;
-        // Seeking from the start empties the buffer, even when it goes to where the reader stands.
-        open.file.seek(SeekFrom::Start(place)).map(drop)
+        self.frames.forget_ahead()?;
+        self.regions.iter_mut().try_for_each(|region| region.frames.forget_ahead())
     }
 
-    /// Reads the next whole line, and answers its `seq`.
-    fn advance(&mut self) -> Result<Option<u64>, ReadError> {
-        loop {
-            if self.open.is_none() && !self.open_at_next()? {
-                return Ok(None);
+    /// Opens the payload of the frame that was read last; `None` where its key is gone, or it is kept where this reader
+    /// does not look.
+    fn open_frame(&mut self) -> Result<Option<(u64, &[u8])>, ReadError> {
+        let Some(frame) = self.frames.frame() else { return Ok(None) };
+        let (seq, bucket) = (frame.seq, frame.bucket);
+        match frame.content {
+            Content::Here(sealed) => {
+                let length = sealed.len();
+                open_payload(&mut self.keys, seq, bucket, self.frames.body_mut(), length)
             }
-            if self.read_line()? {
-                self.next_seq += 1;
-                return Ok(Some(self.next_seq - 1));
-            }
-            // The end of this segment: the next one is there once it has a record, and then this one grows no more.
-            let first_seq = self.open.as_ref().map(|open| open.first_seq);
-            if first_seq == Some(self.next_seq) || !Segment::of(&self.dir, self.next_seq).path.exists() {
-                return Ok(None);
-            }
-            if self.read_line()? {
-                self.next_seq += 1;
-                return Ok(Some(self.next_seq - 1));
-            }
-            self.open = None;
-        }
-    }
-
-    /// Reads one whole line; false where there is none yet, with the place unchanged.
-    fn read_line(&mut self) -> Result<bool, ReadError> {
-        let Some(open) = &mut self.open else { return Ok(false) };
-        match segment::read_line(&mut open.file, &mut self.line)? {
-            Line::Whole => Ok(true),
-            Line::End => Ok(false),
-            Line::TooLong => Err(ReadError::Damaged { seq: self.next_seq, what: "its line is too long".to_owned() }),
-            Line::Torn(bytes) => {
-                // The writer may cut this piece again and write another, so nothing of it is kept.
-                open.file.seek(SeekFrom::Current(-i64::try_from(bytes).unwrap_or(i64::MAX)))?;
-                Ok(false)
+            Content::Elsewhere { .. } => {
+                for region in &mut self.regions {
+                    if region.find(seq)? {
+                        return region.open(seq, bucket);
+                    }
+                }
+                Ok(None)
             }
         }
-    }
-
-    /// Opens the segment that holds `next_seq`, at that record; false where it is not there yet.
-    fn open_at_next(&mut self) -> Result<bool, ReadError> {
-        let segments = Segment::list(&self.dir)?;
-        let holding = segments.iter().rev().find(|segment| segment.first_seq <= self.next_seq);
-        let Some(segment) = holding.or(segments.first()) else { return Ok(false) };
-        self.next_seq = self.next_seq.max(segment.first_seq);
-        let file = BufReader::with_capacity(BUFFER_BYTES, File::open(&segment.path)?);
-        self.open = Some(OpenSegment { first_seq: segment.first_seq, file });
-        // The header, then the records before the wanted one.
-        for _ in segment.first_seq..=self.next_seq {
-            if !self.read_line()? {
-                self.open = None;
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 }
 
-const BUFFER_BYTES: usize = 256 * 1024;
+impl Regional {
+    fn new(dir: &Path, from_seq: u64) -> Self {
+        Self { frames: Frames::new(dir, from_seq), keys: KeyReader::of(dir), at: 0, from: 0 }
+    }
+
+    /// Goes to the frame of record `seq`; false where the directory has none.
+    fn find(&mut self, seq: u64) -> Result<bool, ReadError> {
+        if self.at != 0 && (self.from..=self.at).contains(&seq) {
+            return Ok(self.at == seq);
+        }
+        if self.frames.next_seq() > seq {
+            // Single records are asked for in any order.
+            self.frames.restart(seq);
+        }
+        self.frames.skip_to(seq);
+        match self.frames.advance().map_err(|error| damaged(seq, error))? {
+            Step::Frame(_) => self.at = self.frames.frame().map_or(0, |frame| frame.seq),
+            Step::End { .. } => self.at = 0,
+        }
+        self.from = seq;
+        Ok(self.at == seq)
+    }
+
+    fn open(&mut self, seq: u64, bucket: u32) -> Result<Option<(u64, &[u8])>, ReadError> {
+        let length = match self.frames.frame().map(|frame| frame.content) {
+            Some(Content::Here(sealed)) => sealed.len(),
+            Some(Content::Elsewhere { .. }) | None => return Ok(None),
+        };
+        // Opened in place, so that it is not there to be opened again.
+        self.at = 0;
+        open_payload(&mut self.keys, seq, bucket, self.frames.body_mut(), length)
+    }
+}
+
+fn open_payload<'a>(
+    keys: &mut KeyReader,
+    seq: u64,
+    bucket: u32,
+    body: &'a mut [u8],
+    length: usize,
+) -> Result<Option<(u64, &'a [u8])>, ReadError> {
+    let Some(key) = keys.record_key(bucket, seq)? else { return Ok(None) };
+    let start = body.len().saturating_sub(length);
+    let opened = key.open(seq, bucket, body.get_mut(start..).unwrap_or_default());
+    let what = || ReadError::Damaged { seq, what: "its payload is not what was sealed".to_owned() };
+    opened.map(|canonical| Some((seq, canonical))).ok_or_else(what)
+}
+
+/// Reads the one frame at `place` into `body`.
+fn read_frame_at(file: &File, place: Location, body: &mut Vec<u8>) -> Result<(), ReadError> {
+    let what = || ReadError::Damaged { seq: place.segment, what: format!("there is no frame at {}", place.offset) };
+    let mut prefix = [0; PREFIX_BYTES];
+    file.read_exact_at(&mut prefix, place.offset)?;
+    let prefix = Prefix::parse(prefix).ok_or_else(what)?;
+    body.resize(prefix.length, 0);
+    file.read_exact_at(body, place.offset + PREFIX_BYTES as u64)?;
+    if prefix.fits(body) && Frame::parse(body).is_some() { Ok(()) } else { Err(what()) }
+}
+
+fn entry(seq: u64, canonical: Vec<u8>) -> Result<Entry, ReadError> {
+    let damaged = |what: String| ReadError::Damaged { seq, what };
+    let record = canonical::parse(&canonical).map_err(|error| damaged(error.to_string()))?;
+    if record.seq != seq {
+        return Err(damaged(format!("it says that it is record {}", record.seq)));
+    }
+    Ok(Entry { record, canonical })
+}
+
+fn damaged(seq: u64, error: FrameError) -> ReadError {
+    match error {
+        FrameError::Io(error) => ReadError::Io(error),
+        FrameError::Damaged { at: _, what } => ReadError::Damaged { seq, what: what.to_owned() },
+    }
+}

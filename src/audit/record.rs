@@ -36,6 +36,57 @@ pub enum Event {
     Message,
     /// The control port refused a caller: no valid token, or an act that is not theirs to do.
     AccessRefused,
+    /// Texts became unreadable because their time ended; `detail` names the buckets.
+    RecordsPurged,
+    /// Records that meet a filter are kept beyond their time.
+    HoldPlaced,
+    HoldReleased,
+    /// From here on checkpoints bear the signature of another key.
+    KeyRotated,
+    /// A witness has not answered for too long, or contradicts the log.
+    WitnessSilent,
+    /// It answers again.
+    WitnessHeard,
+    /// A sink fell behind, caught up, was given up, or came too late for records; [`Record::detail`] says which.
+    SinkState,
+}
+
+impl Event {
+    /// The word that records have for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Statement => "statement",
+            Self::StatementEnd => "statement_end",
+            Self::SessionOpen => "session_open",
+            Self::SessionClose => "session_close",
+            Self::LoginDenied => "login_denied",
+            Self::StartupRefused => "startup_refused",
+            Self::Cancel => "cancel",
+            Self::RequestFiled => "request_filed",
+            Self::RequestApproved => "request_approved",
+            Self::RequestDenied => "request_denied",
+            Self::RequestWithdrawn => "request_withdrawn",
+            Self::GrantCreated => "grant_created",
+            Self::GrantRevoked => "grant_revoked",
+            Self::CredentialMinted => "credential_minted",
+            Self::SessionKilled => "session_killed",
+            Self::ConfigReloaded => "config_reloaded",
+            Self::ConfigRefused => "config_refused",
+            Self::JournalOpened => "journal_opened",
+            Self::JournalRecovered => "journal_recovered",
+            Self::JournalClosed => "journal_closed",
+            Self::RecordsPurged => "records_purged",
+            Self::HoldPlaced => "hold_placed",
+            Self::HoldReleased => "hold_released",
+            Self::KeyRotated => "key_rotated",
+            Self::WitnessSilent => "witness_silent",
+            Self::WitnessHeard => "witness_heard",
+            Self::Message => "message",
+            Self::SinkState => "sink_state",
+            Self::AccessRefused => "access_refused",
+        }
+    }
 }
 
 /// How the client sent a statement.
@@ -53,6 +104,17 @@ pub enum Protocol {
 pub enum RecordedVerdict {
     Allow,
     Deny,
+}
+
+impl RecordedVerdict {
+    /// The word that records have for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
 }
 
 /// One relation that a statement touches.
@@ -123,6 +185,10 @@ pub struct Record {
     pub database: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream_region: Option<Region>,
+    /// The region whose data the statement touches, if it is not the upstream's own: the record is kept in that region's
+    /// `audit.dir`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_region: Option<Region>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<GrantId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -198,6 +264,7 @@ impl Record {
             application_name: None,
             database: None,
             upstream_region: None,
+            data_region: None,
             grant: None,
             request: None,
             scope: None,

@@ -1,107 +1,274 @@
-//! Finds where a journal ended, so that a new writer goes on from there. Verifies the last segment whole, cuts a torn
-//! tail, and refuses a journal whose chain does not hold.
+//! Finds where a journal ended, so that a new writer goes on from there. Cuts a torn tail at the last whole record, and
+//! refuses a journal that is not what its log commits to.
+//!
+//! What the last checkpoint covers was on disk before it was signed, so nothing of that may be missing or changed. What came
+//! after it may have been lost with the machine: there, the first frame that is not whole is where the journal ends.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::JournalError;
-use super::appender::Position;
-use super::canonical;
-use super::chain::Head;
-use super::segment::{Header, Line, Segment, read_line, split_line};
+use super::frame::{Content, Entry, Frame};
+use super::frames::{FrameError, Frames, Location, Step};
+use super::intake::Intake;
+use super::keys::KeyDirectory;
+use super::reader::Places;
+use super::seal::sha256;
+use super::segment::{Header, MAX_HEADER_BYTES, Segment};
+use super::signing::{Signing, read_checkpoint};
+use crate::tlog::{Checkpoint, TileReader, TileWriter};
 
 /// Where a journal ended, and what was cut to get there.
 #[derive(Debug)]
 pub(super) struct Recovered {
-    pub(super) position: Position,
+    pub(super) journal_id: String,
+    pub(super) records: u64,
     /// The segment to go on with: its first `seq` and its length.
-    pub(super) segment: Option<(u64, u64)>,
-    pub(super) cut: Vec<Cut>,
+    pub(super) main: Option<(u64, u64)>,
+    /// The same for each region's directory.
+    pub(super) regions: Vec<Option<(u64, u64)>>,
+    pub(super) cuts: Vec<Cut>,
+    /// The tree, at the size of the last checkpoint.
+    pub(super) tiles: TileWriter,
+    pub(super) signing: Signing,
+    pub(super) checkpoint: Option<Checkpoint>,
 }
 
-/// Bytes after the last whole line that were cut.
+/// Bytes after the last whole record that were cut.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Cut {
+    pub(super) file: String,
     pub(super) bytes: u64,
     /// SHA-256 of them.
     pub(super) digest: String,
 }
 
-/// Reads the end of the journal in `dir`, which the caller has locked.
-pub(super) fn recover(dir: &Path) -> Result<Recovered, JournalError> {
-    let mut segments = Segment::list(dir).map_err(|error| unreadable(dir, &error))?;
-    let mut cut = Vec::new();
-    while let Some(segment) = segments.pop() {
-        let end = scan(&segment)?;
-        let torn = cut_torn(&segment.path, end.whole_bytes).map_err(|error| unreadable(&segment.path, &error))?;
-        cut.extend(torn);
-        if let Some(position) = end.position {
-            if let Some(before) = segments.last() {
-                follows(before, &segment)?;
-            }
-            return Ok(Recovered { position, segment: Some((segment.first_seq, end.whole_bytes)), cut });
-        }
-        // Not even its header was written: the writer had just made it.
-        std::fs::remove_file(&segment.path).map_err(|error| unreadable(&segment.path, &error))?;
+/// Reads the end of the journal in `places`, which the caller has locked.
+pub(super) fn recover(places: &Places, signing_key: &Path, origin: Option<&str>) -> Result<Recovered, JournalError> {
+    let mut cuts = Vec::new();
+    for dir in std::iter::once(&places.main).chain(&places.regions) {
+        let failed = |error| unreadable(dir, &error);
+        KeyDirectory::of(dir).recover().map_err(failed)?;
+        drop_headless(dir, &mut cuts).map_err(failed)?;
     }
-    let journal_id = uuid::Uuid::now_v7().simple().to_string();
-    let head = Head::genesis(&journal_id);
-    Ok(Recovered { position: Position { journal_id, records: 0, head }, segment: None, cut })
-}
-
-struct End {
-    /// `None` where there is no whole header.
-    position: Option<Position>,
-    whole_bytes: u64,
-}
-
-fn scan(segment: &Segment) -> Result<End, JournalError> {
-    let failed = |error: std::io::Error| unreadable(&segment.path, &error);
-    let broken = |seq: u64, what: &str| {
-        JournalError(format!("{}: record {seq}: {what}; `pgward audit verify` tells more", segment.path.display()))
+    let journal_id = match Segment::list(&places.main).map_err(|error| unreadable(&places.main, &error))?.last() {
+        Some(last) => header_of(last)?.journal_id,
+        None => uuid::Uuid::now_v7().simple().to_string(),
     };
-    let mut reader = BufReader::with_capacity(256 * 1024, File::open(&segment.path).map_err(failed)?);
-    let mut line = Vec::new();
-    let mut read = |line: &mut Vec<u8>| read_line(&mut reader, line).map_err(failed);
-    match read(&mut line)? {
-        Line::Whole => {}
-        Line::Torn(_) | Line::End => return Ok(End { position: None, whole_bytes: 0 }),
-        Line::TooLong => return Err(broken(segment.first_seq, "the segment's header is damaged")),
+    let signing = Signing::load(signing_key, origin.unwrap_or(&format!("pgward/{journal_id}")))?;
+    if origin.is_some_and(|origin| origin != signing.origin()) {
+        let (key, name) = (signing_key.display(), signing.origin());
+        return Err(JournalError(format!("{key} is the key of the log `{name}`, which `audit.origin` does not name")));
     }
-    let mut whole_bytes = line.len() as u64 + 1;
-    let header = Header::parse(&line).filter(|header| header.first_seq == segment.first_seq);
-    let header = header.ok_or_else(|| broken(segment.first_seq, "the segment's header is damaged"))?;
-    let (mut head, mut seq) = (header.before, header.first_seq.saturating_sub(1));
-    let mut last = Vec::new();
-    loop {
-        match read(&mut line)? {
-            Line::Whole => seq += 1,
-            Line::Torn(_) | Line::End => break,
-            Line::TooLong => return Err(broken(seq + 1, "the line is too long")),
-        }
-        let (digits, canonical) = split_line(&line).ok_or_else(|| broken(seq, "the line has no head"))?;
-        head = head.after(canonical);
-        if digits != head.to_hex() {
-            return Err(broken(seq, "the chain does not hold"));
-        }
-        whole_bytes += line.len() as u64 + 1;
-        std::mem::swap(&mut line, &mut last);
+    let checkpoint = trusted_checkpoint(&places.main, &signing)?;
+    let size = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size);
+    let tiles = restore_tiles(&places.main, checkpoint.as_ref())?;
+    let ends = places.regions.iter().map(|dir| RegionEnd::scan(dir, size)).collect::<Result<Vec<_>, _>>()?;
+    let end = MainEnd::scan(&places.main, size, &ends)?;
+    if end.records < size {
+        let says = format!("the log has {size} records, but the segments end with record {}", end.records);
+        return Err(JournalError(says));
     }
-    if let Some((_, canonical)) = split_line(&last.split_off(0))
-        && canonical::parse(canonical).map(|record| record.seq).ok() != Some(seq)
-    {
-        return Err(broken(seq, "the record does not bear its number"));
+    let main = end.cut(&places.main, &mut cuts)?;
+    let mut regions = Vec::new();
+    for (dir, region) in places.regions.iter().zip(&ends) {
+        regions.push(region.cut(dir, end.records, &mut cuts)?);
     }
-    Ok(End { position: Some(Position { journal_id: header.journal_id, records: seq, head }), whole_bytes })
+    Ok(Recovered { journal_id, records: end.records, main, regions, cuts, tiles, signing, checkpoint })
 }
 
-/// Cuts what comes after the last whole line.
-fn cut_torn(path: &Path, whole_bytes: u64) -> std::io::Result<Option<Cut>> {
+/// The last checkpoint, if this log's own key signed it.
+fn trusted_checkpoint(dir: &Path, signing: &Signing) -> Result<Option<Checkpoint>, JournalError> {
+    let says = |what: &str| JournalError(format!("{}: {what}; `pgward audit verify` tells more", dir.display()));
+    let Some((checkpoint, note)) = read_checkpoint(dir).map_err(|what| says(&what))? else { return Ok(None) };
+    if checkpoint.origin != signing.origin() || !signing.signed(&note) {
+        return Err(says("the checkpoint is not signed by this log's key"));
+    }
+    Ok(Some(checkpoint))
+}
+
+/// The tree as the checkpoint has it. Tiles are not brought to disk with it: what the machine lost of them is made again.
+fn restore_tiles(dir: &Path, checkpoint: Option<&Checkpoint>) -> Result<TileWriter, JournalError> {
+    let says = |what: &dyn std::fmt::Display| JournalError(format!("{}: the log: {what}", dir.display()));
+    let Some(checkpoint) = checkpoint else { return TileWriter::open(dir, 0).map_err(|error| says(&error)) };
+    match TileWriter::open(dir, checkpoint.size) {
+        Ok(tiles) if tiles.root() == checkpoint.root => return Ok(tiles),
+        Ok(_) | Err(_) => {}
+    }
+    let mut intake = Intake::new(dir, TileWriter::open(dir, 0).map_err(|error| says(&error))?);
+    let what = "its tiles are not what the checkpoint says, and cannot be made again from the segments";
+    intake.take_up_to(checkpoint.size).map_err(|error| says(&format!("{what}: {error}")))?;
+    if intake.tiles().root() != checkpoint.root {
+        return Err(says(&"the segments are not what the checkpoint says; `pgward audit verify` tells more"));
+    }
+    intake.tiles().flush(true).map_err(|error| says(&error))?;
+    TileWriter::open(dir, checkpoint.size).map_err(|error| says(&error))
+}
+
+/// Where the journal's own segments end.
+struct MainEnd {
+    records: u64,
+    /// The last segment, and where it ends; what comes after is to be cut.
+    last: Option<Location>,
+}
+
+impl MainEnd {
+    fn scan(dir: &Path, size: u64, regions: &[RegionEnd]) -> Result<Self, JournalError> {
+        let segments = Segment::list(dir).map_err(|error| unreadable(dir, &error))?;
+        let Some(last) = segments.last() else { return Ok(Self { records: 0, last: None }) };
+        let from = last.first_seq.min(size + 1);
+        let holding = segments.iter().rev().find(|segment| segment.first_seq <= from).unwrap_or(last);
+        let mut frames = Frames::new(dir, holding.first_seq);
+        let tree = TileReader::new(dir, size);
+        let mut end = Self { records: holding.first_seq.saturating_sub(1), last: None };
+        loop {
+            let next = end.records + 1;
+            match frames.advance() {
+                Ok(Step::Frame(at)) => {
+                    let Some(frame) = frames.frame().filter(|frame| frame.seq == next) else {
+                        return Err(broken(dir, next, "it is missing"));
+                    };
+                    if next <= size {
+                        check(&frame, &tree).map_err(|what| broken(dir, next, what))?;
+                    } else if !is_complete(&frame, regions) {
+                        end.last = Some(at);
+                        return Ok(end);
+                    }
+                    end.records = next;
+                }
+                Ok(Step::End { .. }) => {
+                    end.last = frames.place();
+                    return Ok(end);
+                }
+                Err(FrameError::Damaged { at, what: _ }) if next > size && at.segment == last.first_seq => {
+                    end.last = Some(at);
+                    return Ok(end);
+                }
+                Err(FrameError::Damaged { at: _, what }) => return Err(broken(dir, next, what)),
+                Err(FrameError::Io(error)) => return Err(unreadable(dir, &error)),
+            }
+        }
+    }
+
+    /// Cuts what comes after, and answers the segment to go on with.
+    fn cut(&self, dir: &Path, cuts: &mut Vec<Cut>) -> Result<Option<(u64, u64)>, JournalError> {
+        let Some(last) = self.last else { return Ok(None) };
+        let path = Segment::of(dir, last.segment).path;
+        cuts.extend(cut_file(&path, last.offset).map_err(|error| unreadable(&path, &error))?);
+        Ok(Some((last.segment, last.offset)))
+    }
+}
+
+/// Whether the frame is what the log commits to.
+fn check(frame: &Frame<'_>, tree: &TileReader) -> Result<(), &'static str> {
+    let entry = tree.entry(frame.seq - 1).ok().and_then(|bytes| Entry::parse(&bytes));
+    let entry = entry.ok_or("the log has no entry for it")?;
+    let digest = match frame.content {
+        Content::Here(sealed) => sha256(sealed),
+        Content::Elsewhere { digest, .. } => digest,
+    };
+    if (entry.seq, entry.bucket, entry.digest) == (frame.seq, frame.bucket, digest) {
+        Ok(())
+    } else {
+        Err("it is not what the log commits to")
+    }
+}
+
+/// Whether the payload of a frame after the last checkpoint is where it should be.
+fn is_complete(frame: &Frame<'_>, regions: &[RegionEnd]) -> bool {
+    match frame.content {
+        Content::Here(_) => true,
+        Content::Elsewhere { .. } => regions.iter().any(|region| region.fresh.contains_key(&frame.seq)),
+    }
+}
+
+/// Where the segments of a region's directory end.
+struct RegionEnd {
+    /// The frames after the last checkpoint.
+    fresh: BTreeMap<u64, Location>,
+    last: Option<Location>,
+}
+
+impl RegionEnd {
+    fn scan(dir: &Path, size: u64) -> Result<Self, JournalError> {
+        let segments = Segment::list(dir).map_err(|error| unreadable(dir, &error))?;
+        let mut end = Self { fresh: BTreeMap::new(), last: None };
+        let Some(last) = segments.last() else { return Ok(end) };
+        let mut frames = Frames::new(dir, last.first_seq.min(size + 1));
+        let mut before = 0;
+        loop {
+            match frames.advance() {
+                Ok(Step::Frame(at)) => {
+                    before = frames.frame().map_or(0, |frame| frame.seq);
+                    if before > size {
+                        end.fresh.insert(before, at);
+                    }
+                }
+                Ok(Step::End { .. }) => {
+                    end.last = frames.place();
+                    return Ok(end);
+                }
+                // As long as everything that the checkpoint covers was passed, `verify` misses nothing by the cut.
+                Err(FrameError::Damaged { at, what: _ }) if at.segment == last.first_seq => {
+                    end.last = Some(at);
+                    return Ok(end);
+                }
+                Err(FrameError::Damaged { at: _, what }) => return Err(broken(dir, before + 1, what)),
+                Err(FrameError::Io(error)) => return Err(unreadable(dir, &error)),
+            }
+        }
+    }
+
+    /// Cuts the frames of records that the journal does not have, and answers the segment to go on with.
+    fn cut(&self, dir: &Path, records: u64, cuts: &mut Vec<Cut>) -> Result<Option<(u64, u64)>, JournalError> {
+        let surplus = self.fresh.range(records + 1..).next().map(|(_, at)| *at);
+        let Some(end) = surplus.or(self.last) else { return Ok(None) };
+        let failed = |error| unreadable(dir, &error);
+        let segments = Segment::list(dir).map_err(failed)?;
+        for later in segments.iter().filter(|segment| segment.first_seq > end.segment) {
+            cuts.extend(cut_file(&later.path, 0).map_err(failed)?);
+            std::fs::remove_file(&later.path).map_err(failed)?;
+        }
+        let segment = Segment::of(dir, end.segment);
+        cuts.extend(cut_file(&segment.path, end.offset).map_err(failed)?);
+        if end.offset > header_of(&segment)?.render().len() as u64 {
+            return Ok(Some((end.segment, end.offset)));
+        }
+        // Its first record is gone, which its name says; the next one begins a segment of its own.
+        std::fs::remove_file(&segment.path).map_err(failed)?;
+        Ok(None)
+    }
+}
+
+/// Removes the last segment where not even its header was written: the writer had just made it.
+fn drop_headless(dir: &Path, cuts: &mut Vec<Cut>) -> std::io::Result<()> {
+    let Some(last) = Segment::list(dir)?.pop() else { return Ok(()) };
+    let mut bytes = Vec::new();
+    File::open(&last.path)?.take(MAX_HEADER_BYTES).read_to_end(&mut bytes)?;
+    if bytes.contains(&b'\n') || bytes.len() as u64 == MAX_HEADER_BYTES {
+        return Ok(());
+    }
+    cuts.extend(cut_file(&last.path, 0)?);
+    std::fs::remove_file(&last.path)
+}
+
+fn header_of(segment: &Segment) -> Result<Header, JournalError> {
+    let mut bytes = Vec::new();
+    let file = File::open(&segment.path).map_err(|error| unreadable(&segment.path, &error))?;
+    file.take(MAX_HEADER_BYTES).read_to_end(&mut bytes).map_err(|error| unreadable(&segment.path, &error))?;
+    let line = bytes.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+    let header = Header::parse(line).filter(|header| header.first_seq == segment.first_seq);
+    header.ok_or_else(|| broken(&segment.path, segment.first_seq, "the header of its segment is damaged"))
+}
+
+/// Cuts what comes after the first `length` bytes.
+fn cut_file(path: &Path, length: u64) -> std::io::Result<Option<Cut>> {
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
-    file.seek(SeekFrom::Start(whole_bytes))?;
+    file.seek(SeekFrom::Start(length))?;
     let mut context = Context::new(&SHA256);
     let mut buffer = vec![0; 64 * 1024];
     let mut bytes = 0;
@@ -116,61 +283,16 @@ fn cut_torn(path: &Path, whole_bytes: u64) -> std::io::Result<Option<Cut>> {
     if bytes == 0 {
         return Ok(None);
     }
-    file.set_len(whole_bytes)?;
+    file.set_len(length)?;
     file.sync_all()?;
     let digest = context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Some(Cut { bytes, digest }))
+    let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Some(Cut { file, bytes, digest }))
 }
 
-/// Whether `segment` begins where `before` ends, by the last line of `before`.
-fn follows(before: &Segment, segment: &Segment) -> Result<(), JournalError> {
-    let failed = |error: std::io::Error| unreadable(&before.path, &error);
-    let first_line = |path: &Path| -> std::io::Result<Vec<u8>> {
-        let mut line = Vec::new();
-        BufReader::new(File::open(path)?).read_until(b'\n', &mut line)?;
-        line.pop();
-        Ok(line)
-    };
-    let header = Header::parse(&first_line(&segment.path).map_err(failed)?);
-    let (last, header_before) = last_line(&before.path).map_err(failed)?;
-    let head = split_line(&last).and_then(|(digits, _)| Head::from_hex(digits));
-    let same_journal = Header::parse(&header_before).map(|header| header.journal_id);
-    if let Some(header) = header
-        && head == Some(header.before)
-        && same_journal == Some(header.journal_id)
-    {
-        return Ok(());
-    }
-    let (path, seq) = (segment.path.display(), segment.first_seq);
-    Err(JournalError(format!("{path}: record {seq}: the segment does not follow the one before it")))
+fn broken(path: &Path, seq: u64, what: &str) -> JournalError {
+    JournalError(format!("{}: record {seq}: {what}; `pgward audit verify` tells more", path.display()))
 }
-
-/// The last whole line of a file, and its first.
-fn last_line(path: &Path) -> std::io::Result<(Vec<u8>, Vec<u8>)> {
-    let mut reader = BufReader::with_capacity(256 * 1024, File::open(path)?);
-    let mut first = Vec::new();
-    reader.read_until(b'\n', &mut first)?;
-    first.pop();
-    let length = reader.seek(SeekFrom::End(0))?;
-    let mut window = TAIL_WINDOW;
-    loop {
-        let start = length.saturating_sub(window);
-        reader.seek(SeekFrom::Start(start))?;
-        let mut tail = Vec::new();
-        reader.read_to_end(&mut tail)?;
-        if tail.pop() == Some(b'\n') {
-            let line = tail.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-            if line.len() < tail.len() || start == 0 {
-                return Ok((line.to_vec(), first));
-            }
-        } else {
-            return Ok((Vec::new(), first));
-        }
-        window = window.saturating_mul(16);
-    }
-}
-
-const TAIL_WINDOW: u64 = 64 * 1024;
 
 fn unreadable(path: &Path, error: &std::io::Error) -> JournalError {
     JournalError(format!("{}: {error}", path.display()))

@@ -75,9 +75,12 @@ impl Reserve {
     }
 }
 
+/// What the reserve is filled with.
+pub(super) const FILLING: u8 = b'.';
+
 const BLOCK: usize = 64 * 1024;
 
 fn extend(file: &dyn Appendable, length: usize) -> io::Result<()> {
-    let written = file.append(&vec![b'.'; length])?;
+    let written = file.append(&vec![FILLING; length])?;
     if written == length { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
 }

@@ -1,26 +1,16 @@
-//! The files of a journal: their names, their headers and their lines.
+//! The files of a journal: their names and their headers.
 //!
-//! The directory (0700) holds segments (0600), `journal-<first seq, 20 digits>.log`; their order by name is the order of
-//! the records. Each segment is text:
+//! A directory (0700) holds segments (0600), `journal-<first seq, 20 digits>.log`; their order by name is the order of the
+//! records. A segment is one line of text, and then [frames](super::frame) without a gap:
 //!
 //! ```text
-//! pgward-journal 1 <journal id> <first seq> <head before it, 64 hex digits>\n
-//! <head after the record, 64 hex digits> <canonical JSON of the record>\n
-//! …
+//! pgward-journal 2 <journal id> <first seq>\n
 //! ```
 //!
-//! A line is whole when its `\n` is there: canonical JSON holds none. So a segment can be read with `cut -c66- | jq`,
-//! each segment can be checked alone, and one can be cut at the last whole line. Beside the segments lie `lock`, which
-//! the one writer holds, and `reserve`, the space kept for the last records of a full disk.
+//! In a region's own directory the segments hold that region's records alone, so that numbers are missing in between.
 
-use std::io::{self, BufRead, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
-
-use super::canonical::MAX_RECORD_BYTES;
-use super::chain::Head;
-
-/// Length of a line's beginning: the head and a space.
-pub(super) const LINE_PREFIX: usize = 65;
 
 /// A segment by its first record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,79 +41,34 @@ impl Segment {
     }
 }
 
-/// The first line of a segment, without its newline.
+/// The first line of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) journal_id: String,
     pub(super) first_seq: u64,
-    /// The head after record `first_seq - 1`.
-    pub(super) before: Head,
 }
 
 impl Header {
+    /// With its newline.
     pub(super) fn render(&self) -> String {
-        format!("{MAGIC} {} {} {}", self.journal_id, self.first_seq, self.before)
+        format!("{MAGIC} {} {}\n", self.journal_id, self.first_seq)
     }
 
     /// Reads what [`Self::render`] gives, and nothing else.
     pub(super) fn parse(line: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(line).ok()?;
-        let mut words = text.strip_prefix(MAGIC)?.strip_prefix(' ')?.split(' ');
-        let header = Self {
-            journal_id: words.next()?.to_owned(),
-            first_seq: words.next()?.parse().ok()?,
-            before: Head::from_hex(words.next()?.as_bytes())?,
-        };
-        (header.render() == text).then_some(header)
+        let mut words = text.strip_prefix(MAGIC)?.strip_prefix(' ')?.strip_suffix('\n')?.split(' ');
+        let journal_id = words.next()?.to_owned();
+        let header = Self { journal_id, first_seq: words.next()?.parse().ok()? };
+        let is_id = header.journal_id.len() == 32 && header.journal_id.bytes().all(|b| b.is_ascii_hexdigit());
+        (is_id && header.render() == text).then_some(header)
     }
 }
 
-/// What lies at a place in a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line {
-    /// A whole line.
-    Whole,
-    /// So many bytes, and then the file ends: a line that is being written, or was never finished.
-    Torn(usize),
-    /// More bytes than any line has.
-    TooLong,
-    End,
-}
+/// No header is longer.
+pub(super) const MAX_HEADER_BYTES: u64 = 128;
 
-/// Reads the next line into `line`, without its newline.
-pub(super) fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
-    line.clear();
-    let read = (&mut *reader).take(MAX_LINE_BYTES).read_until(b'\n', line)?;
-    if line.last() == Some(&b'\n') {
-        line.pop();
-        return Ok(Line::Whole);
-    }
-    Ok(match read {
-        0 => Line::End,
-        read if read as u64 == MAX_LINE_BYTES => Line::TooLong,
-        read => Line::Torn(read),
-    })
-}
-
-/// Splits a line, without its newline, into the head's digits and the canonical bytes.
-pub(super) fn split_line(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (prefix, canonical) = line.split_at_checked(LINE_PREFIX)?;
-    let (space, head) = prefix.split_last()?;
-    (*space == b' ').then_some((head, canonical))
-}
-
-/// Appends a record's line.
-pub(super) fn push_line(head: Head, canonical: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(&head.to_hex());
-    out.push(b' ');
-    out.extend_from_slice(canonical);
-    out.push(b'\n');
-}
-
-/// The longest line: the longest record with its numbers and its head.
-const MAX_LINE_BYTES: u64 = MAX_RECORD_BYTES as u64 + 128;
-
-const MAGIC: &str = "pgward-journal 1";
+const MAGIC: &str = "pgward-journal 2";
 
 #[cfg(test)]
 mod tests {
@@ -133,15 +78,17 @@ mod tests {
 
     #[test]
     fn headers_have_one_form() {
-        let header = Header { journal_id: "abc".into(), first_seq: 42, before: Head::genesis("abc") };
+        let header = Header { journal_id: "0123456789abcdef0123456789abcdef".into(), first_seq: 42 };
         let text = header.render();
         assert_eq!(Header::parse(text.as_bytes()), Some(header));
         for other in [
-            text.replace(" 42 ", " 042 "),
-            text.replace(" 42 ", " +42 "),
-            text.replace(" 42 ", "  42 "),
+            text.replace(" 42", " 042"),
+            text.replace(" 42", " +42"),
+            text.replace(" 42", "  42"),
             format!("{text} "),
-            text.replace("journal 1", "journal 2"),
+            text.trim_end().to_owned(),
+            text.replace("0123456789abcdef ", " "),
+            text.replace("journal 2", "journal 1"),
         ] {
             assert_eq!(Header::parse(other.as_bytes()), None, "{other}");
         }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::duration;
 use crate::access::RequestState;
+use crate::audit::{Event, RowRange};
 use crate::control::api::VerdictWord;
 
 /// Just-in-time access to PostgreSQL.
@@ -138,7 +139,9 @@ pub enum Command {
     },
     /// Read and prove the journal
     #[command(subcommand)]
-    Audit(AuditCommand),
+    Audit(Box<AuditCommand>),
+    /// Be a witness of other journals: remember how far each had come, and sign that it only grew
+    Witness(WitnessArguments),
     /// Print a completion script
     Completions { shell: clap_complete::Shell },
     /// Make certificates for development
@@ -178,28 +181,172 @@ pub struct RequestArguments {
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
     /// Print the records that meet all conditions, newest last, one JSON document a line
-    Search(SearchArguments),
-    /// Print new records as they come, one JSON document a line
-    Tail(SearchArguments),
-    /// Tell one statement's story
-    Show {
-        /// A record's number, a session, or a fingerprint
-        record: String,
-    },
-    /// Prove that the journal is whole
-    Verify {
+    Search {
+        #[command(flatten)]
+        search: SearchArguments,
         /// Read this journal directory, without a server
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
+    /// Print new records as they come, one JSON document a line
+    Tail {
+        #[command(flatten)]
+        search: SearchArguments,
+        /// First the newest so many that are there already
+        #[arg(short = 'n', long, value_name = "COUNT")]
+        lines: Option<usize>,
+        /// Go on with what comes, as tail always does
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Tell one statement's story
+    Show {
+        /// A record's number, a session, or a fingerprint
+        record: String,
+        /// Read this journal directory, without a server
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Print a session as psql would have shown it, without the rows
+    Replay {
+        session: String,
+        /// Read this journal directory, without a server
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Prove that the journal is whole, or check a proof of one record
+    Verify(VerifyArguments),
+    /// Hand out the proof of one record, which anybody can check who knows the log's verifier key
+    Prove(ProveArguments),
+    /// Make the key that signs the journal, and print its verifier key
+    Key(KeyArguments),
+    /// Keep records readable beyond their time
+    #[command(subcommand)]
+    Hold(HoldCommand),
+    /// Erase now what is due; the service does it by itself, time and again
+    Purge,
     /// Print records in another format
     Export {
         #[command(flatten)]
         search: SearchArguments,
-        /// A line of cells for each record, or a line of JSON
+        /// A line of cells for each record, a line of JSON, or an event of the Open Cybersecurity Schema Framework
         #[arg(long, value_enum, default_value_t)]
         format: ExportFormat,
+        /// Read the journal's own files in this folder, with no server
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
     },
+}
+
+/// Legal holds.
+#[derive(Clone, Debug, Subcommand)]
+pub enum HoldCommand {
+    /// Hold the records that meet all conditions, those that are still to come, too
+    Place {
+        #[command(flatten)]
+        search: Box<SearchArguments>,
+        /// What they are held for
+        #[arg(long)]
+        reason: String,
+    },
+    /// Print the holds that stand
+    List,
+    /// End a hold: what only it kept is erased
+    Release {
+        id: String,
+        /// Why they need not be held any more
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+/// What is verified, and what is known of it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct VerifyArguments {
+    /// Read this journal directory, without a server
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// With --dir: the directory of a region that keeps its records itself; more than once for more regions
+    #[arg(long = "region", value_name = "DIR", requires = "dir")]
+    pub regions: Vec<PathBuf>,
+    /// Check a proof of one record instead
+    #[arg(long, value_name = "FILE", conflicts_with = "dir")]
+    pub bundle: Option<PathBuf>,
+    /// The log's verifier key [default: the one that the directory or the proof names]
+    #[arg(long = "vkey", value_name = "VKEY")]
+    pub vkeys: Vec<String>,
+    /// With --bundle: the verifier key of a witness that must have cosigned
+    #[arg(long = "witness", value_name = "VKEY", requires = "bundle")]
+    pub witnesses: Vec<String>,
+    /// With --dir: a checkpoint that was kept elsewhere, from which the journal must go on
+    #[arg(long, value_name = "FILE", requires = "dir")]
+    pub checkpoint: Option<PathBuf>,
+}
+
+/// Which record is proved, and where the proof goes.
+#[derive(Clone, Debug, Args)]
+pub struct ProveArguments {
+    /// A record's number
+    #[arg(value_name = "SEQ")]
+    pub record: u64,
+    /// Read this journal directory, without a server
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// With --dir: the directory of a region that keeps its records itself
+    #[arg(long = "region", value_name = "DIR", requires = "dir")]
+    pub regions: Vec<PathBuf>,
+    /// Write the proof to this new file [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Where the key is, and what is to become of it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct KeyArguments {
+    /// The configuration that says where the key is
+    #[arg(long, value_name = "FILE", default_value = "proxy.toml")]
+    pub config: PathBuf,
+    /// The key's file, without a configuration
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// The log's name, which a new key is called [default: that of the configuration, or of the journal]
+    #[arg(long, value_name = "NAME")]
+    pub origin: Option<String>,
+    /// Put a new key in the place of the present one, which signs once more
+    #[arg(long, conflicts_with_all = ["show", "origin"])]
+    pub rotate: bool,
+    /// Print the present key's verifier key
+    #[arg(long, conflicts_with = "origin")]
+    pub show: bool,
+}
+
+/// What a witness is started with.
+#[derive(Clone, Debug, Args)]
+pub struct WitnessArguments {
+    /// Where to listen: ADDRESS:PORT
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "show")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// The witness's key; made where there is none
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// What a new key is called [default: a name that nobody else has]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The verifier key of a log to witness; more than once for more logs, or for one that changed its key
+    #[arg(long = "log", value_name = "VKEY", required_unless_present = "show")]
+    pub logs: Vec<String>,
+    /// Where to remember what was signed
+    #[arg(long, value_name = "DIR", required_unless_present = "show")]
+    pub state: Option<PathBuf>,
+    /// The certificate to show, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its key
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Print the witness's verifier key and end
+    #[arg(long)]
+    pub show: bool,
 }
 
 /// What `audit export` writes.
@@ -210,6 +357,8 @@ pub enum ExportFormat {
     Csv,
     // One JSON document a line.
     Jsonl,
+    // One OCSF event a line.
+    Ocsf,
 }
 
 #[derive(Clone, Debug, Default, Args)]
@@ -222,9 +371,34 @@ pub struct SearchArguments {
     pub grant: Option<String>,
     #[arg(long)]
     pub session: Option<String>,
-    /// schema.name of a relation that the statement touches
+    #[arg(long)]
+    pub request: Option<String>,
+    /// schema.name of a relation that the statement touches, or its bare name
     #[arg(long)]
     pub relation: Option<String>,
+    /// schema.table.column that the statement touches, table.column, or its bare name
+    #[arg(long)]
+    pub column: Option<String>,
+    /// What the statement does: SELECT, UPDATE, …
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// The client's region or the upstream's
+    #[arg(long)]
+    pub region: Option<String>,
+    /// What the record speaks of: statement, session_open, grant_created, …
+    #[arg(long, value_parser = event)]
+    pub event: Option<Event>,
+    /// Rows that the statement returned or changed: '>N', '<N', N..M or N
+    #[arg(long, value_parser = rows)]
+    pub rows: Option<String>,
+    #[arg(long)]
+    pub fingerprint: Option<String>,
+    /// The rule that refused
+    #[arg(long)]
+    pub rule: Option<String>,
+    /// The error that the statement ended with
+    #[arg(long)]
+    pub sqlstate: Option<String>,
     #[arg(long, value_parser = verdict)]
     pub verdict: Option<VerdictWord>,
     /// Text that the statement holds
@@ -239,6 +413,16 @@ pub struct SearchArguments {
     /// The newest so many
     #[arg(long, value_name = "COUNT")]
     pub limit: Option<usize>,
+}
+
+fn event(text: &str) -> Result<Event, String> {
+    let known = serde_json::from_value(serde_json::Value::from(text.replace('-', "_")));
+    known
+        .map_err(|_| "an event as records have it: statement, statement_end, session_open, grant_revoked, …".to_owned())
+}
+
+fn rows(text: &str) -> Result<String, String> {
+    text.parse::<RowRange>().map(|_| text.to_owned())
 }
 
 fn verdict(text: &str) -> Result<VerdictWord, String> {
@@ -304,10 +488,25 @@ mod tests {
             &["audit", "search", "--principal", "a", "--database", "d", "--grant", "g", "--session", "s"],
             &["audit", "search", "--relation", "public.t", "--verdict", "deny", "--text", "x", "--limit", "5"],
             &["audit", "search", "--since", "1h", "--until", "2026-11-22T10:00:00Z"],
+            &["audit", "search", "--request", "r", "--column", "public.t.c", "--kind", "select", "--region", "eu"],
+            &["audit", "search", "--event", "session_open", "--rows", ">1000", "--fingerprint", "f", "--rule", "r"],
+            &["audit", "search", "--sqlstate", "57014", "--rows", "1..5", "--dir", "var/audit"],
             &["audit", "tail"],
+            &["audit", "tail", "-f", "-n", "10", "--verdict", "deny"],
             &["audit", "show", "12"],
+            &["audit", "show", "12", "--dir", "var/audit"],
+            &["audit", "replay", "se_1", "--dir", "var/audit"],
             &["audit", "verify", "--dir", "var/audit"],
+            &["audit", "verify", "--dir", "a", "--region", "b", "--vkey", "v", "--checkpoint", "c"],
+            &["audit", "verify", "--bundle", "p.json", "--vkey", "v", "--vkey", "v2", "--witness", "w"],
+            &["audit", "prove", "12", "--out", "p.json"],
+            &["audit", "prove", "12", "--dir", "a", "--region", "b"],
+            &["audit", "key", "--file", "audit.key", "--origin", "pgward/1"],
+            &["audit", "key", "--rotate"],
+            &["audit", "key", "--show", "--config", "proxy.toml"],
             &["audit", "export", "--format", "csv"],
+            &["witness", "--listen", "127.0.0.1:7443", "--key", "w.key", "--log", "v", "--state", "w"],
+            &["witness", "--key", "w.key", "--show"],
             &["completions", "bash"],
             &["dev-certs", "certs"],
             &["--url", "https://h:1", "--token", "t", "--ca", "c", "-o", "json", "grants"],
@@ -327,7 +526,14 @@ mod tests {
             &["deny", "req_1"],
             &["grants", "-o", "yaml"],
             &["audit", "search", "--verdict", "maybe"],
+            &["audit", "search", "--event", "birthday"],
+            &["audit", "search", "--rows", "many"],
+            &["audit", "key", "--show", "--rotate"],
+            &["audit", "prove", "se_1"],
+            &["audit", "verify", "--bundle", "p", "--dir", "d"],
             &["nonsense"],
+            &["witness", "--key", "w.key"],
+            &["witness", "--listen", "[::]:1", "--key", "k", "--log", "v", "--state", "w", "--tls-cert", "c"],
         ];
         for line in lines {
             assert!(parse(line).is_err(), "{line:?}");

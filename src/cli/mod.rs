@@ -51,6 +51,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Completions { shell } => commands::completions(shell),
         Command::Token => commands::token(&options),
+        Command::Witness(arguments) => commands::witness::run(arguments),
         command => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(commands::run(&options, command))

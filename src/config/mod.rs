@@ -1,5 +1,6 @@
 //! `proxy.toml`: read once, wholly checked, and turned into settings that hold. Every problem is told, with file, line and key.
 
+mod audit;
 mod database;
 mod duration;
 mod export;
@@ -9,10 +10,12 @@ mod problems;
 mod reader;
 mod scope;
 mod sections;
+mod sink;
 mod size;
 mod suggest;
 mod upstream;
 mod user;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,6 +26,7 @@ use std::time::Duration;
 pub use self::database::PasswordSource;
 pub use self::duration::parse_duration;
 pub use self::problems::{ConfigErrors, Problem};
+pub use self::sink::{ArchiveLocation, Sink, SinkFormat, SinkKind, SinkStart};
 pub use self::upstream::{SslMode, UpstreamHost, UpstreamUrl};
 pub use crate::access::Secret;
 
@@ -33,7 +37,7 @@ use self::names::Names;
 use self::problems::Problems;
 use self::reader::Table;
 use crate::access::{Principal, Region, RegionNetworks, Scope, Subject, TokenHash};
-use crate::audit::Durability;
+use crate::audit::{Durability, Retention};
 use crate::policy::{DatabasePolicy, RegionRule};
 
 /// Everything that `proxy.toml` says, checked.
@@ -47,6 +51,8 @@ pub struct Config {
     pub control: ControlSettings,
     pub store: StoreLocation,
     pub audit: AuditSettings,
+    /// Where records go besides `audit.dir`.
+    pub sinks: Vec<Sink>,
     /// The declared regions, in the order of their names.
     pub regions: Vec<Region>,
     pub networks: RegionNetworks,
@@ -109,8 +115,24 @@ pub enum StoreLocation {
 pub struct AuditSettings {
     pub dir: PathBuf,
     pub durability: Durability,
-    pub retention: Duration,
+    /// The file with the key that signs the log's checkpoints.
+    pub signing_key: PathBuf,
+    /// The log's name.
+    pub origin: Option<String>,
+    pub retention: Retention,
+    /// What regions say of the records of their data.
+    pub regions: BTreeMap<Region, RegionAudit>,
     pub parameters: ParameterRecording,
+    /// Who remembers how far the journal had come.
+    pub witnesses: Vec<crate::witness::Place>,
+}
+
+/// `[regions.*.audit]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegionAudit {
+    /// Where the region keeps its records itself.
+    pub dir: Option<PathBuf>,
+    pub retention: Retention,
 }
 
 /// What the journal keeps of bind values.
@@ -237,7 +259,8 @@ impl Config {
         let proxy = sections::proxy(root, directory, &mut files);
         let control = sections::control(root, directory, &names, &mut files);
         let store = sections::store(root, directory);
-        let audit = sections::audit(root, directory);
+        let audit = audit::audit(root, directory, &mut files);
+        let sinks = sink::sinks(root, directory, &names, &mut files);
         let sections::Regions { declared: regions, networks, rules } = sections::regions(root, &names);
         let region_rules = Arc::new(rules);
         let users = user::users(root, &names);
@@ -257,6 +280,7 @@ impl Config {
             control,
             store,
             audit,
+            sinks,
             regions,
             networks,
             region_rules,

@@ -113,6 +113,10 @@ impl<'a> Table<'a> {
         self.value(key).is_some()
     }
 
+    pub(super) fn is_table(&self, key: &str) -> bool {
+        self.value(key).is_some_and(|value| value.get_ref().as_table().is_some())
+    }
+
     pub(super) fn text(&self, key: &str) -> Option<Text<'a>> {
         let value = self.value(key)?;
         self.text_of(key, value)

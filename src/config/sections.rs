@@ -1,4 +1,4 @@
-//! The sections that stand once: `[proxy]`, `[control]`, `[store]`, `[audit]`, `[regions.*]`.
+//! The sections that stand once: `[proxy]`, `[control]`, `[store]`, `[regions.*]`.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -11,9 +11,8 @@ use super::export::export;
 use super::files::{FileKind, FileUse};
 use super::names::{Names, check_name};
 use super::reader::{Table, Text};
-use super::{AuditSettings, ControlSettings, ParameterRecording, ProxySettings, StoreLocation, TlsFiles};
+use super::{ControlSettings, ProxySettings, StoreLocation, TlsFiles};
 use crate::access::{Region, RegionNetworks};
-use crate::audit::Durability;
 use crate::policy::RegionRule;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -91,27 +90,6 @@ pub(super) fn store(root: &Table<'_>, directory: &Path) -> Option<StoreLocation>
     table.required_text("url")?.read(|url| store_location(url, directory))
 }
 
-pub(super) fn audit(root: &Table<'_>, directory: &Path) -> Option<AuditSettings> {
-    let table = root.required_table("audit")?;
-    table.allow(&["dir", "durability", "retention", "parameters"]);
-    let dir = table.required_text("dir");
-    let durability = match table.text("durability") {
-        Some(text) => text.choose(&[("written", Durability::Written), ("synced", Durability::Synced)]),
-        None => Some(Durability::Written),
-    };
-    let parameters = match table.text("parameters") {
-        Some(text) => text.choose(&[
-            ("record", ParameterRecording::Record),
-            ("hash", ParameterRecording::Hash),
-            ("omit", ParameterRecording::Omit),
-        ]),
-        None => Some(ParameterRecording::Record),
-    };
-    let retention = table.duration("retention").unwrap_or(400 * DAY);
-    let dir = directory.join(dir?.value);
-    Some(AuditSettings { dir, durability: durability?, retention, parameters: parameters? })
-}
-
 /// `[regions.*]`
 #[derive(Debug, Default)]
 pub(super) struct Regions {
@@ -128,7 +106,7 @@ pub(super) fn regions(root: &Table<'_>, names: &Names) -> Regions {
     for name in table.keys() {
         let Some(region) = name.read(check_name).map(Region::new) else { continue };
         let Some(entry) = table.table(name.value) else { continue };
-        entry.allow(&["networks", "clients", "export"]);
+        entry.allow(&["networks", "clients", "export", "audit"]);
         let clients = entry.some_texts("clients").map(|texts| names.regions_of(&texts));
         let rule = RegionRule { clients, export: export(&entry) };
         if rule != RegionRule::default() {

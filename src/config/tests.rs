@@ -54,6 +54,8 @@ fn parse(text: &str) -> Result<Config, ConfigErrors> {
 mod messages;
 mod provision;
 mod residency;
+mod sinks;
+mod witness;
 
 /// What is told of [`GOOD`] with `old` replaced by `new`.
 fn told(old: &str, new: &str) -> String {
@@ -79,7 +81,7 @@ fn defaults() {
     assert_eq!(config.proxy.max_message_bytes, 16 << 20);
     assert_eq!(config.control.credential_ttl, Duration::from_secs(12 * 3600));
     assert_eq!(config.audit.durability, Durability::Written);
-    assert_eq!(config.audit.retention, Duration::from_secs(400 * 86_400));
+    assert_eq!(config.audit.retention, crate::audit::Retention::all(Duration::from_secs(400 * 86_400)));
     assert_eq!(config.audit.parameters, ParameterRecording::Record);
     assert_eq!(config.scopes[0].approvals, 1);
     assert_eq!(config.scopes[0].regions, [Region::new("us")], "the database's own");

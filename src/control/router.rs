@@ -20,7 +20,9 @@ use super::extract::MAX_BODY;
 use super::metrics::count;
 use super::problem::Problem;
 use super::refusals;
-use super::routes::{audit, credentials, decisions, explain, grants, requests, scopes, service, sessions};
+use super::routes::{
+    audit, credentials, decisions, explain, grants, holds, proof, requests, scopes, service, sessions,
+};
 use super::server::Shared;
 
 /// All routes of the control port.
@@ -68,8 +70,13 @@ fn guarded() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(explain::explain))
         .routes(routes!(audit::search))
         .routes(routes!(audit::story))
+        .routes(routes!(audit::replay))
         .routes(routes!(audit::tail))
         .routes(routes!(audit::verify))
+        .routes(routes!(holds::list, holds::place))
+        .routes(routes!(holds::release))
+        .routes(routes!(holds::purge))
+        .routes(routes!(proof::proof))
         .routes(routes!(scopes::list))
         .routes(routes!(scopes::whoami))
 }
@@ -151,6 +158,7 @@ mod tests {
             ("/v1/explain", "post"),
             ("/v1/audit/search", "get"),
             ("/v1/audit/records/{id}", "get"),
+            ("/v1/audit/sessions/{id}/replay", "get"),
             ("/v1/audit/tail", "get"),
             ("/v1/audit/verify", "get"),
             ("/v1/scopes", "get"),

@@ -59,8 +59,7 @@ impl Port {
             pgward::tls::ReloadableCertificate::load(&certificates.server_cert, &certificates.server_key).unwrap();
         let tls = pgward::tls::server_config(certificate, None, &[]).unwrap();
         let store: SharedStore = Arc::new(SqliteStore::open(&dir.path().join("pgward.db")).unwrap());
-        let journal =
-            Journal::open(pgward::audit::Settings { dir: dir.path().join("audit"), durability: Durability::Written });
+        let journal = Journal::open(pgward::audit::Settings::new(dir.path().join("audit"), Durability::Written));
         let clock = Arc::new(Clock::default());
         let sessions = Arc::new(FakeSessions::default());
         let mut registry = prometheus_client::registry::Registry::default();

@@ -90,11 +90,8 @@ impl Bench {
         let store: SharedStore = Arc::new(SqliteStore::open(&directory.path().join("store.db")).unwrap());
         let grants = GrantBook::load(Arc::clone(&store), Arc::clone(&clock)).await.unwrap();
         tokio::spawn(Arc::clone(&grants).run(Duration::from_millis(500), CancellationToken::new()));
-        let journal = Journal::open(audit::Settings {
-            dir: directory.path().join("audit"),
-            durability: audit::Durability::Written,
-        })
-        .unwrap();
+        let journal =
+            Journal::open(audit::Settings::new(directory.path().join("audit"), audit::Durability::Written)).unwrap();
         let user = User { principal: principal("alice"), scram: Some(Verifier::derive("pencil", b"salt", 4096)) };
         let upstream = UpstreamSettings {
             host: postgres.socket_directory().display().to_string(),

@@ -50,6 +50,10 @@ impl Medium for Limited {
         Ok(self.wrap(self.directory.reopen(first_seq)?))
     }
 
+    fn remove(&self, first_seq: u64) -> io::Result<()> {
+        self.directory.remove(first_seq)
+    }
+
     fn reserve(&self) -> io::Result<Arc<dyn Appendable>> {
         Ok(self.wrap(self.directory.reserve()?))
     }

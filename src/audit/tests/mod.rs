@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
 mod disk;
+mod finding;
+mod keeping;
 mod reading;
 mod tamper;
 mod writing;
@@ -19,7 +21,7 @@ use crate::access::{GrantId, Operation, SessionId};
 use crate::policy::Permit;
 
 fn settings(dir: &Path, durability: Durability) -> Settings {
-    Settings { dir: dir.to_owned(), durability }
+    Settings { signing_key: dir.join("signing.key"), ..Settings::new(dir.to_owned(), durability) }
 }
 
 fn open(dir: &Path) -> Arc<Journal> {
@@ -99,10 +101,20 @@ async fn fill(journal: &Journal, records: u64) {
     }
 }
 
-/// The lines of the one segment in `dir`, header first, with their newlines.
-fn lines(dir: &Path) -> Vec<Vec<u8>> {
+/// The pieces of the one segment in `dir`: its header, then its frames.
+fn pieces(dir: &Path) -> Vec<Vec<u8>> {
     let bytes = std::fs::read(only_segment(dir)).unwrap();
-    bytes.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
+    let header = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    let (header, mut rest) = bytes.split_at(header);
+    let mut pieces = vec![header.to_vec()];
+    while let Some(prefix) = rest.first_chunk() {
+        let length = frame::PREFIX_BYTES + frame::Prefix::parse(*prefix).unwrap().length;
+        let (piece, after) = rest.split_at(length);
+        pieces.push(piece.to_vec());
+        rest = after;
+    }
+    assert!(rest.is_empty());
+    pieces
 }
 
 fn only_segment(dir: &Path) -> std::path::PathBuf {
@@ -111,20 +123,59 @@ fn only_segment(dir: &Path) -> std::path::PathBuf {
     segments[0].path.clone()
 }
 
-fn good(records: u64) -> Report {
-    Report { ok: true, records, first_bad: None, problem: None }
+/// What a report says of a journal's soundness, apart from what it counts.
+fn brief(report: Report) -> Report {
+    Report { signed: 0, erased: 0, unread: 0, ..report }
 }
 
-/// Writes a journal of these records as they are, with a good chain: what a writer with a fault could leave.
+fn verify(places: impl Into<Places>) -> Report {
+    brief(super::verify(places))
+}
+
+fn good(records: u64) -> Report {
+    Report { ok: true, records, ..Report::default() }
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir_all(&target).unwrap();
+            copy_tree(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Writes a journal of these records as they are, signed: what a writer with a fault could leave.
 fn write_raw(dir: &Path, records: Vec<Record>) {
-    let before = Head::genesis("raw");
-    let header = segment::Header { journal_id: "raw".to_owned(), first_seq: 1, before };
-    let mut bytes = format!("{}\n", header.render()).into_bytes();
-    let mut head = before;
-    for (record, seq) in records.into_iter().zip(1..) {
-        let canonical = canonical::to_string(&Record { seq, ..record });
-        head = head.after(canonical.as_bytes());
-        segment::push_line(head, canonical.as_bytes(), &mut bytes);
+    let journal_id = "0123456789abcdef0123456789abcdef".to_owned();
+    let directory = keys::KeyDirectory::of(dir);
+    let stretch = retention::Stretch::holding(Timestamp::UNIX_EPOCH, std::time::Duration::MAX);
+    let bucket = keys::Bucket::new(1, None, Kind::Statement, stretch).unwrap();
+    directory.write(&bucket).unwrap();
+    let mut bytes = segment::Header { journal_id: journal_id.clone(), first_seq: 1 }.render().into_bytes();
+    let mut tiles = crate::tlog::TileWriter::open(dir, 0).unwrap();
+    for (mut record, seq) in records.into_iter().zip(1..) {
+        record.seq = seq;
+        if record.event == Event::JournalOpened {
+            record.detail = Some(format!("journal {journal_id}"));
+        }
+        let key = bucket.record_key(seq).unwrap();
+        let start = frame::begin(true, seq, 1, &mut bytes);
+        let payload = bytes.len();
+        bytes.extend_from_slice(canonical::to_string(&record).as_bytes());
+        key.seal(seq, 1, &mut bytes, payload).unwrap();
+        frame::end(start, &mut bytes);
+        tiles.push(&frame::entry(seq, 1, &seal::sha256(&bytes[payload..]), &key.id()));
     }
     std::fs::write(segment::Segment::of(dir, 1).path, bytes).unwrap();
+    tiles.flush(false).unwrap();
+    let signing = signing::Signing::load(&dir.join("signing.key"), "raw").unwrap();
+    let (origin, size, root) = (signing.origin(), tiles.size(), tiles.root());
+    let note = signing.sign(&crate::tlog::Checkpoint { origin, size, root }).unwrap();
+    crate::tlog::CheckpointFile::of(dir).put(&note, false).unwrap();
+    signing::name_verifier(dir, &signing.verifier()).unwrap();
 }

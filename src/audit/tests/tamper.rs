@@ -1,141 +1,225 @@
 //! Tampering: every change is found, and the first bad record is named. Torn tails: every cut recovers.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// The lines of a good journal of 200 records.
-fn good_log() -> &'static [Vec<u8>] {
-    static LOG: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
-    LOG.get_or_init(|| {
+/// A closed journal of 201 records.
+fn good_log() -> &'static Path {
+    static LOG: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let dir = LOG.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let journal = open(dir.path());
             fill(&journal, 200).await;
+            journal.close().await.unwrap();
         });
-        assert_eq!(verify(dir.path()), good(200));
-        lines(dir.path())
-    })
+        assert_eq!(super::super::verify(dir.path()), Report { signed: 201, ..good(201) });
+        dir
+    });
+    dir.path()
 }
 
-/// Verifies a journal of these lines, the header first.
-fn verify_lines(lines: &[Vec<u8>]) -> Report {
+/// A copy of the good journal whose segment is made of these pieces.
+fn with_pieces(pieces: &[Vec<u8>]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(segment::Segment::of(dir.path(), 1).path, lines.concat()).unwrap();
-    verify(dir.path())
+    copy_tree(good_log(), dir.path());
+    fs::write(only_segment(dir.path()), pieces.concat()).unwrap();
+    dir
 }
 
 #[track_caller]
-fn check_bad(lines: &[Vec<u8>], first_bad: u64) {
-    let report = verify_lines(lines);
+fn check_bad(pieces: &[Vec<u8>], first_bad: u64) {
+    let report = verify(with_pieces(pieces).path());
     assert_eq!((report.ok, report.first_bad, report.records), (false, Some(first_bad), first_bad - 1), "{report:?}");
     assert!(report.problem.is_some());
 }
 
+/// Everything that proves the journal: the segment, the log's tiles and entries, what is signed and by whom, the keys.
+fn proof_files(dir: &Path) -> Vec<PathBuf> {
+    let (mut folders, mut files) = (vec![dir.to_owned()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            match path.is_dir() {
+                true => folders.push(path),
+                false if ["lock", "signing.key"].contains(&name.as_str()) => {}
+                false => files.push(path),
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn one_changed_byte_is_named(line in 0..=200usize, at in any::<prop::sample::Index>(), flip in 1..=255u8) {
-        let mut lines = good_log().to_vec();
-        let at = at.index(lines[line].len());
-        lines[line][at] ^= flip;
-        let report = verify_lines(&lines);
+    fn one_changed_byte_of_a_record_is_named(
+        piece in 0..=201usize, at in any::<prop::sample::Index>(), flip in 1..=255u8,
+    ) {
+        let mut pieces = pieces(good_log());
+        let at = at.index(pieces[piece].len());
+        pieces[piece][at] ^= flip;
+        let report = verify(with_pieces(&pieces).path());
         // A header speaks for the first record of its segment.
-        prop_assert_eq!((report.ok, report.first_bad), (false, Some(line.max(1) as u64)));
+        prop_assert_eq!((report.ok, report.first_bad), (false, Some(piece.max(1) as u64)), "{:?}", report.problem);
     }
 
     #[test]
-    fn a_dropped_line_is_named(line in 1..200usize) {
-        let mut lines = good_log().to_vec();
-        lines.remove(line);
-        check_bad(&lines, line as u64);
+    fn one_changed_byte_of_any_file_is_found(
+        file in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), flip in 1..=255u8,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        copy_tree(good_log(), dir.path());
+        let files = proof_files(dir.path());
+        prop_assert!(files.len() >= 7);
+        let file = &files[file.index(files.len())];
+        let mut bytes = fs::read(file).unwrap();
+        let at = at.index(bytes.len());
+        bytes[at] ^= flip;
+        fs::write(file, bytes).unwrap();
+        let report = verify(dir.path());
+        prop_assert!(!report.ok && report.problem.is_some(), "byte {} of {}", at, file.display());
     }
 
     #[test]
-    fn a_doubled_line_is_named(line in 1..=200usize, to in any::<prop::sample::Index>()) {
-        let mut lines = good_log().to_vec();
-        let to = line + 1 + to.index(lines.len() - line);
-        lines.insert(to, lines[line].clone());
-        check_bad(&lines, to as u64);
+    fn a_dropped_record_is_named(piece in 1..=201usize) {
+        let mut pieces = pieces(good_log());
+        pieces.remove(piece);
+        check_bad(&pieces, piece as u64);
     }
 
     #[test]
-    fn swapped_lines_are_named(a in 1..=200usize, b in 1..=200usize) {
+    fn a_doubled_record_is_named(piece in 1..=201usize, to in any::<prop::sample::Index>()) {
+        let mut pieces = pieces(good_log());
+        let to = piece + 1 + to.index(pieces.len() - piece);
+        pieces.insert(to, pieces[piece].clone());
+        check_bad(&pieces, to as u64);
+    }
+
+    #[test]
+    fn swapped_records_are_named(a in 1..=201usize, b in 1..=201usize) {
         prop_assume!(a != b);
-        let mut lines = good_log().to_vec();
-        lines.swap(a, b);
-        check_bad(&lines, a.min(b) as u64);
+        let mut pieces = pieces(good_log());
+        pieces.swap(a, b);
+        check_bad(&pieces, a.min(b) as u64);
     }
 
     #[test]
-    fn a_cut_in_the_middle_is_named(line in 1..200usize, keep in any::<prop::sample::Index>()) {
-        let mut lines = good_log().to_vec();
-        let keep = keep.index(lines[line].len());
-        lines[line].truncate(keep);
-        check_bad(&lines, line as u64);
+    fn a_truncation_is_named(piece in 1..=201usize, keep in any::<prop::sample::Index>()) {
+        let mut pieces = pieces(good_log());
+        let keep = keep.index(pieces[piece].len());
+        pieces[piece].truncate(keep);
+        pieces.truncate(piece + 1);
+        check_bad(&pieces, piece as u64);
+    }
+
+    #[test]
+    fn a_cut_in_the_middle_is_named(piece in 1..201usize, keep in any::<prop::sample::Index>()) {
+        let mut pieces = pieces(good_log());
+        let keep = keep.index(pieces[piece].len());
+        pieces[piece].truncate(keep);
+        check_bad(&pieces, piece as u64);
     }
 }
 
 #[test]
 fn every_bit_of_one_record_counts() {
-    let log = good_log();
+    let log = pieces(good_log());
     for at in 0..log[100].len() {
-        for bit in 0..8 {
-            let mut lines = log.to_vec();
-            lines[100][at] ^= 1 << bit;
-            lines.truncate(103);
-            check_bad(&lines, 100);
-        }
+        let mut pieces = log.clone();
+        pieces[100][at] ^= 1 << (at % 8);
+        check_bad(&pieces, 100);
     }
 }
 
 #[test]
-fn a_record_forged_with_its_head_breaks_the_next() {
-    let mut lines = good_log().to_vec();
-    let (_, canonical) = segment::split_line(&lines[50][..lines[50].len() - 1]).unwrap();
-    let before = Head::from_hex(&lines[49][..64]).unwrap();
-    let forged = String::from_utf8(canonical.to_vec()).unwrap().replace("alice", "mallo");
-    let mut line = Vec::new();
-    segment::push_line(before.after(forged.as_bytes()), forged.as_bytes(), &mut line);
-    assert_ne!(lines[50], line);
-    lines[50] = line;
-    check_bad(&lines, 51);
+fn a_record_forged_with_its_key_is_not_what_the_log_has() {
+    let mut pieces = pieces(good_log());
+    let bytes = pieces[50][frame::PREFIX_BYTES..].to_vec();
+    let frame = frame::Frame::parse(&bytes).unwrap();
+    let frame::Content::Here(sealed) = frame.content else { panic!("a payload") };
+    let bucket = keys::KeyDirectory::of(good_log()).read(frame.bucket).unwrap().unwrap();
+    let key = bucket.record_key(frame.seq).unwrap();
+    let mut sealed = sealed.to_vec();
+    let text = String::from_utf8(key.open(frame.seq, frame.bucket, &mut sealed).unwrap().to_vec()).unwrap();
+    let forged = text.replace("alice", "mallo");
+    assert_ne!(text, forged);
+    let mut piece = Vec::new();
+    let start = frame::begin(true, frame.seq, frame.bucket, &mut piece);
+    let payload = piece.len();
+    piece.extend_from_slice(forged.as_bytes());
+    key.seal(frame.seq, frame.bucket, &mut piece, payload).unwrap();
+    frame::end(start, &mut piece);
+    pieces[50] = piece;
+    check_bad(&pieces, 50);
 }
 
 #[test]
-fn what_is_missing_at_the_end_shows_against_a_kept_position() {
-    let log = good_log();
+fn a_log_that_was_written_anew_is_not_the_one_that_is_known() {
+    let known = Expected {
+        verifier: signing::known_verifiers(good_log()).unwrap().pop(),
+        checkpoint: signing::read_checkpoint(good_log()).unwrap().map(|(checkpoint, _)| checkpoint),
+        records: 201,
+    };
+    assert!(verify_against(good_log(), &known).ok);
+    // By another key.
+    let other = tempfile::tempdir().unwrap();
+    write_raw(other.path(), (0..300).map(|_| event(Event::Cancel)).collect());
+    assert_eq!(verify(other.path()), good(300));
+    assert!(!verify_against(other.path(), &Expected { checkpoint: None, ..known.clone() }).ok);
+    // By the same key.
+    let other = tempfile::tempdir().unwrap();
+    fs::copy(good_log().join("signing.key"), other.path().join("signing.key")).unwrap();
+    for (records, says) in [(300, "written anew"), (100, "cut back")] {
+        write_raw(other.path(), (0..records).map(|_| event(Event::Cancel)).collect());
+        assert_eq!(verify(other.path()), good(records));
+        let report = verify_against(other.path(), &Expected { records: 0, ..known.clone() });
+        assert!(!report.ok && report.problem.as_ref().unwrap().contains(says), "{report:?}");
+    }
+}
+
+#[test]
+fn nothing_signed_is_nothing_proved() {
     let dir = tempfile::tempdir().unwrap();
-    let kept = (200, Head::from_hex(&log[200][..64]).unwrap());
-    let path = segment::Segment::of(dir.path(), 1).path;
-    fs::write(&path, log.concat()).unwrap();
-    assert_eq!(verify_up_to(dir.path(), Some(kept)), good(200));
-    assert!(!verify_up_to(dir.path(), Some((200, Head::genesis("other")))).ok);
-    fs::write(&path, log[..=150].concat()).unwrap();
-    assert_eq!(verify(dir.path()), good(150));
-    assert_eq!(verify_up_to(dir.path(), Some(kept)).first_bad, Some(151));
+    copy_tree(good_log(), dir.path());
+    fs::remove_file(dir.path().join("checkpoint")).unwrap();
+    assert!(!verify(dir.path()).ok);
 }
 
-#[test]
-fn torn_tails_at_every_byte_recover_and_say_so() {
-    let log = good_log();
-    let whole = log[..200].concat();
-    let last = &log[200];
+#[tokio::test]
+async fn torn_tails_at_every_byte_recover_and_say_so() {
+    let source = tempfile::tempdir().unwrap();
+    let journal = open(source.path());
+    fill(&journal, 20).await;
+    // As the process leaves it when it is killed: the last checkpoint is older than the last record.
+    let copy = tempfile::tempdir().unwrap();
+    copy_tree(source.path(), copy.path());
+    drop(journal);
+    let (signed, _) = signing::read_checkpoint(copy.path()).unwrap().unwrap();
+    let log = pieces(copy.path());
+    let (last, whole) = log.split_last().unwrap();
+    assert!((signed.size as usize) < log.len() - 1, "{}", signed.size);
+    let records = log.len() as u64 - 1;
     for kept in 1..last.len() {
         let dir = tempfile::tempdir().unwrap();
-        let path = segment::Segment::of(dir.path(), 1).path;
-        fs::write(&path, [&whole[..], &last[..kept]].concat()).unwrap();
+        copy_tree(copy.path(), dir.path());
+        let path = only_segment(dir.path());
+        fs::write(&path, [&whole.concat()[..], &last[..kept]].concat()).unwrap();
         if kept == 1 {
             let report = verify(dir.path());
-            assert_eq!((report.ok, report.first_bad), (false, Some(200)));
+            assert_eq!((report.ok, report.first_bad), (false, Some(records)));
         }
         let journal = open(dir.path());
-        assert_eq!(journal.verify(), good(201), "{kept}");
+        assert_eq!(brief(journal.verify()), good(records + 1), "{kept}");
         let records = search(dir.path(), &Filter { limit: Some(2), ..Filter::default() }, |_| true).unwrap();
         let [recovered, opened] = &records[..] else { panic!("two records") };
         assert_eq!(recovered.record.event, Event::JournalRecovered);
@@ -146,48 +230,62 @@ fn torn_tails_at_every_byte_recover_and_say_so() {
 
 #[test]
 fn a_torn_header_recovers_in_the_segment_before() {
-    let log = good_log();
-    let next = segment::Header {
-        journal_id: segment::Header::parse(&log[0][..log[0].len() - 1]).unwrap().journal_id,
-        first_seq: 201,
-        before: Head::from_hex(&log[200][..64]).unwrap(),
-    };
-    let header = format!("{}\n", next.render()).into_bytes();
+    let log = pieces(good_log());
+    let journal_id = segment::Header::parse(&log[0]).unwrap().journal_id;
+    let header = segment::Header { journal_id, first_seq: 202 }.render().into_bytes();
     for kept in 0..=header.len() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(segment::Segment::of(dir.path(), 1).path, log.concat()).unwrap();
-        fs::write(segment::Segment::of(dir.path(), 201).path, &header[..kept]).unwrap();
+        copy_tree(good_log(), dir.path());
+        fs::write(segment::Segment::of(dir.path(), 202).path, &header[..kept]).unwrap();
         let journal = open(dir.path());
         let cut = kept > 0 && kept < header.len();
-        assert_eq!(journal.verify(), good(if cut { 202 } else { 201 }), "{kept}");
+        assert_eq!(brief(journal.verify()), good(if cut { 203 } else { 202 }), "{kept}");
     }
 }
 
 #[test]
-fn a_broken_chain_is_not_opened() {
-    let mut lines = good_log().to_vec();
-    let at = lines[120].len() - 5;
-    lines[120][at] ^= 1;
-    let dir = tempfile::tempdir().unwrap();
-    let path = segment::Segment::of(dir.path(), 1).path;
-    fs::write(&path, lines.concat()).unwrap();
+fn a_changed_record_is_not_opened() {
+    let mut pieces = pieces(good_log());
+    let at = pieces[120].len() - 5;
+    pieces[120][at] ^= 1;
+    let dir = with_pieces(&pieces);
     let error = Journal::open(settings(dir.path(), Durability::Written)).unwrap_err();
-    assert!(error.0.contains("record 120: the chain does not hold"), "{error}");
-    assert_eq!(fs::read(&path).unwrap(), lines.concat(), "and nothing was touched");
+    assert!(error.0.contains("record 120: its checksum does not hold"), "{error}");
+    assert_eq!(fs::read(only_segment(dir.path())).unwrap(), pieces.concat(), "and nothing was touched");
+}
+
+#[test]
+fn a_cut_behind_the_checkpoint_is_not_opened() {
+    let pieces = pieces(good_log());
+    let dir = with_pieces(&pieces[..190]);
+    let error = Journal::open(settings(dir.path(), Durability::Written)).unwrap_err();
+    assert!(error.0.contains("the log has 201 records, but the segments end with record 189"), "{error}");
+}
+
+#[test]
+fn lost_tiles_are_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    copy_tree(good_log(), dir.path());
+    fs::remove_dir_all(dir.path().join("tile")).unwrap();
+    assert!(!verify(dir.path()).ok);
+    let journal = open(dir.path());
+    assert_eq!(brief(journal.verify()), good(202));
 }
 
 #[tokio::test]
 async fn lost_and_foreign_segments_are_named() {
     let dir = tempfile::tempdir().unwrap();
-    fill(&open_small(dir.path()), 200).await;
+    let journal = open_small(dir.path());
+    fill(&journal, 200).await;
+    journal.close().await.unwrap();
     let segments = segment::Segment::list(dir.path()).unwrap();
-    for (index, lost) in segments.iter().enumerate().take(segments.len() - 1) {
+    for (index, lost) in segments.iter().enumerate() {
         let kept = fs::read(&lost.path).unwrap();
         fs::remove_file(&lost.path).unwrap();
         assert_eq!(verify(dir.path()).first_bad, Some(lost.first_seq), "{index}");
         fs::write(&lost.path, kept).unwrap();
     }
-    assert_eq!(verify(dir.path()), good(200));
+    assert_eq!(verify(dir.path()), good(201));
     // The last segment of another journal, with the same numbers.
     let other = tempfile::tempdir().unwrap();
     fill(&open_small(other.path()), 200).await;
@@ -197,7 +295,7 @@ async fn lost_and_foreign_segments_are_named() {
     fs::copy(&foreign.path, &last.path).unwrap();
     assert_eq!(verify(dir.path()).first_bad, Some(last.first_seq));
     let error = Journal::open(settings(dir.path(), Durability::Written)).unwrap_err();
-    assert!(error.0.contains("does not follow"), "{error}");
+    assert!(error.0.contains("not what the log commits to"), "{error}");
 }
 
 #[test]

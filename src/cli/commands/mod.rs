@@ -5,9 +5,15 @@ mod connect;
 mod credentials;
 mod explain;
 mod grants;
+mod holds;
 mod login;
+mod proof;
+mod replay;
 mod requests;
 mod sessions;
+mod signing;
+mod story;
+pub mod witness;
 
 use std::path::Path;
 
@@ -25,7 +31,11 @@ pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
     let client = || Client::new(Target::resolve(options)?);
     match command {
         // Carried out before there is a runtime.
-        Command::Serve { .. } | Command::Check { .. } | Command::Completions { .. } | Command::Token => Ok(()),
+        Command::Serve { .. }
+        | Command::Check { .. }
+        | Command::Completions { .. }
+        | Command::Token
+        | Command::Witness(_) => Ok(()),
         Command::DevCerts { dir, hosts, client } => dev_certs(options, &dir, &hosts, client.as_deref()),
         Command::Login { address } => login::login(options, &address).await,
         Command::Request(arguments) => requests::file(&client()?, format, arguments).await,
@@ -41,7 +51,7 @@ pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
         Command::Sessions => sessions::list(&client()?, format).await,
         Command::Kill { session, reason } => sessions::kill(&client()?, format, &session, reason).await,
         Command::Explain { database, user, sql } => explain::explain(&client()?, format, database, user, sql).await,
-        Command::Audit(command) => audit::run(options, command).await,
+        Command::Audit(command) => audit::run(options, *command).await,
     }
 }
 
