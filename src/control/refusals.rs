@@ -80,7 +80,7 @@ pub async fn record(
 fn is_refusal(status: StatusCode, method: &Method) -> bool {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => true,
-        StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => !method.is_safe(),
+        StatusCode::NOT_FOUND | StatusCode::CONFLICT => !method.is_safe(),
         _ => false,
     }
 }

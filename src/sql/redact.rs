@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
 use super::lex::{Kind, Token, tokens};
-use super::tree::Statement;
+use super::tree::{Action, Statement};
 use super::{Limits, read};
 pub use words::holds_credentials;
 use words::mentions_secret;
@@ -68,7 +68,7 @@ impl Redacted<'_> {
 /// The text of one statement without its secrets; `statement` is what was read of it, `None` where nothing could be.
 #[must_use]
 pub fn redact<'t>(text: &'t str, statement: Option<&Statement>) -> Redacted<'t> {
-    redact_at(text, statement, &[], 0)
+    redact_at(text, statement, &Beside::default(), 0)
 }
 
 /// The text of an EXECUTE of something whose parameters with these numbers take secrets.
@@ -77,7 +77,7 @@ pub fn redact_execute<'t>(text: &'t str, statement: &Statement, secrets: &[u16])
     let mut arguments = walk::Found::default();
     walk::arguments(&statement.action, secrets, &mut arguments);
     let constants: Vec<String> = arguments.secrets.into_keys().collect();
-    redact_at(text, Some(statement), &constants, 0)
+    redact_at(text, Some(statement), &Beside { secrets: constants, hides_comments: false }, 0)
 }
 
 /// The texts of the statements of one message: what is a secret in one of them is taken out of all.
@@ -86,12 +86,15 @@ pub fn redact_all<'t>(pieces: &[(&'t str, Option<&Statement>)]) -> Vec<Redacted<
     let clean: Vec<_> = pieces.iter().map(|(text, statement)| redact(text, *statement)).collect();
     let mut secrets: Vec<String> = clean.iter().flat_map(|piece| piece.secrets.iter().cloned()).collect();
     secrets.retain(|secret| secret.len() >= LEAST_SOUGHT);
-    if secrets.is_empty() || pieces.len() < 2 {
+    let executes = |statement: &Statement| matches!(&statement.action, Action::Execute { .. });
+    let hides_comments = pieces.iter().any(|(_, statement)| statement.is_some_and(executes));
+    if (secrets.is_empty() && !hides_comments) || pieces.len() < 2 {
         return clean;
     }
     secrets.sort_by(longest_first);
     secrets.dedup();
-    pieces.iter().map(|(text, statement)| redact_at(text, *statement, &secrets, 0)).collect()
+    let beside = Beside { secrets, hides_comments };
+    pieces.iter().map(|(text, statement)| redact_at(text, *statement, &beside, 0)).collect()
 }
 
 /// The text of any number of statements without their secrets.
@@ -116,6 +119,15 @@ fn longest_first(one: &String, other: &String) -> std::cmp::Ordering {
     other.len().cmp(&one.len()).then_with(|| one.cmp(other))
 }
 
+/// What is known of the message that a statement is of.
+#[derive(Debug, Default)]
+struct Beside {
+    /// Secrets that stand in other statements of it.
+    secrets: Vec<String>,
+    /// An EXECUTE is among them: only who knows what it runs knows which of its arguments are secrets.
+    hides_comments: bool,
+}
+
 /// One piece of the text that goes, and what stands for it.
 #[derive(Debug)]
 struct Cut {
@@ -124,8 +136,7 @@ struct Cut {
     rule: Rule,
 }
 
-/// `elsewhere` are secrets of the same message that stand in other statements of it.
-fn redact_at<'t>(text: &'t str, statement: Option<&Statement>, elsewhere: &[String], depth: usize) -> Redacted<'t> {
+fn redact_at<'t>(text: &'t str, statement: Option<&Statement>, beside: &Beside, depth: usize) -> Redacted<'t> {
     let Ok(tokens) = tokens(text) else { return blunt(text) };
     let mut found = walk::Found::default();
     if let Some(statement) = statement {
@@ -137,13 +148,13 @@ fn redact_at<'t>(text: &'t str, statement: Option<&Statement>, elsewhere: &[Stri
         utility::mark(one, statement.is_none(), &mut |index, rule| marked.mark(offset + index, rule));
         offset += one.len() + 1;
     }
-    for secret in elsewhere {
+    for secret in &beside.secrets {
         found.secrets.entry(secret.clone()).or_insert("password");
     }
     marked.by_value(&found);
     let secrets = |marked: &Marked<'_>| {
         let mut secrets = marked.secrets(&found);
-        secrets.extend(elsewhere.iter().cloned());
+        secrets.extend(beside.secrets.iter().cloned());
         secrets.sort_by(longest_first);
         secrets.dedup();
         secrets
@@ -151,7 +162,7 @@ fn redact_at<'t>(text: &'t str, statement: Option<&Statement>, elsewhere: &[Stri
     let mut cuts = marked.cuts(text, depth);
     let secrets = secrets(&marked);
     cuts.extend(marked.repeated(&cuts, &secrets));
-    let any = !cuts.is_empty() || !elsewhere.is_empty();
+    let any = !cuts.is_empty() || !beside.secrets.is_empty() || beside.hides_comments;
     cuts.extend(comments(text, &tokens, any));
     cuts.sort_by_key(|cut| cut.range.start);
     let parameters: BTreeSet<u16> = found.parameters.iter().copied().collect();
@@ -284,7 +295,7 @@ fn nested(raw: &str, value: &str, depth: usize) -> Nested {
     let statements = read(value, &Limits::default()).ok();
     let statement =
         statements.as_deref().and_then(|statements| if let [only] = statements { Some(only) } else { None });
-    let inner = redact_at(value, statement, &[], depth + 1);
+    let inner = redact_at(value, statement, &Beside::default(), depth + 1);
     let Some(rule) = inner.rules.first() else { return Nested::Clean };
     match raw.split_once(value) {
         Some((before, after)) if before.starts_with('$') && before == after => {

@@ -38,7 +38,7 @@ async fn a_request_is_filed_approved_used_and_revoked() {
 
     let events = port.events().await;
     let acts: Vec<&str> = events.iter().map(String::as_str).filter(|event| *event != "journal_opened").collect();
-    assert_eq!(acts, ["request_filed", "request_approved", "grant_created", "grant_revoked"]);
+    assert_eq!(acts, ["request_filed", "request_approved", "grant_created", "grant_revoked", "access_refused"]);
 }
 
 #[tokio::test]

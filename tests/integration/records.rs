@@ -15,6 +15,7 @@ pub const CASES: &[Case] = &[
     ("records::binary_values_are_what_the_server_prints", binary_values_are_what_the_server_prints),
     ("records::values_are_hashed_with_a_key_or_left_out", values_are_hashed_with_a_key_or_left_out),
     ("records::a_hostile_name_is_harmless", a_hostile_name_is_harmless),
+    ("records::a_secret_stands_nowhere", a_secret_stands_nowhere),
 ];
 
 fn details(records: &[Value], event: &str) -> Vec<String> {
@@ -230,4 +231,49 @@ fn a_hostile_name_is_harmless(bench: &Bench) {
     let all = proxy.audit(&[]);
     let refused = all.iter().find(|record| record["event"] == "startup_refused").unwrap();
     assert_eq!(refused["principal"], hostile, "who it claimed to be is not lost either");
+}
+
+fn a_secret_stands_nowhere(bench: &Bench) {
+    const SECRET: &str = "hunter2Q7";
+    let proxy = bench.proxy();
+    proxy.grant("alice", "plain-read", "30m");
+    let alice = proxy.credentials("alice", "plain");
+    for text in [
+        format!("ALTER ROLE victim PASSWORD '{SECRET}'"),
+        format!("CREATE USER MAPPING FOR alice SERVER s OPTIONS (password $x${SECRET}$x$)"),
+        format!(
+            "PREPARE p AS SELECT id FROM public.notes WHERE secret = $1; EXECUTE p('{SECRET}'); SELECT 1 -- {SECRET}"
+        ),
+        format!("SELECT id FROM public.notes WHERE secret = U&'{SECRET}'"),
+        format!("SELECT dblink_connect('host=h password={SECRET}')"),
+        format!("SET pgward.reason = 'password={SECRET}'; SELECT 1"),
+        format!("ALTER ROLE victim PASSWORD '{SECRET}"),
+        format!("DO $$ BEGIN EXECUTE 'ALTER ROLE a PASSWORD ''{SECRET}'''; END $$"),
+        format!("SELECT nothing FROM public.notes WHERE secret = '{SECRET}'"),
+    ] {
+        // Some are refused; all of them are recorded.
+        proxy.sql(&alice, &text);
+    }
+    let mut sleeping = proxy.psql_with(&alice);
+    let text = format!("SELECT pg_sleep(60), 'postgres://u:{SECRET}@h/d'");
+    let mut sleeping = sleeping.args(["-c", &text]).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut listed = String::new();
+    crate::support::wait_until("the session is listed with its statement", std::time::Duration::from_secs(20), || {
+        listed = String::from_utf8(proxy.cli("bob", &["sessions", "-o", "json"]).stdout).unwrap();
+        listed.contains("pg_sleep")
+    });
+    assert!(!listed.contains(SECRET), "{listed}");
+    sleeping.kill().unwrap();
+    sleeping.wait().unwrap();
+    let explained = proxy.cli("alice", &["explain", "plain", &format!("ALTER ROLE victim PASSWORD '{SECRET}'")]);
+    assert!(!String::from_utf8_lossy(&explained.stdout).contains(SECRET), "{explained:?}");
+    let found = proxy.audit(&[]);
+    assert!(found.iter().filter(|record| record["redacted"].is_array()).count() >= 9, "{found:#?}");
+    let leaked: Vec<_> = found.iter().filter(|record| record.to_string().contains(SECRET)).collect();
+    assert!(leaked.is_empty(), "{leaked:#?}");
+    assert!(!proxy.log().contains(SECRET));
+    for entry in std::fs::read_dir(proxy.setup.dir.join("audit")).unwrap().flatten().filter(|e| e.path().is_file()) {
+        let bytes = std::fs::read(entry.path()).unwrap();
+        assert!(!raw::holds(&bytes, SECRET), "{}", entry.path().display());
+    }
 }
