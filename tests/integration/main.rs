@@ -23,6 +23,7 @@ mod judge;
 mod opinions;
 mod residency;
 mod roles;
+mod witness;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -57,6 +58,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         opinions::CASES,
         residency::CASES,
         roles::CASES,
+        witness::CASES,
     ]
     .concat();
     cases
