@@ -7,6 +7,7 @@ mod parts;
 mod reload;
 mod settings;
 mod signing;
+mod upkeep;
 mod witness;
 
 use std::path::Path;
@@ -76,6 +77,7 @@ async fn run(path: &Path) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
 
     let grants = tokio::spawn(std::sync::Arc::clone(&parts.grants).run(parts::GRANT_POLL, stop.clone()));
+    let purges = tokio::spawn(upkeep::purge(std::sync::Arc::clone(&parts.journal), stop.clone()));
     let warm_up = tokio::spawn(std::sync::Arc::clone(&parts.explainer).warm_up(stop.clone()));
     let witnessed = tokio::spawn(keeper.run(stop.clone()));
     let control = {
@@ -91,7 +93,7 @@ async fn run(path: &Path) -> anyhow::Result<()> {
     signals.until_end(&parts).await;
     tracing::info!("stopping: no new connections, live ones end");
     stop.cancel();
-    for part in [proxy, control, grants, warm_up, witnessed] {
+    for part in [proxy, control, grants, purges, warm_up, witnessed] {
         if let Err(error) = part.await {
             tracing::error!(%error, "a part ended badly");
         }

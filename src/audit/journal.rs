@@ -9,6 +9,8 @@ use tokio::sync::watch;
 
 use super::appender::{Appender, Class, Place};
 use super::canonical::Unnumbered;
+use super::find::Finder;
+use super::index::Keeper;
 use super::intake::Intake;
 use super::keys::{KeyDirectory, OpenBuckets};
 use super::medium::{Directory, Medium};
@@ -38,6 +40,11 @@ pub struct Journal {
     shared: Arc<Shared>,
     notary: Notary,
     syncer: Arc<Syncer>,
+    /// Purges and holds take turns.
+    housekeeping: tokio::sync::Mutex<()>,
+    finder: Arc<Finder>,
+    /// Makes indexes as long as the journal lives.
+    _keeper: Keeper,
 }
 
 /// What callers and the syncing thread share.
@@ -141,7 +148,21 @@ impl Journal {
             sync_tiles: settings.durability == Durability::Synced,
         };
         let notary = notary::run(Arc::clone(&shared), Arc::clone(&syncer), desk, recovered.checkpoint);
-        Ok(Arc::new(Self { places, verifier, published, shared, notary: notary.map_err(failed)?, syncer, settings }))
+        let (notary, housekeeping) = (notary.map_err(failed)?, tokio::sync::Mutex::new(()));
+        let finder = Arc::new(Finder::new(&places));
+        let keeper = Keeper::start(Arc::clone(&finder)).map_err(failed)?;
+        Ok(Arc::new(Self {
+            places,
+            verifier,
+            published,
+            shared,
+            notary,
+            syncer,
+            housekeeping,
+            finder,
+            _keeper: keeper,
+            settings,
+        }))
     }
 
     /// Records permitted statements, all in one write, and gives a receipt for each, in order. Whatever the records say,
@@ -158,11 +179,12 @@ impl Journal {
             record.event = Event::Statement;
             record.verdict = Some(RecordedVerdict::Allow);
             record.grant = Some(permit.grant().clone());
+            permits.push((permit, record.data_region.clone()));
             encoded.push(self.encode(record)?);
-            permits.push(permit);
         }
         let first_seq = self.append(&encoded, Class::Opening).await?;
-        Ok(permits.iter().zip(first_seq..).map(|(permit, seq)| Receipt::new(permit, seq)).collect())
+        let receipt = |((permit, region), seq): ((Permit, _), u64)| Receipt::new(&permit, seq, region);
+        Ok(permits.into_iter().zip(first_seq..).map(receipt).collect())
     }
 
     /// Records anything else and answers its `seq`. What refuses or ends something may use the reserve.
@@ -229,6 +251,18 @@ impl Journal {
         &self.verifier
     }
 
+    pub(super) fn housekeeping(&self) -> &tokio::sync::Mutex<()> {
+        &self.housekeeping
+    }
+
+    /// Returns when a checkpoint covers all that was recorded so far.
+    ///
+    /// # Errors
+    /// Where the log does not keep up.
+    pub async fn bring_to_log(&self) -> Result<(), JournalError> {
+        self.notary.bring_to_log(self.last_seq()).await
+    }
+
     /// Where the files lie.
     #[must_use]
     pub fn places(&self) -> &Places {
@@ -239,6 +273,12 @@ impl Journal {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.shared.counters.read()
+    }
+
+    /// What searches this journal's files.
+    #[must_use]
+    pub fn finder(&self) -> &Arc<Finder> {
+        &self.finder
     }
 
     #[must_use]

@@ -4,12 +4,15 @@
 //! | --- | --- |
 //! | `record`, `receipt` | one entry; the proof that one was made |
 //! | `canonical`, `seal`, `frame` | an entry's bytes; sealing them; what stands in a file. Pure |
-//! | `retention`, `keys` | how long texts are kept; the keys that are destroyed then |
+//! | `retention`, `keys`, `purge`, `hold` | how long texts are kept; the keys that are destroyed then; doing so; what is kept all the same |
 //! | `segment`, `stream`, `medium`, `reserve` | the files: their names; writing one directory's; the operations on them; the space set aside |
 //! | `recovery`, `appender`, `numbers`, `syncer`, `journal` | where a journal ended; writing; numbering sessions; group commit; what callers hold |
 //! | `intake`, `notary`, `signing` | the log over the records: taking them up; checkpoints; their key |
 //! | `bundle` | a proof of one record, to be handed on |
-//! | `frames`, `reader`, `subscription`, `search`, `story`, `export`, `verify` | reading the files, which needs no writer |
+//! | `frames`, `reader`, `subscription`, `export`, `verify` | reading the files, which needs no writer |
+//! | `search`, `sieve` | what can be asked for; telling by an unparsed record that it is not asked for |
+//! | `index`, `plan`, `find` | where in a segment the records lie that say something; asking that; finding records |
+//! | `story`, `replay` | a statement with all that led to it; a session as psql would have shown it |
 //!
 //! A record is in the journal before its statement goes on; a record that cannot be made stops the statement.
 
@@ -18,24 +21,31 @@ mod bundle;
 pub mod canonical;
 mod counters;
 mod export;
+mod find;
 mod frame;
 mod frames;
+mod hold;
+pub mod index;
 mod intake;
 mod journal;
 mod keys;
 mod medium;
 mod notary;
 mod numbers;
+mod plan;
+mod purge;
 mod reader;
 mod receipt;
 mod record;
 mod recovery;
+mod replay;
 mod reserve;
 mod retention;
 mod seal;
 mod search;
 mod segment;
 mod sessions;
+mod sieve;
 mod signing;
 mod story;
 mod stream;
@@ -51,13 +61,17 @@ use std::time::Duration;
 pub use bundle::{Bundle, ProveError, Proved, prove};
 pub use counters::Counters;
 pub use export::{Format, export};
+pub use find::Finder;
 pub use frames::Location;
+pub use hold::{Hold, HoldError, holds};
 pub use journal::Journal;
+pub use purge::Purged;
 pub use reader::{Entry, Places, ReadError, Reader};
 pub use receipt::Receipt;
 pub use record::{EndedBy, Event, Protocol, Record, RecordedRelation, RecordedVerdict};
+pub use replay::{Replay, Step};
 pub use retention::{Kind, Retention, Shelf};
-pub use search::{Filter, MAX_RESULTS, search};
+pub use search::{Filter, MAX_RESULTS, RowRange, search};
 pub use story::{Selector, Statement, Story, story};
 pub use subscription::Subscription;
 pub use verify::{Expected, Report, verify, verify_against};

@@ -106,6 +106,16 @@ impl Reader {
         self.last
     }
 
+    /// The bucket of the record that was read last.
+    pub(super) fn bucket(&self) -> Option<u32> {
+        self.frames.frame().map(|frame| frame.bucket)
+    }
+
+    /// Whether a bucket's key was found to be destroyed.
+    pub(super) fn is_destroyed(&self, bucket: u32) -> bool {
+        self.keys.is_destroyed(bucket)
+    }
+
     /// The next record that can be read; `None` where the journal ends now. A frame that is still being written does not
     /// count yet, and a later call finds it whole.
     ///
@@ -140,7 +150,12 @@ impl Reader {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
-        read_frame_at(&file, place, self.frames.body_mut())?;
+        self.read_in(&file, place)
+    }
+
+    /// The same, of a segment that is open already.
+    pub(super) fn read_in(&mut self, segment: &File, place: Location) -> Result<Option<Entry>, ReadError> {
+        read_frame_at(segment, place, self.frames.body_mut())?;
         match self.open_frame()? {
             Some((seq, canonical)) => {
                 let canonical = canonical.to_vec();

@@ -1,6 +1,6 @@
 //! Proof that a permitted statement is in the journal.
 
-use crate::access::{GrantId, Guards};
+use crate::access::{GrantId, Guards, Region};
 use crate::policy::{ExportClaim, Permit};
 
 /// Proof that one statement was permitted and recorded. Only [`super::Journal::admit`] makes one, and it takes a
@@ -10,13 +10,20 @@ use crate::policy::{ExportClaim, Permit};
 pub struct Receipt {
     seq: u64,
     grant: GrantId,
+    data_region: Option<Region>,
     guards: Guards,
     exports: Vec<ExportClaim>,
 }
 
 impl Receipt {
-    pub(in crate::audit) fn new(permit: &Permit, seq: u64) -> Self {
-        Self { seq, grant: permit.grant().clone(), guards: permit.guards(), exports: permit.exports().to_vec() }
+    pub(in crate::audit) fn new(permit: &Permit, seq: u64, data_region: Option<Region>) -> Self {
+        Self {
+            seq,
+            data_region,
+            grant: permit.grant().clone(),
+            guards: permit.guards(),
+            exports: permit.exports().to_vec(),
+        }
     }
 
     /// The record's position in the journal.
@@ -29,6 +36,12 @@ impl Receipt {
     #[must_use]
     pub fn grant(&self) -> &GrantId {
         &self.grant
+    }
+
+    /// The region that keeps the record, where it is not the upstream's: the record of the statement's end belongs there, too.
+    #[must_use]
+    pub fn data_region(&self) -> Option<&Region> {
+        self.data_region.as_ref()
     }
 
     /// What bounds the statement.

@@ -44,6 +44,41 @@ pub enum Event {
     WitnessHeard,
 }
 
+impl Event {
+    /// The word that records have for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Statement => "statement",
+            Self::StatementEnd => "statement_end",
+            Self::SessionOpen => "session_open",
+            Self::SessionClose => "session_close",
+            Self::LoginDenied => "login_denied",
+            Self::StartupRefused => "startup_refused",
+            Self::Cancel => "cancel",
+            Self::RequestFiled => "request_filed",
+            Self::RequestApproved => "request_approved",
+            Self::RequestDenied => "request_denied",
+            Self::RequestWithdrawn => "request_withdrawn",
+            Self::GrantCreated => "grant_created",
+            Self::GrantRevoked => "grant_revoked",
+            Self::CredentialMinted => "credential_minted",
+            Self::SessionKilled => "session_killed",
+            Self::ConfigReloaded => "config_reloaded",
+            Self::ConfigRefused => "config_refused",
+            Self::JournalOpened => "journal_opened",
+            Self::JournalRecovered => "journal_recovered",
+            Self::JournalClosed => "journal_closed",
+            Self::RecordsPurged => "records_purged",
+            Self::HoldPlaced => "hold_placed",
+            Self::HoldReleased => "hold_released",
+            Self::KeyRotated => "key_rotated",
+            Self::WitnessSilent => "witness_silent",
+            Self::WitnessHeard => "witness_heard",
+        }
+    }
+}
+
 /// How the client sent a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -59,6 +94,17 @@ pub enum Protocol {
 pub enum RecordedVerdict {
     Allow,
     Deny,
+}
+
+impl RecordedVerdict {
+    /// The word that records have for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
 }
 
 /// One relation that a statement touches.

@@ -1,11 +1,13 @@
 //! The story of a statement: what led to it, the statement, its end, and the session around it.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use super::canonical::find;
-use super::search::{Filter, search};
-use super::{Event, ReadError, Reader, Record};
+use super::find::{Finder, Found};
+use super::index::{Key, Tag, key};
+use super::plan::Plan;
+use super::search::{Filter, MAX_RESULTS};
+use super::{Entry, Event, Places, ReadError, Record};
 use crate::access::{GrantId, RequestId, SessionId};
 
 /// Whose story is told.
@@ -32,7 +34,7 @@ impl Selector {
 }
 
 /// A statement and what became of it.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Statement {
     pub statement: Record,
     /// `None` while it runs.
@@ -40,7 +42,7 @@ pub struct Statement {
 }
 
 /// What the journal tells, each list oldest first.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Story {
     /// Requests, approvals, grants and revocations that the statements rest on.
     pub access: Vec<Record>,
@@ -51,6 +53,14 @@ pub struct Story {
     pub other: Vec<Record>,
 }
 
+impl Story {
+    /// Whether nothing was found but perhaps what leads to something.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.statements.is_empty() && self.sessions.is_empty() && self.other.is_empty()
+    }
+}
+
 /// Statements that one story holds at most: the newest.
 const MAX_STATEMENTS: usize = 1000;
 
@@ -59,63 +69,134 @@ const MAX_STATEMENTS: usize = 1000;
 ///
 /// # Errors
 /// Where the files cannot be read or are damaged.
-pub fn story(dir: &Path, selector: &Selector, visible: impl Fn(&Record) -> bool) -> Result<Story, ReadError> {
-    let chosen = choose(dir, selector, &visible)?;
-    let mut threads = Threads::default();
-    let mut story = Story::default();
-    for record in chosen {
-        threads.follow(&record);
-        if record.event == Event::Statement {
-            story.statements.push(Statement { statement: record, end: None });
-        } else {
-            story.other.push(record);
-        }
-    }
-    if let Selector::Session(session) = selector {
-        threads.sessions.insert(session.clone());
-    }
-    if threads.is_empty() {
-        return Ok(story);
-    }
-    // The first record of a thread may lie anywhere before, the last anywhere after. Two passes, because a statement
-    // names its grant, the grant's record its request, and the request's record comes first.
-    for gather in [false, true] {
-        let mut reader = Reader::new(dir, 1);
-        while let Some(entry) = reader.read_if(|canonical| threads.may_hold(canonical))? {
-            if gather {
-                story.gather(entry.record, &threads, &visible);
-            } else if is_access(entry.record.event) && threads.holds(&entry.record) {
-                threads.follow(&entry.record);
-            }
-        }
-    }
-    Ok(story)
+pub fn story(
+    places: impl Into<Places>,
+    selector: &Selector,
+    visible: impl Fn(&Record) -> bool,
+) -> Result<Story, ReadError> {
+    Finder::new(places).story(selector, visible)
 }
 
-fn choose(dir: &Path, selector: &Selector, visible: &impl Fn(&Record) -> bool) -> Result<Vec<Record>, ReadError> {
-    let filter = Filter { event: Some(Event::Statement), limit: Some(MAX_STATEMENTS), ..Filter::default() };
-    let found = match selector {
-        Selector::Seq(seq) => {
-            let at = |seq: u64| -> Result<Option<Record>, ReadError> {
-                let entry = Reader::new(dir, seq).read()?;
-                Ok(entry.map(|entry| entry.record).filter(|record| record.seq == seq && visible(record)))
-            };
-            let record = at(*seq)?;
-            let record = match record.as_ref().and_then(|record| record.statement_seq) {
-                Some(statement) => at(statement)?.or(record),
-                None => record,
-            };
-            return Ok(record.into_iter().collect());
+impl Finder {
+    /// What [`story`] tells, of the journal that this finder searches.
+    ///
+    /// # Errors
+    /// Where the files cannot be read or are damaged.
+    pub fn story(&self, selector: &Selector, visible: impl Fn(&Record) -> bool) -> Result<Story, ReadError> {
+        let mut threads = Threads::default();
+        let mut story = Story::default();
+        for Found { entry, end } in self.choose(selector, &visible)? {
+            threads.follow(&entry.record);
+            if entry.record.event == Event::Statement {
+                story.statements.push(Statement { statement: entry.record, end });
+            } else {
+                story.other.push(entry.record);
+            }
         }
-        Selector::Session(session) => {
-            search(dir, &Filter { session: Some(session.as_str().to_owned()), ..filter }, visible)?
+        if let Selector::Session(session) = selector {
+            threads.sessions.insert(session.clone());
         }
-        Selector::Fingerprint(fingerprint) => {
-            let same = |record: &Record| record.fingerprint.as_ref() == Some(fingerprint) && visible(record);
-            search(dir, &filter, same)?
+        let known: HashSet<u64> = story.other.iter().map(|record| record.seq).collect();
+        let is_new = |record: &Record| !known.contains(&record.seq);
+        let may_all = !story.statements.is_empty();
+        let sessions = self.around(&threads, |record| is_new(record) && (may_all || visible(record)))?;
+        story.sessions = sessions;
+        story.access = self.leading(&mut threads)?.into_iter().filter(is_new).collect();
+        Ok(story)
+    }
+
+    fn choose(&self, selector: &Selector, visible: &impl Fn(&Record) -> bool) -> Result<Vec<Found>, ReadError> {
+        let filter = Filter { event: Some(Event::Statement), ..Filter::default() };
+        let filter = match selector {
+            Selector::Seq(seq) => {
+                let at = |seq: u64| -> Result<Option<Record>, ReadError> {
+                    Ok(self.record(seq)?.map(|entry| entry.record).filter(|record| visible(record)))
+                };
+                let Some(record) = at(*seq)? else { return Ok(Vec::new()) };
+                let statement = match record.statement_seq {
+                    Some(statement) => at(statement)?,
+                    None => None,
+                };
+                return self.with_end(statement.unwrap_or(record)).map(|found| vec![found]);
+            }
+            Selector::Session(session) => Filter { session: Some(session.as_str().to_owned()), ..filter },
+            Selector::Fingerprint(fingerprint) => Filter { fingerprint: Some(fingerprint.clone()), ..filter },
+        };
+        let prepared = filter.prepare();
+        let plan = Plan::of(&prepared, MAX_STATEMENTS).with_ends();
+        let exact = |record: &Record, end: Option<&Record>| prepared.matches(record, end) && visible(record);
+        self.find(&plan, &|canonical| prepared.sieve.lets_through(canonical), &exact)
+    }
+
+    /// A record, with its end where it is a statement.
+    fn with_end(&self, record: Record) -> Result<Found, ReadError> {
+        let canonical = super::canonical::to_string(&record).into_bytes();
+        let found = |end: Option<Record>| Found { end, entry: Entry { record: record.clone(), canonical } };
+        if record.event != Event::Statement {
+            return Ok(found(None));
         }
-    };
-    Ok(found.into_iter().map(|entry| entry.record).collect())
+        // The end has a later number; nothing but the statement itself narrows the search among the statements before it.
+        let exact = |other: &Record, _: Option<&Record>| other.seq == record.seq;
+        let mut conditions = vec![vec![key(Tag::Event, Event::Statement.as_str())]];
+        conditions.extend(record.session.as_ref().map(|session| vec![key(Tag::Session, session.as_str())]));
+        let plan = Plan::new(conditions, 1).with_ends().only(record.seq);
+        let needle = format!("\"seq\":{},", record.seq).into_bytes();
+        let mut ends = self.find(&plan, &|canonical| find(&needle, canonical).is_some(), &exact)?;
+        Ok(found(ends.pop().and_then(|found| found.end)))
+    }
+
+    /// The openings and ends of the sessions.
+    fn around(&self, threads: &Threads, wanted: impl Fn(&Record) -> bool) -> Result<Vec<Record>, ReadError> {
+        if threads.sessions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let conditions = vec![
+            SESSION_EVENTS.iter().map(|event| key(Tag::Event, event.as_str())).collect(),
+            threads.sessions.iter().map(|session| key(Tag::Session, session.as_str())).collect(),
+        ];
+        self.gather(conditions, |record| {
+            SESSION_EVENTS.contains(&record.event)
+                && record.session.as_ref().is_some_and(|session| threads.sessions.contains(session))
+                && wanted(record)
+        })
+    }
+
+    /// The requests, approvals, grants and revocations that the threads lead to. A statement names its grant, the grant's
+    /// record its request, so that each round may find what the next one begins with.
+    fn leading(&self, threads: &mut Threads) -> Result<Vec<Record>, ReadError> {
+        let mut found = Vec::new();
+        for _ in 0..MAX_ROUNDS {
+            let named = (threads.grants.len(), threads.requests.len());
+            let grants = threads.grants.iter().map(|grant| key(Tag::Grant, grant.as_str()));
+            let keys: Vec<Key> =
+                grants.chain(threads.requests.iter().map(|request| key(Tag::Request, request.as_str()))).collect();
+            if keys.is_empty() {
+                break;
+            }
+            let events = ACCESS_EVENTS.iter().map(|event| key(Tag::Event, event.as_str())).collect();
+            found = self
+                .gather(vec![events, keys], |record| ACCESS_EVENTS.contains(&record.event) && threads.holds(record))?;
+            found.iter().for_each(|record| threads.follow(record));
+            if named == (threads.grants.len(), threads.requests.len()) {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Every record that is no statement and is wanted.
+    fn gather(&self, conditions: Vec<Vec<Key>>, wanted: impl Fn(&Record) -> bool) -> Result<Vec<Record>, ReadError> {
+        let plan = Plan::new(conditions, MAX_RESULTS);
+        let found = self.find(&plan, &is_no_statement, &|record, _| wanted(record))?;
+        Ok(found.into_iter().map(|found| found.entry.record).collect())
+    }
+}
+
+/// Statements and their ends are the bulk of a journal.
+fn is_no_statement(canonical: &[u8]) -> bool {
+    const STATEMENT: &[u8] = b",\"event\":\"statement";
+    let head = canonical.get(..canonical.len().min(128)).unwrap_or_default();
+    find(STATEMENT, head).is_none()
 }
 
 /// The ids by which other records belong to the story.
@@ -124,7 +205,6 @@ struct Threads {
     sessions: HashSet<SessionId>,
     grants: HashSet<GrantId>,
     requests: HashSet<RequestId>,
-    statements: HashSet<u64>,
 }
 
 impl Threads {
@@ -132,67 +212,31 @@ impl Threads {
         self.sessions.extend(record.session.clone());
         self.grants.extend(record.grant.clone());
         self.requests.extend(record.request.clone());
-        if record.event == Event::Statement {
-            self.statements.insert(record.seq);
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.sessions.is_empty() && self.grants.is_empty() && self.requests.is_empty()
     }
 
     fn holds(&self, record: &Record) -> bool {
         record.grant.as_ref().is_some_and(|id| self.grants.contains(id))
             || record.request.as_ref().is_some_and(|id| self.requests.contains(id))
     }
-
-    /// Statements are the bulk of a journal and are already chosen.
-    fn may_hold(&self, canonical: &[u8]) -> bool {
-        const STATEMENT: &[u8] = b",\"event\":\"statement\",";
-        let head = canonical.get(..canonical.len().min(128)).unwrap_or_default();
-        find(STATEMENT, head).is_none()
-    }
 }
 
-impl Story {
-    fn gather(&mut self, record: Record, threads: &Threads, visible: &impl Fn(&Record) -> bool) {
-        if self.other.iter().any(|other| other.seq == record.seq) {
-            return;
-        }
-        let in_session = record.session.as_ref().is_some_and(|id| threads.sessions.contains(id));
-        if record.event == Event::StatementEnd {
-            let statement = self.statements.iter_mut().find(|one| Some(one.statement.seq) == record.statement_seq);
-            if let Some(statement) = statement {
-                statement.end = Some(record);
-            }
-        } else if is_session(record.event) && in_session && (visible(&record) || !self.statements.is_empty()) {
-            self.sessions.push(record);
-        } else if is_access(record.event) && threads.holds(&record) {
-            self.access.push(record);
-        }
-    }
-}
+const SESSION_EVENTS: [Event; 6] = [
+    Event::SessionOpen,
+    Event::SessionClose,
+    Event::SessionKilled,
+    Event::Cancel,
+    Event::LoginDenied,
+    Event::StartupRefused,
+];
 
-fn is_session(event: Event) -> bool {
-    matches!(
-        event,
-        Event::SessionOpen
-            | Event::SessionClose
-            | Event::SessionKilled
-            | Event::Cancel
-            | Event::LoginDenied
-            | Event::StartupRefused
-    )
-}
+const ACCESS_EVENTS: [Event; 6] = [
+    Event::RequestFiled,
+    Event::RequestApproved,
+    Event::RequestDenied,
+    Event::RequestWithdrawn,
+    Event::GrantCreated,
+    Event::GrantRevoked,
+];
 
-fn is_access(event: Event) -> bool {
-    matches!(
-        event,
-        Event::RequestFiled
-            | Event::RequestApproved
-            | Event::RequestDenied
-            | Event::RequestWithdrawn
-            | Event::GrantCreated
-            | Event::GrantRevoked
-    )
-}
+/// A request leads to its grant and a grant to its request: two rounds find everything, one more finds that out.
+const MAX_ROUNDS: usize = 3;

@@ -25,31 +25,36 @@ impl Subscription {
     /// # Errors
     /// Where the files cannot be read or are damaged.
     pub async fn next(&mut self, most: usize) -> Result<Vec<Entry>, ReadError> {
-        if self.head.wait_for(|head| *head >= self.next_seq).await.is_err() {
-            return Ok(Vec::new());
-        }
-        // What the writer has not called written may still be cut again.
-        let head = *self.head.borrow();
-        let mut reader = self.reader.take().unwrap_or_else(|| Reader::new(self.places.clone(), self.next_seq));
-        let read = tokio::task::spawn_blocking(move || {
-            reader.forget_ahead()?;
-            let mut entries = Vec::new();
-            while entries.len() < most.clamp(1, MAX_BATCH) && reader.next_seq() <= head {
-                match reader.read()? {
-                    Some(entry) => entries.push(entry),
-                    None => break,
-                }
+        loop {
+            if self.head.wait_for(|head| *head >= self.next_seq).await.is_err() {
+                return Ok(Vec::new());
             }
-            Ok::<_, ReadError>((reader, entries))
-        });
-        let (reader, entries) = read.await.map_err(std::io::Error::other)??;
-        if entries.is_empty() {
-            let what = "it was written, but is not in the files".to_owned();
-            return Err(ReadError::Damaged { seq: self.next_seq, what });
+            // What the writer has not called written may still be cut again.
+            let head = *self.head.borrow();
+            let mut reader = self.reader.take().unwrap_or_else(|| Reader::new(self.places.clone(), self.next_seq));
+            let read = tokio::task::spawn_blocking(move || {
+                reader.forget_ahead()?;
+                let mut entries = Vec::new();
+                while entries.len() < most.clamp(1, MAX_BATCH) && reader.next_seq() <= head {
+                    match reader.read()? {
+                        Some(entry) => entries.push(entry),
+                        None => break,
+                    }
+                }
+                Ok::<_, ReadError>((reader, entries))
+            });
+            let (reader, entries) = read.await.map_err(std::io::Error::other)??;
+            if reader.next_seq() == self.next_seq {
+                let what = "it was written, but is not in the files".to_owned();
+                return Err(ReadError::Damaged { seq: self.next_seq, what });
+            }
+            self.next_seq = reader.next_seq();
+            self.reader = Some(reader);
+            // Records whose text is gone, or kept elsewhere, are passed over.
+            if !entries.is_empty() {
+                return Ok(entries);
+            }
         }
-        self.next_seq = reader.next_seq();
-        self.reader = Some(reader);
-        Ok(entries)
     }
 }
 

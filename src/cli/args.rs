@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::duration;
 use crate::access::RequestState;
+use crate::audit::{Event, RowRange};
 use crate::control::api::VerdictWord;
 
 /// Just-in-time access to PostgreSQL.
@@ -138,7 +139,7 @@ pub enum Command {
     },
     /// Read and prove the journal
     #[command(subcommand)]
-    Audit(AuditCommand),
+    Audit(Box<AuditCommand>),
     /// Be a witness of other journals: remember how far each had come, and sign that it only grew
     Witness(WitnessArguments),
     /// Print a completion script
@@ -180,13 +181,38 @@ pub struct RequestArguments {
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
     /// Print the records that meet all conditions, newest last, one JSON document a line
-    Search(SearchArguments),
+    Search {
+        #[command(flatten)]
+        search: SearchArguments,
+        /// Read this journal directory, without a server
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
     /// Print new records as they come, one JSON document a line
-    Tail(SearchArguments),
+    Tail {
+        #[command(flatten)]
+        search: SearchArguments,
+        /// First the newest so many that are there already
+        #[arg(short = 'n', long, value_name = "COUNT")]
+        lines: Option<usize>,
+        /// Go on with what comes, as tail always does
+        #[arg(short, long)]
+        follow: bool,
+    },
     /// Tell one statement's story
     Show {
         /// A record's number, a session, or a fingerprint
         record: String,
+        /// Read this journal directory, without a server
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Print a session as psql would have shown it, without the rows
+    Replay {
+        session: String,
+        /// Read this journal directory, without a server
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
     },
     /// Prove that the journal is whole, or check a proof of one record
     Verify(VerifyArguments),
@@ -194,6 +220,11 @@ pub enum AuditCommand {
     Prove(ProveArguments),
     /// Make the key that signs the journal, and print its verifier key
     Key(KeyArguments),
+    /// Keep records readable beyond their time
+    #[command(subcommand)]
+    Hold(HoldCommand),
+    /// Erase now what is due; the service does it by itself, time and again
+    Purge,
     /// Print records in another format
     Export {
         #[command(flatten)]
@@ -201,6 +232,28 @@ pub enum AuditCommand {
         /// A line of cells for each record, or a line of JSON
         #[arg(long, value_enum, default_value_t)]
         format: ExportFormat,
+    },
+}
+
+/// Legal holds.
+#[derive(Clone, Debug, Subcommand)]
+pub enum HoldCommand {
+    /// Hold the records that meet all conditions, those that are still to come, too
+    Place {
+        #[command(flatten)]
+        search: Box<SearchArguments>,
+        /// What they are held for
+        #[arg(long)]
+        reason: String,
+    },
+    /// Print the holds that stand
+    List,
+    /// End a hold: what only it kept is erased
+    Release {
+        id: String,
+        /// Why they need not be held any more
+        #[arg(long)]
+        reason: String,
     },
 }
 
@@ -313,9 +366,34 @@ pub struct SearchArguments {
     pub grant: Option<String>,
     #[arg(long)]
     pub session: Option<String>,
-    /// schema.name of a relation that the statement touches
+    #[arg(long)]
+    pub request: Option<String>,
+    /// schema.name of a relation that the statement touches, or its bare name
     #[arg(long)]
     pub relation: Option<String>,
+    /// schema.table.column that the statement touches, table.column, or its bare name
+    #[arg(long)]
+    pub column: Option<String>,
+    /// What the statement does: SELECT, UPDATE, …
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// The client's region or the upstream's
+    #[arg(long)]
+    pub region: Option<String>,
+    /// What the record speaks of: statement, session_open, grant_created, …
+    #[arg(long, value_parser = event)]
+    pub event: Option<Event>,
+    /// Rows that the statement returned or changed: '>N', '<N', N..M or N
+    #[arg(long, value_parser = rows)]
+    pub rows: Option<String>,
+    #[arg(long)]
+    pub fingerprint: Option<String>,
+    /// The rule that refused
+    #[arg(long)]
+    pub rule: Option<String>,
+    /// The error that the statement ended with
+    #[arg(long)]
+    pub sqlstate: Option<String>,
     #[arg(long, value_parser = verdict)]
     pub verdict: Option<VerdictWord>,
     /// Text that the statement holds
@@ -330,6 +408,16 @@ pub struct SearchArguments {
     /// The newest so many
     #[arg(long, value_name = "COUNT")]
     pub limit: Option<usize>,
+}
+
+fn event(text: &str) -> Result<Event, String> {
+    let known = serde_json::from_value(serde_json::Value::from(text.replace('-', "_")));
+    known
+        .map_err(|_| "an event as records have it: statement, statement_end, session_open, grant_revoked, …".to_owned())
+}
+
+fn rows(text: &str) -> Result<String, String> {
+    text.parse::<RowRange>().map(|_| text.to_owned())
 }
 
 fn verdict(text: &str) -> Result<VerdictWord, String> {
@@ -395,8 +483,14 @@ mod tests {
             &["audit", "search", "--principal", "a", "--database", "d", "--grant", "g", "--session", "s"],
             &["audit", "search", "--relation", "public.t", "--verdict", "deny", "--text", "x", "--limit", "5"],
             &["audit", "search", "--since", "1h", "--until", "2026-11-22T10:00:00Z"],
+            &["audit", "search", "--request", "r", "--column", "public.t.c", "--kind", "select", "--region", "eu"],
+            &["audit", "search", "--event", "session_open", "--rows", ">1000", "--fingerprint", "f", "--rule", "r"],
+            &["audit", "search", "--sqlstate", "57014", "--rows", "1..5", "--dir", "var/audit"],
             &["audit", "tail"],
+            &["audit", "tail", "-f", "-n", "10", "--verdict", "deny"],
             &["audit", "show", "12"],
+            &["audit", "show", "12", "--dir", "var/audit"],
+            &["audit", "replay", "se_1", "--dir", "var/audit"],
             &["audit", "verify", "--dir", "var/audit"],
             &["audit", "verify", "--dir", "a", "--region", "b", "--vkey", "v", "--checkpoint", "c"],
             &["audit", "verify", "--bundle", "p.json", "--vkey", "v", "--vkey", "v2", "--witness", "w"],
@@ -427,6 +521,8 @@ mod tests {
             &["deny", "req_1"],
             &["grants", "-o", "yaml"],
             &["audit", "search", "--verdict", "maybe"],
+            &["audit", "search", "--event", "birthday"],
+            &["audit", "search", "--rows", "many"],
             &["audit", "key", "--show", "--rotate"],
             &["audit", "prove", "se_1"],
             &["audit", "verify", "--bundle", "p", "--dir", "d"],

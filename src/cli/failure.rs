@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::output::escape;
+use crate::audit::ReadError;
 use crate::control::Problem;
 
 /// A command that was refused or failed.
@@ -46,6 +47,12 @@ impl From<Problem> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self { message: error.to_string(), hint: None, silent: error.kind() == io::ErrorKind::BrokenPipe }
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        Self::new(error.to_string(), "check --dir; `pgward audit verify --dir` tells more")
     }
 }
 

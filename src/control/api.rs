@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::access::{Decision, GrantState, RequestState};
+use crate::audit::{Event, Filter, RecordedVerdict};
 
 /// Says that a search left older records out.
 pub const MORE_HEADER: &str = "pgward-more";
@@ -322,6 +323,51 @@ pub struct GrantFilter {
     pub all: bool,
 }
 
+/// A legal hold to place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewHold {
+    /// The records to hold, as a search finds them.
+    #[schema(value_type = Object)]
+    pub filter: AuditFilter,
+    pub reason: String,
+}
+
+/// A legal hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HoldView {
+    pub id: String,
+    /// The records that it holds.
+    #[schema(value_type = Object)]
+    pub filter: serde_json::Value,
+    pub reason: String,
+    /// Who placed it.
+    pub by: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub placed: Timestamp,
+}
+
+impl From<crate::audit::Hold> for HoldView {
+    fn from(hold: crate::audit::Hold) -> Self {
+        let mut filter = serde_json::to_value(&hold.filter).unwrap_or_default();
+        if let Some(fields) = filter.as_object_mut() {
+            fields.retain(|_, value| !value.is_null());
+        }
+        Self { id: hold.id, filter, reason: hold.reason, by: hold.by, placed: hold.placed }
+    }
+}
+
+/// What a purge did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PurgeView {
+    /// Buckets of records whose keys were destroyed.
+    pub buckets: usize,
+    /// Records among them that holds keep.
+    pub held: usize,
+    /// Segments that were removed.
+    pub segments: usize,
+}
+
 /// Which records of the journal to read. All conditions hold together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -335,9 +381,37 @@ pub struct AuditFilter {
     pub grant: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// `schema.name` of a relation that the statement touches.
+    /// A request that what was recorded rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// `schema.name` of a relation that the statement touches, or its bare name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relation: Option<String>,
+    /// `schema.table.column` that the statement reads or writes, `table.column`, or its bare name. Where a table is named,
+    /// statements that read its whole rows are found too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+    /// What the statement does: `SELECT`, `UPDATE`, …, in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// The client's region or the upstream's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// What the record speaks of: `statement`, `session_open`, `grant_created`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<String>)]
+    pub event: Option<Event>,
+    /// How many rows the statement returned or changed: `>N`, `<N`, `N..M` or `N`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// The rule that refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// The error that it ended with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sqlstate: Option<String>,
     /// `allow` or `deny`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<String>)]
@@ -354,4 +428,40 @@ pub struct AuditFilter {
     /// The newest so many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// Of a tail: first the newest so many that are there already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<usize>,
+}
+
+impl AuditFilter {
+    /// The filter as the journal knows it.
+    ///
+    /// # Errors
+    /// What is wrong with the number of rows.
+    pub fn read(self) -> Result<Filter, String> {
+        Ok(Filter {
+            principal: self.principal,
+            database: self.database,
+            grant: self.grant,
+            session: self.session,
+            request: self.request,
+            relation: self.relation,
+            column: self.column,
+            kind: self.kind,
+            region: self.region,
+            verdict: self.verdict.map(|verdict| match verdict {
+                VerdictWord::Allow => RecordedVerdict::Allow,
+                VerdictWord::Deny => RecordedVerdict::Deny,
+            }),
+            event: self.event,
+            fingerprint: self.fingerprint,
+            rule: self.rule,
+            sqlstate: self.sqlstate,
+            rows: self.rows.map(|text| text.parse()).transpose()?,
+            text: self.text,
+            since: self.since,
+            until: self.until,
+            limit: self.limit,
+        })
+    }
 }

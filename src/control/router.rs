@@ -19,7 +19,9 @@ use super::auth::authenticate;
 use super::extract::MAX_BODY;
 use super::metrics::count;
 use super::problem::Problem;
-use super::routes::{audit, credentials, decisions, explain, grants, proof, requests, scopes, service, sessions};
+use super::routes::{
+    audit, credentials, decisions, explain, grants, holds, proof, requests, scopes, service, sessions,
+};
 use super::server::Shared;
 
 /// All routes of the control port.
@@ -66,8 +68,12 @@ fn guarded() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(explain::explain))
         .routes(routes!(audit::search))
         .routes(routes!(audit::story))
+        .routes(routes!(audit::replay))
         .routes(routes!(audit::tail))
         .routes(routes!(audit::verify))
+        .routes(routes!(holds::list, holds::place))
+        .routes(routes!(holds::release))
+        .routes(routes!(holds::purge))
         .routes(routes!(proof::proof))
         .routes(routes!(scopes::list))
         .routes(routes!(scopes::whoami))
@@ -150,6 +156,7 @@ mod tests {
             ("/v1/explain", "post"),
             ("/v1/audit/search", "get"),
             ("/v1/audit/records/{id}", "get"),
+            ("/v1/audit/sessions/{id}/replay", "get"),
             ("/v1/audit/tail", "get"),
             ("/v1/audit/verify", "get"),
             ("/v1/scopes", "get"),

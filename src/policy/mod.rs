@@ -24,4 +24,5 @@ pub use decide::decide;
 pub use explain::{ExplainedRelation, Explanation, explain};
 pub use export::{ExportClaim, Exported};
 pub use precedent::Matter;
+pub use residency::data_region;
 pub use verdict::{Denial, Permit, Rule, Verdict};

@@ -42,6 +42,19 @@ pub(super) fn check(footprint: &Footprint, grant: &Grant, context: &Context) -> 
     Ok(claims)
 }
 
+/// The region whose data a statement touches, where that is not the database's own: the first by name, if several are. Its
+/// text may hold what it asks for, so its record belongs there.
+#[must_use]
+pub fn data_region(footprint: &Footprint, database: &DatabasePolicy) -> Option<Region> {
+    if database.data.iter().all(|class| class.region.is_none()) {
+        return None;
+    }
+    let touched = footprint.relations.iter().filter(|touched| lies_somewhere(touched));
+    let placed = touched.filter_map(|touched| place(touched, &touched.columns, database));
+    let regions = placed.flat_map(|placed| placed.regions);
+    regions.filter(|region| **region != database.region).min().cloned()
+}
+
 fn refuse(misplaced: Misplaced) -> Refusal {
     Refusal::Residency(Box::new(misplaced))
 }

@@ -401,6 +401,7 @@ fn readable(analysis: &Analysis) -> Result<(), (Option<Part>, Refused)> {
 fn running(meaning: &Meaning, judged: &Judged, changes: Vec<NameChange>, effect: Effect) -> Running {
     Running {
         seq: 0,
+        data_region: None,
         grant: None,
         guards: Guards::default(),
         meter: None,

@@ -238,7 +238,14 @@ impl Judge {
         if let Some(grant) = grants.iter().find(|grant| grant.id == *judged.permit.grant()) {
             records::allow(&mut record, grant, judged.footprint.footprint());
         }
+        record.data_region = self.data_region(judged.footprint.footprint());
         record
+    }
+
+    /// The region that keeps the record of a statement that touches this, where it is not the upstream's.
+    #[must_use]
+    pub fn data_region(&self, footprint: Option<&Footprint>) -> Option<Region> {
+        crate::policy::data_region(footprint?, &self.view.as_ref()?.context.database)
     }
 
     /// What `SHOW pgward.…` tells.

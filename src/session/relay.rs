@@ -348,6 +348,7 @@ impl Relay {
         }
         let mut record = self.gate.recorder.entry(Event::StatementEnd);
         record.grant = running.grant;
+        record.data_region = running.data_region;
         record.statement_seq = Some(running.seq);
         record.sqlstate = outcome.sqlstate;
         record.command_tag = outcome.command_tag;

@@ -3,7 +3,7 @@
 //! | file | owns | after |
 //! | --- | --- | --- |
 //! | `hash`, `tree`, `proof` | hashes; the right edge of a growing tree; checking proofs. Pure | RFC 6962, RFC 9162 |
-//! | `path`, `strip`, `tiles`, `reader`, `entries` | the tree as files: names, writing, reading | C2SP tlog-tiles |
+//! | `path`, `strip`, `tiles`, `durable`, `reader`, `entries` | the tree as files: names, writing, reading | C2SP tlog-tiles |
 //! | `key`, `note`, `cosignature` | signing keys and signed notes; what a witness signs. Pure | C2SP signed-note, tlog-cosignature |
 //! | `checkpoint` | the text that a log signs. Pure | C2SP tlog-checkpoint |
 //! | `keyfile`, `publish` | secret keys in files; the newest checkpoint in its file | |
@@ -12,6 +12,7 @@
 
 mod checkpoint;
 mod cosignature;
+mod durable;
 mod entries;
 mod hash;
 mod key;

@@ -152,6 +152,7 @@ async fn shutdown_ends_followers() {
     let mut tail = port.call(Method::GET, "/v1/audit/tail", "carol").send().await.unwrap();
     assert_eq!(tail.status(), StatusCode::OK);
     port.stop.cancel();
-    assert!(!matches!(tail.chunk().await, Ok(Some(_))));
+    // HTTP/2 may end with an empty piece.
+    assert!(!matches!(tail.chunk().await, Ok(Some(chunk)) if !chunk.is_empty()));
     assert!(port.dir.path().exists());
 }

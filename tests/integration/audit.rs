@@ -14,6 +14,8 @@ pub const CASES: &[Case] = &[
     ("audit::survives_a_crash", survives_a_crash),
     ("audit::everyone_sees_their_own_only", everyone_sees_their_own_only),
     ("audit::passwords_are_redacted", passwords_are_redacted),
+    ("audit::a_session_is_replayed_as_psql_showed_it", a_session_is_replayed_as_psql_showed_it),
+    ("audit::statements_are_found_by_their_results", statements_are_found_by_their_results),
 ];
 
 fn statement_leaves_two_records(bench: &Bench) {
@@ -103,23 +105,19 @@ fn verify_finds_an_edit_offline(bench: &Bench) {
     assert_eq!(proxy.json("bob", &["audit", "verify"])["ok"], true);
 
     let file = journal_files(&proxy).pop().unwrap();
-    let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, text.replace("WHERE id = 3", "WHERE id = 4")).unwrap();
-    let edited = verify(&proxy);
-    assert_eq!(edited["ok"], false);
-    let first_bad = edited["first_bad"].as_u64().unwrap();
-    let line: serde_json::Value = proxy_record(&text, first_bad);
-    assert!(line["statement"].as_str().unwrap_or_default().contains("WHERE id = 3"), "{edited} names {line}");
-    std::fs::write(&file, &text).unwrap();
+    let bytes = std::fs::read(&file).unwrap();
+    let mut named = Vec::new();
+    for part in 1..=8 {
+        let mut edited = bytes.clone();
+        edited[bytes.len() * part / 9] ^= 1;
+        std::fs::write(&file, edited).unwrap();
+        let report = verify(&proxy);
+        assert_eq!(report["ok"], false);
+        named.push(report["first_bad"].as_u64().unwrap());
+    }
+    assert!(named.is_sorted() && named[0] > 1 && named[7] <= sound["records"].as_u64().unwrap(), "{named:?}");
+    std::fs::write(&file, &bytes).unwrap();
     assert_eq!(verify(&proxy)["ok"], true);
-}
-
-/// The record with that `seq` in the text of a journal file.
-fn proxy_record(text: &str, seq: u64) -> serde_json::Value {
-    text.lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(&line[line.find('{')?..]).ok())
-        .find(|record| record["seq"] == seq)
-        .unwrap_or_default()
 }
 
 fn agrees_with_the_servers_own_log(bench: &Bench) {
@@ -209,8 +207,88 @@ fn passwords_are_redacted(bench: &Bench) {
     assert!(!proxy.sql(&alice, "ALTER ROLE victim PASSWORD 'open sesame'").2);
     let found = proxy.audit(&["--text", "ALTER ROLE victim"]);
     assert!(!found.is_empty());
+    assert!(!found.iter().any(|record| record.to_string().contains("open sesame")), "{found:?}");
     for file in journal_files(&proxy) {
-        assert!(!std::fs::read_to_string(file).unwrap().contains("open sesame"));
+        let bytes = std::fs::read(file).unwrap();
+        assert!(!bytes.windows(11).any(|window| window == b"open sesame" || window == b"ALTER ROLE "));
     }
     assert!(!proxy.log().contains("open sesame"));
+}
+
+/// What psql printed of a session, but for the rows, is what the replay prints of it, online and offline.
+fn a_session_is_replayed_as_psql_showed_it(bench: &Bench) {
+    let proxy = bench.proxy();
+    proxy.grant("alice", "plain-write", "30m");
+    let alice = proxy.credentials("alice", "plain");
+    let script = "SELECT id FROM public.notes WHERE id < 4;\nBEGIN;\nINSERT INTO public.sink VALUES (1, 'replayed')\n  \
+                  RETURNING 1;\nUPDATE public.notes SET body = body WHERE id = 1;\nSELECT 1/0;\nROLLBACK;\n\
+                  DROP TABLE public.notes;\nSELECT 'last' WHERE false;\n";
+    let file = proxy.setup.dir.join("replayed.sql");
+    std::fs::write(&file, script).unwrap();
+    let output = proxy.psql_with(&alice).env("PGAPPNAME", "replayed").arg("-f").arg(&file).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let footers = ["(3 rows)", "BEGIN", "(1 row)", "INSERT 0 1", "UPDATE 1", "ROLLBACK", "(0 rows)"];
+    let found = proxy.audit(&["--event", "session_open", "--principal", "alice"]);
+    let opened = found.iter().find(|record| record["application_name"] == "replayed").unwrap();
+    let session = opened["session"].as_str().unwrap();
+
+    let replayed = String::from_utf8(proxy.cli("alice", &["audit", "replay", session]).stdout).unwrap();
+    for shown in [&printed, &replayed] {
+        let lines: Vec<&str> = shown.lines().filter(|line| footers.contains(line)).collect();
+        assert_eq!(lines, footers, "{shown}");
+    }
+    let prompts: Vec<&str> = replayed.lines().filter_map(|line| line.strip_prefix("plain")).collect();
+    let expected = [
+        "=> SELECT id FROM public.notes WHERE id < 4;",
+        "=> BEGIN;",
+        "=*> INSERT INTO public.sink VALUES (1, 'replayed')",
+        "-*>   RETURNING 1;",
+        "=*> UPDATE public.notes SET body = body WHERE id = 1;",
+        "=*> SELECT 1/0;",
+        "=!> ROLLBACK;",
+        "=> DROP TABLE public.notes;",
+        "=> SELECT 'last' WHERE false;",
+    ];
+    assert_eq!(prompts, expected, "{replayed}");
+    assert!(replayed.contains("ERROR:  22012: division by zero\n") && replayed.contains("DETAIL:  refused by rule "));
+    assert!(!proxy.cli("erin", &["audit", "replay", session]).status.success(), "it is not hers");
+
+    let dir = proxy.setup.dir.join("audit");
+    let offline = Command::new(binary()).args(["audit", "replay", session, "--dir"]).arg(&dir).output().unwrap();
+    assert_eq!(String::from_utf8(offline.stdout).unwrap(), replayed);
+    let seq = opened["seq"].as_u64().unwrap() + 1;
+    let shown = Command::new(binary()).args(["audit", "show", &seq.to_string(), "--dir"]).arg(&dir).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    for part in
+        ["request_filed", "the tests need it", "request_approved", "by bob", "grant_created", "session_open", "3 rows"]
+    {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+}
+
+fn statements_are_found_by_their_results(bench: &Bench) {
+    let proxy = bench.proxy();
+    proxy.grant("alice", "world", "30m");
+    let alice = proxy.credentials("alice", "shop");
+    let sql = "SELECT id, name FROM public.customers WHERE id < 4";
+    assert!(proxy.sql(&alice, sql).2);
+    assert!(!proxy.sql(&alice, "SELECT 1/0 FROM public.customers").2);
+    let statements = |filters: &[&str]| -> Vec<String> {
+        let found = proxy.audit(&[filters, &["--event", "statement", "--principal", "alice"]].concat());
+        found.iter().map(|record| record["statement"].as_str().unwrap().to_owned()).collect()
+    };
+    let cases: [(&[&str], bool); 8] = [
+        (&["--rows", "3", "--column", "customers.name"], true),
+        (&["--rows", ">2", "--relation", "customers", "--kind", "select"], true),
+        (&["--rows", "4..9", "--column", "customers.name"], false),
+        (&["--column", "public.customers.name", "--region", "us-east"], true),
+        (&["--column", "name", "--region", "nowhere"], false),
+        (&["--column", "customers.name", "--sqlstate", "22012"], false),
+        (&["--text", "FROM PUBLIC.customers where", "--since", "1h"], true),
+        (&["--rule", "no-such-rule"], false),
+    ];
+    for (filters, expected) in cases {
+        assert_eq!(statements(filters).contains(&sql.to_owned()), expected, "{filters:?}");
+    }
+    assert_eq!(statements(&["--sqlstate", "22012"]), ["SELECT 1/0 FROM public.customers"]);
 }

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
 mod disk;
+mod finding;
+mod keeping;
 mod reading;
 mod tamper;
 mod writing;

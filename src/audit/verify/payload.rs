@@ -1,11 +1,13 @@
 //! A record's payload: that it opens to one text alone, bears its number, and fits what the session had before.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::super::Event;
 use super::super::frame::Entry;
 use super::super::keys::{KeyDirectory, KeyReader};
+use super::super::purge::named_buckets;
 use super::super::seal::KeyId;
 use super::super::sessions::{Brief, OpenSessions};
 use super::Problem;
@@ -75,6 +77,8 @@ impl Opener {
 pub(super) struct Contents {
     sessions: OpenSessions,
     journal_id: Option<String>,
+    /// Buckets that a record says were erased.
+    purged: HashSet<u32>,
 }
 
 impl Contents {
@@ -88,6 +92,11 @@ impl Contents {
                 Ok(())
             }
         }
+    }
+
+    /// Whether a record says that the bucket was erased.
+    pub(super) fn says_purged(&self, bucket: u32) -> bool {
+        self.purged.contains(&bucket)
     }
 
     /// A record whose text could not be read stood here.
@@ -106,6 +115,9 @@ impl Contents {
             if !self.journal_id.as_ref().is_some_and(names) {
                 return Err(Problem::of(seq, "it opens another journal than its segment says"));
             }
+        }
+        if let (Event::RecordsPurged, Some(detail)) = (brief.event, &brief.detail) {
+            self.purged.extend(named_buckets(detail));
         }
         self.sessions.take(&brief).map_err(|what| Problem::of(seq, what))
     }

@@ -1,7 +1,11 @@
 //! Every record in order: its frame, its entry in the log, its payload.
 
+use std::collections::BTreeMap;
+
 use super::super::frame::{Content, Entry, Frame};
 use super::super::frames::{Frames, Step};
+use super::super::keys::KeyDirectory;
+use super::super::retention::Kind;
 use std::path::{Path, PathBuf};
 
 use super::super::reader::Places;
@@ -22,6 +26,8 @@ pub(super) struct Walk<'a> {
     opener: Opener,
     regions: Vec<Region>,
     contents: Contents,
+    /// Of each bucket that is erased, the first record.
+    erased: BTreeMap<u32, u64>,
 }
 
 struct Region {
@@ -42,6 +48,7 @@ impl<'a> Walk<'a> {
             opener: Opener::of(&places.main),
             regions: places.regions.iter().map(region).collect(),
             contents: Contents::default(),
+            erased: BTreeMap::new(),
         }
     }
 
@@ -57,6 +64,7 @@ impl<'a> Walk<'a> {
         self.beyond(size)?;
         let checkpoint = signed?;
         reserve(&self.places.main)?;
+        self.purges()?;
         self.heads(&tree, &built, &checkpoint)?;
         self.report.signed = size;
         if self.expected.records > self.report.records {
@@ -72,6 +80,24 @@ impl<'a> Walk<'a> {
             Ok(()) => Report { ok: true, ..self.report },
             Err(problem) => Report { ok: false, first_bad: problem.seq, problem: Some(problem.what), ..self.report },
         }
+    }
+
+    /// Whether each erasure was recorded. Where records that could say so are themselves erased or not read, nobody knows.
+    fn purges(&self) -> Result<(), Problem> {
+        let unsaid = self.erased.iter().find(|(bucket, _)| !self.contents.says_purged(**bucket));
+        match unsaid {
+            Some((bucket, seq)) if self.report.unread == 0 && !self.erased_service() => {
+                let what = format!("its text was erased with bucket {bucket}, of which no record says so");
+                Err(Problem::of(*seq, what))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether records of the journal's own doings are among the erased.
+    fn erased_service(&self) -> bool {
+        let buckets = KeyDirectory::of(&self.places.main).list().unwrap_or_default();
+        buckets.iter().any(|bucket| bucket.kind == Kind::Service && bucket.destroyed.is_some())
     }
 
     fn heads(&self, tree: &TileReader, built: &Built, checkpoint: &Checkpoint) -> Result<(), Problem> {
@@ -111,7 +137,7 @@ impl<'a> Walk<'a> {
             if !self.opener.is_erased(entry) && !self.regions.iter_mut().any(|region| region.opener.is_erased(entry)) {
                 return Err(Problem::of(seq, "it is missing"));
             }
-            self.saw(Seen::Erased);
+            self.saw(Seen::Erased, entry);
             return Ok(());
         }
         let frame = self.frames.frame().ok_or_else(|| Problem::of(seq, "it is no frame"))?;
@@ -123,7 +149,7 @@ impl<'a> Walk<'a> {
                 }
                 let length = sealed.len();
                 let seen = open(&mut self.opener, entry, self.frames.body_mut(), length, &mut self.contents)?;
-                self.saw(seen);
+                self.saw(seen, entry);
                 Ok(())
             }
             Content::Elsewhere { digest, key_id } => {
@@ -138,7 +164,11 @@ impl<'a> Walk<'a> {
     /// A payload that a region keeps.
     fn elsewhere(&mut self, entry: &Entry) -> Result<(), Problem> {
         for region in &mut self.regions {
-            if region.advance_to(entry.seq)? {
+            let found = region.advance_to(entry.seq)?;
+            if let Some(header) = region.frames.header() {
+                self.contents.journal(entry.seq, &header.journal_id)?;
+            }
+            if found {
                 let sealed = match region.frames.frame().map(|frame| frame.content) {
                     Some(Content::Here(sealed)) if sha256(sealed) == entry.digest => sealed.len(),
                     Some(_) | None => {
@@ -147,7 +177,7 @@ impl<'a> Walk<'a> {
                 };
                 let body = region.frames.body_mut();
                 let seen = open(&mut region.opener, entry, body, sealed, &mut self.contents)?;
-                self.saw(seen);
+                self.saw(seen, entry);
                 return Ok(());
             }
         }
@@ -155,15 +185,16 @@ impl<'a> Walk<'a> {
         if !erased && !self.regions.is_empty() {
             return Err(Problem::of(entry.seq, "it is missing where its region keeps it"));
         }
-        self.saw(if erased { Seen::Erased } else { Seen::Sealed });
+        self.saw(if erased { Seen::Erased } else { Seen::Sealed }, entry);
         Ok(())
     }
 
-    fn saw(&mut self, seen: Seen) {
+    fn saw(&mut self, seen: Seen, entry: &Entry) {
         match seen {
             Seen::Read => {}
             Seen::Erased => {
                 self.report.erased += 1;
+                self.erased.entry(entry.bucket).or_insert(entry.seq);
                 self.contents.pass_over();
             }
             Seen::Sealed => {

@@ -1,8 +1,12 @@
 //! `audit`: reading the journal through the control port, and proving it, with a server or without.
 
-use serde_json::{Value, json};
+use std::path::Path;
 
-use crate::audit::{Entry, Record, Report};
+use serde_json::json;
+
+use super::{holds, replay, story};
+use crate::access::SessionId;
+use crate::audit::{Entry, Finder, Record, Report, Selector, Story};
 use crate::cli::args::{AuditCommand, ExportFormat, Format, Options, SearchArguments};
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
@@ -13,9 +17,35 @@ use crate::control::api::{AuditFilter, Verification};
 pub async fn run(options: &Options, command: AuditCommand) -> Result<(), Failure> {
     let client = || Client::new(Target::resolve(options)?);
     match command {
-        AuditCommand::Search(search) => lines(&client()?, &["audit", "search"], search).await,
-        AuditCommand::Tail(search) => lines(&client()?, &["audit", "tail"], search).await,
-        AuditCommand::Show { record } => show(&client()?, options.output, &record).await,
+        AuditCommand::Search { search, dir: Some(dir) } => search_offline(&dir, search),
+        AuditCommand::Search { search, dir: None } => {
+            let limit = search.limit;
+            let more = lines(&client()?, &["audit", "search"], &filter(search)).await?;
+            tell_of_more(more, limit);
+            Ok(())
+        }
+        AuditCommand::Tail { search, lines: last, follow: _ } => {
+            let filter = AuditFilter { last, ..filter(search) };
+            lines(&client()?, &["audit", "tail"], &filter).await.map(drop)
+        }
+        AuditCommand::Show { record, dir: Some(dir) } => {
+            let found = Finder::new(&dir).story(&Selector::parse(&record), |_| true)?;
+            if found.is_empty() {
+                return Err(nothing(&record));
+            }
+            show(options.output, &found)
+        }
+        AuditCommand::Show { record, dir: None } => {
+            show(options.output, &client()?.get_slowly(&["audit", "records", &record]).await?)
+        }
+        AuditCommand::Replay { session, dir: Some(dir) } => {
+            let found = Finder::new(&dir).replay(&SessionId::from_text(session.as_str()), |_| true)?;
+            replay::print(options.output, &found.ok_or_else(|| nothing(&session))?)
+        }
+        AuditCommand::Replay { session, dir: None } => {
+            let found = client()?.get_slowly(&["audit", "sessions", &session, "replay"]).await?;
+            replay::print(options.output, &found)
+        }
         AuditCommand::Prove(arguments) => super::proof::prove(options, arguments).await,
         AuditCommand::Verify(arguments) => match (&arguments.bundle, &arguments.dir) {
             (Some(bundle), _) => super::proof::verify_bundle(options, bundle, &arguments),
@@ -30,20 +60,35 @@ pub async fn run(options: &Options, command: AuditCommand) -> Result<(), Failure
             (None, None) => proved(options.output, &client()?.get_slowly(&["audit", "verify"]).await?),
         },
         AuditCommand::Key(arguments) => super::signing::run(options, &arguments),
+        AuditCommand::Hold(command) => holds::hold(&client()?, options.output, command).await,
+        AuditCommand::Purge => holds::purge(&client()?, options.output).await,
         AuditCommand::Export { search, format } => export(&client()?, search, format).await,
     }
 }
 
-/// Each record on its line as it comes: nothing is held back, so that `| head` and `| jq` work on any length.
-async fn lines(client: &Client, path: &[&str], search: SearchArguments) -> Result<(), Failure> {
-    let limit = search.limit;
-    let print = |line: &[u8]| {
-        let line = String::from_utf8_lossy(line);
-        output::print(&(output::ascii_controls(&line) + "\n"))
-    };
-    let more = client.lines(path, &filter(search), print).await?;
-    tell_of_more(more, limit);
-    Ok(())
+/// Each record on its line as it comes: nothing is held back, so that `| head` and `| jq` work on any length. Answers
+/// whether there are more.
+async fn lines(client: &Client, path: &[&str], filter: &AuditFilter) -> Result<bool, Failure> {
+    client.lines(path, filter, print_record).await
+}
+
+fn print_record(line: &[u8]) -> Result<(), Failure> {
+    let line = String::from_utf8_lossy(line);
+    output::print(&(output::ascii_controls(&line) + "\n"))
+}
+
+/// Whoever can read the files may see all that is in them.
+fn search_offline(dir: &Path, search: SearchArguments) -> Result<(), Failure> {
+    let filter = filter(search).read().map_err(|what| Failure::new(what, "see `pgward audit search --help`"))?;
+    let found = Finder::new(dir).search(&filter, |_| true)?;
+    found.iter().try_for_each(|entry| print_record(&entry.canonical))
+}
+
+fn nothing(what: &str) -> Failure {
+    Failure::new(
+        format!("the journal holds no \"{}\"", what.escape_debug()),
+        "find records with `pgward audit search`; name one by its seq, its session, or its fingerprint",
+    )
 }
 
 /// Who asked for so many knows that there may be more; who asked for all has to be told.
@@ -72,51 +117,10 @@ async fn export(client: &Client, search: SearchArguments, format: ExportFormat) 
     Ok(crate::audit::export(&entries, format, &mut stdout)?)
 }
 
-async fn show(client: &Client, format: Format, record: &str) -> Result<(), Failure> {
-    let story: Value = client.get_slowly(&["audit", "records", record]).await?;
+fn show(format: Format, story: &Story) -> Result<(), Failure> {
     match format {
-        Format::Json => output::json(&story),
-        Format::Table => output::print(&tell(&story)),
-    }
-}
-
-/// The story as text: a heading for each part, a paragraph for each record, a line for each of its fields.
-fn tell(story: &Value) -> String {
-    let mut text = String::new();
-    for (heading, part) in [("access", "access"), ("session", "sessions"), ("statement", "statements"), ("", "other")] {
-        for entry in story.get(part).and_then(Value::as_array).into_iter().flatten() {
-            match entry.get("statement").filter(|statement| statement.is_object()) {
-                Some(statement) => {
-                    paragraph(heading, statement, &mut text);
-                    if let Some(end) = entry.get("end").filter(|end| end.is_object()) {
-                        paragraph("its end", end, &mut text);
-                    }
-                }
-                None => paragraph(heading, entry, &mut text),
-            }
-        }
-    }
-    text
-}
-
-fn paragraph(heading: &str, record: &Value, text: &mut String) {
-    let word = |name: &str| record.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    if !text.is_empty() {
-        text.push('\n');
-    }
-    let seq = record.get("seq").and_then(Value::as_u64).unwrap_or_default();
-    text.push_str(&output::escape_cell(&format!("#{seq} {} {} {heading}", word("time"), word("event"))));
-    text.push('\n');
-    for (name, value) in record.as_object().into_iter().flatten() {
-        if matches!(name.as_str(), "seq" | "time" | "event") {
-            continue;
-        }
-        let value = match value {
-            Value::String(value) => value.clone(),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
-        };
-        let value = output::escape(&value).replace('\n', "\n                    ");
-        text.push_str(&format!("  {:<16}  {value}\n", output::escape_cell(name)));
+        Format::Json => output::json(story),
+        Format::Table => output::print(&story::tell(story)),
     }
 }
 
@@ -140,40 +144,27 @@ fn proved(format: Format, found: &Verification) -> Result<(), Failure> {
     Err(Failure::new(message, "keep the files as they are, and compare them with a copy kept elsewhere"))
 }
 
-fn filter(search: SearchArguments) -> AuditFilter {
+pub(super) fn filter(search: SearchArguments) -> AuditFilter {
     AuditFilter {
         principal: search.principal,
         database: search.database,
         grant: search.grant,
         session: search.session,
+        request: search.request,
         relation: search.relation,
+        column: search.column,
+        kind: search.kind,
+        region: search.region,
+        event: search.event,
+        rows: search.rows,
+        fingerprint: search.fingerprint,
+        rule: search.rule,
+        sqlstate: search.sqlstate,
         verdict: search.verdict,
         text: search.text,
         since: search.since,
         until: search.until,
         limit: search.limit,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_story_is_told_in_order_and_cannot_drive_the_terminal() {
-        let story = json!({
-            "access": [{ "time": "t1", "seq": 1, "event": "grant_created", "reason": "because" }],
-            "sessions": [],
-            "statements": [{
-                "statement": { "time": "t2", "seq": 2, "event": "statement", "statement": "select\n\u{1b}[31m1" },
-                "end": { "time": "t3", "seq": 3, "event": "statement_end", "rows": 1 },
-            }],
-            "other": [],
-        });
-        let text = tell(&story);
-        let expected = "#1 t1 grant_created access\n  reason            because\n\n#2 t2 statement statement\n  \
-                        statement         select\n                    \\u{1b}[31m1\n\n#3 t3 statement_end its end\n  \
-                        rows              1\n";
-        assert_eq!(text, expected);
+        last: None,
     }
 }

@@ -5,11 +5,14 @@ mod connect;
 mod credentials;
 mod explain;
 mod grants;
+mod holds;
 mod login;
 mod proof;
+mod replay;
 mod requests;
 mod sessions;
 mod signing;
+mod story;
 pub mod witness;
 
 use std::path::Path;
@@ -48,7 +51,7 @@ pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
         Command::Sessions => sessions::list(&client()?, format).await,
         Command::Kill { session, reason } => sessions::kill(&client()?, format, &session, reason).await,
         Command::Explain { database, user, sql } => explain::explain(&client()?, format, database, user, sql).await,
-        Command::Audit(command) => audit::run(options, command).await,
+        Command::Audit(command) => audit::run(options, *command).await,
     }
 }
 

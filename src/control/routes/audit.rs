@@ -12,8 +12,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::audit::{Entry, Filter, MAX_RESULTS, RecordedVerdict, Selector, Subscription};
-use crate::control::api::{AuditFilter, MORE_HEADER, VerdictWord, Verification};
+use crate::access::SessionId;
+use crate::audit::{Entry, Filter, MAX_RESULTS, Record, Selector, Subscription};
+use crate::control::api::{AuditFilter, MORE_HEADER, Verification};
 use crate::control::auth::Caller;
 use crate::control::extract::{Id, Params};
 use crate::control::lines::{Broken, LineSender, Lines};
@@ -34,6 +35,9 @@ pub async fn search(
     caller: Caller,
     Params(filter): Params<AuditFilter>,
 ) -> Result<Response, Problem> {
+    if filter.last.is_some() {
+        return Err(Problem::bad_request("`last` is for following the journal; a search has `limit`"));
+    }
     let mut filter = read_filter(filter, &caller)?;
     let limit = filter.limit.unwrap_or(DEFAULT_RESULTS).min(MAX_RESULTS - 1);
     // One more than is answered, to know whether there are more.
@@ -43,7 +47,7 @@ pub async fn search(
     let found = spawn_blocking(move || {
         let directory = reading.directory.load();
         let visible = |record: &_| directory.may_read(caller.principal(), record);
-        crate::audit::search(&reading.journal.settings().dir, &filter, visible)
+        reading.journal.finder().search(&filter, visible)
     });
     let mut found = found.await.map_err(|_| Problem::internal())??;
     let surplus = found.len().saturating_sub(limit);
@@ -66,7 +70,8 @@ pub async fn search(
 }
 
 /// Follows the journal: new records that meet the filter, one JSON document a line, until the caller goes away or has
-/// as many as the limit says.
+/// as many as the limit says. `last` has it begin with the newest that are there already. Where the filter speaks of rows
+/// or SQLSTATE, a statement comes when it has ended, before its end.
 #[utoipa::path(
     get, path = "/v1/audit/tail", tag = "audit", params(AuditFilter),
     responses(
@@ -79,12 +84,20 @@ pub async fn tail(
     caller: Caller,
     Params(filter): Params<AuditFilter>,
 ) -> Result<Response, Problem> {
+    let first = filter.last.unwrap_or_default().min(MAX_RESULTS);
     let filter = read_filter(filter, &caller)?;
     let place = place(&shared.followers).await?;
-    let subscription = shared.journal.subscribe(shared.journal.last_seq() + 1);
+    let last = shared.journal.last_seq();
+    let subscription = shared.journal.subscribe(last + 1);
+    let found = if first == 0 { Vec::new() } else { newest(&shared, &caller, &filter, first, last).await? };
     let (sender, lines) = Lines::channel();
     let streams = shared.streams.clone();
     streams.spawn(async move {
+        for entry in found {
+            if send(&shared, &sender, entry).await.is_err() {
+                return;
+            }
+        }
         follow(&shared, &caller, &filter, subscription, &sender).await;
         drop(place);
     });
@@ -108,18 +121,47 @@ pub async fn story(
     let story = spawn_blocking(move || {
         let directory = shared.directory.load();
         let visible = |record: &_| directory.may_read(caller.principal(), record);
-        let story = crate::audit::story(&shared.journal.settings().dir, &selector, visible);
+        let story = shared.journal.finder().story(&selector, visible);
         drop(place);
         story
     });
     let story = story.await.map_err(|_| Problem::internal())??;
-    if story.statements.is_empty() && story.sessions.is_empty() && story.other.is_empty() {
+    if story.is_empty() {
         return Err(Problem::not_found(
             format!("the journal holds no \"{}\", or nothing that you may read", id.escape_debug()),
             "find records with `pgward audit search`; name one by its seq, its session, or its fingerprint",
         ));
     }
     serde_json::to_value(story).map(Json).map_err(|_| Problem::internal())
+}
+
+/// Tells a session as psql would have shown it, without the rows: what was said, when, and what came of it.
+#[utoipa::path(
+    get, path = "/v1/audit/sessions/{id}/replay", tag = "audit",
+    params(("id" = String, Path, description = "A session's id")),
+    responses((status = 200, body = Object), (status = "default", body = Problem))
+)]
+pub async fn replay(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Id(id): Id<String>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let place = place(&shared.readers).await?;
+    let session = SessionId::from_text(id.as_str());
+    let replay = spawn_blocking(move || {
+        let directory = shared.directory.load();
+        let visible = |record: &_| directory.may_read(caller.principal(), record);
+        let replay = shared.journal.finder().replay(&session, visible);
+        drop(place);
+        replay
+    });
+    match replay.await.map_err(|_| Problem::internal())?? {
+        Some(replay) => serde_json::to_value(replay).map(Json).map_err(|_| Problem::internal()),
+        None => Err(Problem::not_found(
+            format!("the journal holds no session \"{}\", or none that you may read", id.escape_debug()),
+            "find sessions with `pgward audit search --event session_open`",
+        )),
+    }
 }
 
 /// Proves that the journal is whole, or names the first record that is not as it was written.
@@ -146,10 +188,31 @@ pub async fn verify(State(shared): State<Arc<Shared>>, caller: Caller) -> Result
     }))
 }
 
+/// The newest records up to the last that a follower is not handed anyway.
+async fn newest(
+    shared: &Arc<Shared>,
+    caller: &Caller,
+    filter: &Filter,
+    count: usize,
+    last: u64,
+) -> Result<Vec<Entry>, Problem> {
+    let place = place(&shared.readers).await?;
+    let filter = Filter { limit: Some(count), ..filter.clone() };
+    let (reading, principal) = (Arc::clone(shared), caller.principal().clone());
+    let found = spawn_blocking(move || {
+        let directory = reading.directory.load();
+        let visible = |record: &Record| record.seq <= last && directory.may_read(&principal, record);
+        let found = reading.journal.finder().search(&filter, visible);
+        drop(place);
+        found
+    });
+    Ok(found.await.map_err(|_| Problem::internal())??)
+}
+
 /// Sends what comes until the caller goes away, the process ends, or the caller's token no longer counts: who may read
 /// what is asked anew for each record.
 async fn follow(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     caller: &Caller,
     filter: &Filter,
     mut subscription: Subscription,
@@ -178,16 +241,37 @@ async fn follow(
             else {
                 return;
             };
-            let wanted = filter.matches(&entry.record) && directory.may_read(&user.principal, &entry.record);
-            if !wanted {
-                continue;
+            for entry in wanted(shared, filter, entry).await {
+                if !directory.may_read(&user.principal, &entry.record) {
+                    continue;
+                }
+                if left == 0 || send(shared, sender, entry).await.is_err() {
+                    return;
+                }
+                left -= 1;
             }
-            if left == 0 || send(shared, sender, entry).await.is_err() {
-                return;
-            }
-            left -= 1;
         }
     }
+}
+
+/// The record, where it is looked for. Before an end that is, comes its statement, which could not be judged before.
+async fn wanted(shared: &Arc<Shared>, filter: &Filter, entry: Entry) -> Vec<Entry> {
+    let statement = match entry.record.statement_seq {
+        Some(seq) if filter.asks_of_ends() => statement_of(shared, filter, &entry, seq).await,
+        Some(_) | None => None,
+    };
+    let entry = Some(entry).filter(|entry| filter.matches(&entry.record));
+    statement.into_iter().chain(entry).collect()
+}
+
+async fn statement_of(shared: &Arc<Shared>, filter: &Filter, end: &Entry, seq: u64) -> Option<Entry> {
+    if !filter.ended_so(&end.record) {
+        return None;
+    }
+    let reading = Arc::clone(shared);
+    // One that cannot be read is left out: following goes on, and a search says what is wrong.
+    let found = spawn_blocking(move || reading.journal.finder().record(seq)).await.ok()?.ok()?;
+    found.filter(|statement| filter.matches_with(&statement.record, &end.record))
 }
 
 /// Sends the record's bytes as the journal's chain has them. A caller who does not read loses their place.
@@ -212,22 +296,11 @@ fn read_filter(filter: AuditFilter, caller: &Caller) -> Result<Filter, Problem> 
             "leave --principal out to read what concerns yourself",
         ));
     }
-    Ok(Filter {
-        principal: if caller.is_auditor() { filter.principal } else { Some(caller.name().to_owned()) },
-        database: filter.database,
-        grant: filter.grant,
-        session: filter.session,
-        relation: filter.relation,
-        verdict: filter.verdict.map(|verdict| match verdict {
-            VerdictWord::Allow => RecordedVerdict::Allow,
-            VerdictWord::Deny => RecordedVerdict::Deny,
-        }),
-        text: filter.text,
-        since: filter.since,
-        until: filter.until,
-        limit: filter.limit,
-        ..Filter::default()
-    })
+    let mut filter = filter.read().map_err(Problem::bad_request)?;
+    if !caller.is_auditor() {
+        filter.principal = Some(caller.name().to_owned());
+    }
+    Ok(filter)
 }
 
 /// Waits for one of the places, but not long.

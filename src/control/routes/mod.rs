@@ -5,6 +5,7 @@ pub mod credentials;
 pub mod decisions;
 pub mod explain;
 pub mod grants;
+pub mod holds;
 pub mod proof;
 pub mod requests;
 pub mod scopes;

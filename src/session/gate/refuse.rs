@@ -54,6 +54,7 @@ impl Gate {
         batch: &mut Batch,
     ) {
         records::deny(&mut record, &refused.denial, refused.footprint.footprint());
+        record.data_region = self.judge.data_region(refused.footprint.footprint());
         self.judge.count_denial(refused.denial.rule);
         expected.denied = Some(visible(&refused.denial));
         batch.items.push(Item::Refuse(record));

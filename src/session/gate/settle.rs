@@ -55,6 +55,7 @@ fn hand_over(statements: &mut VecDeque<Running>, receipts: Vec<Receipt>, ledger:
         running.guards = receipt.guards();
         running.meter = ledger.meter(receipt.grant(), receipt.exports());
         running.grant = Some(receipt.grant().clone());
+        running.data_region = receipt.data_region().cloned();
         running.started = Instant::now();
     }
 }

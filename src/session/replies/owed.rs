@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::access::{GrantId, Guards};
+use crate::access::{GrantId, Guards, Region};
 use crate::audit::EndedBy;
 use crate::session::exports::Meter;
 use crate::session::given::Given;
@@ -18,6 +18,8 @@ pub struct Running {
     /// The `seq` of its first record.
     pub seq: u64,
     pub grant: Option<GrantId>,
+    /// The region that keeps its records, where it is not the upstream's.
+    pub data_region: Option<Region>,
     /// What its grant bounds it by.
     pub guards: Guards,
     /// Counts its rows as they leave their region, where they do.

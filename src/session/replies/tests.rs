@@ -12,6 +12,7 @@ use crate::wire::sqlstate;
 fn running(grant: &str) -> Running {
     Running {
         seq: 1,
+        data_region: None,
         grant: Some(GrantId::from_text(grant)),
         guards: Guards::default(),
         meter: None,
