@@ -1,6 +1,7 @@
 //! Who may do what, for how long: principals, scopes, requests, approvals, grants, regions.
 //! Pure values and their validity at an instant. Knows nothing of SQL, the wire or storage.
 
+mod allowance;
 mod clock;
 mod export;
 mod grant;
@@ -13,6 +14,7 @@ mod scope;
 mod secret;
 mod token;
 
+pub use allowance::Allowance;
 pub use clock::Clock;
 pub use export::{Amount, Export, ExportLimit};
 pub use grant::{Grant, GrantState, Revocation};

@@ -97,10 +97,10 @@ impl Explain for Explainer {
         let judged = tokio::task::spawn_blocking(move || judge(&text, &by, &context));
         let answer = judged.await.map_err(|_| ExplainError::Failed("the analysis broke off".to_owned()))?;
         if answer.verdict == VerdictWord::Deny {
-            return Ok(answer);
+            return Ok(without_secrets(answer, &question.sql));
         }
         let second = self.server.second_opinion(&settings.route, &question.sql, &snapshot).await;
-        Ok(with_second_opinion(answer, second.unwrap_or_default()))
+        Ok(without_secrets(with_second_opinion(answer, second.unwrap_or_default()), &question.sql))
     }
 
     fn not_ready(&self) -> Vec<String> {
@@ -109,6 +109,16 @@ impl Explain for Explainer {
         missing.sort();
         missing
     }
+}
+
+/// An answer quotes no secret of the question's.
+fn without_secrets(mut answer: ExplainAnswer, text: &str) -> ExplainAnswer {
+    let redacted = sql::redact(text, None);
+    let ExplainAnswer { detail, hint, steps, .. } = &mut answer;
+    for said in detail.iter_mut().chain(hint).chain(steps) {
+        *said = redacted.scrub(said).into_owned();
+    }
+    answer
 }
 
 /// The first statement that would be refused decides; else the last.

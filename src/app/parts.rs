@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use super::explainer::Explainer;
 use super::settings::{self, Fixed};
 use crate::access::{Clock, RegionNetworks};
-use crate::audit::Journal;
+use crate::audit::{HashKey, Journal};
 use crate::config::{Config, StoreLocation};
 use crate::control;
 use crate::session::{self, Balancers, DatabaseSettings, Metrics, Registry, ServerTls};
@@ -72,8 +72,9 @@ impl Parts {
             registry: Arc::clone(&registry),
             metrics,
         };
-        let session =
-            Arc::new(session::Server::new(settings::session_settings(&config, salt_secret), data_path.clone()));
+        let hash_key = HashKey::beside(&config.audit.dir).context("the key for hashes in the journal")?;
+        let session_settings = settings::session_settings(&config, salt_secret, hash_key);
+        let session = Arc::new(session::Server::new(session_settings, data_path.clone()));
         let explainer = Arc::new(Explainer::new(Arc::clone(&session), data_path));
         let (control_tls, control_certificate) = settings::control_tls(&config)?;
         let mut control_settings = control::Settings::new(control_tls);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 
 use crate::access::{Region, Secret};
-use crate::audit::{self, Shelf};
+use crate::audit::{self, HashKey, Shelf};
 use crate::config::{
     Config, ParameterRecording, Provision, SecondOpinion, SslMode, StoreLocation, UpstreamHost, UpstreamUrl,
 };
@@ -18,9 +18,10 @@ use crate::wire::scram::Verifier;
 use crate::{control, tls};
 
 /// The session side's bounds.
-pub fn session_settings(config: &Config, salt_secret: [u8; 32]) -> session::Settings {
+pub fn session_settings(config: &Config, salt_secret: [u8; 32], hash_key: HashKey) -> session::Settings {
     session::Settings {
         salt_secret,
+        hash_key,
         max_connections: config.proxy.max_connections,
         max_per_address: config.proxy.max_connections_per_address,
         handshake_timeout: config.proxy.handshake_timeout,

@@ -126,6 +126,8 @@ impl Phase {
             | Event::JournalOpened
             | Event::JournalRecovered
             | Event::JournalClosed
+            | Event::Message
+            | Event::AccessRefused
             | Event::RecordsPurged
             | Event::HoldPlaced
             | Event::HoldReleased

@@ -58,7 +58,7 @@ pub fn export<'a>(
 type Cell = fn(&Record) -> Option<String>;
 
 /// The columns, in the order of the record's fields.
-const COLUMNS: [(&str, Cell); 36] = [
+const COLUMNS: [(&str, Cell); 38] = [
     ("time", |r| Some(r.time.to_string())),
     ("seq", |r| Some(r.seq.to_string())),
     ("event", |r| word(r.event)),
@@ -79,7 +79,9 @@ const COLUMNS: [(&str, Cell); 36] = [
     ("approvers", |r| Some(r.approvers.join(" "))),
     ("protocol", |r| r.protocol.and_then(word)),
     ("statement", |r| r.statement.clone()),
+    ("redacted", |r| Some(r.redacted.join(" "))),
     ("parameters", |r| r.parameters.as_ref().and_then(json)),
+    ("parameter_count", |r| r.parameter_count.map(|n| n.to_string())),
     ("fingerprint", |r| r.fingerprint.clone()),
     ("kind", |r| r.kind.clone()),
     ("relations", |r| if r.relations.is_empty() { None } else { json(&r.relations) }),

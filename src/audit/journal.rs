@@ -375,6 +375,7 @@ fn class_of(record: &Record) -> Class {
         | Event::JournalOpened
         | Event::JournalRecovered
         | Event::JournalClosed
+        | Event::AccessRefused
         | Event::RecordsPurged
         | Event::HoldPlaced
         | Event::HoldReleased
@@ -382,6 +383,7 @@ fn class_of(record: &Record) -> Class {
         | Event::WitnessSilent
         | Event::WitnessHeard => Class::Ending,
         Event::SessionOpen
+        | Event::Message
         | Event::RequestFiled
         | Event::RequestApproved
         | Event::GrantCreated

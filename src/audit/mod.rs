@@ -2,7 +2,7 @@
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `record`, `receipt` | one entry; the proof that one was made |
+//! | `record`, `receipt`, `hash_key` | one entry; the proof that one was made; what hashes of values in it are keyed with |
 //! | `canonical`, `seal`, `frame` | an entry's bytes; sealing them; what stands in a file. Pure |
 //! | `retention`, `keys`, `purge`, `hold` | how long texts are kept; the keys that are destroyed then; doing so; what is kept all the same |
 //! | `segment`, `stream`, `medium`, `reserve` | the files: their names; writing one directory's; the operations on them; the space set aside |
@@ -24,6 +24,7 @@ mod export;
 mod find;
 mod frame;
 mod frames;
+mod hash_key;
 mod hold;
 pub mod index;
 mod intake;
@@ -63,6 +64,7 @@ pub use counters::Counters;
 pub use export::{Format, export};
 pub use find::Finder;
 pub use frames::Location;
+pub use hash_key::HashKey;
 pub use hold::{Hold, HoldError, holds};
 pub use journal::Journal;
 pub use purge::Purged;

@@ -31,6 +31,11 @@ pub enum Event {
     /// A torn tail was cut at the last whole record.
     JournalRecovered,
     JournalClosed,
+    /// A message that went to the database and is no statement's own: an empty query, or a Bind, Describe or Close that no
+    /// statement's record of the same moment speaks for. It has no end.
+    Message,
+    /// The control port refused a caller: no valid token, or an act that is not theirs to do.
+    AccessRefused,
     /// Texts became unreadable because their time ended; `detail` names the buckets.
     RecordsPurged,
     /// Records that meet a filter are kept beyond their time.
@@ -75,6 +80,8 @@ impl Event {
             Self::KeyRotated => "key_rotated",
             Self::WitnessSilent => "witness_silent",
             Self::WitnessHeard => "witness_heard",
+            Self::Message => "message",
+            Self::AccessRefused => "access_refused",
         }
     }
 }
@@ -143,6 +150,8 @@ pub enum EndedBy {
     ProtocolViolation,
     /// It ran longer than its scope lets it.
     Timeout,
+    /// A fault of pgward's own.
+    Fault,
 }
 
 /// One entry. Fields that do not apply are left out.
@@ -194,9 +203,15 @@ pub struct Record {
     /// The whole text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement: Option<String>,
-    /// Bind values as text, or `\x…` for binary ones; `null` is NULL.
+    /// The rules by which something was taken out of the statement, its parameters or the detail: `password`, `connection`, …
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redacted: Vec<String>,
+    /// Bind values as text, or `\x…` for binary ones that cannot be read; `null` is NULL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<Vec<Option<String>>>,
+    /// How many bind values there were, where they themselves are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameter_count: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -255,7 +270,9 @@ impl Record {
             approvers: Vec::new(),
             protocol: None,
             statement: None,
+            redacted: Vec::new(),
             parameters: None,
+            parameter_count: None,
             fingerprint: None,
             kind: None,
             relations: Vec::new(),

@@ -128,6 +128,8 @@ impl Replay {
                 }
                 // Not among what was looked for.
                 Event::StatementEnd
+                | Event::Message
+                | Event::AccessRefused
                 | Event::RequestFiled
                 | Event::RequestApproved
                 | Event::RequestDenied

@@ -28,7 +28,7 @@ impl Kind {
     #[must_use]
     pub fn of(event: Event) -> Self {
         match event {
-            Event::Statement | Event::StatementEnd | Event::Cancel => Self::Statement,
+            Event::Statement | Event::StatementEnd | Event::Message | Event::Cancel => Self::Statement,
             Event::SessionOpen
             | Event::SessionClose
             | Event::SessionKilled
@@ -40,7 +40,8 @@ impl Kind {
             | Event::RequestWithdrawn
             | Event::GrantCreated
             | Event::GrantRevoked
-            | Event::CredentialMinted => Self::Access,
+            | Event::CredentialMinted
+            | Event::AccessRefused => Self::Access,
             Event::ConfigReloaded
             | Event::ConfigRefused
             | Event::JournalOpened

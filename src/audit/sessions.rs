@@ -90,6 +90,8 @@ impl OpenSessions {
             | Event::JournalOpened
             | Event::JournalRecovered
             | Event::JournalClosed
+            | Event::Message
+            | Event::AccessRefused
             | Event::RecordsPurged
             | Event::HoldPlaced
             | Event::HoldReleased

@@ -7,6 +7,7 @@ pub mod opinion;
 mod resolve;
 mod snapshot;
 mod types;
+mod values;
 
 pub use footprint::{
     CalledBy, Columns, Effect, Footprint, Oid, RelationKind, TouchedFunction, TouchedRelation, Unresolved,
@@ -15,3 +16,4 @@ pub use load::LoadError;
 pub use objects::{Objects, RelationObject, RoutineObject};
 pub use resolve::{resolve, resolve_told, resolve_with};
 pub use snapshot::Snapshot;
+pub use values::Kind as TypeKind;

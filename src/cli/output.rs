@@ -29,10 +29,14 @@ pub fn escape_cell(text: &str) -> String {
     escape(text).replace('\n', "\\n").replace('\t', "\\t")
 }
 
-/// Control characters (C0, DEL, C1), and those that change the direction of text or have no width.
+/// Control characters (C0, DEL, C1), and those that change the direction of text, have no width or no glyph of their own.
 fn is_dangerous(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Prints one JSON document.
@@ -47,8 +51,11 @@ pub fn ascii_controls(json: &str) -> String {
     for c in json.chars() {
         match c {
             '\n' => escaped.push(c),
-            // All of them lie in the basic plane, so that one escape does.
-            c if is_dangerous(c) => escaped.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if is_dangerous(c) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    escaped.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
             c => escaped.push(c),
         }
     }
@@ -148,7 +155,7 @@ mod tests {
 
     #[test]
     fn json_stays_the_same_document() {
-        let value = serde_json::json!({ "text": "\u{9b}31m \u{202e} \u{1b} é" });
+        let value = serde_json::json!({ "text": "\u{9b}31m \u{202e} \u{1b} é \u{e0041} \u{61c}" });
         let printed = ascii_controls(&value.to_string());
         assert!(!printed.chars().any(is_dangerous));
         assert_eq!(serde_json::from_str::<serde_json::Value>(&printed).ok(), Some(value));

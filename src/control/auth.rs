@@ -28,6 +28,12 @@ impl Peer {
         Self { address, known: Arc::default() }
     }
 
+    /// The socket's other end.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Whether a call on this connection had a valid token.
     #[must_use]
     pub fn is_known(&self) -> bool {
@@ -131,8 +137,10 @@ pub async fn authenticate(
     // The path names things by id; the query may hold what is searched for, and stays out of the log.
     let (principal, method, path) =
         (caller.name().to_owned(), request.method().clone(), request.uri().path().to_owned());
-    request.extensions_mut().insert(caller);
-    let response = next.run(request).await;
+    request.extensions_mut().insert(caller.clone());
+    let mut response = next.run(request).await;
+    // For whoever records what was refused to whom.
+    response.extensions_mut().insert(caller);
     let status = response.status().as_u16();
     if method.is_safe() {
         tracing::debug!(principal, %method, path, status, %address, "called");

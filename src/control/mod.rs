@@ -13,6 +13,7 @@ mod lines;
 mod listener;
 mod metrics;
 mod problem;
+mod refusals;
 mod router;
 mod routes;
 mod server;

@@ -41,6 +41,12 @@ impl Problem {
         }
     }
 
+    /// The word of [`Self::kind`].
+    #[must_use]
+    pub fn word(&self) -> &str {
+        self.kind.rsplit(':').next().unwrap_or_default()
+    }
+
     pub fn bad_request(detail: impl Into<String>) -> Self {
         let hint = "compare the call with /v1/openapi.json";
         Self::new(StatusCode::BAD_REQUEST, "bad-request", detail, hint)
@@ -137,6 +143,7 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        response.extensions_mut().insert(self);
         response
     }
 }

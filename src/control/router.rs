@@ -19,6 +19,7 @@ use super::auth::authenticate;
 use super::extract::MAX_BODY;
 use super::metrics::count;
 use super::problem::Problem;
+use super::refusals;
 use super::routes::{
     audit, credentials, decisions, explain, grants, holds, proof, requests, scopes, service, sessions,
 };
@@ -37,6 +38,7 @@ pub fn build(shared: &Arc<Shared>) -> Router {
         .route("/metrics", get(service::metrics));
     guarded
         .route_layer(middleware::from_fn_with_state(Arc::clone(shared), authenticate))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(shared), refusals::record))
         .merge(open)
         .fallback(|| async { Problem::no_route() })
         .method_not_allowed_fallback(|| async { Problem::method() })

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::limiter::FailureLimiter;
+use super::refusals::Refusals;
 use super::{Directory, Explain, Metrics, listener};
 use crate::access::{Clock, SessionId};
 use crate::audit::Journal;
@@ -110,6 +111,7 @@ pub struct Shared {
     pub settings: Settings,
     pub parts: Dependencies,
     pub limiter: FailureLimiter,
+    pub refusals: Refusals,
     /// One act at a time: what was checked before an act is recorded still holds when it is done.
     pub turn: Mutex<()>,
     pub acts: TaskTracker,
@@ -146,6 +148,7 @@ impl Server {
             settings,
             parts: dependencies,
             limiter: FailureLimiter::default(),
+            refusals: Refusals::default(),
             turn: Mutex::new(()),
             acts: TaskTracker::new(),
             streams: TaskTracker::new(),

@@ -13,7 +13,7 @@ use super::opinions::Finding;
 use crate::catalog::{self, Footprint, Oid, Snapshot, Unresolved};
 use crate::policy::Matter;
 use crate::sql::tree::{Action, Statement};
-use crate::sql::{self, Limits, Unreadable};
+use crate::sql::{self, Limits, Redacted, Unreadable};
 
 /// Texts in each of the two generations of the cache.
 const GENERATION: usize = 4_096;
@@ -32,16 +32,20 @@ pub struct Analysis {
     /// The parameter types that the client declared, where the text came in a Parse: values of them are read in by
     /// their types' own functions, and overloads are chosen by them.
     types: Option<Arc<[Oid]>>,
+    /// The types that the upstream last told of, when asked to describe the statement: for reading values of them only.
+    described: ArcSwapOption<Vec<Oid>>,
     resolved: ArcSwapOption<Resolved>,
-    recorded: Vec<OnceLock<Recorded>>,
+    recorded: OnceLock<Vec<Arc<Recorded>>>,
 }
 
 /// What the journal is told of a statement, made once: finding the secrets in a text means reading it again.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Recorded {
     /// The text without its secrets.
-    pub text: String,
+    pub text: Arc<str>,
     pub fingerprint: String,
+    /// What was taken out, and what of other texts about the statement has to be.
+    pub redacted: Redacted<'static>,
 }
 
 /// What each statement of one text touches, by one version of the catalogs.
@@ -79,22 +83,31 @@ pub enum Part {
 
 impl Analysis {
     fn new(text: Arc<str>, types: Option<Arc<[Oid]>>, parsed: Result<Vec<Statement>, Unreadable>) -> Self {
-        let recorded = (0..parsed.as_ref().map_or(0, Vec::len)).map(|_| OnceLock::new()).collect();
-        Self { text, parsed, types, resolved: ArcSwapOption::empty(), recorded }
+        let (described, resolved) = (ArcSwapOption::empty(), ArcSwapOption::empty());
+        Self { text, parsed, types, described, resolved, recorded: OnceLock::new() }
     }
 
     /// What the journal is told of the statement at `part`.
     #[must_use]
-    pub fn recorded(&self, part: Part) -> Recorded {
-        let make = || Recorded {
-            text: sql::redacted(self.text_of(part)).into_owned(),
-            fingerprint: self.statement(part).map(|statement| statement.fingerprint.to_string()).unwrap_or_default(),
+    pub fn recorded(&self, part: Part) -> Arc<Recorded> {
+        let make = |part, redacted: Redacted<'_>| {
+            let fingerprint = self.statement(part).map(|statement| statement.fingerprint.to_string());
+            let text = Arc::from(&*redacted.text);
+            Arc::new(Recorded { text, fingerprint: fingerprint.unwrap_or_default(), redacted: redacted.into_owned() })
         };
-        let kept = match part {
-            Part::Whole(index) => self.recorded.get(index),
+        let known = match part {
+            Part::Whole(index) => {
+                let whole = || (0..self.statements().len()).map(Part::Whole);
+                // A secret of one statement may stand in a comment beside another.
+                let all = self.recorded.get_or_init(|| {
+                    let pieces: Vec<_> = whole().map(|part| (self.text_of(part), self.statement(part))).collect();
+                    whole().zip(sql::redact_all(&pieces)).map(|(part, redacted)| make(part, redacted)).collect()
+                });
+                all.get(index).map(Arc::clone)
+            }
             Part::Prepared(_) | Part::Empty => None,
         };
-        kept.map_or_else(make, |kept| kept.get_or_init(make).clone())
+        known.unwrap_or_else(|| make(part, sql::redact(self.text_of(part), self.statement(part))))
     }
 
     /// The statements; none where the text could not be read.
@@ -140,6 +153,20 @@ impl Analysis {
     #[must_use]
     pub fn types(&self) -> Option<&[Oid]> {
         self.types.as_deref()
+    }
+
+    /// The upstream has told the types of the parameters.
+    pub fn describe(&self, types: Vec<Oid>) {
+        self.described.store(Some(Arc::new(types)));
+    }
+
+    /// The types of the parameters, told or declared; 0 where one is not known.
+    #[must_use]
+    pub fn parameter_types(&self) -> Vec<Oid> {
+        match self.described.load_full() {
+            Some(described) => described.to_vec(),
+            None => self.types().unwrap_or_default().to_vec(),
+        }
     }
 
     /// The text of the query that the statement at `part` is or wraps, with what stands around it: where the query ends the

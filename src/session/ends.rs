@@ -31,6 +31,8 @@ pub enum End {
     Shutdown,
     /// A COPY that was to end waits for the rest of a message.
     Stuck,
+    /// A fault of pgward's own.
+    Fault,
 }
 
 impl End {
@@ -42,6 +44,7 @@ impl End {
             End::Killed { .. } => EndedBy::Killed,
             End::Shutdown => EndedBy::Shutdown,
             End::Stuck => EndedBy::Timeout,
+            End::Fault => EndedBy::Fault,
         }
     }
 
@@ -61,6 +64,7 @@ impl End {
             End::StoreLost => "terminating connection: grants can no longer be checked".to_owned(),
             End::Shutdown => "terminating connection due to administrator command".to_owned(),
             End::Stuck => "terminating connection: COPY was to end, and its data stopped within a message".to_owned(),
+            End::Fault => "terminating connection because of an internal error".to_owned(),
         };
         ClientVisible::fatal(sqlstate::ADMIN_SHUTDOWN, text)
     }

@@ -1,11 +1,15 @@
 //! The only place where a message with SQL becomes one that may be written to an upstream: read, resolved, decided on,
 //! recorded. What is denied is replaced by something that makes the upstream fail exactly there.
 
+mod alone;
 mod execute;
 mod refuse;
 mod settle;
+mod skipped;
 
-use std::collections::HashSet;
+use alone::{Alone, Spoken};
+
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +18,7 @@ use super::judge::{Evidence, Judge, Judged, Refused, too_many_names, unreadable}
 use super::names::{Key, NameChange, Names, TooMany};
 use super::pass::{SqlFrame, ToUpstream};
 use super::reason::{Reason, ReasonChange};
-use super::records::{self, Item, Recorder};
+use super::records::{self, Item, Recorder, Settled};
 use super::replies::{Effect, Expected, Running, Step};
 use super::special;
 use crate::access::Guards;
@@ -41,6 +45,25 @@ pub struct Outgoing {
 struct Planned {
     message: Message,
     expected: Option<Expected>,
+    /// What it is about, until it is known whose record speaks for it.
+    alone: Option<Alone>,
+    /// The item that must be recorded, or the message does not go.
+    item: Option<usize>,
+}
+
+impl Planned {
+    fn new(message: Message, expected: Expected) -> Self {
+        Self { message, expected: Some(expected), alone: None, item: None }
+    }
+}
+
+/// What comes of messages that were judged together.
+#[derive(Debug)]
+#[must_use]
+pub struct Passed {
+    pub outgoing: Vec<Outgoing>,
+    /// A message behind those is malformed: the session ends.
+    pub error: Option<ProtocolError>,
 }
 
 #[derive(Debug)]
@@ -61,6 +84,8 @@ pub struct Gate {
     given_reason: Reason,
     /// After a denial in the extended protocol: the upstream will skip everything up to the Sync, so nothing is sent.
     doomed: bool,
+    /// Noted, and still to be recorded.
+    unrecorded: VecDeque<Record>,
 }
 
 /// Messages that are judged and recorded together.
@@ -68,6 +93,7 @@ pub struct Gate {
 struct Batch {
     items: Vec<Item>,
     planned: Vec<Planned>,
+    spoken: Spoken,
     /// The statement of the last Parse, and its item: its Execute needs no second verdict and no second record.
     parsed: Option<(Arc<Meaning>, usize)>,
     /// The statement of the last Bind, and the permit that it got.
@@ -77,7 +103,14 @@ struct Batch {
 impl Gate {
     #[must_use]
     pub fn new(judge: Judge, recorder: Recorder) -> Self {
-        Self { judge, names: Names::default(), recorder, given_reason: None, doomed: false }
+        Self {
+            judge,
+            names: Names::default(),
+            recorder,
+            given_reason: None,
+            doomed: false,
+            unrecorded: VecDeque::new(),
+        }
     }
 
     /// Tells what the session has said and become, before messages are judged.
@@ -118,27 +151,32 @@ impl Gate {
 
     /// Judges and records messages, and answers what goes upstream in their place. Not cancel safe: a session whose
     /// batch is dropped must end.
-    ///
-    /// # Errors
-    /// [`ProtocolError`] where a message is malformed: the session ends.
-    pub async fn pass(&mut self, frames: Vec<Frame>) -> Result<Vec<Outgoing>, ProtocolError> {
+    pub async fn pass(&mut self, frames: Vec<Frame>) -> Passed {
         let mut batch = Batch::default();
         self.judge.begin_batch();
         let began = Instant::now();
+        let mut error = None;
         for frame in frames {
-            self.plan(frame, &mut batch).await?;
+            // What stands before a malformed message was asked all the same.
+            if let Err(malformed) = self.plan(frame, &mut batch).await {
+                error = Some(malformed);
+                break;
+            }
         }
+        self.account(&mut batch);
         let over = if began.elapsed() > AT_ONCE { self.refuse_what_is_over(&mut batch) } else { HashSet::new() };
-        let Batch { mut items, planned, parsed: _, bound: _ } = batch;
+        let Batch { mut items, planned, spoken: _, parsed: _, bound: _ } = batch;
         let moved: Vec<Option<usize>> =
             items.iter().map(|item| if let Item::Moved(to) = item { Some(*to) } else { None }).collect();
         items.shrink_to_fit();
-        let mut receipts = if items.is_empty() { Vec::new() } else { self.recorder.settle(items).await };
+        let mut settled = if items.is_empty() { Settled::default() } else { self.recorder.settle(items).await };
+        self.record_noted().await;
         let mut outgoing = Vec::with_capacity(planned.len());
         for planned in planned {
-            outgoing.push(settle::finish(planned, &mut receipts, &moved, &over, &self.judge.ledger));
+            outgoing.push(settle::finish(planned, &mut settled, &moved, &over, &self.judge.ledger));
         }
-        Ok(outgoing)
+        self.end_withheld(&outgoing).await;
+        Passed { outgoing, error }
     }
 
     /// Judging may have had to wait, for catalogs, an opinion or a role, and a grant may have ended meanwhile: what it
@@ -168,6 +206,20 @@ impl Gate {
 
     async fn plan(&mut self, frame: Frame, batch: &mut Batch) -> Result<(), ProtocolError> {
         let tag = Tag::read(frame.tag())?;
+        let copy = frame.clone();
+        let planned = self.plan_one(tag, frame, batch).await;
+        if let Err(error) = &planned {
+            self.malformed(&copy, error);
+        }
+        planned
+    }
+
+    async fn plan_one(&mut self, tag: Tag, frame: Frame, batch: &mut Batch) -> Result<(), ProtocolError> {
+        if self.doomed
+            && let Some(record) = self.skipped_record(tag, &frame)
+        {
+            batch.items.push(Item::Refuse(record));
+        }
         match tag {
             Tag::Sync => {
                 frontend::empty(frame.body())?;
@@ -185,8 +237,14 @@ impl Gate {
             Tag::Execute => self.plan_execute(frame, batch).await,
             Tag::FunctionCall => self.plan_function_call(&frame, batch),
             Tag::Describe => {
-                frontend::named(frame.body())?;
-                self.free(frame, Some(Step::Describe), Vec::new(), batch)
+                let alone = self.alone("DESCRIBE", &frontend::named(frame.body())?);
+                let described = Self::described(&alone);
+                self.free(frame, Some(Step::Describe), Vec::new(), batch)?;
+                if let Some(planned) = batch.planned.last_mut().filter(|_| !self.doomed) {
+                    planned.alone = Some(alone);
+                    planned.expected.iter_mut().for_each(|expected| expected.describes.clone_from(&described));
+                }
+                Ok(())
             }
             Tag::Close => self.plan_close(frame, batch),
             Tag::Flush => {
@@ -218,7 +276,7 @@ impl Gate {
         let tag = frame.tag();
         let message = ToUpstream::without_sql(frame).ok_or(ProtocolError::Tag(tag))?;
         let expected = step.map(|step| Expected::new(step, self.names.next_change()).with_changes(changes));
-        batch.planned.push(Planned { message: Message::Free(message), expected });
+        batch.planned.push(Planned { message: Message::Free(message), expected, alone: None, item: None });
         Ok(())
     }
 
@@ -238,10 +296,13 @@ impl Gate {
             for running in expected.statements.drain(..) {
                 expected.changes.extend(running.changes);
             }
+            self.refuse_others(&analysis, part, batch);
             self.refuse(&analysis, part, refused, Protocol::Simple, &mut expected, batch);
-            batch
-                .planned
-                .push(Planned { message: Message::Free(ToUpstream::failing_query()), expected: Some(expected) });
+            batch.planned.push(Planned::new(Message::Free(ToUpstream::failing_query()), expected));
+            return Ok(());
+        }
+        if analysis.statements().is_empty() {
+            self.plan_empty(frame, &analysis, Protocol::Simple, expected, batch);
             return Ok(());
         }
         let first = batch.items.len();
@@ -253,7 +314,7 @@ impl Gate {
             items: first..batch.items.len(),
             instead: ToUpstream::failing_query(),
         };
-        batch.planned.push(Planned { message, expected: Some(expected) });
+        batch.planned.push(Planned::new(message, expected));
         Ok(())
     }
 
@@ -269,11 +330,16 @@ impl Gate {
             let meaning = Meaning { analysis: Arc::clone(analysis), part: Part::Whole(index) };
             let failed = |refused| (Some(meaning.part), refused);
             let judged = self.judge.judge(&meaning, &self.names).await.map_err(failed)?;
-            let record = self.judge.record(&self.recorder, &meaning, Protocol::Simple, &judged);
+            let mut record = self.judge.record(&self.recorder, &meaning, Protocol::Simple, &judged);
+            let hidden = self.hide_arguments(&meaning, &mut record);
             let (changes, effect) =
                 self.effects(&meaning).map_err(|denial| failed(Refused { denial, footprint: Evidence::None }))?;
             self.look_ahead(&effect);
-            expected.statements.push_back(running(&meaning, &judged, changes, effect));
+            let mut running = running(&meaning, &judged, changes, effect);
+            if hidden {
+                running.text = record.statement.as_deref().unwrap_or_default().into();
+            }
+            expected.statements.push_back(running);
             items.push(Item::Admit(judged.permit, record));
         }
         Ok(())
@@ -323,10 +389,17 @@ impl Gate {
                 return Ok(());
             }
         }
+        if part == Part::Empty {
+            self.plan_empty(frame, &analysis, Protocol::Extended, expected, batch);
+            batch.spoken.of_statement(&meaning, batch.items.len() - 1);
+            return Ok(());
+        }
         let first = batch.items.len();
+        batch.spoken.of_statement(&meaning, first);
         for (index, judged) in judged.into_iter().enumerate() {
             let statement = Meaning { analysis: Arc::clone(&analysis), part: Part::Whole(index) };
             let mut record = self.judge.record(&self.recorder, &statement, Protocol::Extended, &judged);
+            self.hide_arguments(&statement, &mut record);
             record.kind = Some("PARSE".to_owned());
             expected.statements.push_back(running(&statement, &judged, Vec::new(), Effect::None));
             batch.items.push(Item::Admit(judged.permit, record));
@@ -341,19 +414,24 @@ impl Gate {
             items: first..batch.items.len(),
             instead: ToUpstream::failing_parse(&name),
         };
-        batch.planned.push(Planned { message, expected: Some(expected) });
+        batch.planned.push(Planned::new(message, expected));
         Ok(())
     }
 
     fn plan_close(&mut self, frame: Frame, batch: &mut Batch) -> Result<(), ProtocolError> {
         let close = frontend::named(frame.body())?;
+        let alone = self.alone("CLOSE", &close);
         let (target, key) = (close.target, Key::new(close.name));
         let change = self.names.next_change();
         let change = match target {
             Target::Statement => NameChange::CloseStatement(key, change),
             Target::Portal => NameChange::ClosePortal(key, change),
         };
-        self.free(frame, Some(Step::Close), vec![change], batch)
+        self.free(frame, Some(Step::Close), vec![change], batch)?;
+        if let Some(planned) = batch.planned.last_mut().filter(|_| !self.doomed) {
+            planned.alone = Some(alone);
+        }
+        Ok(())
     }
 
     fn plan_function_call(&mut self, frame: &Frame, batch: &mut Batch) -> Result<(), ProtocolError> {
@@ -371,7 +449,7 @@ impl Gate {
         };
         let mut expected = Expected::new(Step::Query, self.names.next_change());
         self.refuse_record(record, Refused { denial, footprint: Evidence::None }, &mut expected, batch);
-        batch.planned.push(Planned { message: Message::Free(ToUpstream::failing_query()), expected: Some(expected) });
+        batch.planned.push(Planned::new(Message::Free(ToUpstream::failing_query()), expected));
         Ok(())
     }
 
@@ -410,7 +488,7 @@ fn running(meaning: &Meaning, judged: &Judged, changes: Vec<NameChange>, effect:
         returned: 0,
         portal: judged.rows.as_ref().map(Arc::clone),
         binary_copy: false,
-        text: Arc::clone(&meaning.analysis.text),
+        text: Arc::clone(&meaning.analysis.recorded(meaning.part).text),
         started: Instant::now(),
         began: None,
         changes,

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::records::escaped;
 use super::tls::ALPN;
 use crate::wire::encode::ClientVisible;
 use crate::wire::startup::{self, Packet, Startup};
@@ -19,6 +20,8 @@ const TLS_HANDSHAKE: u8 = 0x16;
 /// What a refused client may still send before its connection is dropped.
 const LINGER: std::time::Duration = std::time::Duration::from_millis(500);
 const MAX_LINGER_READS: usize = 64;
+/// Of a startup packet that cannot be read, this much is recorded.
+const MAX_SHOWN: usize = 1024;
 
 /// A client inside TLS.
 pub type ClientStream = TlsStream<TcpStream>;
@@ -37,6 +40,10 @@ pub enum HandshakeError {
     Io(#[from] std::io::Error),
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
+    #[error("{error}; the packet, what is no text as \\xNN: {shown}")]
+    Garbled { error: ProtocolError, shown: String },
+    #[error("the TLS handshake failed: {0}")]
+    Tls(std::io::Error),
     #[error("closed before a startup packet")]
     Closed,
     #[error("TLS is required")]
@@ -61,7 +68,7 @@ pub async fn open(mut tcp: TcpStream, tls: Arc<rustls::ServerConfig>) -> Result<
         return Err(HandshakeError::Closed);
     }
     if first == [TLS_HANDSHAKE] {
-        let stream = TlsAcceptor::from(tls).accept(tcp).await?;
+        let stream = TlsAcceptor::from(tls).accept(tcp).await.map_err(tls_error)?;
         if stream.get_ref().1.alpn_protocol() != Some(ALPN) {
             return Err(HandshakeError::Alpn);
         }
@@ -87,7 +94,7 @@ pub async fn open(mut tcp: TcpStream, tls: Arc<rustls::ServerConfig>) -> Result<
             Packet::Ssl if !buffer.is_empty() => return Err(HandshakeError::Smuggled),
             Packet::Ssl => {
                 tcp.write_all(b"S").await?;
-                return inside(TlsAcceptor::from(tls).accept(tcp).await?).await;
+                return inside(TlsAcceptor::from(tls).accept(tcp).await.map_err(tls_error)?).await;
             }
         }
     }
@@ -96,10 +103,13 @@ pub async fn open(mut tcp: TcpStream, tls: Arc<rustls::ServerConfig>) -> Result<
 async fn inside(mut stream: ClientStream) -> Result<Opening, HandshakeError> {
     let mut buffer = BytesMut::new();
     let packet = match read_packet(&mut stream, &mut buffer).await {
-        Err(HandshakeError::Protocol(error)) => {
-            let said = ClientVisible::fatal(sqlstate::PROTOCOL_VIOLATION, error.to_string());
-            refuse(&mut stream, &said).await;
-            return Err(error.into());
+        Err(garbled @ (HandshakeError::Protocol(_) | HandshakeError::Garbled { .. })) => {
+            let text = match &garbled {
+                HandshakeError::Garbled { error, shown: _ } => error.to_string(),
+                other => other.to_string(),
+            };
+            refuse(&mut stream, &ClientVisible::fatal(sqlstate::PROTOCOL_VIOLATION, text)).await;
+            return Err(garbled);
         }
         other => other?,
     };
@@ -116,12 +126,29 @@ async fn inside(mut stream: ClientStream) -> Result<Opening, HandshakeError> {
 
 async fn read_packet(stream: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut) -> Result<Packet, HandshakeError> {
     loop {
-        if let Some(packet) = startup::take(buffer)? {
-            return Ok(packet);
+        let packet = buffer.clone();
+        match startup::take(buffer) {
+            Ok(Some(packet)) => return Ok(packet),
+            Ok(None) => {}
+            // Who sent it, and as whom, stands in what could not be read.
+            Err(error @ ProtocolError::Encoding) => {
+                let shown = escaped(packet.get(8..packet.len().min(MAX_SHOWN)).unwrap_or_default());
+                return Err(HandshakeError::Garbled { error, shown });
+            }
+            Err(error) => return Err(error.into()),
         }
         if stream.read_buf(buffer).await? == 0 {
             return Err(HandshakeError::Closed);
         }
+    }
+}
+
+/// A peer that goes away in the middle has not been refused.
+fn tls_error(error: std::io::Error) -> HandshakeError {
+    if error.get_ref().is_some_and(|cause| cause.is::<rustls::Error>()) {
+        HandshakeError::Tls(error)
+    } else {
+        HandshakeError::Io(error)
     }
 }
 

@@ -2,18 +2,20 @@
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `server`, `balancer`, `handshake`, `parameters`, `authenticate`, `throttle`, `routes`, `open` | from a connection to a session |
-//! | `relay`, `peer`, `replies`, `given`, `reason`, `ends` | the session's one task: both directions, what is owed, when it must end |
+//! | `server`, `balancer`, `handshake`, `parameters`, `authenticate`, `throttle`, `refusals`, `routes`, `open` | from a connection to a session |
+//! | `relay`, `peer`, `replies`, `given`, `reason`, `ends`, `contained` | the session's one task: both directions, what is owed, when it must end |
 //! | `gate`, `judge`, `pass`, `special`, `names`, `analysis`, `catalogs`, `opinions` | what may go upstream, and why |
 //! | `upstream`, `transport`, `tls`, `side` | the leg to PostgreSQL |
 //! | `exports` | what leaves its region, counted |
 //! | `roles` | the short-lived role that a session logs in as |
-//! | `records`, `registry`, `metrics`, `settings` | what others see of it, and what it is built from |
+//! | `records`, `binds`, `registry`, `metrics`, `settings` | what others see of it, and what it is built from |
 
 pub mod analysis;
 mod authenticate;
 mod balancer;
+mod binds;
 mod catalogs;
+mod contained;
 mod ends;
 mod exports;
 mod gate;
@@ -29,6 +31,7 @@ pub mod pass;
 mod peer;
 mod reason;
 mod records;
+mod refusals;
 mod registry;
 mod relay;
 mod replies;

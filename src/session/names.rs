@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::analysis::Meaning;
+use super::binds::Parameters;
 use super::given::Given as Returned;
 
 /// Names that one session may hold of each kind.
@@ -44,7 +45,7 @@ pub type Prepared = Arc<Meaning>;
 pub struct Portal {
     /// What its statement may be; empty where the statement's name was unknown.
     pub meanings: Vec<Arc<Meaning>>,
-    pub parameters: Option<Arc<Vec<Option<String>>>>,
+    pub parameters: Option<Arc<Parameters>>,
     /// What it has given its client so far.
     pub rows: Arc<Returned>,
     /// WITH HOLD: outlives its transaction.

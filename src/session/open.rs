@@ -28,7 +28,7 @@ use super::settings::{DatabaseSettings, User};
 use super::throttle::Network;
 use super::upstream::{Backend, Upstream, UpstreamError};
 use crate::access::{Grant, Principal, Scope, SessionId};
-use crate::audit::{Event, Record};
+use crate::audit::Event;
 use crate::store::GrantSet;
 use crate::wire::encode::{self, ClientVisible};
 use crate::wire::sqlstate;
@@ -49,7 +49,9 @@ pub async fn serve(server: &Arc<Server>, mut arrival: Arrival, deadline: Deadlin
     let requested = match parameters::read(&arrival.startup) {
         Ok(requested) => requested,
         Err(error) => {
-            server.refused(arrival.address.ip(), &error.message).await;
+            let why = error.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+            let why = format!("{}{why}", error.message);
+            server.refused_startup(arrival.address, &arrival.startup, &why).await;
             return refuse(&mut arrival.stream, &error).await;
         }
     };
@@ -58,7 +60,10 @@ pub async fn serve(server: &Arc<Server>, mut arrival: Arrival, deadline: Deadlin
         Ok(Ok(user)) => user,
         Ok(Err(None)) => return,
         Ok(Err(Some(said))) => return refuse(&mut arrival.stream, &said).await,
-        Err(_) => return server.refused(arrival.address.ip(), "authentication took too long").await,
+        Err(_) => {
+            let why = "authentication took too long";
+            return server.refused_startup(arrival.address, &arrival.startup, why).await;
+        }
     };
     match opening.prepare(user, &arrival).await {
         Ok(prepared) => prepared.run(server, arrival).await,
@@ -81,10 +86,10 @@ impl Opening {
         let now = Instant::now();
         if server.failed_logins.is_over(&network, now) || server.failed_logins_of_user.is_over(&attempted, now) {
             server.parts.metrics.auth_failures.inc();
-            return Err(Some(ClientVisible::fatal(
-                sqlstate::TOO_MANY_CONNECTIONS,
-                "too many failed logins from this address; try again in a minute",
-            )));
+            let text = "too many failed logins from this address; try again in a minute";
+            let record = server.login_denied(arrival.address, &self.requested, text, sqlstate::TOO_MANY_CONNECTIONS);
+            server.record_refusal(arrival.address.ip(), record, "too many failed logins from this address").await;
+            return Err(Some(ClientVisible::fatal(sqlstate::TOO_MANY_CONNECTIONS, text)));
         }
         if self.requested.newer_protocol || !self.requested.protocol_options.is_empty() {
             let options: Vec<&str> = self.requested.protocol_options.iter().map(String::as_str).collect();
@@ -113,7 +118,9 @@ impl Opening {
                 Err(Some(said))
             }
             Err(AuthError::Broken(said)) => {
-                server.refused(arrival.address.ip(), "authentication was broken off").await;
+                let why = said.as_ref().map(|said| format!(": {}", said.message)).unwrap_or_default();
+                let why = format!("authentication was broken off{why}");
+                server.refused_startup(arrival.address, &arrival.startup, &why).await;
                 Err(said)
             }
             Err(AuthError::Unavailable) => {
@@ -158,7 +165,13 @@ impl Opening {
         let session = SessionId::generate();
         let holder = Holder { session: session.clone(), principal: principal.name.clone() };
         let Reached { database, search_paths, backend, role } =
-            self.reach(&settings, &holder, &live, read_only).await?;
+            match self.reach(&settings, &holder, &live, read_only).await {
+                Ok(reached) => reached,
+                Err(said) => {
+                    self.denied(arrival.address, &said.message, &said).await;
+                    return Err(said);
+                }
+            };
         let who = Who {
             session,
             client_addr: arrival.address.to_string(),
@@ -195,8 +208,8 @@ impl Opening {
             role: role.clone(),
         };
         let judge = Judge::new(Arc::clone(&database), &who.principal, client);
-        let mut recorder =
-            Recorder::new(Arc::clone(&parts.journal), Arc::clone(&parts.clock), who, server.settings.parameters);
+        let parameters = (server.settings.parameters, server.settings.hash_key.clone());
+        let mut recorder = Recorder::new(Arc::clone(&parts.journal), Arc::clone(&parts.clock), who, parameters);
         let mut opened = recorder.entry(Event::SessionOpen);
         opened.detail = role.as_ref().map(|role| format!("logged in to the database as role {}", role.name()));
         recorder.require(opened).await.map_err(|error| {
@@ -276,16 +289,7 @@ impl Opening {
     }
 
     async fn denied(&self, address: SocketAddr, why: &str, said: &ClientVisible) {
-        let mut record = Record::new(self.server.parts.clock.now(), Event::LoginDenied);
-        record.principal = Some(parameters::printable(&self.requested.user));
-        let databases = self.server.parts.databases.load();
-        let asked = self.requested.database.as_str();
-        record.database = Some(parameters::printable(routes::logical(&databases, asked).unwrap_or(asked)));
-        record.client_addr = Some(address.to_string());
-        record.client_region = self.server.parts.region_networks.load().region_of(address.ip()).cloned();
-        record.application_name = Some(self.requested.application_name.clone()).filter(|name| !name.is_empty());
-        record.sqlstate = Some(said.sqlstate.to_owned());
-        record.detail = Some(why.to_owned());
+        let record = self.server.login_denied(address, &self.requested, why, said.sqlstate);
         if let Err(error) = self.server.parts.journal.record(record).await {
             tracing::error!(%error, "a denied login could not be recorded");
         }

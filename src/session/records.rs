@@ -1,20 +1,24 @@
 //! Builds a session's records and hands them to the journal, which numbers them within the session.
 
+mod admission;
+
+use admission::Admission;
+pub use admission::Settled;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::analysis::Meaning;
+use super::binds::{Bound, Parameters};
 use super::reason::Reason;
 use super::settings::ParameterRecording;
 use crate::access::{Clock, Grant, Principal, Region, SessionId};
-use crate::audit::{
-    EndedBy, Event, Journal, JournalError, Protocol, Receipt, Record, RecordedRelation, RecordedVerdict,
-};
+use crate::audit::{EndedBy, Event, HashKey, Journal, Protocol, Record, RecordedRelation, RecordedVerdict};
 use crate::catalog::{Columns, Footprint};
 use crate::policy::{Denial, Permit};
-use crate::sql::redacted;
 use crate::sql::tree::Action;
+use crate::sql::{REDACTED, Redacted, holds_credentials, redact};
 
 /// Of a text that is refused unread, this much is recorded; the rest is given by its hash.
 const MAX_UNREAD: usize = 64 * 1024;
@@ -37,7 +41,8 @@ pub struct Recorder {
     journal: Arc<Journal>,
     clock: Arc<Clock>,
     base: Record,
-    parameters: ParameterRecording,
+    parameters: (ParameterRecording, HashKey),
+    admission: Admission,
     /// What the client gave by `SET pgward.reason`, as the next statement finds it.
     pub reason: Reason,
 }
@@ -51,11 +56,13 @@ pub enum Item {
     Refuse(Box<Record>),
     /// Recorded together with the item at this place.
     Moved(usize),
+    /// A message that has no statement of its own and must not go unrecorded.
+    Message(Box<Record>),
 }
 
 impl Recorder {
     #[must_use]
-    pub fn new(journal: Arc<Journal>, clock: Arc<Clock>, who: Who, parameters: ParameterRecording) -> Self {
+    pub fn new(journal: Arc<Journal>, clock: Arc<Clock>, who: Who, parameters: (ParameterRecording, HashKey)) -> Self {
         let mut base = Record::new(Timestamp::UNIX_EPOCH, Event::Statement);
         base.session = Some(who.session);
         base.principal = Some(who.principal.name);
@@ -65,7 +72,7 @@ impl Recorder {
         base.application_name = (!who.application_name.is_empty()).then_some(who.application_name);
         base.database = Some(who.database);
         base.upstream_region = Some(who.upstream_region);
-        Self { journal, clock, base, parameters, reason: None }
+        Self { journal, clock, base, parameters, admission: Admission::default(), reason: None }
     }
 
     pub fn set_application_name(&mut self, name: String) {
@@ -88,16 +95,26 @@ impl Recorder {
         let recorded = meaning.analysis.recorded(meaning.part);
         record.protocol = Some(protocol);
         record.policy_version = Some(version);
-        record.reason = self.reason.as_ref().map(ToString::to_string);
+        self.put_reason(&mut record);
         if let Some(statement) = meaning.statement() {
             record.kind = Some(statement.kind.to_owned());
-            record.fingerprint = Some(recorded.fingerprint);
+            record.fingerprint = Some(recorded.fingerprint.clone());
             if matches!(statement.action, Action::Copy(_)) {
                 record.protocol = Some(Protocol::Copy);
             }
         }
-        record.statement = Some(recorded.text);
+        record.statement = Some(recorded.text.to_string());
+        put_rules(&mut record, &recorded.redacted);
         record
+    }
+
+    /// What the session has said why; not where that holds a password.
+    fn put_reason(&self, record: &mut Record) {
+        record.reason = self.reason.as_ref().map(ToString::to_string);
+        if record.reason.as_deref().is_some_and(holds_credentials) {
+            record.reason = Some(REDACTED.to_owned());
+            put_rule(record, "connection");
+        }
     }
 
     /// The entry of a text of which no statement could be read.
@@ -106,89 +123,26 @@ impl Recorder {
         let mut record = Box::new(self.entry(Event::Statement));
         record.protocol = Some(protocol);
         record.policy_version = Some(version);
-        record.reason = self.reason.as_ref().map(ToString::to_string);
+        self.put_reason(&mut record);
         let mut end = text.len().min(MAX_UNREAD);
         while !text.is_char_boundary(end) {
             end -= 1;
         }
-        record.statement = Some(redacted(text.get(..end).unwrap_or_default()).into_owned());
+        let clean = redact(text.get(..end).unwrap_or_default(), None);
+        put_rules(&mut record, &clean);
+        record.statement = Some(clean.text.into_owned());
         if end < text.len() {
-            let hash = hash(text.as_bytes());
-            record.detail = Some(format!("the first {end} of {} bytes; SHA-256 of all: {hash}", text.len()));
+            let hash = self.parameters.1.hash(text.as_bytes());
+            record.detail = Some(format!("the first {end} of {} bytes; of all of them {hash}", text.len()));
         }
         record
     }
 
     /// Bind values as the settings want them recorded.
     #[must_use]
-    pub fn parameters(&self, values: &[(bool, Option<&[u8]>)]) -> Option<Arc<Vec<Option<String>>>> {
-        let text = |(binary, value): &(bool, Option<&[u8]>)| value.map(|value| self.value(*binary, value));
-        match self.parameters {
-            ParameterRecording::Omit => None,
-            ParameterRecording::Record | ParameterRecording::Hash if values.is_empty() => None,
-            ParameterRecording::Record | ParameterRecording::Hash => Some(Arc::new(values.iter().map(text).collect())),
-        }
-    }
-
-    fn value(&self, binary: bool, value: &[u8]) -> String {
-        match self.parameters {
-            ParameterRecording::Hash | ParameterRecording::Omit => format!("sha256:{}", hash(value)),
-            ParameterRecording::Record => match std::str::from_utf8(value) {
-                Ok(text) if !binary => text.to_owned(),
-                Ok(_) | Err(_) => format!("\\x{}", hex(value)),
-            },
-        }
-    }
-
-    /// Records a batch in order, and answers the receipt of each item that has one. An item without one must not pass.
-    pub async fn settle(&mut self, items: Vec<Item>) -> Vec<Option<Receipt>> {
-        let mut receipts = Vec::with_capacity(items.len());
-        let mut admitted: Vec<(Permit, Record)> = Vec::new();
-        for item in items {
-            match item {
-                Item::Admit(permit, record) => admitted.push((permit, *record)),
-                Item::Refuse(record) => {
-                    self.admit(&mut admitted, &mut receipts).await;
-                    self.note(*record).await;
-                    receipts.push(None);
-                }
-                Item::Moved(_) => {
-                    self.admit(&mut admitted, &mut receipts).await;
-                    receipts.push(None);
-                }
-            }
-        }
-        self.admit(&mut admitted, &mut receipts).await;
-        receipts
-    }
-
-    async fn admit(&mut self, items: &mut Vec<(Permit, Record)>, receipts: &mut Vec<Option<Receipt>>) {
-        if items.is_empty() {
-            return;
-        }
-        let count = items.len();
-        match self.journal.admit(std::mem::take(items)).await {
-            Ok(given) => receipts.extend(given.into_iter().map(Some)),
-            Err(error) => {
-                tracing::error!(%error, "statements are refused: they cannot be recorded");
-                receipts.extend(std::iter::repeat_with(|| None).take(count));
-            }
-        }
-    }
-
-    /// Records something that cannot be stopped by not being recorded: a refusal, an end.
-    pub async fn note(&mut self, record: Record) {
-        if let Err(error) = self.journal.record(record).await {
-            tracing::error!(%error, "an ending or a refusal could not be recorded");
-        }
-    }
-
-    /// Records something that must not happen unrecorded.
-    ///
-    /// # Errors
-    /// Where it could not be.
-    pub async fn require(&mut self, record: Record) -> Result<u64, JournalError> {
-        self.journal.record(record).await
+    pub fn parameters(&self, bound: Bound<'_>) -> Arc<Parameters> {
+        let (how, key) = &self.parameters;
+        Arc::new(Parameters::new(bound, *how, key))
     }
 }
 
@@ -226,6 +180,20 @@ pub struct Outcome {
     pub ended_by: EndedBy,
 }
 
+/// Tells which rules took something out of the record.
+pub(super) fn put_rules(record: &mut Record, redacted: &Redacted<'_>) {
+    redacted.rules.iter().for_each(|rule| put_rule(record, rule));
+    if !redacted.parameters.is_empty() {
+        put_rule(record, "password");
+    }
+}
+
+pub(super) fn put_rule(record: &mut Record, rule: &str) {
+    if !record.redacted.iter().any(|known| known == rule) {
+        record.redacted.push(rule.to_owned());
+    }
+}
+
 fn relations(footprint: &Footprint) -> Vec<RecordedRelation> {
     let columns = |columns: &Columns| match columns {
         Columns::None => Vec::new(),
@@ -240,11 +208,7 @@ fn relations(footprint: &Footprint) -> Vec<RecordedRelation> {
     footprint.relations.iter().map(relation).collect()
 }
 
-fn hash(bytes: &[u8]) -> String {
-    hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref())
-}
-
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
@@ -252,4 +216,29 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
     }
     text
+}
+
+/// Bytes that are not all text, so that nothing of them is lost: a backslash is doubled, what is no UTF-8 is `\xNN`.
+#[must_use]
+pub fn escaped(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(&chunk.valid().replace('\\', "\\\\"));
+        for byte in chunk.invalid() {
+            // As above.
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_no_text_are_recorded_without_loss() {
+        assert_eq!(escaped(b"a\xff\xc3\xa9\\n"), "a\\xff\u{e9}\\\\n");
+    }
 }

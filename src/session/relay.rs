@@ -18,8 +18,9 @@ use tokio_util::task::TaskTracker;
 pub use copying::Owed;
 pub use rails::Mode;
 
+use super::contained::contained;
 use super::ends::{self, End, Ends, Warnings};
-use super::gate::{Gate, MAX_BATCH, Outgoing};
+use super::gate::{Gate, MAX_BATCH, Outgoing, Passed};
 use super::handshake::ClientStream;
 use super::judge::Database;
 use super::metrics::Metrics;
@@ -100,9 +101,11 @@ impl Relay {
         let finish = tokio::select! {
             biased;
             end = ends.wait() => Finish::Ended(end),
-            finish = self.relay() => finish,
+            finish = contained(self.relay()) => finish.unwrap_or(Finish::Ended(End::Fault)),
         };
-        self.close(finish).await;
+        if contained(self.close(finish)).await.is_err() {
+            tracing::error!("a session's end was broken off");
+        }
     }
 
     async fn relay(&mut self) -> Finish {
@@ -263,13 +266,17 @@ impl Relay {
                 break;
             }
             let mut batch = Vec::new();
-            let more = self.collect(&mut batch)?;
+            // What was taken before something malformed was asked all the same.
+            let more = self.collect(&mut batch);
             if !batch.is_empty() {
                 self.brief_gate();
-                for outgoing in self.gate.pass(batch).await? {
-                    self.send(outgoing);
-                }
+                let Passed { outgoing, error } = self.gate.pass(batch).await;
+                outgoing.into_iter().for_each(|outgoing| self.send(outgoing));
+                self.gate.recorder.sent();
+                error.map_or(Ok(()), Err)?;
             }
+            self.gate.record_noted().await;
+            let more = more?;
             match more {
                 More::Nothing => break,
                 More::Messages => {}
@@ -293,10 +300,15 @@ impl Relay {
             let Some(frame) = frame::take(&mut self.client.input, self.max_message)? else { return Ok(More::Nothing) };
             if let CopyIn::Open { .. } = self.replies.copy_in() {
                 // Judged messages may be waiting in the batch only where COPY was not open when they came.
-                self.in_copy(tag, frame)?;
+                let copy = frame.clone();
+                if let Err(error) = self.in_copy(tag, frame) {
+                    self.gate.malformed(&copy, &error);
+                    return Err(error);
+                }
                 continue;
             }
             if self.replies.is_skipping() && !matches!(tag, Tag::Sync | Tag::Terminate) {
+                self.gate.skip(tag, &frame);
                 continue;
             }
             if tag == Tag::Sync {

@@ -295,7 +295,7 @@ impl Replies {
                 self.step_done(Step::Describe, header, names, happened)?;
             }
             Tag::RowDescription if self.front_is(Step::Query) => {}
-            Tag::ParameterDescription if self.front_is(Step::Describe) => {}
+            Tag::ParameterDescription if self.front_is(Step::Describe) => self.described(header, body),
             Tag::RowDescription | Tag::NoData | Tag::ParameterDescription => return unexpected,
             Tag::DataRow | Tag::CopyData => return self.row(header, body, happened),
             Tag::CopyOut if self.current().is_some() => self.copy_out_begins(body),
@@ -321,6 +321,16 @@ impl Replies {
 
     fn passed(&self) -> Pass {
         if self.muted { Pass::Drop } else { Pass::Forward }
+    }
+
+    /// The types of a statement's parameters, for whoever records values of them.
+    fn described(&self, header: Header, body: &[u8]) {
+        let asked = self.queue.front().and_then(|expected| expected.describes.as_ref());
+        if let (Some(meaning), true) = (asked, body.len() == header.body)
+            && let Ok(types) = backend::parameter_description(body)
+        {
+            meaning.analysis.describe(types);
+        }
     }
 
     /// CopyEnd marks in front have been answered by silence.

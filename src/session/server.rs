@@ -19,13 +19,14 @@ use super::judge::Database;
 use super::judge::second::{self, Explained};
 use super::open;
 use super::opinions::Opinions;
+use super::refusals;
 use super::roles::Provision;
 use super::routes;
 use super::settings::{DatabaseSettings, Dependencies, SecondOpinion, Settings};
 use super::throttle::{Network, Throttle};
 use super::tls::TlsError;
 use super::upstream::Upstream;
-use crate::access::Grant;
+use crate::access::{Allowance, Grant};
 use crate::audit::{Event, Record};
 use crate::catalog::Snapshot;
 use crate::policy::Exported;
@@ -37,8 +38,6 @@ use crate::wire::sqlstate;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Cancel requests from one address within a minute.
 const MAX_CANCELS: u32 = 300;
-/// Records of refused startups from one address within a minute: a stranger must not fill the journal.
-const MAX_REFUSAL_RECORDS: u32 = 30;
 /// After an accept that failed for want of something, before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// For sessions to say goodbye after the drain.
@@ -54,7 +53,7 @@ pub struct Server {
     pub(super) failed_logins: Throttle<Network>,
     pub(super) failed_logins_of_user: Throttle<(Network, String)>,
     pub(super) ledger: Arc<Ledger>,
-    refusals: Throttle<Network>,
+    pub(super) refusals: Allowance<Network>,
     cancels: Throttle<Network>,
     databases: Mutex<HashMap<String, Arc<Database>>>,
     connections: Mutex<HashMap<Network, usize>>,
@@ -71,7 +70,7 @@ impl Server {
             failed_logins: Throttle::new(settings.max_failed_logins, MINUTE),
             failed_logins_of_user: Throttle::new(settings.max_failed_logins_of_user, MINUTE),
             ledger: Arc::new(Ledger::new(Arc::clone(&parts.store))),
-            refusals: Throttle::new(MAX_REFUSAL_RECORDS, MINUTE),
+            refusals: Allowance::new(refusals::MOST),
             cancels: Throttle::new(MAX_CANCELS, MINUTE),
             databases: Mutex::default(),
             connections: Mutex::default(),
@@ -168,6 +167,7 @@ impl Server {
         let place = if is_balancer { None } else { Place::take(self, peer.ip()) };
         if self.tasks.len() >= self.settings.max_connections || (place.is_none() && !is_balancer) {
             self.parts.metrics.refused_connections.inc();
+            self.refused_at_once(peer.ip(), "too many connections");
             return;
         }
         let server = Arc::clone(self);
@@ -209,6 +209,7 @@ impl Server {
         };
         let Some(_place) = Place::take(self, from.address.ip()) else {
             self.parts.metrics.refused_connections.inc();
+            self.refused(from.address.ip(), "too many connections").await;
             return Ok(());
         };
         self.serve(stream, from, deadline).await
@@ -238,7 +239,9 @@ impl Server {
                 let said = ClientVisible::fatal(sqlstate::INVALID_AUTHORIZATION, text);
                 handshake::refuse(&mut stream, &said).await;
             }
-            Ok(Ok(Opening::Cancel { .. })) if from.is_local => {}
+            Ok(Ok(Opening::Cancel { .. })) if from.is_local => {
+                self.refused(address.ip(), "a load balancer's own connection cancels nothing").await;
+            }
             Ok(Ok(Opening::Cancel { process, key })) => self.cancel(address.ip(), process, &key).await,
             Ok(Ok(Opening::Startup { stream, rest, startup })) => {
                 let arrival = open::Arrival { stream, rest, startup, address, binding: tls.binding.clone() };
@@ -250,12 +253,14 @@ impl Server {
 
     /// Passes a cancel request on, if its key is a live session's. Whoever sent it learns nothing.
     async fn cancel(&self, address: IpAddr, process: u32, key: &[u8]) {
-        if !self.cancels.count(Network::of(address), Instant::now()) {
-            return;
-        }
-        let Some(entry) = self.parts.registry.by_key(process, key) else { return };
-        self.parts.metrics.cancels.inc();
         let mut record = Record::new(self.parts.clock.now(), Event::Cancel);
+        if !self.cancels.count(Network::of(address), Instant::now()) {
+            return self.record_refusal(address, record, "not passed on: too many cancel requests").await;
+        }
+        let Some(entry) = self.parts.registry.by_key(process, key) else {
+            return self.record_refusal(address, record, "not passed on: no session has this key").await;
+        };
+        self.parts.metrics.cancels.inc();
         record.session = Some(entry.id().clone());
         record.principal = Some(entry.principal().to_owned());
         record.database = Some(entry.database().to_owned());
@@ -266,20 +271,6 @@ impl Server {
         }
         entry.note_cancel();
         entry.target().cancel().await;
-    }
-
-    /// Records that a client got no session, as often as its address may be heard of.
-    pub(super) async fn refused(&self, address: IpAddr, why: &str) {
-        if !self.refusals.count(Network::of(address), Instant::now()) {
-            return;
-        }
-        let mut record = Record::new(self.parts.clock.now(), Event::StartupRefused);
-        record.client_addr = Some(address.to_string());
-        record.client_region = self.parts.region_networks.load().region_of(address).cloned();
-        record.detail = Some(why.to_owned());
-        if let Err(error) = self.parts.journal.record(record).await {
-            tracing::error!(%error, "a refused startup could not be recorded");
-        }
     }
 
     /// What has left its region under these grants.

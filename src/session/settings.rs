@@ -12,7 +12,7 @@ use super::metrics::Metrics;
 use super::registry::Registry;
 use super::tls::ServerTls;
 use crate::access::{Clock, Principal, RegionNetworks, Scope, Secret};
-use crate::audit::Journal;
+use crate::audit::{HashKey, Journal};
 use crate::policy::DatabasePolicy;
 use crate::store::{GrantBook, SharedStore};
 use crate::wire::scram::Verifier;
@@ -44,15 +44,18 @@ pub struct Settings {
     pub max_failed_logins_of_user: u32,
     /// What of bind values goes into the journal.
     pub parameters: ParameterRecording,
+    /// Keys the hashes of bind values.
+    pub hash_key: HashKey,
     /// Keys the salts that unknown users are shown; the same on each start where it is kept.
     pub salt_secret: [u8; 32],
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        let mut salt_secret = [0; 32];
+        let (mut salt_secret, mut hash_secret) = ([0; 32], [0; 32]);
         // A process whose random source fails cannot make keys or nonces either: those fail closed where they are made.
         let _ = aws_lc_rs::rand::fill(&mut salt_secret);
+        let _ = aws_lc_rs::rand::fill(&mut hash_secret);
         Self {
             max_connections: 2_000,
             max_per_address: 200,
@@ -66,6 +69,7 @@ impl Default for Settings {
             max_failed_logins: 600,
             max_failed_logins_of_user: 30,
             parameters: ParameterRecording::Record,
+            hash_key: HashKey::new(&hash_secret),
             salt_secret,
         }
     }
@@ -75,7 +79,7 @@ impl Default for Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParameterRecording {
     Record,
-    /// SHA-256 of each value.
+    /// A keyed hash of each value.
     Hash,
     Omit,
 }

@@ -25,7 +25,7 @@ mod utility;
 mod wrapped;
 
 pub use parameters::with_nulls;
-pub use redact::redacted;
+pub use redact::{REDACTED, Redacted, holds_credentials, redact, redact_all, redact_execute, redacted};
 pub use tree::Statement;
 
 /// Bounds on what is analysed at all; checked before any parsing.

@@ -146,6 +146,18 @@ pub fn parameter_status(body: &[u8]) -> Result<(String, String), ProtocolError> 
     Ok(pair)
 }
 
+/// The types of a ParameterDescription.
+///
+/// # Errors
+/// Where the body is anything else.
+pub fn parameter_description(body: &[u8]) -> Result<Vec<u32>, ProtocolError> {
+    let mut reader = Reader::new(body);
+    let count = reader.u16()?;
+    let types = (0..count).map(|_| reader.u32()).collect::<Result<_, _>>()?;
+    reader.finish()?;
+    Ok(types)
+}
+
 /// # Errors
 /// Where the body is not one text.
 pub fn command_tag(body: &[u8]) -> Result<String, ProtocolError> {

@@ -9,6 +9,7 @@ mod reader;
 pub mod scram;
 pub mod sqlstate;
 pub mod startup;
+pub mod value;
 
 pub use frame::{Frame, Header};
 

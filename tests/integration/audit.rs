@@ -69,8 +69,8 @@ fn bind_values_are_recorded(bench: &Bench) {
         client.query("SELECT id FROM public.notes WHERE body = $1", &[&"note 3"]).await.unwrap();
     });
     let found = proxy.audit(&["--text", "WHERE body = $1"]);
-    // The driver sends text in binary format: its bytes, in hexadecimal.
-    assert!(found.iter().any(|record| record["parameters"][0] == r"\x6e6f74652033"), "{found:?}");
+    // The driver sends text in binary format; the record shows it as text.
+    assert!(found.iter().any(|record| record["parameters"][0] == "note 3"), "{found:?}");
 }
 
 fn journal_files(proxy: &Proxy) -> Vec<PathBuf> {

@@ -21,6 +21,7 @@ mod faults;
 mod guards;
 mod judge;
 mod opinions;
+mod records;
 mod residency;
 mod roles;
 mod witness;
@@ -56,6 +57,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         guards::CASES,
         judge::CASES,
         opinions::CASES,
+        records::CASES,
         residency::CASES,
         roles::CASES,
         witness::CASES,

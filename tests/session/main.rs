@@ -14,6 +14,7 @@ mod bench;
 mod guards;
 #[path = "../support/postgres.rs"]
 mod postgres;
+mod records;
 
 use std::time::Duration;
 
@@ -44,6 +45,7 @@ async fn sessions() {
     step("function_calls", function_calls(&bench)).await;
     step("cancels", cancels(&bench)).await;
     step("journal", journal(&bench)).await;
+    step("records", records::records(&bench)).await;
     step("row_limits", row_limits(&bench, &grant)).await;
     step("what_waits_ends_with_the_session", what_waits_ends_with_the_session(&bench)).await;
     step("what_waits_ends_with_its_grant", what_waits_ends_with_its_grant(&bench)).await;
@@ -337,7 +339,9 @@ async fn cancels(bench: &Bench) {
     bench.cancel(&key).await;
     let said = shape(&raw.until_ready().await);
     assert!(said.ends_with("E(57014) Z(I)"), "{said}");
-    assert_eq!(bench.records(Event::Cancel).len(), 1);
+    let cancels = bench.records(Event::Cancel);
+    assert_eq!(cancels.len(), 3, "those with a wrong key, too: {cancels:#?}");
+    assert_eq!(cancels.iter().filter(|record| record.session.is_some()).count(), 1);
     let ended = bench.records(Event::StatementEnd);
     assert!(ended.iter().any(|record| record.ended_by == Some(EndedBy::ClientCancel)));
     assert_eq!(shape(&raw.query("SELECT 1").await), "T D C(SELECT 1) Z(I)");

@@ -128,6 +128,7 @@ fn why(ended_by: EndedBy) -> Option<&'static str> {
         EndedBy::Shutdown => "cancelled: pgward shut down",
         EndedBy::ProtocolViolation => "the protocol was broken",
         EndedBy::Timeout => "cancelled at its time limit",
+        EndedBy::Fault => "ended by a fault of pgward's own",
     })
 }
 

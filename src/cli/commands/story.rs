@@ -75,6 +75,8 @@ fn event(record: &Record) -> (String, String) {
         | Event::Statement
         | Event::StatementEnd
         | Event::CredentialMinted
+        | Event::Message
+        | Event::AccessRefused
         | Event::ConfigReloaded
         | Event::ConfigRefused
         | Event::JournalOpened

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Batch, Gate, Message, Planned, refuse::visible, running};
-use crate::audit::{Protocol, Record};
+use super::{Alone, Batch, Gate, Message, Planned, running};
+use crate::audit::{Event, Protocol, Record};
 use crate::session::analysis::{Meaning, Part};
+use crate::session::binds::{Bound, Parameters};
 use crate::session::judge::{Evidence, Judged, Refused, depends_on_names, too_many_names, unknown_portal, unsettled};
 use crate::session::names::{Key, Portal, TooMany};
 use crate::session::pass::{SqlFrame, ToUpstream};
@@ -20,12 +21,12 @@ impl Gate {
             return Ok(());
         }
         let meanings: Vec<Arc<Meaning>> = self.names.statements(&Key::new(bind.statement)).map(Arc::clone).collect();
-        let parameters = self.recorder.parameters(&bind.values);
+        let parameters = self.parameters(&bind, meanings.last());
         batch.bound = None;
         if let [_, .., newest] = meanings.as_slice() {
             let mut expected = Expected::new(Step::Bind, self.names.next_change());
             let refused = Refused { denial: unsettled(bind.statement), footprint: Evidence::None };
-            self.refuse_meaning(newest, refused, parameters.as_deref(), &mut expected, batch);
+            self.refuse_meaning(newest, refused, Some(&*parameters), &mut expected, batch);
             self.doom(ToUpstream::failing_step(), expected, batch);
             return Ok(());
         }
@@ -38,23 +39,40 @@ impl Gate {
                 Ok(judged) => batch.bound = Some((Arc::clone(meaning), judged)),
                 Err(refused) => {
                     let mut expected = Expected::new(Step::Bind, self.names.next_change());
-                    self.refuse_meaning(meaning, refused, parameters.as_deref(), &mut expected, batch);
+                    self.refuse_meaning(meaning, refused, Some(&*parameters), &mut expected, batch);
                     self.doom(ToUpstream::failing_step(), expected, batch);
                     return Ok(());
                 }
             }
         }
-        let portal = Portal { meanings, parameters, rows: Arc::default(), hold: false };
-        let change = match self.names.add_portal(Key::new(bind.portal), portal) {
+        let portal = Portal { meanings, parameters: Some(Arc::clone(&parameters)), rows: Arc::default(), hold: false };
+        let alone = Alone::bind(&portal, bind.portal, parameters);
+        let change = match self.names.add_portal(Key::new(bind.portal), portal.clone()) {
             Ok(change) => change,
             Err(TooMany) => {
                 let mut expected = Expected::new(Step::Bind, self.names.next_change());
-                expected.denied = Some(visible(&too_many_names()));
+                let mut record = self.recorder.unread("", Protocol::Extended, self.judge.version());
+                record.kind = Some("BIND".to_owned());
+                let refused = Refused { denial: too_many_names(), footprint: Evidence::None };
+                self.refuse_record(record, refused, &mut expected, batch);
                 self.doom(ToUpstream::failing_step(), expected, batch);
                 return Ok(());
             }
         };
-        self.free(frame, Some(Step::Bind), vec![change], batch)
+        self.free(frame, Some(Step::Bind), vec![change], batch)?;
+        if let Some(planned) = batch.planned.last_mut() {
+            planned.alone = Some(alone);
+        }
+        Ok(())
+    }
+
+    /// The values of a Bind, read by the types that the client declared or the upstream told.
+    fn parameters(&self, bind: &frontend::Bind<'_>, meaning: Option<&Arc<Meaning>>) -> Arc<Parameters> {
+        let types = meaning.map(|meaning| meaning.analysis.parameter_types()).unwrap_or_default();
+        let recorded = meaning.map(|meaning| meaning.analysis.recorded(meaning.part));
+        let secrets = recorded.as_ref().map(|recorded| recorded.redacted.parameters.as_slice()).unwrap_or_default();
+        let catalogs = self.judge.database.catalogs.latest();
+        self.recorder.parameters(Bound { values: &bind.values, types: &types, secrets, catalogs: catalogs.as_deref() })
     }
 
     pub(super) async fn plan_execute(&mut self, frame: Frame, batch: &mut Batch) -> Result<(), ProtocolError> {
@@ -75,7 +93,8 @@ impl Gate {
             return Ok(());
         };
         if meanings.iter().all(|meaning| meaning.part == Part::Empty) {
-            return self.execute_nothing(frame, expected, batch);
+            self.execute_nothing(frame, portal, expected, batch);
+            return Ok(());
         }
         if let [_, .., newest] = meanings.as_slice() {
             let refused = Refused { denial: unsettled(execute.portal), footprint: Evidence::None };
@@ -91,7 +110,10 @@ impl Gate {
                 return Ok(());
             }
         };
-        record.parameters = portal.parameters.as_deref().cloned();
+        self.hide_arguments(meaning, &mut record);
+        if let Some(parameters) = &portal.parameters {
+            parameters.put(&mut record);
+        }
         let (changes, effect) = match self.effects(meaning) {
             Ok(effects) => effects,
             Err(denial) => {
@@ -111,6 +133,7 @@ impl Gate {
         {
             *item = Item::Moved(first);
         }
+        batch.spoken.of_portal(portal, first);
         batch.items.push(Item::Admit(judged.permit, record));
         let message = Message::Sql {
             frame: SqlFrame::new(frame, 1),
@@ -118,26 +141,20 @@ impl Gate {
             items: first..first + 1,
             instead: ToUpstream::failing_step(),
         };
-        batch.planned.push(Planned { message, expected: Some(expected) });
+        batch.planned.push(Planned::new(message, expected));
         Ok(())
     }
 
-    /// An Execute of a portal without any statement: EmptyQueryResponse, and nothing to record.
-    pub(super) fn execute_nothing(
-        &mut self,
-        frame: Frame,
-        expected: Expected,
-        batch: &mut Batch,
-    ) -> Result<(), ProtocolError> {
-        let end = batch.items.len();
-        let message = Message::Sql {
-            frame: SqlFrame::new(frame, 0),
-            answer: None,
-            items: end..end,
-            instead: ToUpstream::failing_step(),
-        };
-        batch.planned.push(Planned { message, expected: Some(expected) });
-        Ok(())
+    /// An Execute of a portal without any statement: EmptyQueryResponse.
+    fn execute_nothing(&mut self, frame: Frame, portal: &Portal, expected: Expected, batch: &mut Batch) {
+        let mut record = Box::new(self.recorder.entry(Event::Message));
+        record.protocol = Some(Protocol::Extended);
+        record.kind = Some("EXECUTE".to_owned());
+        record.statement = Some(String::new());
+        let item = batch.items.len();
+        batch.items.push(Item::Message(record));
+        batch.spoken.of_portal(portal, item);
+        self.send_empty(frame, expected, item, batch);
     }
 
     /// The verdict of an Execute: that of the Parse or Bind just in front of it where that was for the same statement, a new

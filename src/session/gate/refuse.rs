@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use super::{Batch, Gate, Message, Planned};
-use crate::audit::{Protocol, Record};
+use crate::audit::{Protocol, Record, RecordedVerdict};
 use crate::policy::Denial;
 use crate::session::analysis::{Analysis, Meaning, Part};
+use crate::session::binds::Parameters;
 use crate::session::judge::Refused;
+use crate::session::names::Key;
 use crate::session::pass::ToUpstream;
 use crate::session::records::{self, Item};
 use crate::session::replies::Expected;
+use crate::sql::tree::{Action, Name};
+use crate::sql::{Redacted, redact, redact_execute};
 use crate::wire::encode::{ClientVisible, Severity};
 
 impl Gate {
@@ -23,26 +27,66 @@ impl Gate {
         batch: &mut Batch,
     ) {
         let version = self.judge.version();
-        let record = match part {
+        let (record, refused) = match part {
             Some(part) => {
                 let meaning = Meaning { analysis: Arc::clone(analysis), part };
-                self.recorder.statement(&meaning, protocol, version)
+                let refused = scrubbed(refused, &analysis.recorded(part).redacted);
+                let mut record = self.recorder.statement(&meaning, protocol, version);
+                self.hide_arguments(&meaning, &mut record);
+                (record, refused)
             }
-            None => self.recorder.unread(&analysis.text, protocol, version),
+            None => {
+                let refused = scrubbed(refused, &redact(&analysis.text, None));
+                (self.recorder.unread(&analysis.text, protocol, version), refused)
+            }
         };
         self.refuse_record(record, refused, expected, batch);
+    }
+
+    /// Takes the arguments of an EXECUTE out of its record that are secrets to what it runs; answers whether there were any.
+    pub(super) fn hide_arguments(&self, meaning: &Meaning, record: &mut Record) -> bool {
+        let Some(statement) = meaning.statement() else { return false };
+        let Some(name) = executed(&statement.action) else { return false };
+        let key = Key::new(name.as_str());
+        let prepared = self.names.statements(&key);
+        let secrets: Vec<u16> =
+            prepared.flat_map(|meaning| meaning.analysis.recorded(meaning.part).redacted.parameters.clone()).collect();
+        if !secrets.is_empty() {
+            let clean = redact_execute(meaning.analysis.text_of(meaning.part), statement, &secrets);
+            records::put_rules(record, &clean);
+            record.statement = Some(clean.text.into_owned());
+        }
+        !secrets.is_empty()
+    }
+
+    /// The statements that share a message with a refused one are refused with it.
+    pub(super) fn refuse_others(&mut self, analysis: &Arc<Analysis>, refused: Option<Part>, batch: &mut Batch) {
+        let others = (0..analysis.statements().len()).map(Part::Whole).filter(|part| Some(*part) != refused);
+        for part in others.filter(|_| refused.is_some()) {
+            let meaning = Meaning { analysis: Arc::clone(analysis), part };
+            let mut record = self.recorder.statement(&meaning, Protocol::Simple, self.judge.version());
+            self.hide_arguments(&meaning, &mut record);
+            record.verdict = Some(RecordedVerdict::Deny);
+            record.rule = Some("message".to_owned());
+            record.detail = Some("another statement of the message was refused".to_owned());
+            batch.items.push(Item::Refuse(record));
+        }
     }
 
     pub(super) fn refuse_meaning(
         &mut self,
         meaning: &Meaning,
         refused: Refused,
-        parameters: Option<&Vec<Option<String>>>,
+        parameters: Option<&Parameters>,
         expected: &mut Expected,
         batch: &mut Batch,
     ) {
         let mut record = self.recorder.statement(meaning, Protocol::Extended, self.judge.version());
-        record.parameters = parameters.cloned();
+        self.hide_arguments(meaning, &mut record);
+        if let Some(parameters) = parameters {
+            parameters.put(&mut record);
+        }
+        let refused = scrubbed(refused, &meaning.analysis.recorded(meaning.part).redacted);
         self.refuse_record(record, refused, expected, batch);
     }
 
@@ -62,8 +106,26 @@ impl Gate {
 
     pub(super) fn doom(&mut self, message: ToUpstream, expected: Expected, batch: &mut Batch) {
         self.doomed = true;
-        batch.planned.push(Planned { message: Message::Free(message), expected: Some(expected) });
+        batch.planned.push(Planned::new(Message::Free(message), expected));
     }
+}
+
+/// The name that an EXECUTE runs.
+fn executed(action: &Action) -> Option<&Name> {
+    match action {
+        Action::Execute { name, arguments: _ } => Some(name),
+        Action::Explain { analyze: _, inner } => executed(inner),
+        _ => None,
+    }
+}
+
+/// A refusal quotes no secret.
+fn scrubbed(mut refused: Refused, redacted: &Redacted<'_>) -> Refused {
+    let denial = &mut refused.denial;
+    for text in [&mut denial.message, &mut denial.detail].into_iter().chain(&mut denial.hint) {
+        *text = redacted.scrub(text).into_owned();
+    }
+    refused
 }
 
 pub(super) fn visible(denial: &Denial) -> ClientVisible {

@@ -10,17 +10,29 @@ use super::{Message, Outgoing, Planned};
 use crate::audit::Receipt;
 use crate::policy::{Denial, Rule};
 use crate::session::exports::Ledger;
-use crate::session::replies::{Expected, Running};
+use crate::session::pass::ToUpstream;
+use crate::session::records::Settled;
+use crate::session::replies::{Expected, Running, Step};
 
 /// Gives a message its receipts; where it has none, the upstream is made to fail in its place.
 pub(super) fn finish(
     planned: Planned,
-    receipts: &mut [Option<Receipt>],
+    settled: &mut Settled,
     moved: &[Option<usize>],
     over: &HashSet<usize>,
     ledger: &Arc<Ledger>,
 ) -> Outgoing {
-    let Planned { message, mut expected } = planned;
+    let Planned { message, mut expected, alone: _, item } = planned;
+    // A statement's record that the Parse handed to its Execute speaks for what led there, too.
+    let item = item.map(|item| moved.get(item).copied().flatten().unwrap_or(item));
+    if let Some(item) = item
+        && (over.contains(&item) || !settled.recorded.get(item).copied().unwrap_or_default())
+    {
+        let is_query = expected.as_ref().is_some_and(|expected| expected.step == Step::Query);
+        let message = if is_query { ToUpstream::failing_query() } else { ToUpstream::failing_step() };
+        return Outgoing { message, expected: refused(expected, &why(&(item..item + 1), over)) };
+    }
+    let receipts = &mut settled.receipts;
     let (frame, answer, items, instead) = match message {
         Message::Free(message) => return Outgoing { message, expected },
         Message::Sql { frame, answer, items, instead } => (frame, answer, items, instead),

@@ -54,6 +54,8 @@ impl Relay {
         for running in self.replies.abandon() {
             self.ended(running, Outcome { sqlstate: None, command_tag: None, ended_by }).await;
         }
+        self.record_unsent(ended_by).await;
+        self.gate.record_noted().await;
         let mut record = self.gate.recorder.entry(Event::SessionClose);
         record.ended_by = Some(ended_by);
         record.detail = match finish {
@@ -66,6 +68,20 @@ impl Relay {
             Finish::Ended(end) => Some(end.message().message),
         };
         self.gate.recorder.note(record).await;
+    }
+}
+
+impl Relay {
+    /// What was admitted just when the session ended, and was not sent.
+    async fn record_unsent(&mut self, ended_by: EndedBy) {
+        for (seq, grant) in self.gate.recorder.take_unsent().await {
+            let mut record = self.gate.recorder.entry(Event::StatementEnd);
+            record.statement_seq = Some(seq);
+            record.grant = Some(grant);
+            record.ended_by = Some(ended_by);
+            record.detail = Some("it was not sent: the session ended before".to_owned());
+            self.gate.recorder.note(record).await;
+        }
     }
 }
 

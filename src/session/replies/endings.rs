@@ -154,6 +154,12 @@ impl Replies {
         let copy_in = std::mem::replace(&mut self.copy_in, CopyIn::No);
         if fields.is_fatal() {
             happened.fatal = true;
+            // What ran is what it ended; the rest ends with the session.
+            if let Some(running) = self.queue.front_mut().and_then(|front| front.statements.pop_front()) {
+                let sqlstate = Some(fields.sqlstate.clone());
+                let ended_by = EndedBy::UpstreamDisconnect;
+                happened.ended.push((running, Outcome { sqlstate, command_tag: None, ended_by }));
+            }
             return Pass::Forward;
         }
         self.reasons.failed();

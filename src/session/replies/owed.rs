@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::access::{GrantId, Guards, Region};
 use crate::audit::EndedBy;
+use crate::session::analysis::Meaning;
 use crate::session::exports::Meter;
 use crate::session::given::Given;
 use crate::session::names::{Change, NameChange};
@@ -85,6 +86,8 @@ pub struct Expected {
     pub denied: Option<ClientVisible>,
     /// Orders the step among changes of names.
     pub change: Change,
+    /// The statement that a Describe asks about.
+    pub describes: Option<Arc<Meaning>>,
     pub(super) failed: bool,
 }
 
@@ -99,7 +102,15 @@ impl Running {
 impl Expected {
     #[must_use]
     pub fn new(step: Step, change: Change) -> Self {
-        Self { step, statements: VecDeque::new(), changes: Vec::new(), denied: None, change, failed: false }
+        Self {
+            step,
+            statements: VecDeque::new(),
+            changes: Vec::new(),
+            denied: None,
+            change,
+            describes: None,
+            failed: false,
+        }
     }
 
     /// Whether it runs a statement.

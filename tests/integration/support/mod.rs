@@ -41,8 +41,10 @@ impl Bench {
     }
 }
 
+/// The program that is tested: the one that was just built, unless `PGWARD_TEST_BINARY` names another.
 pub fn binary() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_pgward"))
+    static BINARY: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    BINARY.get_or_init(|| std::env::var_os("PGWARD_TEST_BINARY").unwrap_or(env!("CARGO_BIN_EXE_pgward").into()).into())
 }
 
 pub fn root() -> &'static Path {

@@ -1,0 +1,166 @@
+//! A session's way to the journal. What was admitted is known until it was sent, so that whatever is dropped in between, each
+//! allowed statement's record gets its end.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use super::{Item, Recorder};
+use crate::access::GrantId;
+use crate::audit::{JournalError, Receipt, Record};
+use crate::policy::Permit;
+
+/// What became of a batch's items, by their places.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// An item without one must not pass.
+    pub receipts: Vec<Option<Receipt>>,
+    /// Whether the item is in the journal.
+    pub recorded: Vec<bool>,
+}
+
+type Admitting = Pin<Box<dyn Future<Output = Result<Vec<Receipt>, JournalError>> + Send>>;
+
+/// What has been asked of the journal and not been sent yet.
+#[derive(Default)]
+pub(super) struct Admission {
+    /// Stays here where the session stops waiting for it.
+    under_way: Option<Admitting>,
+    unsent: Vec<(u64, GrantId)>,
+}
+
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admission").field("unsent", &self.unsent).finish_non_exhaustive()
+    }
+}
+
+impl Admission {
+    async fn finish(&mut self) -> Option<Result<Vec<Receipt>, JournalError>> {
+        let admitted = self.under_way.as_mut()?.await;
+        self.under_way = None;
+        if let Ok(receipts) = &admitted {
+            self.unsent.extend(receipts.iter().map(|receipt| (receipt.seq(), receipt.grant().clone())));
+        }
+        Some(admitted)
+    }
+}
+
+impl Recorder {
+    /// Records a batch in order.
+    pub async fn settle(&mut self, items: Vec<Item>) -> Settled {
+        let mut settled = Settled::default();
+        let mut admitted: Vec<(Permit, Record)> = Vec::new();
+        let mut others: Vec<(Record, bool)> = Vec::new();
+        for item in items {
+            match item {
+                Item::Admit(permit, record) => {
+                    self.write(&mut others, &mut settled).await;
+                    admitted.push((permit, *record));
+                }
+                Item::Refuse(record) => {
+                    self.admit(&mut admitted, &mut settled).await;
+                    others.push((*record, false));
+                }
+                Item::Message(record) => {
+                    self.admit(&mut admitted, &mut settled).await;
+                    others.push((*record, true));
+                }
+                Item::Moved(_) => {
+                    self.admit(&mut admitted, &mut settled).await;
+                    self.write(&mut others, &mut settled).await;
+                    settled.receipts.push(None);
+                    settled.recorded.push(false);
+                }
+            }
+        }
+        self.admit(&mut admitted, &mut settled).await;
+        self.write(&mut others, &mut settled).await;
+        settled
+    }
+
+    /// What was admitted and is not among what goes.
+    pub fn withheld(&mut self, going: impl Iterator<Item = u64> + Clone) -> Vec<(u64, GrantId)> {
+        let unsent = &mut self.admission.unsent;
+        if going.clone().filter(|seq| *seq != 0).count() == unsent.len() {
+            return Vec::new();
+        }
+        let going: HashSet<u64> = going.collect();
+        let (going, withheld) = std::mem::take(unsent).into_iter().partition(|(seq, _)| going.contains(seq));
+        *unsent = going;
+        withheld
+    }
+
+    /// What was admitted has been sent: how it ends is known to whoever reads the answers.
+    pub fn sent(&mut self) {
+        self.admission.unsent.clear();
+    }
+
+    /// What was admitted and will never be sent.
+    pub async fn take_unsent(&mut self) -> Vec<(u64, GrantId)> {
+        // That it failed has no end either.
+        let _ = self.admission.finish().await;
+        std::mem::take(&mut self.admission.unsent)
+    }
+
+    async fn admit(&mut self, items: &mut Vec<(Permit, Record)>, settled: &mut Settled) {
+        if items.is_empty() {
+            return;
+        }
+        let (count, items, journal) = (items.len(), std::mem::take(items), std::sync::Arc::clone(&self.journal));
+        self.admission.under_way = Some(Box::pin(async move { journal.admit(items).await }));
+        match self.admission.finish().await {
+            Some(Ok(receipts)) => {
+                settled.recorded.extend(receipts.iter().map(|_| true));
+                settled.receipts.extend(receipts.into_iter().map(Some));
+            }
+            failed => {
+                if let Some(Err(error)) = failed {
+                    tracing::error!(%error, "statements are refused: they cannot be recorded");
+                }
+                settled.recorded.extend(std::iter::repeat_n(false, count));
+                settled.receipts.extend(std::iter::repeat_with(|| None).take(count));
+            }
+        }
+    }
+
+    /// Refusals, and messages that must not go unrecorded.
+    async fn write(&mut self, others: &mut Vec<(Record, bool)>, settled: &mut Settled) {
+        if others.is_empty() {
+            return;
+        }
+        let others = std::mem::take(others);
+        settled.receipts.extend(others.iter().map(|_| None));
+        let (first, second): (Vec<_>, Vec<_>) = (others.iter().map(|(record, _)| record.clone()).collect(), others);
+        if self.journal.record_all(first).await.is_ok() {
+            settled.recorded.extend(second.iter().map(|_| true));
+            return;
+        }
+        // A refusal may be recorded where nothing else may.
+        for (record, must) in second {
+            match self.journal.record(record).await {
+                Ok(_) => settled.recorded.push(true),
+                Err(error) => {
+                    tracing::error!(%error, must, "a refusal or a message could not be recorded");
+                    settled.recorded.push(false);
+                }
+            }
+        }
+    }
+
+    /// Records something that cannot be stopped by not being recorded: a refusal, an end.
+    pub async fn note(&mut self, record: Record) {
+        if let Err(error) = self.journal.record(record).await {
+            tracing::error!(%error, "an ending or a refusal could not be recorded");
+        }
+    }
+
+    /// Records something that must not happen unrecorded.
+    ///
+    /// # Errors
+    /// Where it could not be.
+    pub async fn require(&mut self, record: Record) -> Result<u64, JournalError> {
+        self.journal.record(record).await
+    }
+}
