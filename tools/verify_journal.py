@@ -370,9 +370,17 @@ class Buckets:
         held = document.get("held", {}).get(str(seq))
         return None if held is None else unbase64(held, f"the held key of record {seq}")
 
-    def is_destroyed(self, bucket):
+    def is_erased(self, bucket, seq):
+        """Whether the record's key is gone for good: its bucket's is, and no hold keeps its own."""
         document = self.find(bucket)
-        return document is not None and "destroyed" in document
+        return document is not None and "destroyed" in document and str(seq) not in document.get("held", {})
+
+    def erased_service(self):
+        """Whether records of the journal's own doings are among those that nobody can read any more."""
+        names = os.listdir(self.path) if os.path.isdir(self.path) else []
+        numbers = [int(name[:10]) for name in names if re.fullmatch("[0-9]{10}\\.key", name)]
+        documents = [self.find(number) for number in numbers]
+        return any(document.get("kind") == "service" and "destroyed" in document for document in documents)
 
 
 class Frame:
@@ -532,6 +540,8 @@ class Journal:
         self.buckets = Buckets(self.directory)
         self.sessions = Sessions()
         self.elsewhere = 0
+        self.erased = {}
+        self.purged = set()
 
     def log_keys(self, pinned):
         if pinned:
@@ -572,6 +582,7 @@ class Journal:
         if tree.root() != self.checkpoint.root:
             raise Bad("the entries do not add up to the root that is signed")
         self.tail(size)
+        self.purges()
 
     @staticmethod
     def compare_root(checkpoint, tree):
@@ -589,7 +600,7 @@ class Journal:
             raise Bad("it is not what the log committed to", entry.seq)
         if frame is None and self.segments.should_have(entry.seq):
             raise Bad("it is missing from the journal's last segment", entry.seq)
-        if payload is None and buckets is not None and not buckets.is_destroyed(entry.bucket):
+        if payload is None and buckets is not None and not buckets.is_erased(entry.bucket, entry.seq):
             raise Bad("it is missing, though its key was not destroyed", entry.seq)
         if payload is None and buckets is None:
             if frame is None:
@@ -619,10 +630,24 @@ class Journal:
         key = None if payload is None else buckets.record_key(bucket, seq)
         if key is None:
             self.sessions.skip(seq)
+            if buckets is not None:
+                self.erased.setdefault(bucket, seq)
             return
         if key_id is not None and key_id_of(key) != key_id:
             raise Bad("its key is not the one that the log committed to", seq)
-        self.sessions.take(open_sealed(key, seq, bucket, payload)[1])
+        record = open_sealed(key, seq, bucket, payload)[1]
+        if record.get("event") == "records_purged":
+            found = re.match("buckets ([0-9, ]+):", record.get("detail", ""))
+            if found:
+                self.purged.update(int(number) for number in found[1].split(", "))
+        self.sessions.take(record)
+
+    def purges(self):
+        """Every erasure is recorded; where records that could say so are not read, nobody knows."""
+        unsaid = {bucket: seq for bucket, seq in self.erased.items() if bucket not in self.purged}
+        if unsaid and not self.elsewhere and not self.buckets.erased_service():
+            bucket = min(unsaid, key=unsaid.get)
+            raise Bad(f"its key was destroyed with that of bucket {bucket}, and no record says so", unsaid[bucket])
 
     def tail(self, size):
         """What was written after the checkpoint: whole, in order, and proved by nothing yet."""
