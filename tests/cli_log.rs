@@ -139,3 +139,55 @@ fn a_witness_does_not_start_on_what_it_cannot_be() {
     assert!(start("127.0.0.1:0", &own, &path("w.key")).contains("a witness's key"));
     assert!(start("127.0.0.1:0", &vkey, &path("log.key")).contains("cannot be used here"));
 }
+
+/// Who knows the first key alone comes to the newest, and to no key that was only named.
+#[tokio::test]
+async fn a_journal_that_changed_its_key_twice_is_known_by_the_first() {
+    use pgward::audit::{Durability, Journal, Settings, verify};
+    let root = TempDir::new().unwrap();
+    let dir = root.path().join("audit");
+    let settings = Settings::new(dir.clone(), Durability::Written);
+    let key = settings.signing_key.to_str().unwrap().to_owned();
+    let open_and_close = async || {
+        let journal = Journal::open(settings.clone()).unwrap();
+        let vkey = journal.verifier().to_string();
+        journal.close().await.unwrap();
+        vkey
+    };
+    let first = open_and_close().await;
+    let (mut newest, mut before) = (first.clone(), first.clone());
+    for _ in 0..2 {
+        before.clone_from(&newest);
+        ok(&["audit", "key", "--file", &key, "--rotate"]);
+        newest = open_and_close().await;
+        assert!(!root.path().join("audit.key.old").exists(), "the key before has signed its last");
+    }
+    assert_ne!(first, newest);
+    assert!(verify(&dir).ok);
+    let path = dir.to_str().unwrap();
+    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/verify_journal.py");
+    let passes = |vkey: &str| {
+        let output = run(&["audit", "verify", "--dir", path, "--vkey", vkey]);
+        let ours = output.status.success();
+        let theirs = Command::new("/usr/bin/python3").arg(&tool).args([path, "--vkey", vkey]).output().unwrap();
+        assert_eq!(ours, theirs.status.success(), "{} {}", text(&output.stderr), text(&theirs.stdout));
+        ours
+    };
+    assert!(passes(&first) && passes(&newest));
+    // Never back: whoever has an old key cannot sign for those who know a newer one.
+    let published = pgward::tlog::CheckpointFile::of(&dir);
+    let follow = |vkey: &str| published.follow(Verifier::parse(vkey).unwrap()).to_string();
+    assert_eq!([follow(&first), follow(&before), follow(&newest)], [newest.as_str(); 3]);
+    // Named by whoever can write there, and proved by nothing.
+    let stranger = pgward::tlog::Signer::generate("pgward/other").unwrap().verifier().to_string();
+    let named = fs::read_to_string(dir.join("log.vkey")).unwrap();
+    fs::write(dir.join("log.vkey"), format!("{named}{stranger}\n")).unwrap();
+    assert!(!passes(&stranger));
+    fs::write(dir.join("log.vkey"), named).unwrap();
+    for rotation in fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()) {
+        if rotation.to_str().unwrap().contains("rotation-") {
+            fs::remove_file(rotation).unwrap();
+        }
+    }
+    assert!(!passes(&first) && passes(&newest));
+}

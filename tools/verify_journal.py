@@ -123,7 +123,7 @@ class Key:
         data = unbase64(data, "a verifier key")
         if len(data) != 33 or data[0] not in (ED25519, COSIGNATURE):
             raise Bad(f"{text!r} is not an Ed25519 verifier key")
-        self.kind, self.public = data[0], data[1:]
+        self.text, self.kind, self.public = text, data[0], data[1:]
         self.id = sha256(self.name.encode(), b"\n", data)[:4]
         if self.id.hex() != digits:
             raise Bad(f"{text!r}: its id is not that of its key")
@@ -140,8 +140,8 @@ def is_name(name):
     return bool(name) and "+" not in name and not any(c.isspace() for c in name)
 
 
-class Checkpoint:
-    """A signed note whose text is origin, size and root."""
+class Note:
+    """A text, an empty line, and lines of signatures over the text."""
 
     def __init__(self, text, what):
         self.what = what
@@ -150,13 +150,6 @@ class Checkpoint:
         body, signatures = text[: text.rindex("\n\n") + 1], text[text.rindex("\n\n") + 2 : -1]
         self.body = body.encode()
         self.signatures = [self.signature(line) for line in signatures.split("\n")]
-        lines = body.split("\n")
-        if len(lines) != 4 or lines[3] or not lines[0] or not re.fullmatch("0|[1-9][0-9]{0,18}", lines[1]):
-            raise Bad(f"{what} is not a checkpoint")
-        self.origin, self.size = lines[0], int(lines[1])
-        self.root = unbase64(lines[2], f"the root in {what}")
-        if len(self.root) != 32:
-            raise Bad(f"the root in {what} has not 32 bytes")
 
     def signature(self, line):
         parts = line.split(" ")
@@ -179,6 +172,20 @@ class Checkpoint:
             if not key.verifies(message, signature):
                 raise Bad(f"{self.what}: a signature in the name of {key.name} is not by that key")
         return bool(found)
+
+
+class Checkpoint(Note):
+    """A signed note whose text is origin, size and root."""
+
+    def __init__(self, text, what):
+        super().__init__(text, what)
+        lines = self.body.decode().split("\n")
+        if len(lines) != 4 or lines[3] or not lines[0] or not re.fullmatch("0|[1-9][0-9]{0,18}", lines[1]):
+            raise Bad(f"{what} is not a checkpoint")
+        self.origin, self.size = lines[0], int(lines[1])
+        self.root = unbase64(lines[2], f"the root in {what}")
+        if len(self.root) != 32:
+            raise Bad(f"the root in {what} has not 32 bytes")
 
     def check(self, logs):
         """Signed by one of the log's keys, which is called what the log is."""
@@ -370,9 +377,17 @@ class Buckets:
         held = document.get("held", {}).get(str(seq))
         return None if held is None else unbase64(held, f"the held key of record {seq}")
 
-    def is_destroyed(self, bucket):
+    def is_erased(self, bucket, seq):
+        """Whether the record's key is gone for good: its bucket's is, and no hold keeps its own."""
         document = self.find(bucket)
-        return document is not None and "destroyed" in document
+        return document is not None and "destroyed" in document and str(seq) not in document.get("held", {})
+
+    def erased_service(self):
+        """Whether records of the journal's own doings are among those that nobody can read any more."""
+        names = os.listdir(self.path) if os.path.isdir(self.path) else []
+        numbers = [int(name[:10]) for name in names if re.fullmatch("[0-9]{10}\\.key", name)]
+        documents = [self.find(number) for number in numbers]
+        return any(document.get("kind") == "service" and "destroyed" in document for document in documents)
 
 
 class Frame:
@@ -532,12 +547,34 @@ class Journal:
         self.buckets = Buckets(self.directory)
         self.sessions = Sessions()
         self.elsewhere = 0
+        self.erased = {}
+        self.purged = set()
 
     def log_keys(self, pinned):
         if pinned:
-            return keys_of(pinned, ED25519, "a log's")
+            return self.follow(keys_of(pinned, ED25519, "a log's"))
         text = read_text(os.path.join(self.directory, "log.vkey"), "log.vkey")
         return keys_of(text.split(), ED25519, "a log's")
+
+    def follow(self, known):
+        """The keys that the log changed to since: each named by the one before, in a note that both signed."""
+        names = sorted(name for name in os.listdir(self.directory) if re.fullmatch("rotation-[0-9a-f]{8}", name))
+        notes = [Note(read_text(os.path.join(self.directory, name), name), name) for name in names]
+        newest = list(known)
+        while newest:
+            newest = [new for old in newest for new in (self.successor(note, old) for note in notes) if new is not None]
+            newest = [new for new in newest if new.text not in [key.text for key in known]]
+            known = known + newest
+        return known
+
+    @staticmethod
+    def successor(note, old):
+        lines = note.body.decode().split("\n")
+        if len(lines) != 4 or lines[:2] != ["pgward key rotation 1", old.text]:
+            return None
+        new = Key(lines[2])
+        fits = new.name == old.name and new.kind == ED25519
+        return new if fits and note.is_signed_by(old) and note.is_signed_by(new) else None
 
     def read_checkpoint(self, path, what):
         checkpoint = Checkpoint(read_text(path, what), what)
@@ -572,6 +609,7 @@ class Journal:
         if tree.root() != self.checkpoint.root:
             raise Bad("the entries do not add up to the root that is signed")
         self.tail(size)
+        self.purges()
 
     @staticmethod
     def compare_root(checkpoint, tree):
@@ -589,7 +627,7 @@ class Journal:
             raise Bad("it is not what the log committed to", entry.seq)
         if frame is None and self.segments.should_have(entry.seq):
             raise Bad("it is missing from the journal's last segment", entry.seq)
-        if payload is None and buckets is not None and not buckets.is_destroyed(entry.bucket):
+        if payload is None and buckets is not None and not buckets.is_erased(entry.bucket, entry.seq):
             raise Bad("it is missing, though its key was not destroyed", entry.seq)
         if payload is None and buckets is None:
             if frame is None:
@@ -619,10 +657,24 @@ class Journal:
         key = None if payload is None else buckets.record_key(bucket, seq)
         if key is None:
             self.sessions.skip(seq)
+            if buckets is not None:
+                self.erased.setdefault(bucket, seq)
             return
         if key_id is not None and key_id_of(key) != key_id:
             raise Bad("its key is not the one that the log committed to", seq)
-        self.sessions.take(open_sealed(key, seq, bucket, payload)[1])
+        record = open_sealed(key, seq, bucket, payload)[1]
+        if record.get("event") == "records_purged":
+            found = re.match("buckets ([0-9, ]+):", record.get("detail", ""))
+            if found:
+                self.purged.update(int(number) for number in found[1].split(", "))
+        self.sessions.take(record)
+
+    def purges(self):
+        """Every erasure is recorded; where records that could say so are not read, nobody knows."""
+        unsaid = {bucket: seq for bucket, seq in self.erased.items() if bucket not in self.purged}
+        if unsaid and not self.elsewhere and not self.buckets.erased_service():
+            bucket = min(unsaid, key=unsaid.get)
+            raise Bad(f"its key was destroyed with that of bucket {bucket}, and no record says so", unsaid[bucket])
 
     def tail(self, size):
         """What was written after the checkpoint: whole, in order, and proved by nothing yet."""

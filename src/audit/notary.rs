@@ -155,7 +155,7 @@ impl Work {
         let note = self.desk.signing.sign(&checkpoint)?;
         // On disk with its name: a machine that stops must not leave half a checkpoint, nor a key that signed none.
         self.desk.published.put(&note, true).map_err(|error| error.to_string())?;
-        self.desk.signing.published()?;
+        self.desk.signing.published(&self.desk.published)?;
         tiles.tidy().map_err(says)?;
         self.told.send_replace(Some(checkpoint));
         Ok(())

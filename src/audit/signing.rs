@@ -46,9 +46,10 @@ impl Signing {
         self.keys.all().into_iter().any(|key| note.verified_by(&key.verifier()).is_ok())
     }
 
-    /// A checkpoint that all keys signed is published: the key before has done its part.
-    pub(super) fn published(&mut self) -> Result<(), String> {
-        if self.keys.retiring.is_some() {
+    /// A checkpoint that all keys signed is published: the key before has done its part, once it has named its successor.
+    pub(super) fn published(&mut self, file: &CheckpointFile) -> Result<(), String> {
+        if let Some(old) = &self.keys.retiring {
+            file.put_rotation(old, &self.keys.current).map_err(|error| error.to_string())?;
             keyfile::retire(&self.file).map_err(|error| error.to_string())?;
             self.keys.retiring = None;
         }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::checkpoint::{Checkpoint, CheckpointError};
+use super::key::{Signer, Verifier};
 use super::note::{MAX_NOTE, Note, NoteError, Signature};
 
 /// Why a checkpoint cannot be read or put in its place.
@@ -85,6 +86,48 @@ impl CheckpointFile {
         self.write(&self.witnessed(), note, false)
     }
 
+    /// Writes down, signed by both, that the log's key `old` is followed by `new`: by it, who knows the one comes to know the
+    /// other.
+    ///
+    /// # Errors
+    /// Where it cannot be signed or written.
+    pub fn put_rotation(&self, old: &Signer, new: &Signer) -> Result<(), PublishError> {
+        let path = self.path.with_file_name(format!("{ROTATION}{:08x}", new.verifier().id()));
+        let body = format!("{ROTATION_TITLE}\n{}\n{}\n", old.verifier(), new.verifier());
+        let note = Note::sign(&body, &[old, new]);
+        let note = note.map_err(|source| PublishError::Note { path: path.clone(), source })?;
+        write(&path, note.to_string().as_bytes(), true).map_err(|source| PublishError::File { path, source })
+    }
+
+    /// The newest key that the log came to from `known`; `known` itself where there was no rotation since.
+    #[must_use]
+    pub fn follow(&self, known: Verifier) -> Verifier {
+        let mut notes = self.rotations().unwrap_or_default();
+        let mut newest = known;
+        // Each is followed once: no circle keeps anybody here.
+        while let Some((position, next)) =
+            notes.iter().enumerate().find_map(|(position, note)| Some((position, successor(note, &newest)?)))
+        {
+            notes.swap_remove(position);
+            newest = next;
+        }
+        newest
+    }
+
+    fn rotations(&self) -> io::Result<Vec<Note>> {
+        let mut notes = Vec::new();
+        for entry in fs::read_dir(self.path.parent().unwrap_or(Path::new(".")))? {
+            let entry = entry?;
+            let is_one = entry.file_name().to_str().is_some_and(|name| name.starts_with(ROTATION));
+            if is_one && notes.len() < MAX_ROTATIONS {
+                let mut text = String::new();
+                File::open(entry.path())?.take(MAX_NOTE as u64 + 1).read_to_string(&mut text)?;
+                notes.extend(Note::parse(&text).ok());
+            }
+        }
+        Ok(notes)
+    }
+
     fn read_at(&self, path: &Path) -> Result<Option<(Checkpoint, Note)>, PublishError> {
         let failed = |source| PublishError::File { path: path.to_owned(), source };
         let file = match File::open(path) {
@@ -127,3 +170,20 @@ fn write(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
         None => Ok(()),
     }
 }
+
+/// The key that `note` says follows `known`, where both signed that.
+fn successor(note: &Note, known: &Verifier) -> Option<Verifier> {
+    let mut lines = note.body().lines();
+    let is_from_known = lines.next() == Some(ROTATION_TITLE) && lines.next() == Some(known.to_string().as_str());
+    let next = Verifier::parse(lines.next()?).ok()?;
+    let is_of_this_log = next.name() == known.name() && next.algorithm() == known.algorithm() && lines.next().is_none();
+    let is_signed = note.verified_by(known).is_ok() && note.verified_by(&next).is_ok();
+    (is_from_known && is_of_this_log && is_signed).then_some(next)
+}
+
+/// `rotation-<id of the new key>`
+const ROTATION: &str = "rotation-";
+/// No checkpoint begins so: its second line is a number.
+const ROTATION_TITLE: &str = "pgward key rotation 1";
+/// That are read.
+const MAX_ROTATIONS: usize = 1_000;

@@ -24,6 +24,7 @@ mod opinions;
 mod records;
 mod residency;
 mod roles;
+mod witness;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -59,6 +60,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         records::CASES,
         residency::CASES,
         roles::CASES,
+        witness::CASES,
     ]
     .concat();
     cases

@@ -83,6 +83,12 @@ pub fn entry(seq: u64, bucket: u32, sealed: &[u8]) -> Vec<u8> {
 }
 
 impl Fixture {
+    /// A last record that says that these buckets were erased.
+    pub fn purge(buckets: &str) -> Text {
+        let json = format!("\"event\":\"records_purged\",\"detail\":\"buckets {buckets}: gone\"");
+        Text { bucket: 3, json, elsewhere: false }
+    }
+
     pub fn write(texts: Vec<Text>) -> Self {
         let signer = Signer::generate(&format!("pgward/{JOURNAL}")).unwrap();
         Self::write_by(texts, signer)

@@ -32,7 +32,17 @@ fn verify(fixture: &Fixture) -> Value {
 }
 
 fn is_whole(answer: &Value) {
-    assert_eq!(answer, &json!({ "ok": true, "records": COUNT, "first_bad": null, "problem": null }));
+    is_whole_to(COUNT, answer);
+}
+
+fn is_whole_to(records: u64, answer: &Value) {
+    assert_eq!(answer, &json!({ "ok": true, "records": records, "first_bad": null, "problem": null }));
+}
+
+/// The records, and one more that says that these buckets were erased.
+fn purged(mut texts: Vec<Text>, buckets: &str) -> Vec<Text> {
+    texts.push(Fixture::purge(buckets));
+    texts
 }
 
 fn is_bad(answer: &Value, first_bad: Option<u64>, problem: &str) {
@@ -158,21 +168,21 @@ fn records_that_were_dropped_moved_or_cut_off_are_missed() {
 
 #[test]
 fn what_was_destroyed_is_gone_and_all_else_still_proved() {
-    let fixture = Fixture::write(texts());
+    let fixture = Fixture::write(purged(texts(), "1, 9"));
     let destroyed = "\"destroyed\":\"2026-12-24T00:00:00Z\"";
     fixture.write_key(&fixture.dir(), 1, destroyed);
-    is_whole(&verify(&fixture));
+    is_whole_to(COUNT + 1, &verify(&fixture));
     // A record under legal hold stays readable, by its own key.
     let held = format!("{destroyed},\"held\":{{\"7\":\"{}\"}}", STANDARD.encode(record_key(1, 7)));
     fixture.write_key(&fixture.dir(), 1, &held);
-    is_whole(&verify(&fixture));
+    is_whole_to(COUNT + 1, &verify(&fixture));
     let other = format!("{destroyed},\"held\":{{\"7\":\"{}\"}}", STANDARD.encode(record_key(1, 8)));
     fixture.write_key(&fixture.dir(), 1, &other);
     is_bad(&verify(&fixture), Some(7), "not the one that the log committed to");
     // Its segment may go, too; the one behind it has other keys.
     fixture.write_key(&fixture.dir(), 1, destroyed);
     fs::remove_file(Fixture::segment(&fixture.dir(), 1)).unwrap();
-    is_whole(&verify(&fixture));
+    is_whole_to(COUNT + 1, &verify(&fixture));
     // A key that is simply gone is no destruction.
     fs::remove_file(fixture.dir().join("keys/0000000002.key")).unwrap();
     is_bad(&verify(&fixture), Some(21), "nothing says that it was destroyed");
@@ -180,7 +190,7 @@ fn what_was_destroyed_is_gone_and_all_else_still_proved() {
 
 #[test]
 fn what_lies_in_a_region_is_held_to_the_same_log() {
-    let fixture = Fixture::write(texts());
+    let fixture = Fixture::write(purged(texts(), "1, 9"));
     let path = Fixture::segment(&fixture.region(), 5);
     let good = fs::read(&path).unwrap();
     change(&path, |bytes| bytes[90] ^= 1);
@@ -188,11 +198,23 @@ fn what_lies_in_a_region_is_held_to_the_same_log() {
     fs::remove_file(&path).unwrap();
     is_bad(&verify(&fixture), Some(5), "missing, though");
     fixture.write_key(&fixture.region(), 9, "\"destroyed\":\"2026-12-24T00:00:00Z\"");
-    is_whole(&verify(&fixture));
+    is_whole_to(COUNT + 1, &verify(&fixture));
     // One that the journal itself does not know of.
-    let stray = [good.as_slice(), &frame(1, 41, 9, b"0123456789abcdef")].concat();
+    let stray = [good.as_slice(), &frame(1, 42, 9, b"0123456789abcdef")].concat();
     fs::write(&path, stray).unwrap();
-    is_bad(&verify(&fixture), Some(41), "a region has it");
+    is_bad(&verify(&fixture), Some(42), "a region has it");
+}
+
+#[test]
+fn an_erasure_that_no_record_tells_of_is_found() {
+    for (buckets, first_bad) in [("1", None), ("2, 1, 7", None), ("2", Some(1)), ("11", Some(1))] {
+        let fixture = Fixture::write(purged(texts(), buckets));
+        fixture.write_key(&fixture.dir(), 1, "\"destroyed\":\"2026-12-24T00:00:00Z\"");
+        match first_bad {
+            None => is_whole_to(COUNT + 1, &verify(&fixture)),
+            Some(seq) => is_bad(&verify(&fixture), Some(seq), "no record says so"),
+        }
+    }
 }
 
 #[test]
@@ -218,7 +240,7 @@ fn sessions_have_no_gaps_and_ends_have_statements() {
         assert_eq!((&answer["ok"], &answer["first_bad"]), (&json!(first_bad.is_none()), &json!(first_bad)), "{answer}");
     }
     // The missing one may be among those that nobody can read any more.
-    let texts = vec![session(1), Text { bucket: 2, ..session(2) }, session(3)];
+    let texts = purged(vec![session(1), Text { bucket: 2, ..session(2) }, session(3)], "2");
     let fixture = Fixture::write(texts);
     fixture.write_key(&fixture.dir(), 2, "\"destroyed\":\"2026-12-24T00:00:00Z\"");
     assert_eq!(verify(&fixture)["ok"], json!(true));
@@ -355,6 +377,75 @@ async fn a_journal_of_pgward_s_own_passes_and_its_damage_is_found() {
         is_bad(&run(&[path, "--vkey", &vkey]), Some(record_at(&good, 1, at)), "");
         fs::write(&segment, &good).unwrap();
     }
+}
+
+/// Erased, held and kept in a region: what pgward makes of its files, both verifiers take for whole, and its damage for damage.
+#[tokio::test]
+async fn both_verifiers_judge_an_erased_journal_alike() {
+    use std::time::Duration;
+
+    use pgward::access::Region;
+    use pgward::audit::{Durability, Event, Filter, Journal, Record, Retention, Settings, Shelf, prove, verify};
+    const DAY: Duration = Duration::from_secs(86_400);
+    let root = tempfile::TempDir::new().unwrap();
+    let (dir, eu) = (root.path().join("main"), root.path().join("eu"));
+    let mut settings = Settings::new(dir.clone(), Durability::Written);
+    settings.shelves[0].retention = Retention { access: 10 * DAY, ..Retention::all(365 * DAY) };
+    let retention = Retention::all(3 * DAY);
+    settings.shelves.push(Shelf { region: Some(Region::new("eu")), dir: Some(eu.clone()), retention });
+    let journal = Journal::open(settings.clone()).unwrap();
+    let vkey = journal.verifier().to_string();
+    for number in 0..30 {
+        let event = if number % 3 == 0 { Event::CredentialMinted } else { Event::ConfigReloaded };
+        let mut record = Record::new(jiff::Timestamp::now(), event);
+        record.detail = Some(format!("number {number}"));
+        record.principal = Some(if number == 9 { "alice" } else { "bob" }.to_owned());
+        record.data_region = (number % 5 == 0).then(|| Region::new("eu"));
+        journal.record(record).await.unwrap();
+    }
+    let filter = Filter { principal: Some("alice".to_owned()), ..Filter::default() };
+    journal.place_hold(filter, "case 7".to_owned(), "carol".to_owned()).await.unwrap();
+    let purged = journal.purge(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * 20)).await.unwrap();
+    assert!(purged.buckets.len() > 1 && purged.held == 1, "{purged:?}");
+    journal.close().await.unwrap();
+    let records = journal.last_seq();
+    drop(journal);
+
+    let arguments = [dir.to_str().unwrap(), "--region", eu.to_str().unwrap(), "--vkey", &vkey];
+    let alike = || {
+        let (ours, theirs) = (verify(settings.places()), run(&arguments));
+        assert_eq!(json!(ours.ok), theirs["ok"], "{ours:?} {theirs}");
+        ours.ok
+    };
+    assert!(alike());
+    assert_eq!(run(&arguments)["records"], json!(records));
+    // Record 2 is the first of them, number 0: erased. Number 9 is held.
+    let (erased, record) = prove(&settings.places(), 2).unwrap();
+    assert!(record.is_none() && erased.record.is_none());
+    let (held, record) = prove(&settings.places(), 11).unwrap();
+    assert_eq!(record.unwrap().detail.as_deref(), Some("number 9"));
+    for bundle in [erased, held] {
+        let file = root.path().join("proof.json");
+        fs::write(&file, serde_json::to_string(&bundle).unwrap()).unwrap();
+        assert_eq!(run(&["--bundle", file.to_str().unwrap(), "--vkey", &vkey])["ok"], json!(true));
+    }
+    for path in fs::read_dir(dir.join("keys")).unwrap().chain(fs::read_dir(eu.join("keys")).unwrap()) {
+        let path = path.unwrap().path();
+        if path.is_file() {
+            let good = fs::read(&path).unwrap();
+            fs::remove_file(&path).unwrap();
+            assert!(!alike(), "without {}", path.display());
+            fs::write(&path, good).unwrap();
+        }
+    }
+    let segment = Fixture::segment(&dir, 1);
+    let good = fs::read(&segment).unwrap();
+    for at in (60..good.len()).step_by(good.len() / 9) {
+        change(&segment, |bytes| bytes[at] ^= 1);
+        assert!(!alike(), "byte {at}");
+        fs::write(&segment, &good).unwrap();
+    }
+    assert!(alike());
 }
 
 /// Both verifiers, on proofs that pgward hands out and on what somebody might make of them: they say the same.

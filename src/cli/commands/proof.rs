@@ -13,7 +13,7 @@ use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::cli::server::Target;
-use crate::tlog::{Algorithm, Checkpoint, Note, Verifier};
+use crate::tlog::{Algorithm, Checkpoint, CheckpointFile, Note, Verifier};
 
 pub async fn prove(options: &Options, arguments: ProveArguments) -> Result<(), Failure> {
     let ProveArguments { record, dir, regions, out } = arguments;
@@ -76,7 +76,8 @@ pub fn verify_dir(main: &Path, arguments: &VerifyArguments) -> Result<Report, Fa
     if known.len() > 1 {
         return Err(Failure::new("more than one --vkey", "a journal's newest checkpoint is signed by one key"));
     }
-    let verifier = known.pop();
+    // The log may have changed its key since this one was given.
+    let verifier = known.pop().map(|known| CheckpointFile::of(main).follow(known));
     let witnessed = main.join("checkpoint.witnessed");
     let file = arguments.checkpoint.as_deref().or_else(|| witnessed.exists().then_some(&*witnessed));
     let checkpoint = file.map(|file| kept(file, verifier.as_ref())).transpose()?;

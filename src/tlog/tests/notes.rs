@@ -1,7 +1,9 @@
 //! Keys, notes, checkpoints and cosignatures.
 
+use proptest::prelude::*;
+
 use super::*;
-use crate::tlog::{Checkpoint, Cosigner, KeyError, Note, NoteError, Signer, Verifier};
+use crate::tlog::{Algorithm, Checkpoint, Cosigner, KeyError, Note, NoteError, Signer, Verifier};
 
 /// The example in the documentation of Go's golang.org/x/mod/sumdb/note.
 const PETER: &str = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz";
@@ -96,6 +98,36 @@ fn only_notes_are_read() {
     Note::sign("no newline", &[&signer]).unwrap_err();
     Note::sign("a\ttab\n", &[&signer]).unwrap_err();
     Note::sign("text\n", &[]).unwrap_err();
+}
+
+/// The key of a witness that runs, as the Go implementation of cosignatures has it in its tests.
+#[test]
+fn the_key_of_another_witness_is_read() {
+    let vkey = "remora.n621.de+da77ade7+BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2";
+    let verifier = Verifier::parse(vkey).unwrap();
+    assert_eq!((verifier.name(), verifier.algorithm()), ("remora.n621.de", Algorithm::CosignatureV1));
+    assert_eq!(verifier.to_string(), vkey);
+}
+
+proptest! {
+    /// Nothing that is read is read in two ways, and nothing makes a reader panic.
+    #[test]
+    fn a_note_that_is_read_is_the_text_that_was_read(
+        text in "[a-z\\n\u{2014} +=]{0,40}(\n\n(\u{2014} [a-z]{1,3} [A-Za-z0-9+/]{8,12}={0,2}\n){0,3})?",
+        any in any::<String>(),
+    ) {
+        for text in [text, any] {
+            if let Ok(note) = Note::parse(&text) {
+                prop_assert_eq!(note.to_string(), text.clone());
+            }
+            if let Ok(checkpoint) = Checkpoint::parse(&text) {
+                prop_assert_eq!(checkpoint.to_body(), text.clone());
+            }
+            if let Ok(verifier) = Verifier::parse(&text) {
+                prop_assert_eq!(verifier.to_string(), text);
+            }
+        }
+    }
 }
 
 #[test]

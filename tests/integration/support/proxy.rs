@@ -101,10 +101,16 @@ impl Proxy {
 
     /// Kills the process as a crash would, and starts it again on the same files.
     pub fn crash_and_restart(&self) {
+        self.crash_then(|_| {});
+    }
+
+    /// The same, and something happens to its directory in between.
+    pub fn crash_then(&self, change: impl FnOnce(&Path)) {
         {
             let mut child = self.child.lock().unwrap();
             child.kill().unwrap();
             child.wait().unwrap();
+            change(&self.setup.dir);
             *child = serve(&self.setup.dir);
         }
         self.wait_ready();
