@@ -8,7 +8,7 @@ use std::io;
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 
-use super::canonical::{encode_text, is_hidden, push_decimal};
+use super::canonical::{encode_text, push_decimal};
 use super::{Record, RecordedRelation};
 
 /// Appends the canonical bytes of `record`.
@@ -215,7 +215,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::canonical::encode;
+    use super::super::canonical::{encode, is_hidden};
     use super::*;
     use crate::access::{GrantId, Operation, Region, RequestId, SessionId};
     use crate::audit::{EndedBy, Event, Protocol, RecordedVerdict};
