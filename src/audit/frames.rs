@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::frame::{Frame, PREFIX_BYTES, Prefix};
@@ -122,6 +123,7 @@ impl Frames {
                     true => return Ok(Step::Frame(at)),
                     false => continue,
                 },
+                Step::End { .. } if self.was_replaced()? => self.open = None,
                 Step::End { torn } => {
                     let Some(following) = self.following()? else { return Ok(Step::End { torn }) };
                     // This one grows no more, but may have grown since it was read.
@@ -186,6 +188,17 @@ impl Frames {
         }
         open.offset += (PREFIX_BYTES + parsed.length) as u64;
         Ok(Step::Frame(at))
+    }
+
+    /// Whether another file stands in the open one's place: what could not be brought to disk was written anew.
+    fn was_replaced(&self) -> io::Result<bool> {
+        let Some(open) = &self.open else { return Ok(false) };
+        match std::fs::metadata(Segment::of(&self.dir, open.header.first_seq).path) {
+            Ok(there) => Ok(there.ino() != open.file.get_ref().metadata()?.ino()),
+            // Removed: what is open can still be read to its end.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The segment after the open one.

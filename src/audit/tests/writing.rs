@@ -247,12 +247,18 @@ async fn a_failed_sync_refuses_what_waits_and_all_that_follows_until_it_is_writt
     assert!(journal.admit(vec![(permit(), statement("se_1", 2, "select 1"))]).await.is_err());
     assert!(journal.record(of_session("se_1", 3, Event::SessionClose)).await.is_err());
     assert!(journal.healthy().is_err());
-    // What was written is written anew when the disk works again, and everything goes on.
+    // What was written is written anew when the disk works again, and everything goes on, also for who was reading.
+    let mut subscription = journal.subscribe(1);
+    assert_eq!(subscription.next(2).await.unwrap().len(), 2);
     disk.sync_fails.store(false, SeqCst);
     while journal.healthy().is_err() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    journal.record(of_session("se_1", 3, Event::SessionClose)).await.unwrap();
+    let last = journal.record(of_session("se_1", 3, Event::SessionClose)).await.unwrap();
+    let mut seen = 2;
+    while seen < last {
+        seen = subscription.next(100).await.unwrap().last().unwrap().record.seq;
+    }
     journal.close().await.unwrap();
     assert!(verify(dir.path()).ok);
 }
