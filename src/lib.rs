@@ -10,6 +10,7 @@ pub mod control;
 pub mod devcerts;
 pub mod policy;
 pub mod session;
+pub mod sinks;
 pub mod sql;
 pub mod store;
 pub mod tlog;

@@ -105,6 +105,68 @@ pub fn client_config(ca: &Path, alpn: &[&[u8]]) -> Result<Arc<ClientConfig>, Tls
     Ok(Arc::new(config))
 }
 
+/// A file in PEM format as it was when it was read, so that a change of it shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PemFile {
+    pub path: PathBuf,
+    bytes: Arc<[u8]>,
+}
+
+impl std::fmt::Debug for PemFile {
+    /// The path alone: it may be a key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("PemFile").field(&self.path).finish()
+    }
+}
+
+impl PemFile {
+    /// Reads the file; whether it holds what it should is found out where it is used.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn read(path: &Path) -> Result<Self, TlsError> {
+        let read = std::fs::read(path);
+        let bytes = read.map_err(|error| TlsError::Unreadable { path: path.to_owned(), said: error.to_string() })?;
+        Ok(Self { path: path.to_owned(), bytes: bytes.into() })
+    }
+
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.bytes).collect();
+        let certificates = certificates.map_err(|error| pem_error(&self.path, "certificate", &error))?;
+        if certificates.is_empty() {
+            return Err(TlsError::Missing { path: self.path.clone(), what: "certificate" });
+        }
+        Ok(certificates)
+    }
+}
+
+/// A client's side as [`client_config`] makes it, from files that were read before, and with a certificate of its own where
+/// `client` is one and its key.
+///
+/// # Errors
+/// Where the authorities, the certificate or the key cannot be used.
+pub fn client_config_of(ca: &PemFile, client: Option<&(PemFile, PemFile)>) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in ca.certificates()? {
+        roots.add(certificate).map_err(|error| authority(&ca.path, &error))?;
+    }
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    let builder = builder.with_root_certificates(roots);
+    Ok(Arc::new(match client {
+        None => builder.with_no_client_auth(),
+        Some((cert, key)) => {
+            let private = PrivateKeyDer::from_pem_slice(&key.bytes);
+            let private = private.map_err(|error| pem_error(&key.path, "private key", &error))?;
+            builder.with_client_auth_cert(cert.certificates()?, private)?
+        }
+    }))
+}
+
 /// The cryptography of both sides.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())

@@ -18,6 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("audit", &["access", "policy", "tlog"]),
     ("store", &["access"]),
     ("witness", &["tlog", "tls"]),
+    ("sinks", &["access", "audit", "tls"]),
     ("session", &["wire", "sql", "access", "catalog", "policy", "audit", "store", "tls"]),
     ("control", &["access", "audit", "store", "policy", "session", "tls", "wire"]),
     ("config", &["access", "policy", "audit", "tlog", "witness"]),
@@ -25,8 +26,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "access", "audit", "catalog", "config", "control", "policy", "session", "sql", "store", "tlog", "tls",
-            "wire", "witness",
+            "access", "audit", "catalog", "config", "control", "policy", "session", "sinks", "sql", "store", "tlog",
+            "tls", "wire", "witness",
         ],
     ),
     ("main", &["cli", "app"]),
@@ -40,8 +41,12 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("refinery", &["store"]),
     ("axum", &["control", "witness"]),
     ("clap", &["cli"]),
-    ("reqwest", &["cli", "witness"]),
-    ("tokio_postgres", &["catalog", "session"]),
+    ("reqwest", &["cli", "sinks", "witness"]),
+    ("tokio_postgres", &["catalog", "session", "sinks"]),
+    ("object_store", &["sinks"]),
+    ("opentelemetry_proto", &["sinks"]),
+    ("prost", &["sinks"]),
+    ("standardwebhooks", &["sinks"]),
 ];
 
 /// Modules that do no I/O and know no runtime.

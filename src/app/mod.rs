@@ -7,6 +7,7 @@ mod parts;
 mod reload;
 mod settings;
 mod signing;
+mod sinks;
 mod upkeep;
 mod witness;
 
@@ -21,6 +22,7 @@ use self::parts::Parts;
 pub use self::signing::{SigningKey, signing_key};
 pub use self::witness::{WitnessSettings, witness};
 use crate::config::Config;
+use crate::sinks::Sinks;
 
 /// Runs the proxy and the control port until SIGTERM or SIGINT ends them.
 ///
@@ -40,6 +42,7 @@ pub fn check(path: &Path) -> anyhow::Result<Vec<String>> {
     let config = load(path)?;
     settings::server_tls(&config)?;
     settings::control_tls(&config)?;
+    Sinks::check(&sinks::settings(&config)?)?;
     runtime()?.block_on(settings::reach_upstreams(&config))
 }
 
@@ -66,6 +69,8 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 async fn run(path: &Path) -> anyhow::Result<()> {
+    // First: a signal that nobody listens for ends the process.
+    let mut signals = Signals::listen()?;
     let config = load(path)?;
     let (proxy_address, control_address) = (config.proxy.listen, config.control.listen);
     let proxy_listener = bind(proxy_address).await?;
@@ -74,7 +79,6 @@ async fn run(path: &Path) -> anyhow::Result<()> {
     let (parts, control) = Parts::build(config).await?;
     let keeper = witness::keeper(witnesses, &parts)?;
     let stop = CancellationToken::new();
-    let mut signals = Signals::listen()?;
 
     let grants = tokio::spawn(std::sync::Arc::clone(&parts.grants).run(parts::GRANT_POLL, stop.clone()));
     let purges = tokio::spawn(upkeep::purge(std::sync::Arc::clone(&parts.journal), stop.clone()));
@@ -98,7 +102,10 @@ async fn run(path: &Path) -> anyhow::Result<()> {
             tracing::error!(%error, "a part ended badly");
         }
     }
-    parts.journal.close().await?;
+    let closed = parts.journal.close().await;
+    // After the last record, so that they may take it too.
+    parts.sinks.stop().await;
+    closed?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -10,11 +10,13 @@ use arc_swap::ArcSwap;
 
 use super::explainer::Explainer;
 use super::settings::{self, Fixed};
+use super::sinks;
 use crate::access::{Clock, RegionNetworks};
 use crate::audit::{HashKey, Journal};
 use crate::config::{Config, StoreLocation};
 use crate::control;
 use crate::session::{self, Balancers, DatabaseSettings, Metrics, Registry, ServerTls};
+use crate::sinks::Sinks;
 use crate::store::{GrantBook, SharedStore, SqliteStore, Store as _};
 use crate::tls::ReloadableCertificate;
 use crate::wire::scram::{self, Verifier};
@@ -30,6 +32,7 @@ pub struct Parts {
     pub fixed: Fixed,
     pub clock: Arc<Clock>,
     pub journal: Arc<Journal>,
+    pub sinks: Arc<Sinks>,
     pub grants: Arc<GrantBook>,
     pub session: Arc<session::Server>,
     pub explainer: Arc<Explainer>,
@@ -55,6 +58,9 @@ impl Parts {
         let mut metrics_registry = prometheus_client::registry::Registry::default();
         let metrics = Arc::new(Metrics::register(&mut metrics_registry));
         let witness_metrics = witness::Metrics::register(&mut metrics_registry);
+        let sink_metrics = crate::sinks::Metrics::register(&mut metrics_registry);
+        let sinks = Sinks::prepare(sinks::settings(&config)?, &journal)?;
+        let sinks = Sinks::start(sinks, Arc::clone(&journal), Arc::clone(&clock), sink_metrics).await;
         let registry = Arc::new(Registry::default());
         let swapped = Swapped::of(&config)?;
 
@@ -102,6 +108,7 @@ impl Parts {
             fixed: Fixed::of(&config),
             clock,
             journal,
+            sinks,
             grants,
             session,
             explainer,

@@ -2,14 +2,21 @@
 //! and the journal say so.
 
 use super::parts::Parts;
-use super::{load, settings};
+use super::{load, settings, sinks};
 use crate::audit::{Event, Record};
 use crate::config::Config;
+use crate::sinks::Sinks;
 
 impl Parts {
     /// Reads the configuration again and swaps what may change while the process runs.
     pub async fn reload(&self) {
-        let outcome = self.read_again();
+        let outcome = match self.read_again() {
+            Ok((config, sinks)) => {
+                self.sinks.apply(sinks).await;
+                Ok(config)
+            }
+            Err(error) => Err(error),
+        };
         let (event, detail) = match &outcome {
             Ok(config) => (Event::ConfigReloaded, format!("version {:016x}", config.version)),
             Err(error) => (Event::ConfigRefused, format!("the old settings stay: {error:#}")),
@@ -26,13 +33,14 @@ impl Parts {
     }
 
     /// All or nothing: everything that can fail comes before the first swap.
-    fn read_again(&self) -> anyhow::Result<Config> {
+    fn read_again(&self) -> anyhow::Result<(Config, crate::sinks::Prepared)> {
         let config = load(&self.config_path)?;
         self.refuse_changes_that_need_a_restart(&config)?;
         let server_tls = settings::server_tls(&config)?;
         let databases = settings::databases(&config)?;
         let users = settings::session_directory(&config)?;
         let control = settings::control_directory(&config);
+        let sinks = Sinks::prepare(sinks::settings(&config)?, &self.journal)?;
         self.control_certificate.reload()?;
         self.tls.store(server_tls.into());
         self.databases.store(databases.into());
@@ -40,7 +48,7 @@ impl Parts {
         self.networks.store(config.networks.clone().into());
         self.balancers.store(settings::balancers(&config).into());
         self.directory.store(control.into());
-        Ok(config)
+        Ok((config, sinks))
     }
 
     fn refuse_changes_that_need_a_restart(&self, config: &Config) -> anyhow::Result<()> {

@@ -133,7 +133,8 @@ impl Phase {
             | Event::HoldReleased
             | Event::KeyRotated
             | Event::WitnessSilent
-            | Event::WitnessHeard => Self::GoesOn,
+            | Event::WitnessHeard
+            | Event::SinkState => Self::GoesOn,
         }
     }
 }
@@ -145,6 +146,16 @@ impl Phase {
 pub fn write(record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
     let mut serializer = serde_json::Serializer::with_formatter(out, Escaping);
     record.serialize(&mut serializer).map_err(io::Error::from)
+}
+
+/// Any other value in the form of canonical bytes.
+///
+/// # Errors
+/// Where the value's serialization answers one.
+pub fn encode(value: &impl serde::Serialize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(1024);
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Escaping)).map_err(io::Error::from)?;
+    Ok(bytes)
 }
 
 /// The canonical bytes of `record`, as text.

@@ -33,6 +33,7 @@ use crate::tlog::{Checkpoint, CheckpointFile, Verifier};
 /// takes up what was written into the log, and signs for it.
 #[derive(Debug)]
 pub struct Journal {
+    id: String,
     settings: Settings,
     places: Places,
     verifier: Verifier,
@@ -122,6 +123,7 @@ impl Journal {
             shelves.push(Place { shelf: shelf.clone(), keys, stream: stream.transpose().map_err(failed)? });
         }
         let buckets = OpenBuckets::load(&shelves).map_err(failed)?;
+        let id = recovered.journal_id.clone();
         let layout = Layout { journal_id: recovered.journal_id, segment_bytes: tuning.segment_bytes };
         let mut appender = Appender::new(layout, main, shelves, buckets, reserve, recovered.records);
         appender.append(&opening, Class::Ending)?;
@@ -152,6 +154,7 @@ impl Journal {
         let finder = Arc::new(Finder::new(&places));
         let keeper = Keeper::start(Arc::clone(&finder)).map_err(failed)?;
         Ok(Arc::new(Self {
+            id,
             places,
             verifier,
             published,
@@ -214,6 +217,12 @@ impl Journal {
     /// Why it could not.
     pub fn healthy(&self) -> Result<(), JournalError> {
         self.shared.appender().check()
+    }
+
+    /// What tells this journal's records from any other's.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// The last record's `seq`, and word of each change.
@@ -381,7 +390,8 @@ fn class_of(record: &Record) -> Class {
         | Event::HoldReleased
         | Event::KeyRotated
         | Event::WitnessSilent
-        | Event::WitnessHeard => Class::Ending,
+        | Event::WitnessHeard
+        | Event::SinkState => Class::Ending,
         Event::SessionOpen
         | Event::Message
         | Event::RequestFiled

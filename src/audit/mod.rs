@@ -20,7 +20,7 @@ mod appender;
 mod bundle;
 pub mod canonical;
 mod counters;
-mod export;
+pub mod export;
 mod find;
 mod frame;
 mod frames;
@@ -61,7 +61,7 @@ use std::time::Duration;
 
 pub use bundle::{Bundle, ProveError, Proved, prove};
 pub use counters::Counters;
-pub use export::{Format, export};
+pub use export::{Format, begin as begin_export, export, export_one};
 pub use find::Finder;
 pub use frames::Location;
 pub use hash_key::HashKey;

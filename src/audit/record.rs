@@ -47,6 +47,8 @@ pub enum Event {
     WitnessSilent,
     /// It answers again.
     WitnessHeard,
+    /// A sink fell behind, caught up, was given up, or came too late for records; [`Record::detail`] says which.
+    SinkState,
 }
 
 impl Event {
@@ -81,6 +83,7 @@ impl Event {
             Self::WitnessSilent => "witness_silent",
             Self::WitnessHeard => "witness_heard",
             Self::Message => "message",
+            Self::SinkState => "sink_state",
             Self::AccessRefused => "access_refused",
         }
     }

@@ -129,6 +129,7 @@ impl Replay {
                 // Not among what was looked for.
                 Event::StatementEnd
                 | Event::Message
+                | Event::SinkState
                 | Event::AccessRefused
                 | Event::RequestFiled
                 | Event::RequestApproved

@@ -52,7 +52,8 @@ impl Kind {
             | Event::HoldReleased
             | Event::KeyRotated
             | Event::WitnessSilent
-            | Event::WitnessHeard => Self::Service,
+            | Event::WitnessHeard
+            | Event::SinkState => Self::Service,
         }
     }
 

@@ -97,7 +97,8 @@ impl OpenSessions {
             | Event::HoldReleased
             | Event::KeyRotated
             | Event::WitnessSilent
-            | Event::WitnessHeard => {}
+            | Event::WitnessHeard
+            | Event::SinkState => {}
         }
         Ok(())
     }

@@ -229,9 +229,12 @@ pub enum AuditCommand {
     Export {
         #[command(flatten)]
         search: SearchArguments,
-        /// A line of cells for each record, or a line of JSON
+        /// A line of cells for each record, a line of JSON, or an event of the Open Cybersecurity Schema Framework
         #[arg(long, value_enum, default_value_t)]
         format: ExportFormat,
+        /// Read the journal's own files in this folder, with no server
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
     },
 }
 
@@ -354,6 +357,8 @@ pub enum ExportFormat {
     Csv,
     // One JSON document a line.
     Jsonl,
+    // One OCSF event a line.
+    Ocsf,
 }
 
 #[derive(Clone, Debug, Default, Args)]

@@ -14,7 +14,7 @@ use crate::audit::{Durability, Kind, Retention};
 
 pub(super) fn audit(root: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>) -> Option<AuditSettings> {
     let table = root.required_table("audit")?;
-    table.allow(&["dir", "durability", "retention", "parameters", "signing_key", "origin", "witness"]);
+    table.allow(&["dir", "durability", "retention", "parameters", "signing_key", "origin", "witness", "sink"]);
     let dir = table.required_text("dir");
     let durability = match table.text("durability") {
         Some(text) => text.choose(&[("written", Durability::Written), ("synced", Durability::Synced)]),

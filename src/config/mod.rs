@@ -10,6 +10,7 @@ mod problems;
 mod reader;
 mod scope;
 mod sections;
+mod sink;
 mod size;
 mod suggest;
 mod upstream;
@@ -25,6 +26,7 @@ use std::time::Duration;
 pub use self::database::PasswordSource;
 pub use self::duration::parse_duration;
 pub use self::problems::{ConfigErrors, Problem};
+pub use self::sink::{ArchiveLocation, Sink, SinkFormat, SinkKind, SinkStart};
 pub use self::upstream::{SslMode, UpstreamHost, UpstreamUrl};
 pub use crate::access::Secret;
 
@@ -49,6 +51,8 @@ pub struct Config {
     pub control: ControlSettings,
     pub store: StoreLocation,
     pub audit: AuditSettings,
+    /// Where records go besides `audit.dir`.
+    pub sinks: Vec<Sink>,
     /// The declared regions, in the order of their names.
     pub regions: Vec<Region>,
     pub networks: RegionNetworks,
@@ -256,6 +260,7 @@ impl Config {
         let control = sections::control(root, directory, &names, &mut files);
         let store = sections::store(root, directory);
         let audit = audit::audit(root, directory, &mut files);
+        let sinks = sink::sinks(root, directory, &names, &mut files);
         let sections::Regions { declared: regions, networks, rules } = sections::regions(root, &names);
         let region_rules = Arc::new(rules);
         let users = user::users(root, &names);
@@ -275,6 +280,7 @@ impl Config {
             control,
             store,
             audit,
+            sinks,
             regions,
             networks,
             region_rules,

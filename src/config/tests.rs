@@ -54,6 +54,7 @@ fn parse(text: &str) -> Result<Config, ConfigErrors> {
 mod messages;
 mod provision;
 mod residency;
+mod sinks;
 mod witness;
 
 /// What is told of [`GOOD`] with `old` replaced by `new`.

@@ -62,7 +62,8 @@ pub async fn run(options: &Options, command: AuditCommand) -> Result<(), Failure
         AuditCommand::Key(arguments) => super::signing::run(options, &arguments),
         AuditCommand::Hold(command) => holds::hold(&client()?, options.output, command).await,
         AuditCommand::Purge => holds::purge(&client()?, options.output).await,
-        AuditCommand::Export { search, format } => export(&client()?, search, format).await,
+        AuditCommand::Export { search, format, dir: Some(dir) } => export_files(&dir, search, format),
+        AuditCommand::Export { search, format, dir: None } => export(&client()?, search, format).await,
     }
 }
 
@@ -109,12 +110,39 @@ async fn export(client: &Client, search: SearchArguments, format: ExportFormat) 
     let limit = search.limit;
     let more = client.lines(&["audit", "search"], &filter(search), keep).await?;
     tell_of_more(more, limit);
-    let format = match format {
+    let mut stdout = std::io::stdout().lock();
+    Ok(crate::audit::export(&entries, form(format), &mut stdout)?)
+}
+
+/// Reads the files, so that nothing needs to run; without a limit, one record at a time.
+fn export_files(dir: &std::path::Path, search: SearchArguments, format: ExportFormat) -> Result<(), Failure> {
+    let failed = |error: crate::audit::ReadError| {
+        Failure::new(format!("{}: {error}", dir.display()), "give the journal's own folder, audit.dir in proxy.toml")
+    };
+    let filter = filter(search).read().map_err(|error| Failure::new(error, "look at `pgward audit export --help`"))?;
+    let format = form(format);
+    let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
+    if filter.limit.is_some() {
+        let entries = crate::audit::search(dir, &filter, |_| true).map_err(failed)?;
+        crate::audit::export(&entries, format, &mut stdout)?;
+    } else {
+        crate::audit::begin_export(format, &mut stdout)?;
+        let mut reader = crate::audit::Reader::new(dir, 1);
+        while let Some(entry) = reader.read().map_err(failed)? {
+            if filter.matches(&entry.record) {
+                crate::audit::export_one(&entry, format, &mut stdout)?;
+            }
+        }
+    }
+    Ok(std::io::Write::flush(&mut stdout)?)
+}
+
+fn form(format: ExportFormat) -> crate::audit::Format {
+    match format {
         ExportFormat::Csv => crate::audit::Format::Csv,
         ExportFormat::Jsonl => crate::audit::Format::JsonLines,
-    };
-    let mut stdout = std::io::stdout().lock();
-    Ok(crate::audit::export(&entries, format, &mut stdout)?)
+        ExportFormat::Ocsf => crate::audit::Format::Ocsf,
+    }
 }
 
 fn show(format: Format, story: &Story) -> Result<(), Failure> {

@@ -76,6 +76,7 @@ fn event(record: &Record) -> (String, String) {
         | Event::StatementEnd
         | Event::CredentialMinted
         | Event::Message
+        | Event::SinkState
         | Event::AccessRefused
         | Event::ConfigReloaded
         | Event::ConfigRefused

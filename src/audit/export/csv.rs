@@ -1,58 +1,13 @@
-//! Records in the forms that other tools read.
+//! Records as rows of cells: RFC 4180, safe to open in a spreadsheet.
 
 use std::io::{self, Write};
 
-use super::canonical::{self, escape_into};
-use super::{Entry, Record};
+use super::super::Record;
+use super::super::canonical::{self, escape_into};
 
-/// A form to export to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// One canonical record a line.
-    JsonLines,
-    /// RFC 4180 with a header line. Cells hold no control characters: they are escaped as in JSON. A cell that a
-    /// spreadsheet would run as a formula begins with an apostrophe.
-    Csv,
-}
-
-impl std::str::FromStr for Format {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "jsonl" | "jsonlines" | "json" => Ok(Self::JsonLines),
-            "csv" => Ok(Self::Csv),
-            other => Err(format!("`{other}` is not a format; there are jsonl and csv")),
-        }
-    }
-}
-
-/// Writes the records to `out`.
-///
-/// # Errors
-/// What writing to `out` answers.
-pub fn export<'a>(
-    entries: impl IntoIterator<Item = &'a Entry>,
-    format: Format,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    match format {
-        Format::JsonLines => {
-            for entry in entries {
-                out.write_all(&entry.canonical)?;
-                out.write_all(b"\n")?;
-            }
-        }
-        Format::Csv => {
-            out.write_all(COLUMNS.map(|(name, _)| name).join(",").as_bytes())?;
-            out.write_all(b"\r\n")?;
-            for entry in entries {
-                write_row(&entry.record, out)?;
-            }
-        }
-    }
-    Ok(())
+/// The line of names.
+pub(super) fn header() -> String {
+    COLUMNS.map(|(name, _)| name).join(",") + "\r\n"
 }
 
 type Cell = fn(&Record) -> Option<String>;
@@ -96,10 +51,11 @@ const COLUMNS: [(&str, Cell); 38] = [
     ("duration_us", |r| r.duration_us.map(|n| n.to_string())),
     ("ended_by", |r| r.ended_by.and_then(word)),
     ("detail", |r| r.detail.clone()),
-    ("canonical_sha256", |r| Some(hex(&super::seal::sha256(canonical::to_string(r).as_bytes())))),
+    ("canonical_sha256", |r| Some(hex(&super::super::seal::sha256(canonical::to_string(r).as_bytes())))),
 ];
 
-fn write_row(record: &Record, out: &mut impl Write) -> io::Result<()> {
+/// Writes one record's line.
+pub(super) fn write_row(record: &Record, out: &mut impl Write) -> io::Result<()> {
     let mut row = Vec::with_capacity(1024);
     for (index, (_, cell)) in COLUMNS.iter().enumerate() {
         if index > 0 {
