@@ -27,6 +27,7 @@ if [ "$purpose" = test ]; then
   want python3 test -x /usr/bin/python3
   want libclang-dev has_libclang
   want python3-psycopg /usr/bin/python3 -c 'import psycopg'
+  want python3-cryptography /usr/bin/python3 -c 'import cryptography.hazmat.primitives.ciphers.aead'
 fi
 if [ "$purpose" = bench ]; then
   want pgbouncer command -v pgbouncer

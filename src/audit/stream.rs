@@ -45,7 +45,14 @@ impl Stream {
             Some((first_seq, length)) => Some(Open { file: medium.reopen(first_seq)?, first_seq, length }),
             None => None,
         };
-        Ok(Self { medium: Some(medium), open, batch: Vec::new(), unsynced: true, doubtful_from: None, finished: Vec::new() })
+        Ok(Self {
+            medium: Some(medium),
+            open,
+            batch: Vec::new(),
+            unsynced: true,
+            doubtful_from: None,
+            finished: Vec::new(),
+        })
     }
 
     /// Begins a batch of about `bytes` whose first record is `seq`, in a new segment where the open one is full.

@@ -3,7 +3,7 @@ use pgward::audit::Receipt;
 use pgward::policy::Permit;
 
 fn make(permit: &Permit) -> Receipt {
-    Receipt::new(permit, 1)
+    Receipt::new(permit, 1, None)
 }
 
 fn main() {

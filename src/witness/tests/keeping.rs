@@ -276,6 +276,9 @@ async fn the_port_speaks_the_protocol() {
     assert_eq!(call(AddCheckpoint { old: 5, proof: Vec::new(), note: other }.to_body().into()).await.0, 403);
     assert_eq!(call(b"nonsense".to_vec()).await.0, 400);
     assert_eq!(call(b"\xff\xfe".to_vec()).await.0, 400);
-    assert_eq!(call(vec![b'a'; 1 << 20]).await.0, 400);
+    // It may hang up before it was told everything.
+    if let Ok(answer) = http.post(&url).body(vec![b'a'; 1 << 20]).send().await {
+        assert_eq!(answer.status().as_u16(), 400);
+    }
     assert_eq!(http.get(&url).send().await.unwrap().status().as_u16(), 405);
 }
