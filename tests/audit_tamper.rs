@@ -61,7 +61,7 @@ async fn a_journal_that_was_written_anew_is_not_the_one_that_was_seen() {
     journal(dir.path()).await;
     let opened = Journal::open(settings(dir.path())).unwrap();
     let checkpoint = opened.checkpoint().borrow().clone();
-    let seen = Expected { verifier: Some(opened.verifier().clone()), checkpoint, records: 23 };
+    let seen = Expected { verifier: Some(opened.verifier().clone()), checkpoint, records: 23, keys: true };
     drop(opened);
     assert!(verify_against(dir.path(), &seen).ok);
     // Somebody who has the key writes it anew.

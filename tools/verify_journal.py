@@ -382,13 +382,6 @@ class Buckets:
         document = self.find(bucket)
         return document is not None and "destroyed" in document and str(seq) not in document.get("held", {})
 
-    def erased_service(self):
-        """Whether records of the journal's own doings are among those that nobody can read any more."""
-        names = os.listdir(self.path) if os.path.isdir(self.path) else []
-        numbers = [int(name[:10]) for name in names if re.fullmatch("[0-9]{10}\\.key", name)]
-        documents = [self.find(number) for number in numbers]
-        return any(document.get("kind") == "service" and "destroyed" in document for document in documents)
-
 
 class Frame:
     def __init__(self, body):
@@ -664,15 +657,16 @@ class Journal:
             raise Bad("its key is not the one that the log committed to", seq)
         record = open_sealed(key, seq, bucket, payload)[1]
         if record.get("event") == "records_purged":
-            found = re.match("buckets ([0-9, ]+):", record.get("detail", ""))
-            if found:
-                self.purged.update(int(number) for number in found[1].split(", "))
+            # The newest names all that the ones before it did, as ranges.
+            found = re.match("buckets ([0-9, -]+):", record.get("detail", ""))
+            ranges = [part.partition("-") for part in found[1].split(", ")] if found else []
+            self.purged = [range(int(first), int(last or first) + 1) for first, _, last in ranges]
         self.sessions.take(record)
 
     def purges(self):
-        """Every erasure is recorded; where records that could say so are not read, nobody knows."""
-        unsaid = {bucket: seq for bucket, seq in self.erased.items() if bucket not in self.purged}
-        if unsaid and not self.elsewhere and not self.buckets.erased_service():
+        """Every erasure is recorded."""
+        unsaid = {bucket: seq for bucket, seq in self.erased.items() if not any(bucket in one for one in self.purged)}
+        if unsaid:
             bucket = min(unsaid, key=unsaid.get)
             raise Bad(f"its key was destroyed with that of bucket {bucket}, and no record says so", unsaid[bucket])
 

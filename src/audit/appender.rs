@@ -137,14 +137,19 @@ impl Appender {
 
     /// Takes no more records: a failed fdatasync(2) leaves unknown what the disk holds.
     pub(super) fn doubt(&mut self, message: String) {
-        self.health = Health::Doubtful(message);
+        match self.health {
+            Health::Ready | Health::Failed | Health::Torn | Health::Doubtful(_) => {
+                self.health = Health::Doubtful(message);
+            }
+            Health::Poisoned(_) | Health::Closed => {}
+        }
     }
 
     /// Writes anew what may not be on disk; records can be made again then. Answers the last record's `seq`.
     pub(super) fn heal(&mut self) -> io::Result<u64> {
         if matches!(self.health, Health::Doubtful(_)) {
             self.streams().try_for_each(Stream::heal)?;
-            self.health = Health::Failed;
+            self.health = Health::Torn;
         }
         Ok(self.records)
     }
@@ -154,10 +159,20 @@ impl Appender {
         self.stalled = why;
     }
 
-    /// Takes no more records, and lets another writer have the directories.
-    pub(super) fn close(&mut self) {
+    /// Takes no more records; answers the last one's `seq`.
+    pub(super) fn stop(&mut self) -> u64 {
         self.health = Health::Closed;
+        self.records
+    }
+
+    /// Lets another writer have the directories.
+    pub(super) fn close(&mut self) {
         self.streams().for_each(Stream::close);
+    }
+
+    /// Seals nothing more under the keys of these buckets: they are about to be destroyed.
+    pub(super) fn forget_buckets(&mut self, numbers: &[u32]) {
+        self.buckets.forget(numbers);
     }
 
     /// Sees to it that the files end with a whole frame, and that the reserve stands before anything is opened or allowed.

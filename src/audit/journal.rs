@@ -16,7 +16,7 @@ use super::keys::{KeyDirectory, OpenBuckets};
 use super::medium::{Directory, Medium};
 use super::notary::{self, Desk, Notary};
 use super::reader::Places;
-use super::recovery::{Recovered, recover};
+use super::recovery::{Recovered, forget_cuts, recover};
 use super::reserve::Reserve;
 use super::signing::name_verifier;
 use super::stream::{Layout, Stream};
@@ -147,10 +147,11 @@ impl Journal {
             published: published.clone(),
             intake: Intake::new(&settings.dir, recovered.tiles),
             signing: recovered.signing,
-            sync_tiles: settings.durability == Durability::Synced,
         };
         let notary = notary::run(Arc::clone(&shared), Arc::clone(&syncer), desk, recovered.checkpoint);
         let (notary, housekeeping) = (notary.map_err(failed)?, tokio::sync::Mutex::new(()));
+        // The first checkpoint covers what was recorded of the cuts.
+        forget_cuts(&settings.dir).map_err(failed)?;
         let finder = Arc::new(Finder::new(&places));
         let keeper = Keeper::start(Arc::clone(&finder)).map_err(failed)?;
         Ok(Arc::new(Self {
@@ -260,6 +261,11 @@ impl Journal {
         &self.verifier
     }
 
+    /// Seals nothing more under these buckets' keys.
+    pub(super) fn forget_buckets(&self, numbers: &[u32]) {
+        self.shared.appender().forget_buckets(numbers);
+    }
+
     pub(super) fn housekeeping(&self) -> &tokio::sync::Mutex<()> {
         &self.housekeeping
     }
@@ -306,7 +312,8 @@ impl Journal {
     #[must_use]
     pub fn verify(&self) -> Report {
         let checkpoint = self.notary.checkpoint().borrow().clone();
-        let expected = Expected { verifier: Some(self.verifier.clone()), checkpoint, records: self.last_seq() };
+        let verifier = Some(self.verifier.clone());
+        let expected = Expected { verifier, checkpoint, records: self.last_seq(), keys: true };
         verify_against(&self.places, &expected)
     }
 
@@ -316,8 +323,10 @@ impl Journal {
     /// Where the end could not be recorded or brought to disk; the journal is closed all the same.
     pub async fn close(&self) -> Result<(), JournalError> {
         let closed = self.record(Record::new(Timestamp::now(), Event::JournalClosed)).await;
+        // Nothing comes after what is brought to disk now.
+        let last_seq = self.shared.appender().stop();
         let synced = match &closed {
-            Ok(seq) => self.notary.bring_to_log(*seq).await,
+            Ok(_) => self.notary.bring_to_log(last_seq).await,
             Err(_) => Ok(()),
         };
         self.shared.appender().close();

@@ -9,6 +9,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -161,12 +162,17 @@ impl KeyDirectory {
         Ok(Some(bucket))
     }
 
+    /// Makes the directory, if need be.
+    pub(super) fn create(&self) -> io::Result<()> {
+        match DirBuilder::new().mode(0o700).create(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// Writes the bucket's file; it is on disk when this returns.
     pub(super) fn write(&self, bucket: &Bucket) -> io::Result<()> {
-        match DirBuilder::new().mode(0o700).create(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
+        self.create()?;
         let path = self.file(bucket.number);
         let fresh = path.with_extension("new");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
@@ -221,11 +227,16 @@ impl KeyDirectory {
     }
 }
 
-/// Keys as a reader finds them: each bucket's file is read once.
+/// How long keys are remembered that were read.
+const REMEMBERED: Duration = Duration::from_secs(10);
+
+/// Keys as a reader finds them: each bucket's file is read once in a while.
 #[derive(Debug)]
 pub(super) struct KeyReader {
     directory: KeyDirectory,
     buckets: HashMap<u32, Known>,
+    /// When the oldest of them was read.
+    since: Instant,
 }
 
 #[derive(Debug)]
@@ -237,11 +248,16 @@ enum Known {
 
 impl KeyReader {
     pub(super) fn of(dir: &Path) -> Self {
-        Self { directory: KeyDirectory::of(dir), buckets: HashMap::new() }
+        Self { directory: KeyDirectory::of(dir), buckets: HashMap::new(), since: Instant::now() }
     }
 
     /// `None` where the key was destroyed, or is not kept here.
     pub(super) fn record_key(&mut self, bucket: u32, seq: u64) -> io::Result<Option<RecordKey>> {
+        // A key that is destroyed must not live on in whoever reads for days.
+        if self.since.elapsed() > REMEMBERED {
+            self.buckets.clear();
+            self.since = Instant::now();
+        }
         if !self.buckets.contains_key(&bucket) {
             // A bucket that is not there may be a moment later, so that is not remembered.
             let Some(found) = self.directory.read(bucket)? else { return Ok(None) };
@@ -290,6 +306,11 @@ impl OpenBuckets {
             }
         }
         Ok(buckets)
+    }
+
+    /// Seals nothing more under these buckets' keys.
+    pub(super) fn forget(&mut self, numbers: &[u32]) {
+        self.open.retain(|_, bucket| !numbers.contains(&bucket.number));
     }
 
     /// The bucket for a record of that shelf and kind made at `time`, and the record's key.

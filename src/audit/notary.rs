@@ -44,7 +44,6 @@ pub(super) struct Desk {
     pub(super) published: CheckpointFile,
     pub(super) intake: Intake,
     pub(super) signing: Signing,
-    pub(super) sync_tiles: bool,
 }
 
 /// Starts the thread of a journal whose log stands at `checkpoint`.
@@ -150,12 +149,12 @@ impl Work {
         self.desk.intake.take_up_to(records)?;
         let tiles = self.desk.intake.tiles();
         let says = |error: io::Error| error.to_string();
-        tiles.flush(self.desk.sync_tiles).map_err(says)?;
+        tiles.flush(true).map_err(says)?;
         let checkpoint = Checkpoint { origin: self.desk.signing.origin(), size: tiles.size(), root: tiles.root() };
         let note = self.desk.signing.sign(&checkpoint)?;
         // On disk with its name: a machine that stops must not leave half a checkpoint, nor a key that signed none.
         self.desk.published.put(&note, true).map_err(|error| error.to_string())?;
-        self.desk.signing.published(&self.desk.published)?;
+        self.desk.signing.published(&self.desk.published, &checkpoint)?;
         tiles.tidy().map_err(says)?;
         self.told.send_replace(Some(checkpoint));
         Ok(())

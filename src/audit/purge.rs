@@ -2,6 +2,7 @@
 //! more are removed. Entries and tiles of the log stay, so that every proof holds. What is destroyed is recorded first.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +40,7 @@ impl Journal {
         // The log needs a record's key to take it up.
         self.bring_to_log().await?;
         let (settings, journal) = (self.settings().clone(), Arc::clone(self));
-        let due = blocking(move || due(&settings, now)).await?;
+        let (due, earlier) = blocking(move || due(&settings, now)).await?;
         let mut purged = Purged { buckets: due.iter().map(|due| due.bucket.number).collect(), ..Purged::default() };
         if due.is_empty() {
             // A purge before this one may have been stopped before it came to the indexes.
@@ -47,9 +48,12 @@ impl Journal {
             return Ok(purged);
         }
         purged.held = due.iter().map(|due| due.held.len()).sum();
-        self.record(announce(&due, now)).await?;
+        self.record(announce(&due, &earlier, now)).await?;
+        // On disk and signed before a key goes: an erasure that nobody recorded would look like an attack.
+        self.bring_to_log().await?;
         let size = self.checkpoint().borrow().as_ref().map_or(0, |checkpoint| checkpoint.size);
         let swept = blocking(move || {
+            journal.forget_buckets(&due.iter().map(|due| due.bucket.number).collect::<Vec<_>>());
             for due in &due {
                 due.directory.destroy(&due.bucket.without_key(now, &due.held))?;
             }
@@ -90,12 +94,17 @@ struct Due {
     held: Vec<u64>,
 }
 
-fn due(settings: &Settings, now: Timestamp) -> std::io::Result<Vec<Due>> {
+/// What is due, and the buckets that were erased before.
+fn due(settings: &Settings, now: Timestamp) -> std::io::Result<(Vec<Due>, BTreeSet<u32>)> {
     let mut due = BTreeMap::new();
+    let mut earlier = BTreeSet::new();
     for directory in directories(settings) {
         for bucket in directory.list()? {
             let is_due = match bucket.destroyed {
-                Some(_) => bucket.held().next().is_some(),
+                Some(_) => {
+                    earlier.insert(bucket.number);
+                    bucket.held().next().is_some()
+                }
                 None => now >= end_of(&bucket, settings),
             };
             if is_due {
@@ -109,7 +118,7 @@ fn due(settings: &Settings, now: Timestamp) -> std::io::Result<Vec<Due>> {
     }
     // Where a bucket keeps what it kept, there is nothing to do.
     let is_new = |due: &Due| due.bucket.destroyed.is_none() || !due.bucket.held().eq(due.held.iter().copied());
-    Ok(due.into_values().filter(is_new).collect())
+    Ok((due.into_values().filter(is_new).collect(), earlier))
 }
 
 /// When the texts in the bucket are to be gone.
@@ -140,10 +149,12 @@ fn find_held(settings: &Settings, holds: &[Hold], due: &mut BTreeMap<u32, Due>) 
     Ok(())
 }
 
-/// The record of what is about to be destroyed.
-fn announce(due: &[Due], now: Timestamp) -> Record {
+/// The record of what is about to be destroyed. It names what was destroyed before, too, so that it goes on to say so when the
+/// records of those times are themselves erased.
+fn announce(due: &[Due], earlier: &BTreeSet<u32>, now: Timestamp) -> Record {
     let mut record = Record::new(now, Event::RecordsPurged);
-    let numbers: Vec<_> = due.iter().map(|due| due.bucket.number.to_string()).collect();
+    let mut numbers = earlier.clone();
+    numbers.extend(due.iter().map(|due| due.bucket.number));
     let mut kinds: HashMap<String, Timestamp> = HashMap::new();
     for Due { bucket, .. } in due {
         let region = bucket.region.as_ref().map_or_else(String::new, |region| format!(" of region {region}"));
@@ -153,18 +164,33 @@ fn announce(due: &[Due], now: Timestamp) -> Record {
     let mut kinds: Vec<_> = kinds.into_iter().map(|(kind, until)| format!("{kind} before {until}")).collect();
     kinds.sort();
     let held: usize = due.iter().map(|due| due.held.len()).sum();
-    record.detail = Some(format!(
-        "buckets {}: the texts of {} were erased; {held} records are held",
-        numbers.join(", "),
-        kinds.join(", ")
-    ));
+    let (kinds, ranges) = (kinds.join(", "), ranges(&numbers));
+    record.detail = Some(format!("buckets {ranges}: now the texts of {kinds} were erased; {held} records are held"));
     record
 }
 
-/// The buckets that a record of a purge names.
-pub(super) fn named_buckets(detail: &str) -> impl Iterator<Item = u32> {
+/// `1-3, 5, 7-9`
+fn ranges(numbers: &BTreeSet<u32>) -> String {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == *number => *last = *number,
+            Some(_) | None => ranges.push((*number, *number)),
+        }
+    }
+    let shown = ranges
+        .into_iter()
+        .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+/// The ranges of buckets that a record of a purge names.
+pub(super) fn named_buckets(detail: &str) -> impl Iterator<Item = RangeInclusive<u32>> {
     let list = detail.strip_prefix("buckets ").and_then(|rest| rest.split(':').next()).unwrap_or_default();
-    list.split(", ").filter_map(|number| number.parse().ok())
+    list.split(", ").filter_map(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        Some(first.parse().ok()?..=last.parse().ok()?)
+    })
 }
 
 /// Removes the oldest segments, as long as nothing in them can be read any more.

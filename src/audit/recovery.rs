@@ -4,10 +4,11 @@
 //! What the last checkpoint covers was on disk before it was signed, so nothing of that may be missing or changed. What came
 //! after it may have been lost with the machine: there, the first frame that is not whole is where the journal ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::Path;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256};
 
@@ -39,7 +40,7 @@ pub(super) struct Recovered {
 }
 
 /// Bytes after the last whole record that were cut.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Cut {
     pub(super) file: String,
     pub(super) bytes: u64,
@@ -49,7 +50,8 @@ pub(super) struct Cut {
 
 /// Reads the end of the journal in `places`, which the caller has locked.
 pub(super) fn recover(places: &Places, signing_key: &Path, origin: Option<&str>) -> Result<Recovered, JournalError> {
-    let mut cuts = Vec::new();
+    known_regions(places)?;
+    let mut cuts = Cuts::load(&places.main)?;
     for dir in std::iter::once(&places.main).chain(&places.regions) {
         let failed = |error| unreadable(dir, &error);
         KeyDirectory::of(dir).recover().map_err(failed)?;
@@ -66,8 +68,10 @@ pub(super) fn recover(places: &Places, signing_key: &Path, origin: Option<&str>)
     }
     let checkpoint = trusted_checkpoint(&places.main, &signing)?;
     let size = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size);
+    goes_on(&signing, checkpoint.as_ref())?;
     let tiles = restore_tiles(&places.main, checkpoint.as_ref())?;
-    let ends = places.regions.iter().map(|dir| RegionEnd::scan(dir, size)).collect::<Result<Vec<_>, _>>()?;
+    let tree = TileReader::new(&places.main, size);
+    let ends = places.regions.iter().map(|dir| RegionEnd::scan(dir, &tree)).collect::<Result<Vec<_>, _>>()?;
     let end = MainEnd::scan(&places.main, size, &ends)?;
     if end.records < size {
         let says = format!("the log has {size} records, but the segments end with record {}", end.records);
@@ -78,7 +82,47 @@ pub(super) fn recover(places: &Places, signing_key: &Path, origin: Option<&str>)
     for (dir, region) in places.regions.iter().zip(&ends) {
         regions.push(region.cut(dir, end.records, &mut cuts)?);
     }
+    let cuts = cuts.made;
     Ok(Recovered { journal_id, records: end.records, main, regions, cuts, tiles, signing, checkpoint })
+}
+
+/// Whether every directory is there that a region's records were ever kept in: one that is not mounted looks like an empty one,
+/// and records would be taken for lost.
+fn known_regions(places: &Places) -> Result<(), JournalError> {
+    let file = places.main.join("regions.json");
+    let failed = |error: std::io::Error| unreadable(&file, &error);
+    let mut known: BTreeSet<PathBuf> = match std::fs::read(&file) {
+        Ok(text) => serde_json::from_slice(&text).map_err(|error| failed(error.into()))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeSet::new(),
+        Err(error) => return Err(failed(error)),
+    };
+    for dir in &known {
+        if !places.regions.contains(dir) {
+            let says = "records lie there, and no [regions.*.audit] names it any more";
+            return Err(JournalError(format!(
+                "{}: {says}; name it again, or move it and take it out of {}",
+                dir.display(),
+                file.display()
+            )));
+        }
+        if !KeyDirectory::of(dir).exists() {
+            return Err(JournalError(format!("{}: a region's records are not there; is it mounted?", dir.display())));
+        }
+    }
+    let before = known.len();
+    for dir in &places.regions {
+        KeyDirectory::of(dir).create().map_err(|error| unreadable(dir, &error))?;
+        known.insert(dir.clone());
+    }
+    if known.len() == before {
+        return Ok(());
+    }
+    let fresh = file.with_extension("new");
+    let mut options = OpenOptions::new();
+    let mut out = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh).map_err(failed)?;
+    let text = serde_json::to_vec_pretty(&known).map_err(|error| failed(error.into()))?;
+    out.write_all(&text).and_then(|()| out.sync_all()).map_err(failed)?;
+    std::fs::rename(&fresh, &file).map_err(failed)
 }
 
 /// The last checkpoint, if this log's own key signed it.
@@ -91,7 +135,23 @@ fn trusted_checkpoint(dir: &Path, signing: &Signing) -> Result<Option<Checkpoint
     Ok(Some(checkpoint))
 }
 
-/// The tree as the checkpoint has it. Tiles are not brought to disk with it: what the machine lost of them is made again.
+/// Whether the directory holds what the key signed last: an earlier state of it, or another journal, is not gone on with.
+fn goes_on(signing: &Signing, checkpoint: Option<&Checkpoint>) -> Result<(), JournalError> {
+    let Some(last) = signing.remembered() else { return Ok(()) };
+    let (size, root) = checkpoint.map_or((0, None), |checkpoint| (checkpoint.size, Some(checkpoint.root)));
+    if size > last.size || (size == last.size && root == Some(last.root)) {
+        return Ok(());
+    }
+    let memory = signing.memory();
+    Err(JournalError(format!(
+        "{}: the key has signed {} records of this log, but the directory holds another log, or {size} records of it; put back \
+         what is missing, or give the new log a key of its own",
+        memory.display(),
+        last.size
+    )))
+}
+
+/// The tree as the checkpoint has it. Tiles that were lost all the same are made again.
 fn restore_tiles(dir: &Path, checkpoint: Option<&Checkpoint>) -> Result<TileWriter, JournalError> {
     let says = |what: &dyn std::fmt::Display| JournalError(format!("{}: the log: {what}", dir.display()));
     let Some(checkpoint) = checkpoint else { return TileWriter::open(dir, 0).map_err(|error| says(&error)) };
@@ -99,14 +159,24 @@ fn restore_tiles(dir: &Path, checkpoint: Option<&Checkpoint>) -> Result<TileWrit
         Ok(tiles) if tiles.root() == checkpoint.root => return Ok(tiles),
         Ok(_) | Err(_) => {}
     }
-    let mut intake = Intake::new(dir, TileWriter::open(dir, 0).map_err(|error| says(&error))?);
-    let what = "its tiles are not what the checkpoint says, and cannot be made again from the segments";
-    intake.take_up_to(checkpoint.size).map_err(|error| says(&format!("{what}: {error}")))?;
-    if intake.tiles().root() != checkpoint.root {
-        return Err(says(&"the segments are not what the checkpoint says; `pgward audit verify` tells more"));
+    // Entries of records whose segments or keys are gone stand in the bundles alone; where these are lost, too, or wrong,
+    // all is made of the segments.
+    for keeps_entries in [true, false] {
+        let mut tiles = TileWriter::open(dir, 0).map_err(|error| says(&error))?;
+        if keeps_entries {
+            let there = TileReader::new(dir, checkpoint.size);
+            for (_, entry) in there.entries(0).map_while(Result::ok) {
+                tiles.push(&entry);
+            }
+        }
+        let mut intake = Intake::new(dir, tiles);
+        if intake.take_up_to(checkpoint.size).is_ok() && intake.tiles().root() == checkpoint.root {
+            intake.tiles().flush(true).map_err(|error| says(&error))?;
+            return TileWriter::open(dir, checkpoint.size).map_err(|error| says(&error));
+        }
     }
-    intake.tiles().flush(true).map_err(|error| says(&error))?;
-    TileWriter::open(dir, checkpoint.size).map_err(|error| says(&error))
+    let what = "its tiles are not what the checkpoint says, and cannot be made again from the segments";
+    Err(says(&format!("{what}; `pgward audit verify` tells more")))
 }
 
 /// Where the journal's own segments end.
@@ -125,27 +195,32 @@ impl MainEnd {
         let mut frames = Frames::new(dir, holding.first_seq);
         let tree = TileReader::new(dir, size);
         let mut end = Self { records: holding.first_seq.saturating_sub(1), last: None };
+        // Segments may come to disk out of order: after the checkpoint, the first thing that is wrong is the end.
         loop {
             let next = end.records + 1;
             match frames.advance() {
                 Ok(Step::Frame(at)) => {
-                    let Some(frame) = frames.frame().filter(|frame| frame.seq == next) else {
-                        return Err(broken(dir, next, "it is missing"));
-                    };
-                    if next <= size {
-                        check(&frame, &tree).map_err(|what| broken(dir, next, what))?;
-                    } else if !is_complete(&frame, regions) {
-                        end.last = Some(at);
-                        return Ok(end);
+                    let frame = frames.frame().filter(|frame| frame.seq == next);
+                    match frame {
+                        Some(frame) if next <= size => {
+                            check(&frame, &tree).map_err(|what| broken(dir, next, what))?;
+                        }
+                        None if next <= size => return Err(broken(dir, next, "it is missing")),
+                        Some(frame) if is_complete(&frame, regions) => {}
+                        Some(_) | None => {
+                            end.last = end.last.or(Some(at));
+                            return Ok(end);
+                        }
                     }
                     end.records = next;
+                    end.last = frames.place();
                 }
                 Ok(Step::End { .. }) => {
-                    end.last = frames.place();
+                    end.last = frames.place().or(end.last);
                     return Ok(end);
                 }
-                Err(FrameError::Damaged { at, what: _ }) if next > size && at.segment == last.first_seq => {
-                    end.last = Some(at);
+                Err(FrameError::Damaged { at, what: _ }) if next > size => {
+                    end.last = end.last.or(Some(at));
                     return Ok(end);
                 }
                 Err(FrameError::Damaged { at: _, what }) => return Err(broken(dir, next, what)),
@@ -155,11 +230,21 @@ impl MainEnd {
     }
 
     /// Cuts what comes after, and answers the segment to go on with.
-    fn cut(&self, dir: &Path, cuts: &mut Vec<Cut>) -> Result<Option<(u64, u64)>, JournalError> {
+    fn cut(&self, dir: &Path, cuts: &mut Cuts) -> Result<Option<(u64, u64)>, JournalError> {
         let Some(last) = self.last else { return Ok(None) };
+        let failed = |error| unreadable(dir, &error);
+        let later = Segment::list(dir).map_err(failed)?;
+        for segment in later.iter().rev().filter(|segment| segment.first_seq > last.segment) {
+            cuts.cut(&segment.path, 0).map_err(failed)?;
+            std::fs::remove_file(&segment.path).map_err(failed)?;
+        }
         let path = Segment::of(dir, last.segment).path;
-        cuts.extend(cut_file(&path, last.offset).map_err(|error| unreadable(&path, &error))?);
-        Ok(Some((last.segment, last.offset)))
+        cuts.cut(&path, last.offset).map_err(failed)?;
+        if last.offset > 0 {
+            return Ok(Some((last.segment, last.offset)));
+        }
+        std::fs::remove_file(&path).map_err(failed)?;
+        Ok(None)
     }
 }
 
@@ -194,11 +279,11 @@ struct RegionEnd {
 }
 
 impl RegionEnd {
-    fn scan(dir: &Path, size: u64) -> Result<Self, JournalError> {
+    fn scan(dir: &Path, tree: &TileReader) -> Result<Self, JournalError> {
+        let size = tree.size();
         let segments = Segment::list(dir).map_err(|error| unreadable(dir, &error))?;
         let mut end = Self { fresh: BTreeMap::new(), last: None };
-        let Some(last) = segments.last() else { return Ok(end) };
-        let mut frames = Frames::new(dir, last.first_seq.min(size + 1));
+        let mut frames = Frames::new(dir, segments.last().map_or(1, |last| last.first_seq).min(size + 1));
         let mut before = 0;
         loop {
             match frames.advance() {
@@ -207,34 +292,37 @@ impl RegionEnd {
                     if before > size {
                         end.fresh.insert(before, at);
                     }
+                    end.last = frames.place();
                 }
                 Ok(Step::End { .. }) => {
-                    end.last = frames.place();
-                    return Ok(end);
+                    end.last = frames.place().or(end.last);
+                    break;
                 }
-                // As long as everything that the checkpoint covers was passed, `verify` misses nothing by the cut.
-                Err(FrameError::Damaged { at, what: _ }) if at.segment == last.first_seq => {
-                    end.last = Some(at);
-                    return Ok(end);
+                Err(FrameError::Damaged { at, what: _ }) => {
+                    end.last = end.last.or(Some(at));
+                    break;
                 }
-                Err(FrameError::Damaged { at: _, what }) => return Err(broken(dir, before + 1, what)),
                 Err(FrameError::Io(error)) => return Err(unreadable(dir, &error)),
             }
+        }
+        match covered_after(dir, before, tree)? {
+            Some(seq) => Err(broken(dir, seq, "it is missing or damaged where its region keeps it")),
+            None => Ok(end),
         }
     }
 
     /// Cuts the frames of records that the journal does not have, and answers the segment to go on with.
-    fn cut(&self, dir: &Path, records: u64, cuts: &mut Vec<Cut>) -> Result<Option<(u64, u64)>, JournalError> {
+    fn cut(&self, dir: &Path, records: u64, cuts: &mut Cuts) -> Result<Option<(u64, u64)>, JournalError> {
         let surplus = self.fresh.range(records + 1..).next().map(|(_, at)| *at);
         let Some(end) = surplus.or(self.last) else { return Ok(None) };
         let failed = |error| unreadable(dir, &error);
         let segments = Segment::list(dir).map_err(failed)?;
         for later in segments.iter().filter(|segment| segment.first_seq > end.segment) {
-            cuts.extend(cut_file(&later.path, 0).map_err(failed)?);
+            cuts.cut(&later.path, 0).map_err(failed)?;
             std::fs::remove_file(&later.path).map_err(failed)?;
         }
         let segment = Segment::of(dir, end.segment);
-        cuts.extend(cut_file(&segment.path, end.offset).map_err(failed)?);
+        cuts.cut(&segment.path, end.offset).map_err(failed)?;
         if end.offset > header_of(&segment)?.render().len() as u64 {
             return Ok(Some((end.segment, end.offset)));
         }
@@ -244,15 +332,31 @@ impl RegionEnd {
     }
 }
 
+/// The first record after `before` that the log has and that must be in a region's directory: its key is there.
+fn covered_after(dir: &Path, before: u64, tree: &TileReader) -> Result<Option<u64>, JournalError> {
+    let buckets = KeyDirectory::of(dir).list().map_err(|error| unreadable(dir, &error))?;
+    let live: BTreeSet<u32> = buckets.iter().filter(|bucket| bucket.key().is_some()).map(|it| it.number).collect();
+    if live.is_empty() {
+        return Ok(None);
+    }
+    for entry in tree.entries(before) {
+        let (index, bytes) = entry.map_err(|error| JournalError(format!("{}: the log: {error}", dir.display())))?;
+        if Entry::parse(&bytes).is_some_and(|entry| live.contains(&entry.bucket)) {
+            return Ok(Some(index + 1));
+        }
+    }
+    Ok(None)
+}
+
 /// Removes the last segment where not even its header was written: the writer had just made it.
-fn drop_headless(dir: &Path, cuts: &mut Vec<Cut>) -> std::io::Result<()> {
+fn drop_headless(dir: &Path, cuts: &mut Cuts) -> std::io::Result<()> {
     let Some(last) = Segment::list(dir)?.pop() else { return Ok(()) };
     let mut bytes = Vec::new();
     File::open(&last.path)?.take(MAX_HEADER_BYTES).read_to_end(&mut bytes)?;
     if bytes.contains(&b'\n') || bytes.len() as u64 == MAX_HEADER_BYTES {
         return Ok(());
     }
-    cuts.extend(cut_file(&last.path, 0)?);
+    cuts.cut(&last.path, 0)?;
     std::fs::remove_file(&last.path)
 }
 
@@ -271,30 +375,67 @@ fn header_of(segment: &Segment) -> Result<Header, JournalError> {
 
 const EARLIER_FORMAT: &[u8] = b"pgward-journal 1 ";
 
-/// Cuts what comes after the first `length` bytes.
-fn cut_file(path: &Path, length: u64) -> std::io::Result<Option<Cut>> {
-    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
-    file.seek(SeekFrom::Start(length))?;
-    let mut context = Context::new(&SHA256);
-    let mut buffer = vec![0; 64 * 1024];
-    let mut bytes = 0;
-    loop {
-        let read = file.read(&mut buffer)?;
-        if read == 0 {
-            break;
-        }
-        context.update(buffer.get(..read).unwrap_or_default());
-        bytes += read as u64;
-    }
-    if bytes == 0 {
-        return Ok(None);
-    }
-    file.set_len(length)?;
-    file.sync_all()?;
-    let digest = context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Some(Cut { file, bytes, digest }))
+/// What is cut, written down before it is: it is recorded even where that takes another start.
+struct Cuts {
+    file: PathBuf,
+    made: Vec<Cut>,
 }
+
+impl Cuts {
+    fn load(dir: &Path) -> Result<Self, JournalError> {
+        let file = dir.join(CUTS);
+        let made = match std::fs::read(&file) {
+            // Half of it: nothing was cut yet.
+            Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(unreadable(&file, &error)),
+        };
+        Ok(Self { file, made })
+    }
+
+    /// Cuts what comes after the first `length` bytes.
+    fn cut(&mut self, path: &Path, length: u64) -> std::io::Result<()> {
+        let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+        file.seek(SeekFrom::Start(length))?;
+        let mut context = Context::new(&SHA256);
+        let mut buffer = vec![0; 64 * 1024];
+        let mut bytes = 0;
+        loop {
+            let read = file.read(&mut buffer)?;
+            if read == 0 {
+                break;
+            }
+            context.update(buffer.get(..read).unwrap_or_default());
+            bytes += read as u64;
+        }
+        if bytes == 0 {
+            return Ok(());
+        }
+        let digest = context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        self.made.push(Cut { file: name, bytes, digest });
+        self.save()?;
+        file.set_len(length)?;
+        file.sync_all()
+    }
+
+    fn save(&self) -> std::io::Result<()> {
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&self.file)?;
+        file.write_all(&serde_json::to_vec(&self.made)?)?;
+        file.sync_all()
+    }
+}
+
+/// The cuts are recorded: what was written down of them can go.
+pub(super) fn forget_cuts(dir: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(dir.join(CUTS)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+const CUTS: &str = "cuts.json";
 
 fn broken(path: &Path, seq: u64, what: &str) -> JournalError {
     JournalError(format!("{}: record {seq}: {what}; `pgward audit verify` tells more", path.display()))

@@ -21,6 +21,58 @@ pub(super) struct Brief<'a> {
     pub(super) detail: Option<Cow<'a, str>>,
 }
 
+impl<'a> Brief<'a> {
+    /// Reads it from a record's canonical bytes. Nearly all records begin with the same fields in the same form, and of the
+    /// rest only an end's is wanted: where that is not so, all of the record is read.
+    pub(super) fn read(canonical: &'a [u8]) -> Result<Self, serde_json::Error> {
+        match Self::read_quickly(canonical) {
+            Some(brief) => Ok(brief),
+            None => serde_json::from_slice(canonical),
+        }
+    }
+
+    fn read_quickly(canonical: &'a [u8]) -> Option<Self> {
+        let rest = canonical.strip_prefix(b"{\"time\":\"")?;
+        let (_, rest) = quoted(rest)?;
+        let (seq, rest) = decimal(rest.strip_prefix(b",\"seq\":")?)?;
+        let rest = rest.strip_prefix(b",\"event\":\"")?;
+        let (event, rest) = quoted(rest)?;
+        let event = match event {
+            "statement" => Event::Statement,
+            "statement_end" => Event::StatementEnd,
+            _ => return None,
+        };
+        let (session, rest) = quoted(rest.strip_prefix(b",\"session\":\"")?)?;
+        let (session_seq, rest) = match rest.strip_prefix(b",\"session_seq\":") {
+            Some(rest) => decimal(rest).map(|(number, rest)| (Some(number), rest))?,
+            None => (None, rest),
+        };
+        // A quote stands unescaped only around names and strings, so the first place where a key can be read is the key.
+        let named = memchr::memmem::find(rest, STATEMENT_SEQ).and_then(|at| rest.get(at + STATEMENT_SEQ.len()..));
+        let statement_seq = match named {
+            Some(rest) => Some(decimal(rest)?.0),
+            None => None,
+        };
+        Some(Self { seq, event, session: Some(Cow::Borrowed(session)), session_seq, statement_seq, detail: None })
+    }
+}
+
+const STATEMENT_SEQ: &[u8] = b",\"statement_seq\":";
+
+/// A string up to its closing quote, where nothing in it is escaped, and what follows.
+fn quoted(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let end = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+    let (text, rest) = bytes.split_at(end);
+    Some((std::str::from_utf8(text).ok()?, rest.strip_prefix(b"\"")?))
+}
+
+/// A number, and what follows.
+fn decimal(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let end = bytes.iter().position(|byte| !byte.is_ascii_digit())?;
+    let (digits, rest) = bytes.split_at(end);
+    Some((std::str::from_utf8(digits).ok()?.parse().ok()?, rest))
+}
+
 /// The sessions that are open at some point of the journal.
 #[derive(Debug, Default)]
 pub(super) struct OpenSessions {
@@ -110,4 +162,35 @@ fn entry<'a>(sessions: &'a mut HashMap<String, OpenSession>, id: &str) -> Option
         sessions.insert(id.to_owned(), OpenSession::default());
     }
     sessions.get_mut(id)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::access::SessionId;
+    use crate::audit::{Record, canonical};
+
+    #[test]
+    fn a_brief_is_the_same_by_both_ways() {
+        let tricky = "x\",\"statement_seq\":9";
+        for (event, quick) in [(Event::Statement, true), (Event::StatementEnd, true), (Event::SessionOpen, false)] {
+            for session in ["se_1", "se\"_\\2"] {
+                let mut record = Record::new(Timestamp::UNIX_EPOCH, event);
+                record.seq = 12;
+                record.session = Some(SessionId::from_text(session));
+                record.session_seq = Some(3);
+                record.statement = Some(tricky.to_owned());
+                record.statement_seq = (event == Event::StatementEnd).then_some(7);
+                let bytes = canonical::to_string(&record).into_bytes();
+                let (ours, serdes) =
+                    (Brief::read(&bytes).unwrap(), serde_json::from_slice::<Brief<'_>>(&bytes).unwrap());
+                assert_eq!(format!("{ours:?}"), format!("{serdes:?}"));
+                assert_eq!(Brief::read_quickly(&bytes).is_some(), quick && session == "se_1");
+            }
+        }
+    }
 }

@@ -46,8 +46,36 @@ impl Signing {
         self.keys.all().into_iter().any(|key| note.verified_by(&key.verifier()).is_ok())
     }
 
-    /// A checkpoint that all keys signed is published: the key before has done its part, once it has named its successor.
-    pub(super) fn published(&mut self, file: &CheckpointFile) -> Result<(), String> {
+    /// The checkpoint that was signed last, as it is remembered beside the key: who can write the directory alone cannot have
+    /// the key sign something else instead.
+    pub(super) fn remembered(&self) -> Option<Checkpoint> {
+        let text = std::fs::read_to_string(self.memory()).ok()?;
+        Checkpoint::parse(&text).ok().filter(|checkpoint| checkpoint.origin == self.origin())
+    }
+
+    pub(super) fn memory(&self) -> PathBuf {
+        let mut name = self.file.as_os_str().to_owned();
+        name.push(".last");
+        name.into()
+    }
+
+    fn remember(&self, checkpoint: &Checkpoint) -> io::Result<()> {
+        let (memory, fresh) = (self.memory(), self.memory().with_extension("new"));
+        // The checkpoint is on disk already: what the machine loses of this is older than that.
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&fresh)?
+            .write_all(checkpoint.to_body().as_bytes())?;
+        std::fs::rename(fresh, memory)
+    }
+
+    /// A checkpoint that all keys signed is published: it is remembered, and the key before has done its part, once it has
+    /// named its successor.
+    pub(super) fn published(&mut self, file: &CheckpointFile, checkpoint: &Checkpoint) -> Result<(), String> {
+        self.remember(checkpoint).map_err(|error| format!("{}: {error}", self.memory().display()))?;
         if let Some(old) = &self.keys.retiring {
             file.put_rotation(old, &self.keys.current).map_err(|error| error.to_string())?;
             keyfile::retire(&self.file).map_err(|error| error.to_string())?;

@@ -156,7 +156,10 @@ impl Stream {
     /// Writes the segments that may not be on disk anew, from what can be read of them, and brings that there. After a
     /// failed fdatasync(2) the kernel may call pages clean that never arrived: only other ones can be trusted.
     pub(super) fn heal(&mut self) -> io::Result<()> {
-        let (Some(medium), Some(from)) = (&self.medium, self.doubtful_from) else { return Ok(()) };
+        let finished = self.finished.first().map(|(first_seq, _)| *first_seq);
+        let open = self.open.as_ref().filter(|open| self.unsynced && open.length > 0).map(|open| open.first_seq);
+        let from = self.doubtful_from.or(finished).or(open);
+        let (Some(medium), Some(from)) = (&self.medium, from) else { return Ok(()) };
         for first_seq in medium.segments()?.into_iter().filter(|first_seq| *first_seq >= from) {
             match self.open.as_mut().filter(|open| open.first_seq == first_seq) {
                 Some(open) => open.file = medium.rewrite(first_seq, Some(open.length))?,

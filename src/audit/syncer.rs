@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -74,16 +74,21 @@ impl Drop for Syncer {
 const CHECK_PERIOD: Duration = Duration::from_secs(1);
 
 fn serve(shared: &Shared, woken: &Receiver<()>, synced: &watch::Sender<Synced>) {
+    let mut checked = Instant::now();
     loop {
-        match woken.recv_timeout(CHECK_PERIOD) {
-            Ok(()) => {}
-            Err(RecvTimeoutError::Timeout) => {
-                heal(shared, synced);
-                // Finds out when space is back, and when another hand was at the files; both show in `healthy`.
-                let _ = shared.appender().check();
-                continue;
-            }
+        let is_asked = match woken.recv_timeout(CHECK_PERIOD) {
+            Ok(()) => true,
+            Err(RecvTimeoutError::Timeout) => false,
             Err(RecvTimeoutError::Disconnected) => return,
+        };
+        if checked.elapsed() >= CHECK_PERIOD {
+            heal(shared, synced);
+            // Finds out when space is back, and when another hand was at the files; both show in `healthy`.
+            let _ = shared.appender().check();
+            checked = Instant::now();
+        }
+        if !is_asked {
+            continue;
         }
         if synced.borrow().failed.is_some() {
             continue;

@@ -278,6 +278,9 @@ pub struct VerifyArguments {
     /// With --bundle: the verifier key of a witness that must have cosigned
     #[arg(long = "witness", value_name = "VKEY", requires = "bundle")]
     pub witnesses: Vec<String>,
+    /// With --dir: a copy that was made without keys/, as an archive is: its texts are not read
+    #[arg(long, requires = "dir")]
+    pub sealed: bool,
     /// With --dir: a checkpoint that was kept elsewhere, from which the journal must go on
     #[arg(long, value_name = "FILE", requires = "dir")]
     pub checkpoint: Option<PathBuf>,

@@ -73,7 +73,7 @@ impl CheckpointFile {
         for cosignature in cosignatures {
             note.replace_signature(cosignature.clone()).map_err(|source| self.malformed(source))?;
         }
-        self.write(&self.path, &note, false)?;
+        self.write(&self.path, &note, true)?;
         Ok(true)
     }
 
@@ -83,7 +83,7 @@ impl CheckpointFile {
     /// Where it cannot be written.
     pub fn put_witnessed(&self, note: &Note) -> Result<(), PublishError> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.write(&self.witnessed(), note, false)
+        self.write(&self.witnessed(), note, true)
     }
 
     /// Writes down, signed by both, that the log's key `old` is followed by `new`: by it, who knows the one comes to know the

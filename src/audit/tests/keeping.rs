@@ -213,12 +213,12 @@ async fn a_change_where_a_region_keeps_its_own_is_named() {
         let mut changed = bytes.clone();
         changed[at] ^= 2;
         std::fs::write(&path, changed).unwrap();
-        assert!(!verify(&settings.places()).ok, "byte {at}");
+        assert!(!verify(settings.places()).ok, "byte {at}");
     }
     std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
-    assert!(!verify(&settings.places()).ok);
+    assert!(!verify(settings.places()).ok);
     std::fs::write(&path, &bytes).unwrap();
-    assert!(verify(&settings.places()).ok);
+    assert!(verify(settings.places()).ok);
 }
 
 #[tokio::test]
@@ -241,6 +241,8 @@ async fn a_crash_between_the_two_directories_is_recovered() {
     {
         let again = tempfile::tempdir().unwrap();
         copy_tree(copy.path(), again.path());
+        // It names the directory that was copied.
+        std::fs::remove_file(again.path().join("main/regions.json")).unwrap();
         std::fs::write(only_segment(&again.path().join("main")), &whole[..main]).unwrap();
         std::fs::write(only_segment(&again.path().join("eu")), &region[..eu]).unwrap();
         let journal = open_as(with_region(again.path()), 1 << 20);
@@ -249,4 +251,76 @@ async fn a_crash_between_the_two_directories_is_recovered() {
         assert!(report.ok && report.unread == 0, "{main} {eu}: {report:?}");
         assert!(events(&journal).iter().any(|(event, _)| *event == Event::JournalRecovered));
     }
+}
+
+#[tokio::test]
+async fn what_a_checkpoint_covers_is_never_cut_in_a_regions_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open_as(with_region(dir.path()), 1 << 20);
+    session(&journal, "se_1", &["select 1"], |record| record.data_region = Some(Region::new("eu"))).await;
+    journal.close().await.unwrap();
+    drop(journal);
+    let path = only_segment(&dir.path().join("eu"));
+    let bytes = std::fs::read(&path).unwrap();
+    let mut damaged = bytes.clone();
+    damaged[200] ^= 1;
+    for changed in [&damaged[..], &bytes[..bytes.len() - 5], &bytes[..60]] {
+        std::fs::write(&path, changed).unwrap();
+        let error = Journal::open(with_region(dir.path())).unwrap_err();
+        assert!(error.0.contains("where its region keeps it"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), changed, "nothing was touched");
+    }
+    // Nor is a directory that is not mounted taken for an empty one.
+    std::fs::rename(dir.path().join("eu"), dir.path().join("elsewhere")).unwrap();
+    assert!(Journal::open(with_region(dir.path())).unwrap_err().0.contains("mounted"));
+    std::fs::remove_dir_all(dir.path().join("eu")).unwrap();
+    std::fs::rename(dir.path().join("elsewhere"), dir.path().join("eu")).unwrap();
+    std::fs::write(&path, &bytes).unwrap();
+    assert!(Journal::open(short(&dir.path().join("main"))).unwrap_err().0.contains("no [regions.*.audit] names it"));
+    assert!(open_as(with_region(dir.path()), 1 << 20).verify().ok);
+}
+
+#[tokio::test]
+async fn tiles_that_the_machine_lost_are_made_again_after_an_erasure() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open_as(short(dir.path()), 1 << 20);
+    for number in 0..100 {
+        session(&journal, &format!("se_{number}"), &["select 1"], |_| {}).await;
+    }
+    journal.purge(in_days(12)).await.unwrap();
+    journal.close().await.unwrap();
+    drop(journal);
+    // Hashes of every level are gone; the entries, which are needed for what was erased, are there.
+    for level in ["0", "1"] {
+        let _ = std::fs::remove_dir_all(dir.path().join("tile").join(level));
+    }
+    assert!(open_as(short(dir.path()), 1 << 20).verify().ok);
+}
+
+#[tokio::test]
+async fn an_invented_bucket_does_not_hide_an_erasure() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open_as(short(dir.path()), 1 << 20);
+    session(&journal, "se_1", &["select 1"], |_| {}).await;
+    journal.close().await.unwrap();
+    drop(journal);
+    let directory = keys::KeyDirectory::of(dir.path());
+    let stretch = retention::Stretch::holding(Timestamp::now(), DAY);
+    let invented = keys::Bucket::new(4_000_000_000, None, Kind::Service, stretch).unwrap();
+    directory.write(&invented.without_key(Timestamp::now(), &[])).unwrap();
+    let bucket = directory.list().unwrap().into_iter().find(|bucket| bucket.kind == Kind::Statement).unwrap();
+    directory.destroy(&bucket.without_key(Timestamp::now(), &[])).unwrap();
+    assert!(verify(dir.path()).problem.unwrap().contains("no record says so"));
+}
+
+#[tokio::test]
+async fn an_erasure_is_told_of_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open_as(short(dir.path()), 1 << 20);
+    session(&journal, "se_1", &["select 1"], |_| {}).await;
+    journal.purge(in_days(12)).await.unwrap();
+    // The first record of a purge is erased itself.
+    journal.purge(in_days(400)).await.unwrap();
+    let report = journal.verify();
+    assert!(report.ok && report.erased > 4, "{report:?}");
 }

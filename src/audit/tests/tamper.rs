@@ -49,7 +49,7 @@ fn proof_files(dir: &Path) -> Vec<PathBuf> {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             match path.is_dir() {
                 true => folders.push(path),
-                false if ["lock", "signing.key"].contains(&name.as_str()) => {}
+                false if ["lock", "signing.key", "signing.key.last"].contains(&name.as_str()) => {}
                 false => files.push(path),
             }
         }
@@ -169,6 +169,7 @@ fn a_log_that_was_written_anew_is_not_the_one_that_is_known() {
         verifier: signing::known_verifiers(good_log()).unwrap().pop(),
         checkpoint: signing::read_checkpoint(good_log()).unwrap().map(|(checkpoint, _)| checkpoint),
         records: 201,
+        keys: true,
     };
     assert!(verify_against(good_log(), &known).ok);
     // By another key.
@@ -260,6 +261,57 @@ fn a_cut_behind_the_checkpoint_is_not_opened() {
     let dir = with_pieces(&pieces[..190]);
     let error = Journal::open(settings(dir.path(), Durability::Written)).unwrap_err();
     assert!(error.0.contains("the log has 201 records, but the segments end with record 189"), "{error}");
+}
+
+#[tokio::test]
+async fn the_key_goes_on_with_nothing_but_what_it_signed_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path());
+    fill(&journal, 20).await;
+    journal.close().await.unwrap();
+    drop(journal);
+    let earlier = tempfile::tempdir().unwrap();
+    copy_tree(dir.path(), earlier.path());
+    drop(open(dir.path()));
+    let (key, memory) = (dir.path().join("signing.key"), dir.path().join("signing.key.last"));
+    // An earlier state of the directory, another journal, or none at all: the key remembers what it signed.
+    fs::copy(&memory, earlier.path().join("signing.key.last")).unwrap();
+    let error = Journal::open(settings(earlier.path(), Durability::Written)).unwrap_err();
+    assert!(error.0.contains("the key has signed 22 records"), "{error}");
+    let empty = tempfile::tempdir().unwrap();
+    fs::copy(&key, empty.path().join("signing.key")).unwrap();
+    fs::copy(&memory, empty.path().join("signing.key.last")).unwrap();
+    assert!(Journal::open(settings(empty.path(), Durability::Written)).is_err());
+    // Records that were sealed anew, without the checkpoint that says what they were.
+    fs::remove_file(dir.path().join("checkpoint")).unwrap();
+    fs::remove_dir_all(dir.path().join("tile")).unwrap();
+    assert!(Journal::open(settings(dir.path(), Durability::Written)).is_err());
+}
+
+#[tokio::test]
+async fn segments_that_came_to_disk_out_of_order_end_where_the_first_is_torn() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open_small(dir.path());
+    fill(&journal, 60).await;
+    let copy = tempfile::tempdir().unwrap();
+    copy_tree(dir.path(), copy.path());
+    drop(journal);
+    let (signed, _) = signing::read_checkpoint(copy.path()).unwrap().unwrap();
+    let segments = segment::Segment::list(copy.path()).unwrap();
+    let torn = segments.iter().rev().nth(1).unwrap();
+    assert!(signed.size < torn.first_seq);
+    let whole = fs::read(&torn.path).unwrap();
+    for kept in [whole.len() - 1, whole.len() / 2, 60, 30, 0] {
+        let again = tempfile::tempdir().unwrap();
+        copy_tree(copy.path(), again.path());
+        fs::write(again.path().join(torn.path.file_name().unwrap()), &whole[..kept]).unwrap();
+        for _ in 0..2 {
+            let journal = open(again.path());
+            fill(&journal, journal.last_seq() + 5).await;
+            let report = journal.verify();
+            assert!(report.ok, "{kept}: {report:?}");
+        }
+    }
 }
 
 #[test]

@@ -50,6 +50,8 @@ pub struct Expected {
     pub checkpoint: Option<Checkpoint>,
     /// So many records were made.
     pub records: u64,
+    /// This is no copy without keys: they must be there.
+    pub keys: bool,
 }
 
 /// Verifies the journal in `places`. Whoever can write there can also name another key: give [`verify_against`] the log's

@@ -1,7 +1,7 @@
 //! A record's payload: that it opens to one text alone, bears its number, and fits what the session had before.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use super::super::Event;
@@ -27,15 +27,19 @@ pub(super) enum Seen {
 pub(super) struct Opener {
     keys: KeyReader,
     has_keys: bool,
+    must_have_keys: bool,
 }
 
 impl Opener {
-    pub(super) fn of(dir: &Path) -> Self {
-        Self { keys: KeyReader::of(dir), has_keys: KeyDirectory::of(dir).exists() }
+    pub(super) fn of(dir: &Path, must_have_keys: bool) -> Self {
+        Self { keys: KeyReader::of(dir), has_keys: KeyDirectory::of(dir).exists(), must_have_keys }
     }
 
     /// Opens `sealed` in place.
     pub(super) fn open<'a>(&mut self, entry: &Entry, sealed: &'a mut [u8]) -> Result<(Seen, &'a [u8]), Problem> {
+        if !self.has_keys && self.must_have_keys {
+            return Err(Problem::of(entry.seq, "its keys are gone"));
+        }
         if !self.has_keys {
             return Ok((Seen::Sealed, &[]));
         }
@@ -78,7 +82,7 @@ pub(super) struct Contents {
     sessions: OpenSessions,
     journal_id: Option<String>,
     /// Buckets that a record says were erased.
-    purged: HashSet<u32>,
+    purged: Vec<RangeInclusive<u32>>,
 }
 
 impl Contents {
@@ -96,7 +100,7 @@ impl Contents {
 
     /// Whether a record says that the bucket was erased.
     pub(super) fn says_purged(&self, bucket: u32) -> bool {
-        self.purged.contains(&bucket)
+        self.purged.iter().any(|range| range.contains(&bucket))
     }
 
     /// A record whose text could not be read stood here.
@@ -105,8 +109,7 @@ impl Contents {
     }
 
     pub(super) fn take(&mut self, seq: u64, canonical: &[u8]) -> Result<(), Problem> {
-        let brief: Brief<'_> = serde_json::from_slice(canonical)
-            .map_err(|error| Problem::of(seq, format!("it cannot be read: {error}")))?;
+        let brief = Brief::read(canonical).map_err(|error| Problem::of(seq, format!("it cannot be read: {error}")))?;
         if brief.seq != seq {
             return Err(Problem::of(seq, format!("it says that it is record {}", brief.seq)));
         }
@@ -117,7 +120,8 @@ impl Contents {
             }
         }
         if let (Event::RecordsPurged, Some(detail)) = (brief.event, &brief.detail) {
-            self.purged.extend(named_buckets(detail));
+            // The newest names all that the ones before it did.
+            self.purged = named_buckets(detail).collect();
         }
         self.sessions.take(&brief).map_err(|what| Problem::of(seq, what))
     }

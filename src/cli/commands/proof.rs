@@ -81,7 +81,7 @@ pub fn verify_dir(main: &Path, arguments: &VerifyArguments) -> Result<Report, Fa
     let witnessed = main.join("checkpoint.witnessed");
     let file = arguments.checkpoint.as_deref().or_else(|| witnessed.exists().then_some(&*witnessed));
     let checkpoint = file.map(|file| kept(file, verifier.as_ref())).transpose()?;
-    Ok(crate::audit::verify_against(places, &Expected { verifier, checkpoint, records: 0 }))
+    Ok(crate::audit::verify_against(places, &Expected { verifier, checkpoint, records: 0, keys: !arguments.sealed }))
 }
 
 /// A checkpoint that was kept elsewhere.
