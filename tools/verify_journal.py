@@ -363,6 +363,9 @@ class Buckets:
             raise Bad(f"{what} is not JSON") from None
         if not isinstance(document, dict) or document.get("bucket") != bucket:
             raise Bad(f"{what} is not of that bucket")
+        bare = json.dumps({**document, "check": ""}, separators=(",", ":"), ensure_ascii=False)
+        if document.get("check") != hashlib.sha256(bare.encode()).hexdigest():
+            raise Bad(f"{what} is not as it was written")
         if ("key" in document) == ("destroyed" in document):
             raise Bad(f"{what} says neither a key nor that it was destroyed, or both")
         return document
@@ -625,6 +628,8 @@ class Journal:
         if payload is None and buckets is None:
             if frame is None:
                 raise Bad("it is missing, and no key file here says that its key was destroyed", entry.seq)
+            if self.regions:
+                raise Bad("it is missing where its region keeps it", entry.seq)
             self.elsewhere += 1
         self.read_record(entry.seq, entry.bucket, payload, buckets, entry.key_id)
 
@@ -683,8 +688,9 @@ class Journal:
                 raise Bad("what lies in its region is another", seq)
             self.read_record(seq, frame.bucket, payload, buckets, frame.key_id)
             self.good = seq
+        # What a region has beyond the journal's end was being written when the copy was made.
         for segments, _ in self.regions:
-            if segments.peek() is not None:
+            if segments.peek() is not None and segments.peek().seq <= seq:
                 raise Bad("a region has it, and the journal itself has not", segments.peek().seq)
 
 
@@ -765,7 +771,7 @@ def main():
             journal.verify()
     except Bad as bad:
         first_bad, problem = bad.seq, bad.problem
-    except (KeyError, TypeError, AttributeError, OSError) as error:
+    except (KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
         problem = f"not of the form that is known: {error!r}"
     if journal is not None:
         good = journal.good

@@ -49,7 +49,8 @@ pub struct Parts {
 impl Parts {
     /// Builds everything; nothing listens yet. The control port's server is apart: serving consumes it.
     pub async fn build(config: Config) -> anyhow::Result<(Self, control::Server)> {
-        let journal = Journal::open(settings::journal(&config))?;
+        let journal = Journal::open(settings::journal(&config))
+            .map_err(|error| anyhow::anyhow!("the audit journal cannot be opened: {}", error.0))?;
         let StoreLocation::Sqlite(path) = &config.store;
         let store = SqliteStore::open(path).with_context(|| format!("store {}", path.display()))?;
         let clock = Arc::new(Clock::starting_at(store.latest_instant().await?));

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -128,22 +128,28 @@ impl KeyDirectory {
         self.path.is_dir()
     }
 
-    /// Every bucket that was ever made here.
-    pub(super) fn list(&self) -> io::Result<Vec<Bucket>> {
+    /// The number of every bucket that was ever made here.
+    pub(super) fn numbers(&self) -> io::Result<Vec<u32>> {
         let entries = match std::fs::read_dir(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
         };
-        let mut buckets = Vec::new();
+        let mut numbers = Vec::new();
         for entry in entries {
             let name = entry?.file_name();
-            let number =
-                name.to_str().and_then(|name| name.strip_suffix(".key")).and_then(|digits| digits.parse().ok());
-            if let Some(number) = number {
-                buckets.extend(self.read(number)?);
-            }
+            let stem = name.to_str().and_then(|name| name.strip_suffix(".key"));
+            numbers.extend(stem.and_then(|digits| digits.parse::<u32>().ok()));
         }
-        buckets.sort_by_key(|bucket| bucket.number);
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// Every bucket that was ever made here.
+    pub(super) fn list(&self) -> io::Result<Vec<Bucket>> {
+        let mut buckets = Vec::new();
+        for number in self.numbers()? {
+            buckets.extend(self.read(number)?);
+        }
         Ok(buckets)
     }
 
@@ -162,12 +168,18 @@ impl KeyDirectory {
         Ok(Some(bucket))
     }
 
-    /// Makes the directory, if need be.
+    /// Makes the directory, if need be; nobody else may look into it.
     pub(super) fn create(&self) -> io::Result<()> {
         match DirBuilder::new().mode(0o700).create(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            Ok(()) | Err(_) => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Ok(()) | Err(_) => {}
         }
+        let mode = std::fs::metadata(&self.path)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            tracing::warn!(path = %self.path.display(), "others could look into the directory of the journal's keys: closed");
+            std::fs::set_permissions(&self.path, std::fs::Permissions::from_mode(0o700))?;
+        }
+        Ok(())
     }
 
     /// Writes the bucket's file; it is on disk when this returns.

@@ -15,6 +15,7 @@ use super::hold::{Hold, holds};
 use super::keys::{Bucket, KeyDirectory};
 use super::reader::Reader;
 use super::retention::{Kind, Shelf};
+use super::search::Filter;
 use super::segment::Segment;
 use super::{Event, Journal, JournalError, Record, Settings};
 use crate::tlog::TileReader;
@@ -40,6 +41,8 @@ impl Journal {
         // The log needs a record's key to take it up.
         self.bring_to_log().await?;
         let (settings, journal) = (self.settings().clone(), Arc::clone(self));
+        let asked = Arc::clone(self);
+        blocking(move || asked.has_every_hold()).await?;
         let (due, earlier) = blocking(move || due(&settings, now)).await?;
         let mut purged = Purged { buckets: due.iter().map(|due| due.bucket.number).collect(), ..Purged::default() };
         if due.is_empty() {
@@ -62,6 +65,33 @@ impl Journal {
         });
         purged.segments = swept.await?;
         Ok(purged)
+    }
+
+    /// Whether every hold that the journal says stands is among those that are kept: without its file, nothing may be erased.
+    fn has_every_hold(&self) -> std::io::Result<()> {
+        let told = |event: Event| -> std::io::Result<BTreeSet<String>> {
+            let filter = Filter { event: Some(event), ..Filter::default() };
+            let found = self.finder().search(&filter, |_| true).map_err(std::io::Error::other)?;
+            let id =
+                |detail: &str| detail.strip_prefix("hold ").and_then(|rest| rest.split(':').next()).map(str::to_owned);
+            Ok(found.iter().filter_map(|entry| id(entry.record.detail.as_deref()?)).collect())
+        };
+        let mut standing = told(Event::HoldPlaced)?;
+        if standing.is_empty() {
+            return Ok(());
+        }
+        let released = told(Event::HoldReleased)?;
+        let kept: BTreeSet<String> = holds(&self.settings().dir)?.into_iter().map(|hold| hold.id).collect();
+        standing.retain(|id| !released.contains(id) && !kept.contains(id));
+        match standing.first() {
+            Some(id) => {
+                let dir = self.settings().dir.display();
+                Err(std::io::Error::other(format!(
+                    "{dir}/holds.json lacks the hold {id}, which was placed; put it back"
+                )))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Removes the indexes that hold words of what was erased.
@@ -113,8 +143,19 @@ fn due(settings: &Settings, now: Timestamp) -> std::io::Result<(Vec<Due>, BTreeS
         }
     }
     let holds = holds(&settings.dir)?;
-    if !due.is_empty() && !holds.is_empty() {
-        find_held(settings, &holds, &mut due)?;
+    // What was held and was not found, for whatever reason, stays held: only what was read can be let go.
+    let mut unseen: BTreeMap<u32, BTreeSet<u64>> = BTreeMap::new();
+    for due in due.values() {
+        unseen.insert(due.bucket.number, due.bucket.held().collect());
+    }
+    if unseen.values().any(|seqs| !seqs.is_empty()) || (!due.is_empty() && !holds.is_empty()) {
+        find_held(settings, &holds, &mut due, &mut unseen)?;
+    }
+    for (number, seqs) in unseen {
+        if let Some(due) = due.get_mut(&number) {
+            due.held.extend(seqs);
+            due.held.sort_unstable();
+        }
     }
     // Where a bucket keeps what it kept, there is nothing to do.
     let is_new = |due: &Due| due.bucket.destroyed.is_none() || !due.bucket.held().eq(due.held.iter().copied());
@@ -130,13 +171,22 @@ fn end_of(bucket: &Bucket, settings: &Settings) -> Timestamp {
 }
 
 /// Notes which records of the buckets a hold names; with a statement, its end.
-fn find_held(settings: &Settings, holds: &[Hold], due: &mut BTreeMap<u32, Due>) -> std::io::Result<()> {
+fn find_held(
+    settings: &Settings,
+    holds: &[Hold],
+    due: &mut BTreeMap<u32, Due>,
+    unseen: &mut BTreeMap<u32, BTreeSet<u64>>,
+) -> std::io::Result<()> {
     let mut reader = Reader::new(settings.places(), 1);
     let mut statements = BTreeSet::new();
     while let Some(entry) = reader.read().map_err(std::io::Error::other)? {
         let record = &entry.record;
+        if let Some(seqs) = reader.bucket().and_then(|bucket| unseen.get_mut(&bucket)) {
+            seqs.remove(&record.seq);
+        }
         let of_held = record.statement_seq.is_some_and(|seq| statements.contains(&seq));
-        if !of_held && !holds.iter().any(|hold| hold.filter.matches(record)) {
+        let is_of_holds = matches!(record.event, Event::HoldPlaced | Event::HoldReleased);
+        if !of_held && !is_of_holds && !holds.iter().any(|hold| hold.filter.matches(record)) {
             continue;
         }
         if record.event == Event::Statement {

@@ -54,6 +54,7 @@ pub(super) fn recover(places: &Places, signing_key: &Path, origin: Option<&str>)
     let mut cuts = Cuts::load(&places.main)?;
     for dir in std::iter::once(&places.main).chain(&places.regions) {
         let failed = |error| unreadable(dir, &error);
+        KeyDirectory::of(dir).create().map_err(failed)?;
         KeyDirectory::of(dir).recover().map_err(failed)?;
         drop_headless(dir, &mut cuts).map_err(failed)?;
     }
@@ -61,7 +62,8 @@ pub(super) fn recover(places: &Places, signing_key: &Path, origin: Option<&str>)
         Some(last) => header_of(last)?.journal_id,
         None => uuid::Uuid::now_v7().simple().to_string(),
     };
-    let signing = Signing::load(signing_key, origin.unwrap_or(&format!("pgward/{journal_id}")))?;
+    let is_signed = places.main.join("checkpoint").exists();
+    let signing = Signing::load(signing_key, origin.unwrap_or(&format!("pgward/{journal_id}")), is_signed)?;
     if origin.is_some_and(|origin| origin != signing.origin()) {
         let (key, name) = (signing_key.display(), signing.origin());
         return Err(JournalError(format!("{key} is the key of the log `{name}`, which `audit.origin` does not name")));
@@ -69,8 +71,9 @@ pub(super) fn recover(places: &Places, signing_key: &Path, origin: Option<&str>)
     let checkpoint = trusted_checkpoint(&places.main, &signing)?;
     let size = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size);
     goes_on(&signing, checkpoint.as_ref())?;
-    let tiles = restore_tiles(&places.main, checkpoint.as_ref())?;
     let tree = TileReader::new(&places.main, size);
+    has_every_bucket(places, &tree)?;
+    let tiles = restore_tiles(&places.main, checkpoint.as_ref())?;
     let ends = places.regions.iter().map(|dir| RegionEnd::scan(dir, &tree)).collect::<Result<Vec<_>, _>>()?;
     let end = MainEnd::scan(&places.main, size, &ends)?;
     if end.records < size {
@@ -135,9 +138,33 @@ fn trusted_checkpoint(dir: &Path, signing: &Signing) -> Result<Option<Checkpoint
     Ok(Some(checkpoint))
 }
 
+/// Whether the file of every bucket is there. Buckets are numbered without gaps, and their files outlive their keys: where one
+/// is missing its records would look erased, and its number would be given again.
+fn has_every_bucket(places: &Places, tree: &TileReader) -> Result<(), JournalError> {
+    let mut there = BTreeSet::new();
+    for dir in std::iter::once(&places.main).chain(&places.regions) {
+        let buckets = KeyDirectory::of(dir).numbers().map_err(|error| unreadable(dir, &error))?;
+        there.extend(buckets);
+    }
+    let newest = tree.entries(tree.size().saturating_sub(LOOKED_AT)).map_while(Result::ok);
+    let named = newest.filter_map(|(_, bytes)| Entry::parse(&bytes)).map(|entry| entry.bucket).max();
+    let last = named.max(there.last().copied()).unwrap_or(0);
+    match (1..=last).find(|number| !there.contains(number)) {
+        Some(number) => {
+            let says =
+                format!("the file of bucket {number}, keys/{number:010}.key, is missing; put it back from a copy");
+            Err(JournalError(format!("{}: {says}", places.main.display())))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Newest entries of the log in which the last bucket's number is looked for.
+const LOOKED_AT: u64 = 4096;
+
 /// Whether the directory holds what the key signed last: an earlier state of it, or another journal, is not gone on with.
 fn goes_on(signing: &Signing, checkpoint: Option<&Checkpoint>) -> Result<(), JournalError> {
-    let Some(last) = signing.remembered() else { return Ok(()) };
+    let Some(last) = signing.remembered()? else { return Ok(()) };
     let (size, root) = checkpoint.map_or((0, None), |checkpoint| (checkpoint.size, Some(checkpoint.root)));
     if size > last.size || (size == last.size && root == Some(last.root)) {
         return Ok(());
@@ -336,12 +363,13 @@ impl RegionEnd {
 fn covered_after(dir: &Path, before: u64, tree: &TileReader) -> Result<Option<u64>, JournalError> {
     let buckets = KeyDirectory::of(dir).list().map_err(|error| unreadable(dir, &error))?;
     let live: BTreeSet<u32> = buckets.iter().filter(|bucket| bucket.key().is_some()).map(|it| it.number).collect();
-    if live.is_empty() {
+    let held: BTreeSet<u64> = buckets.iter().flat_map(|bucket| bucket.held().collect::<Vec<_>>()).collect();
+    if live.is_empty() && held.is_empty() {
         return Ok(None);
     }
     for entry in tree.entries(before) {
         let (index, bytes) = entry.map_err(|error| JournalError(format!("{}: the log: {error}", dir.display())))?;
-        if Entry::parse(&bytes).is_some_and(|entry| live.contains(&entry.bucket)) {
+        if Entry::parse(&bytes).is_some_and(|entry| live.contains(&entry.bucket) || held.contains(&entry.seq)) {
             return Ok(Some(index + 1));
         }
     }

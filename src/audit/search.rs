@@ -180,7 +180,7 @@ fn has_word(there: Option<&str>, wanted: &str) -> bool {
 }
 
 fn is_of(record: &Record, wanted: &str) -> bool {
-    [&record.client_region, &record.upstream_region]
+    [&record.client_region, &record.upstream_region, &record.data_region]
         .into_iter()
         .flatten()
         .map(Region::as_str)

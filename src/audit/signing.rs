@@ -19,9 +19,15 @@ pub(super) struct Signing {
 
 impl Signing {
     /// Reads the key in `file`, or makes it with `name`.
-    pub(super) fn load(file: &Path, name: &str) -> Result<Self, JournalError> {
+    ///
+    /// Where the log was signed already its key must be there.
+    pub(super) fn load(file: &Path, name: &str, is_signed: bool) -> Result<Self, JournalError> {
         let says = |error: KeyFileError| JournalError(error.to_string());
         if !file.try_exists().map_err(|error| JournalError(format!("{}: {error}", file.display())))? {
+            if is_signed {
+                let what = "the key that signs this journal is missing; put it back from a copy";
+                return Err(JournalError(format!("{}: {what}", file.display())));
+            }
             keyfile::create(file, name).map_err(says)?;
         }
         Ok(Self { file: file.to_owned(), keys: keyfile::load(file).map_err(says)? })
@@ -48,9 +54,17 @@ impl Signing {
 
     /// The checkpoint that was signed last, as it is remembered beside the key: who can write the directory alone cannot have
     /// the key sign something else instead.
-    pub(super) fn remembered(&self) -> Option<Checkpoint> {
-        let text = std::fs::read_to_string(self.memory()).ok()?;
-        Checkpoint::parse(&text).ok().filter(|checkpoint| checkpoint.origin == self.origin())
+    pub(super) fn remembered(&self) -> Result<Option<Checkpoint>, JournalError> {
+        let says = |error: &dyn std::fmt::Display| {
+            let what = "it says what the key signed last, and cannot be read; put it back, or verify the journal and remove it";
+            JournalError(format!("{}: {error}: {what}", self.memory().display()))
+        };
+        let text = match std::fs::read_to_string(self.memory()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            text => text.map_err(|error| says(&error))?,
+        };
+        let checkpoint = Checkpoint::parse(&text).map_err(|error| says(&error))?;
+        Ok(Some(checkpoint).filter(|checkpoint| checkpoint.origin == self.origin()))
     }
 
     pub(super) fn memory(&self) -> PathBuf {
@@ -61,14 +75,10 @@ impl Signing {
 
     fn remember(&self, checkpoint: &Checkpoint) -> io::Result<()> {
         let (memory, fresh) = (self.memory(), self.memory().with_extension("new"));
-        // The checkpoint is on disk already: what the machine loses of this is older than that.
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&fresh)?
-            .write_all(checkpoint.to_body().as_bytes())?;
+        // The checkpoint is on disk already, so that this is never ahead of it.
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        file.write_all(checkpoint.to_body().as_bytes())?;
+        file.sync_all()?;
         std::fs::rename(fresh, memory)
     }
 

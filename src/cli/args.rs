@@ -385,7 +385,7 @@ pub struct SearchArguments {
     /// What the statement does: SELECT, UPDATE, …
     #[arg(long)]
     pub kind: Option<String>,
-    /// The client's region or the upstream's
+    /// The client's region, the upstream's, or that of the data touched
     #[arg(long)]
     pub region: Option<String>,
     /// What the record speaks of: statement, session_open, grant_created, …

@@ -394,7 +394,7 @@ pub struct AuditFilter {
     /// What the statement does: `SELECT`, `UPDATE`, …, in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// The client's region or the upstream's.
+    /// The client's region, the upstream's, or that of the data touched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// What the record speaks of: `statement`, `session_open`, `grant_created`, …

@@ -420,9 +420,9 @@ async fn both_verifiers_judge_an_erased_journal_alike() {
     assert!(alike());
     assert_eq!(run(&arguments)["records"], json!(records));
     // Record 2 is the first of them, number 0: erased. Number 9 is held.
-    let (erased, record) = prove(&settings.places(), 2).unwrap();
+    let (erased, record) = prove(settings.places(), 2).unwrap();
     assert!(record.is_none() && erased.record.is_none());
-    let (held, record) = prove(&settings.places(), 11).unwrap();
+    let (held, record) = prove(settings.places(), 11).unwrap();
     assert_eq!(record.unwrap().detail.as_deref(), Some("number 9"));
     for bundle in [erased, held] {
         let file = root.path().join("proof.json");

@@ -13,7 +13,7 @@ pub(super) fn header() -> String {
 type Cell = fn(&Record) -> Option<String>;
 
 /// The columns, in the order of the record's fields.
-const COLUMNS: [(&str, Cell); 38] = [
+const COLUMNS: [(&str, Cell); 39] = [
     ("time", |r| Some(r.time.to_string())),
     ("seq", |r| Some(r.seq.to_string())),
     ("event", |r| word(r.event)),
@@ -26,6 +26,7 @@ const COLUMNS: [(&str, Cell); 38] = [
     ("application_name", |r| r.application_name.clone()),
     ("database", |r| r.database.clone()),
     ("upstream_region", |r| r.upstream_region.as_ref().map(ToString::to_string)),
+    ("data_region", |r| r.data_region.as_ref().map(ToString::to_string)),
     ("grant", |r| r.grant.as_ref().map(ToString::to_string)),
     ("request", |r| r.request.as_ref().map(ToString::to_string)),
     ("scope", |r| r.scope.clone()),

@@ -324,3 +324,59 @@ async fn an_erasure_is_told_of_for_ever() {
     let report = journal.verify();
     assert!(report.ok && report.erased > 4, "{report:?}");
 }
+
+#[tokio::test]
+async fn a_held_record_that_is_damaged_is_neither_cut_nor_let_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open_as(with_region(dir.path()), 1 << 20);
+    session(&journal, "se_1", &["select keep"], |record| record.data_region = Some(Region::new("eu"))).await;
+    let filter = Filter { region: Some("eu".to_owned()), ..Filter::default() };
+    let hold = journal.place_hold(filter, "case 7".to_owned(), "carol".to_owned()).await.unwrap();
+    assert_eq!(journal.purge(in_days(5)).await.unwrap().held, 4, "a hold by the data's region");
+    journal.close().await.unwrap();
+    drop(journal);
+    let path = only_segment(&dir.path().join("eu"));
+    let bytes = std::fs::read(&path).unwrap();
+    let mut damaged = bytes.clone();
+    damaged[100] ^= 1;
+    std::fs::write(&path, &damaged).unwrap();
+    assert!(Journal::open(with_region(dir.path())).is_err());
+    assert_eq!(std::fs::read(&path).unwrap(), damaged);
+    std::fs::write(&path, &bytes).unwrap();
+    let journal = open_as(with_region(dir.path()), 1 << 20);
+    // Nor does a lost list of holds let anything go.
+    let list = dir.path().join("main/holds.json");
+    let kept = std::fs::read(&list).unwrap();
+    std::fs::remove_file(&list).unwrap();
+    assert!(journal.purge(in_days(500)).await.unwrap_err().0.contains(&hold.id));
+    std::fs::write(&list, kept).unwrap();
+    journal.purge(in_days(500)).await.unwrap();
+    assert_eq!(texts(&journal), ["select keep"]);
+    journal.release_hold(&hold.id, "over", "carol").await.unwrap();
+    journal.purge(in_days(500)).await.unwrap();
+    assert!(texts(&journal).is_empty() && journal.verify().ok);
+}
+
+#[tokio::test]
+async fn every_bucket_has_a_file_and_the_key_is_not_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open_as(short(dir.path()), 1 << 20);
+    session(&journal, "se_1", &["select 1"], |_| {}).await;
+    journal.close().await.unwrap();
+    drop(journal);
+    let directory = keys::KeyDirectory::of(dir.path());
+    let last = directory.numbers().unwrap().pop().unwrap();
+    let file = dir.path().join(format!("keys/{last:010}.key"));
+    let kept = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let error = Journal::open(short(dir.path())).unwrap_err();
+    assert!(error.0.contains(&format!("the file of bucket {last}")), "{error}");
+    std::fs::write(&file, kept).unwrap();
+    let key = dir.path().join("signing.key");
+    std::fs::rename(&key, dir.path().join("away")).unwrap();
+    assert!(Journal::open(short(dir.path())).unwrap_err().0.contains("put it back"));
+    assert!(!key.exists());
+    std::fs::rename(dir.path().join("away"), &key).unwrap();
+    std::fs::write(dir.path().join("signing.key.last"), "").unwrap();
+    assert!(Journal::open(short(dir.path())).unwrap_err().0.contains("what the key signed last"));
+}

@@ -173,7 +173,7 @@ fn write_raw(dir: &Path, records: Vec<Record>) {
     }
     std::fs::write(segment::Segment::of(dir, 1).path, bytes).unwrap();
     tiles.flush(false).unwrap();
-    let signing = signing::Signing::load(&dir.join("signing.key"), "raw").unwrap();
+    let signing = signing::Signing::load(&dir.join("signing.key"), "raw", false).unwrap();
     let (origin, size, root) = (signing.origin(), tiles.size(), tiles.root());
     let note = signing.sign(&crate::tlog::Checkpoint { origin, size, root }).unwrap();
     crate::tlog::CheckpointFile::of(dir).put(&note, false).unwrap();

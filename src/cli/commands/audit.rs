@@ -50,7 +50,11 @@ pub async fn run(options: &Options, command: AuditCommand) -> Result<(), Failure
         AuditCommand::Verify(arguments) => match (&arguments.bundle, &arguments.dir) {
             (Some(bundle), _) => super::proof::verify_bundle(options, bundle, &arguments),
             (None, Some(dir)) => {
-                let Report { ok, records, first_bad, problem, .. } = super::proof::verify_dir(dir, &arguments)?;
+                let report = super::proof::verify_dir(dir, &arguments)?;
+                if report.erased + report.unread > 0 {
+                    output::notice(&format!("{} records are erased, {} were not read", report.erased, report.unread));
+                }
+                let Report { ok, records, first_bad, problem, .. } = report;
                 proved(options.output, &Verification { ok, records, first_bad, detail: problem })
             }
             (None, None) if !arguments.vkeys.is_empty() => Err(Failure::new(

@@ -108,7 +108,7 @@ fn refuse(error: &HoldError) -> Problem {
         ),
         HoldError::Io(_) => {
             tracing::error!(%error, "holds");
-            Problem::unavailable("the holds cannot be read or kept", "look at the service's log")
+            Problem::unavailable(error.to_string(), "look at holds.json in audit.dir")
         }
         HoldError::Journal(error) => failed(error),
     }
@@ -116,5 +116,5 @@ fn refuse(error: &HoldError) -> Problem {
 
 fn failed(error: &JournalError) -> Problem {
     tracing::error!(%error, "holds and purges");
-    Problem::unavailable("the journal cannot be written now", "look at the service's log")
+    Problem::unavailable(error.to_string(), "look at the service's log; `pgward audit verify` names what is damaged")
 }
