@@ -153,12 +153,14 @@ impl<F: FnMut(Alarm) + Send> Keeper<F> {
             Err(error) => tracing::error!(%error, "the journal's checkpoint cannot be shown to witnesses"),
         }
         for desk in &mut self.desks {
-            if let Some(alarm) = desk.silence() {
-                raise(&mut self.alarm, alarm);
-            }
+            let alarm = desk.silence();
+            // Whoever is told can read it in the metrics.
             let label = WitnessLabel { witness: desk.name() };
             self.metrics.silent.get_or_create(&label).set(i64::from(desk.silent));
             self.metrics.size.get_or_create(&label).set(desk.witnessed());
+            if let Some(alarm) = alarm {
+                raise(&mut self.alarm, alarm);
+            }
         }
     }
 

@@ -166,9 +166,13 @@ impl Fixture {
     }
 
     pub fn write_key(&self, dir: &Path, bucket: u32, rest: &str) {
-        let document = format!(
-            "{{\"bucket\":{bucket},\"region\":null,\"kind\":\"statement\",\"from\":\"2026-11-22T00:00:00Z\",\"until\":\"2026-11-23T00:00:00Z\",{rest}}}"
-        );
-        fs::write(dir.join(format!("keys/{bucket:010}.key")), document).unwrap();
+        let document = |check: &str| {
+            format!(
+                "{{\"bucket\":{bucket},\"region\":null,\"kind\":\"statement\",\"from\":\"2026-11-22T00:00:00Z\",\"until\":\"2026-11-23T00:00:00Z\",{rest},\"check\":\"{check}\"}}"
+            )
+        };
+        let digest = Hash::of(document("").as_bytes());
+        let check: String = digest.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        fs::write(dir.join(format!("keys/{bucket:010}.key")), document(&check)).unwrap();
     }
 }
