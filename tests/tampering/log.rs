@@ -52,10 +52,12 @@ impl Log {
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
-                // An index is derived; the lock is empty; the reserve is a megabyte of one byte.
-                if path.is_dir() && !path.ends_with("index") {
+                // An index is derived; the lock is empty; the reserve is a megabyte of one byte; who is given the log's
+                // verifier key asks nobody else for it.
+                let is_proof = !["lock", "reserve", "log.vkey", "index"].iter().any(|name| path.ends_with(name));
+                if path.is_dir() && is_proof {
                     folders.push(path);
-                } else if path.is_file() && !path.ends_with("lock") && !path.ends_with("reserve") {
+                } else if path.is_file() && is_proof {
                     files.push(path);
                 }
             }

@@ -70,6 +70,11 @@ impl Runner {
     pub(super) async fn archive(self, archiver: Archiver) {
         let journal = self.journal.id().to_owned();
         let mut position = self.file.read(&journal).unwrap_or_else(|| Position::none(&journal));
+        if position.seq > self.journal.last_seq() {
+            // What is there already is left as it is, so beginning anew costs time alone.
+            tracing::warn!(sink = %self.settings.name, seq = position.seq, "the position is beyond the journal's end: beginning anew");
+            position = Position::none(&journal);
+        }
         self.progress.begin(position.seq);
         let mut backoff = Backoff::default();
         loop {
