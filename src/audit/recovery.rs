@@ -102,11 +102,7 @@ fn known_regions(places: &Places) -> Result<(), JournalError> {
     for dir in &known {
         if !places.regions.contains(dir) {
             let says = "records lie there, and no [regions.*.audit] names it any more";
-            return Err(JournalError(format!(
-                "{}: {says}; name it again, or move it and take it out of {}",
-                dir.display(),
-                file.display()
-            )));
+            return Err(JournalError(format!("{}: {says}; name it again", dir.display())));
         }
         if !KeyDirectory::of(dir).exists() {
             return Err(JournalError(format!("{}: a region's records are not there; is it mounted?", dir.display())));
