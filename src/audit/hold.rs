@@ -57,10 +57,15 @@ impl Journal {
         let _turn = self.housekeeping().lock().await;
         let id = format!("ho_{}", uuid::Uuid::now_v7().simple());
         let hold = Hold { id, filter, reason, by, placed: Timestamp::now() };
-        self.record(speak(Event::HoldPlaced, &hold, &hold.by, &hold.reason)).await?;
-        let mut all = holds(&self.settings().dir)?;
+        let before = holds(&self.settings().dir)?;
+        let mut all = before.clone();
         all.push(hold.clone());
+        // Kept first: a hold that is recorded and not kept would stop every purge, and nobody could release it.
         keep(&self.settings().dir, &all)?;
+        if let Err(error) = self.record(speak(Event::HoldPlaced, &hold, &hold.by, &hold.reason)).await {
+            keep(&self.settings().dir, &before)?;
+            return Err(error.into());
+        }
         Ok(hold)
     }
 

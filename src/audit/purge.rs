@@ -185,7 +185,7 @@ fn find_held(
             seqs.remove(&record.seq);
         }
         let of_held = record.statement_seq.is_some_and(|seq| statements.contains(&seq));
-        let is_of_holds = matches!(record.event, Event::HoldPlaced | Event::HoldReleased);
+        let is_of_holds = speaks_of_holds(record, holds);
         if !of_held && !is_of_holds && !holds.iter().any(|hold| hold.filter.matches(record)) {
             continue;
         }
@@ -197,6 +197,13 @@ fn find_held(
         }
     }
     Ok(())
+}
+
+/// Whether the record is needed to tell which holds stand: the placing of one that does, and while there are any, every release.
+fn speaks_of_holds(record: &Record, holds: &[Hold]) -> bool {
+    let names = |hold: &Hold| record.detail.as_ref().is_some_and(|detail| detail.contains(&hold.id));
+    (record.event == Event::HoldPlaced && holds.iter().any(names))
+        || (record.event == Event::HoldReleased && !holds.is_empty())
 }
 
 /// The record of what is about to be destroyed. It names what was destroyed before, too, so that it goes on to say so when the

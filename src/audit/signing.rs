@@ -74,7 +74,9 @@ impl Signing {
     }
 
     fn remember(&self, checkpoint: &Checkpoint) -> io::Result<()> {
-        let (memory, fresh) = (self.memory(), self.memory().with_extension("new"));
+        let memory = self.memory();
+        // Not the name that a new key is made under.
+        let fresh = memory.with_extension("last.new");
         // The checkpoint is on disk already, so that this is never ahead of it.
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
         file.write_all(checkpoint.to_body().as_bytes())?;
