@@ -10,6 +10,8 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::opinions::Finding;
+use super::records::relations_part;
+use crate::audit::RelationsPart;
 use crate::catalog::{self, Footprint, Oid, Snapshot, Unresolved};
 use crate::policy::Matter;
 use crate::sql::tree::{Action, Statement};
@@ -55,6 +57,8 @@ pub struct Resolved {
     statements: Vec<Touches>,
     /// PostgreSQL's own opinion of each, where it was asked.
     findings: Vec<OnceCell<Finding>>,
+    /// What each touches, as the journal's records tell it.
+    relations: Vec<OnceLock<RelationsPart>>,
 }
 
 /// A statement's own footprint, and that of the statement that a PREPARE holds.
@@ -134,9 +138,17 @@ impl Analysis {
         };
         let statements: Vec<Touches> = self.statements().iter().map(touched).collect();
         let findings = statements.iter().map(|_| OnceCell::new()).collect();
-        let resolved = Arc::new(Resolved { version: snapshot.version, statements, findings });
+        let relations = statements.iter().map(|_| OnceLock::new()).collect();
+        let resolved = Arc::new(Resolved { version: snapshot.version, statements, findings, relations });
         self.resolved.store(Some(Arc::clone(&resolved)));
         resolved
+    }
+
+    /// The same, where it was asked for by this snapshot before.
+    #[must_use]
+    pub fn resolved_before(&self, snapshot: &Snapshot) -> Option<Arc<Resolved>> {
+        let resolved = self.resolved.load();
+        resolved.as_ref().filter(|resolved| resolved.version == snapshot.version).map(Arc::clone)
     }
 
     /// The statement at `part`.
@@ -223,6 +235,17 @@ impl Resolved {
     #[must_use]
     pub fn footprint(&self, part: Part) -> Option<&Result<Footprint, Unresolved>> {
         self.matter(part).map(Matter::resolved)
+    }
+
+    /// What the statement at `part` touches, as its records tell.
+    #[must_use]
+    pub fn relations(&self, part: Part) -> RelationsPart {
+        let footprint = || self.footprint(part).and_then(|footprint| footprint.as_ref().ok());
+        let made = || footprint().map(relations_part).unwrap_or_default();
+        match part {
+            Part::Whole(index) => self.relations.get(index).map_or_else(made, |known| known.get_or_init(made).clone()),
+            Part::Prepared(_) | Part::Empty => made(),
+        }
     }
 
     /// Where the second opinion on the statement at `part` is kept. A PREPARE and what it prepares are one question.

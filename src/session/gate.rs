@@ -13,6 +13,8 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use super::analysis::{Analysis, Meaning, Part};
 use super::judge::{Evidence, Judge, Judged, Refused, too_many_names, unreadable};
 use super::names::{Key, NameChange, Names, TooMany};
@@ -22,7 +24,7 @@ use super::records::{self, Item, Recorder, Settled};
 use super::replies::{Effect, Expected, Running, Step};
 use super::special;
 use crate::access::Guards;
-use crate::audit::{Event, Protocol, Record};
+use crate::audit::{Protocol, Record};
 use crate::policy::{Denial, Rule};
 use crate::wire::frontend::{self, Tag, Target};
 use crate::wire::{Frame, ProtocolError};
@@ -151,9 +153,10 @@ impl Gate {
 
     /// Judges and records messages, and answers what goes upstream in their place. Not cancel safe: a session whose
     /// batch is dropped must end.
-    pub async fn pass(&mut self, frames: Vec<Frame>) -> Passed {
+    pub async fn pass(&mut self, frames: Vec<Frame>, now: Timestamp) -> Passed {
         let mut batch = Batch::default();
-        self.judge.begin_batch();
+        self.judge.begin_batch(now);
+        self.recorder.begin_at(now);
         let began = Instant::now();
         let mut error = None;
         for frame in frames {
@@ -184,14 +187,15 @@ impl Gate {
     fn refuse_what_is_over(&mut self, batch: &mut Batch) -> HashSet<usize> {
         let mut over = HashSet::new();
         for (index, item) in batch.items.iter_mut().enumerate() {
-            let Item::Admit(permit, record) = item else { continue };
+            let Item::Admit(permit, draft) = item else { continue };
             if self.judge.is_live(permit.grant()) {
                 continue;
             }
             let denial = settle::grant_over();
-            records::deny(record, &denial, None);
+            let mut record = self.recorder.spelled(draft);
+            record.data_region = permit.data_region().cloned();
+            records::deny(&mut record, &denial, None);
             self.judge.count_denial(denial.rule);
-            let record = std::mem::replace(record, Box::new(Record::new(record.time, Event::Statement)));
             *item = Item::Refuse(record);
             over.insert(index);
         }
@@ -330,17 +334,17 @@ impl Gate {
             let meaning = Meaning { analysis: Arc::clone(analysis), part: Part::Whole(index) };
             let failed = |refused| (Some(meaning.part), refused);
             let judged = self.judge.judge(&meaning, &self.names).await.map_err(failed)?;
-            let mut record = self.judge.record(&self.recorder, &meaning, Protocol::Simple, &judged);
-            let hidden = self.hide_arguments(&meaning, &mut record);
+            let mut draft = self.judge.draft(&mut self.recorder, &meaning, Protocol::Simple, &judged);
+            let hidden = self.hidden_arguments(&meaning).map(|clean| draft.hide(clean)).is_some();
             let (changes, effect) =
                 self.effects(&meaning).map_err(|denial| failed(Refused { denial, footprint: Evidence::None }))?;
             self.look_ahead(&effect);
             let mut running = running(&meaning, &judged, changes, effect);
             if hidden {
-                running.text = record.statement.as_deref().unwrap_or_default().into();
+                running.text = draft.text().into();
             }
             expected.statements.push_back(running);
-            items.push(Item::Admit(judged.permit, record));
+            items.push(Item::Admit(judged.permit, draft));
         }
         Ok(())
     }
@@ -398,11 +402,13 @@ impl Gate {
         batch.spoken.of_statement(&meaning, first);
         for (index, judged) in judged.into_iter().enumerate() {
             let statement = Meaning { analysis: Arc::clone(&analysis), part: Part::Whole(index) };
-            let mut record = self.judge.record(&self.recorder, &statement, Protocol::Extended, &judged);
-            self.hide_arguments(&statement, &mut record);
-            record.kind = Some("PARSE".to_owned());
+            let mut draft = self.judge.draft(&mut self.recorder, &statement, Protocol::Extended, &judged);
+            if let Some(clean) = self.hidden_arguments(&statement) {
+                draft.hide(clean);
+            }
+            draft.kind = Some("PARSE");
             expected.statements.push_back(running(&statement, &judged, Vec::new(), Effect::None));
-            batch.items.push(Item::Admit(judged.permit, record));
+            batch.items.push(Item::Admit(judged.permit, draft));
         }
         if part == Part::Whole(0) {
             batch.parsed = Some((meaning, first));

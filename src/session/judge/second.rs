@@ -4,9 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{
-    Database, Evidence, Judge, Judged, MAX_DEPTH, Reference, Refused, decide, other_path, reference, unknown_portal,
-};
+use super::{Database, Evidence, Judge, Judged, MAX_DEPTH, Reference, Refused, decide, other_path, reference};
 use crate::catalog::opinion::{Depth, Parameters, Question, stand_in};
 use crate::catalog::{Footprint, Snapshot};
 use crate::policy::{Denial, Rule};
@@ -41,8 +39,7 @@ impl Judge {
             let ours = self.search_paths.first().map_or("", String::as_str);
             return Err(refused(other_path(ours, &snapshot.search_path)));
         }
-        let view = self.view.as_ref().ok_or_else(|| refused(unknown_portal("")))?;
-        decide(meaning, names, snapshot, &view.context, 0)
+        decide(meaning, names, snapshot, &self.view.context, 0)
     }
 
     /// Refuses what PostgreSQL disagrees on; and, where a second opinion is required, what it could not be asked about.
