@@ -237,7 +237,7 @@ impl Journal {
     /// Where they could not be brought to disk; then none may pass.
     pub async fn settle(&self, unsettled: Unsettled) -> Result<Vec<Receipt>, JournalError> {
         if self.settings.durability == Durability::Synced && !unsettled.receipts.is_empty() {
-            self.syncer.bring_to_disk(unsettled.last_seq).await?;
+            Box::pin(self.syncer.bring_to_disk(unsettled.last_seq)).await?;
         }
         Ok(unsettled.receipts)
     }

@@ -73,7 +73,25 @@ enum Message {
     /// Carries no SQL, or stands in for what was denied.
     Free(ToUpstream),
     /// Passes with the receipts of these items; `instead` goes where there are none.
-    Sql { frame: SqlFrame, answer: Option<ToUpstream>, items: std::ops::Range<usize>, instead: ToUpstream },
+    Sql { frame: SqlFrame, answer: Option<ToUpstream>, items: std::ops::Range<usize>, instead: Instead },
+}
+
+/// What is sent in place of a message that may not pass.
+#[derive(Debug)]
+enum Instead {
+    Query,
+    Parse(String),
+    Step,
+}
+
+impl Instead {
+    fn message(&self) -> ToUpstream {
+        match self {
+            Instead::Query => ToUpstream::failing_query(),
+            Instead::Parse(name) => ToUpstream::failing_parse(name),
+            Instead::Step => ToUpstream::failing_step(),
+        }
+    }
 }
 
 /// Judges the messages of one session.
@@ -132,17 +150,13 @@ impl Gate {
     /// segment itself succeeds is not known, so the next one does not count on it.
     fn look_ahead(&mut self, effect: &Effect) {
         match effect {
-            Effect::Reason(ReasonChange::Set(reason) | ReasonChange::SetLocal(reason)) => {
-                self.set_reason(reason.clone());
-            }
+            Effect::Reason(change) => match &**change {
+                ReasonChange::Set(reason) | ReasonChange::SetLocal(reason) => self.set_reason(reason.clone()),
+                ReasonChange::Rollback | ReasonChange::RollbackTo(_) => self.set_reason(self.given_reason.clone()),
+                ReasonChange::Commit | ReasonChange::Savepoint(_) | ReasonChange::Release(_) => {}
+            },
             Effect::Settings => self.set_reason(None),
-            Effect::Reason(ReasonChange::Rollback | ReasonChange::RollbackTo(_)) => {
-                self.set_reason(self.given_reason.clone());
-            }
-            Effect::Reason(ReasonChange::Commit | ReasonChange::Savepoint(_) | ReasonChange::Release(_))
-            | Effect::None
-            | Effect::Catalogs
-            | Effect::ApplicationName(_) => {}
+            Effect::None | Effect::Catalogs | Effect::ApplicationName(_) => {}
         }
     }
 
@@ -316,7 +330,7 @@ impl Gate {
             frame: SqlFrame::new(frame, analysis.statements().len()),
             answer: answer.map(|answer| ToUpstream::answer_query(&answer)),
             items: first..batch.items.len(),
-            instead: ToUpstream::failing_query(),
+            instead: Instead::Query,
         };
         batch.planned.push(Planned::new(message, expected));
         Ok(())
@@ -418,7 +432,7 @@ impl Gate {
             frame: SqlFrame::new(frame, analysis.statements().len()),
             answer: answer.map(|answer| ToUpstream::answer_parse(&name, &answer)),
             items: first..batch.items.len(),
-            instead: ToUpstream::failing_parse(&name),
+            instead: Instead::Parse(name),
         };
         batch.planned.push(Planned::new(message, expected));
         Ok(())

@@ -14,7 +14,7 @@ use super::catalogs::{CatalogUnavailable, Keeper};
 use super::exports::Ledger;
 use super::given::Given;
 use super::metrics::Metrics;
-use super::names::{Key, Names};
+use super::names::Names;
 use super::opinions::Opinions;
 use super::records::{self, Draft, Recorder};
 use super::roles::{Provision, SessionRole};
@@ -171,7 +171,10 @@ impl Judge {
     }
 
     pub async fn analyse(&self, text: &str, types: Option<&[Oid]>) -> Arc<Analysis> {
-        self.database.analyses.analyse(text, types).await
+        match self.database.analyses.recall(text, types) {
+            Some(known) => known,
+            None => Box::pin(self.database.analyses.analyse(text, types)).await,
+        }
     }
 
     /// The version of the policy that the session judges by.
@@ -201,6 +204,11 @@ impl Judge {
             self.metrics.allowed.inc();
             return Ok(judged);
         }
+        // Boxed, as whatever is rare: the way of every statement should not be as large as its longest turn.
+        Box::pin(self.judge_anew(meaning, names)).await
+    }
+
+    async fn judge_anew(&mut self, meaning: &Meaning, names: &Names) -> Result<Judged, Refused> {
         let refused = |denial| Refused { denial, footprint: Evidence::None };
         let mut snapshot = self.snapshot(false).await.map_err(|error| refused(unreadable_catalogs(error)))?;
         if meaning.analysis.resolved(&snapshot).has_unresolved() {
@@ -313,12 +321,12 @@ fn decide(
     match reference(&statement.action) {
         None => Ok(none()),
         Some(Reference::Prepared(name)) => {
-            let meanings: Vec<&Meaning> = names.statements(&Key::new(name.as_str())).map(Arc::as_ref).collect();
+            let meanings: Vec<&Meaning> = names.statements(name.as_str()).map(Arc::as_ref).collect();
             let meaning = settled(name, &meanings, &Unresolved::Prepared(name.to_string()))?;
             referred(own, meaning, names, snapshot, context, depth)
         }
         Some(Reference::Cursor(name)) => {
-            let portals: Vec<_> = names.portals(&Key::new(name.as_str())).collect();
+            let portals: Vec<_> = names.portals(name.as_str()).collect();
             let meanings: Vec<&Meaning> = portals.iter().flat_map(|p| p.meanings.iter().map(Arc::as_ref)).collect();
             let meaning = settled(name, &meanings, &Unresolved::Cursor(name.to_string()))?;
             let mut judged = referred(own, meaning, names, snapshot, context, depth)?;

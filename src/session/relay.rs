@@ -237,7 +237,7 @@ impl Relay {
 
     async fn take_answers(&mut self) -> Result<(), Finish> {
         while self.take_some_answers().await? {
-            self.replies.top_up().await;
+            Box::pin(self.replies.top_up()).await;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Alone, Batch, Gate, Message, Planned, running};
+use super::{Alone, Batch, Gate, Instead, Message, Planned, running};
 use crate::audit::{Event, Protocol};
 use crate::session::analysis::{Meaning, Part};
 use crate::session::binds::{Bound, Parameters};
@@ -20,7 +20,7 @@ impl Gate {
         if self.doomed {
             return Ok(());
         }
-        let meanings: Vec<Arc<Meaning>> = self.names.statements(&Key::new(bind.statement)).map(Arc::clone).collect();
+        let meanings: Vec<Arc<Meaning>> = self.names.statements(bind.statement).map(Arc::clone).collect();
         let parameters = self.parameters(&bind, meanings.last());
         batch.bound = None;
         if let [_, .., newest] = meanings.as_slice() {
@@ -80,7 +80,7 @@ impl Gate {
         if self.doomed {
             return Ok(());
         }
-        let portals: Vec<Portal> = self.names.portals(&Key::new(execute.portal)).cloned().collect();
+        let portals: Vec<Portal> = self.names.portals(execute.portal).cloned().collect();
         let mut expected = Expected::new(Step::Execute, self.names.next_change());
         let meanings: Vec<Arc<Meaning>> =
             portals.iter().flat_map(|portal| portal.meanings.iter().map(Arc::clone)).collect();
@@ -139,7 +139,7 @@ impl Gate {
             frame: SqlFrame::new(frame, 1),
             answer: None,
             items: first..first + 1,
-            instead: ToUpstream::failing_step(),
+            instead: Instead::Step,
         };
         batch.planned.push(Planned::new(message, expected));
         Ok(())

@@ -8,7 +8,6 @@ use crate::policy::Denial;
 use crate::session::analysis::{Analysis, Meaning, Part};
 use crate::session::binds::Parameters;
 use crate::session::judge::Refused;
-use crate::session::names::Key;
 use crate::session::pass::ToUpstream;
 use crate::session::records::{self, Item};
 use crate::session::replies::Expected;
@@ -55,8 +54,7 @@ impl Gate {
     pub(super) fn hidden_arguments(&self, meaning: &Meaning) -> Option<Redacted<'static>> {
         let statement = meaning.statement()?;
         let name = executed(&statement.action)?;
-        let key = Key::new(name.as_str());
-        let prepared = self.names.statements(&key);
+        let prepared = self.names.statements(name.as_str());
         let secrets: Vec<u16> =
             prepared.flat_map(|meaning| meaning.analysis.recorded(meaning.part).redacted.parameters.clone()).collect();
         let text = meaning.analysis.text_of(meaning.part);

@@ -44,12 +44,12 @@ pub(super) fn finish(
         let admitted = receipt.map(std::slice::from_ref).and_then(|receipt| frame.admit(receipt).ok());
         return match admitted {
             Some(message) => Outgoing { message: answer.unwrap_or(message), expected },
-            None => Outgoing { message: instead, expected: refused(expected, &why) },
+            None => Outgoing { message: instead.message(), expected: refused(expected, &why) },
         };
     }
     let why = why(&items, over);
     let taken: Option<Vec<Receipt>> = items.map(|index| receipts.get_mut(index).and_then(Option::take)).collect();
-    let Some(taken) = taken else { return Outgoing { message: instead, expected: refused(expected, &why) } };
+    let Some(taken) = taken else { return Outgoing { message: instead.message(), expected: refused(expected, &why) } };
     match frame.admit(&taken) {
         Ok(message) => {
             if let Some(expected) = &mut expected {
@@ -57,7 +57,7 @@ pub(super) fn finish(
             }
             Outgoing { message: answer.unwrap_or(message), expected }
         }
-        Err(_) => Outgoing { message: instead, expected: refused(expected, &why) },
+        Err(_) => Outgoing { message: instead.message(), expected: refused(expected, &why) },
     }
 }
 
@@ -65,7 +65,7 @@ fn hand_over(statements: &mut VecDeque<Running>, receipts: Vec<Receipt>, ledger:
     for (running, receipt) in statements.iter_mut().zip(receipts) {
         running.seq = receipt.seq();
         running.guards = receipt.guards();
-        running.meter = ledger.meter(receipt.grant(), receipt.exports());
+        running.meter = ledger.meter(receipt.grant(), receipt.exports()).map(Box::new);
         running.grant = Some(receipt.grant().clone());
         running.data_region = receipt.data_region().cloned();
         running.started = Instant::now();

@@ -9,7 +9,7 @@ use crate::catalog::opinion::{Depth, Parameters, Question, stand_in};
 use crate::catalog::{Footprint, Snapshot};
 use crate::policy::{Denial, Rule};
 use crate::session::analysis::{Analysis, Meaning, Part};
-use crate::session::names::{Key, Names};
+use crate::session::names::Names;
 use crate::session::opinions::{Finding, Opinions, Reason, Unasked, unasked};
 use crate::session::settings::SecondOpinion;
 use crate::sql::tree::Action;
@@ -65,10 +65,9 @@ fn referred(meaning: &Meaning, names: &Names, depth: usize, found: &mut Vec<(Arc
     let Some(statement) = meaning.statement().filter(|_| depth < MAX_DEPTH) else { return };
     let meanings: Vec<Arc<Meaning>> = match reference(&statement.action) {
         None => Vec::new(),
-        Some(Reference::Prepared(name)) => names.statements(&Key::new(name.as_str())).map(Arc::clone).collect(),
+        Some(Reference::Prepared(name)) => names.statements(name.as_str()).map(Arc::clone).collect(),
         Some(Reference::Cursor(name)) => {
-            let key = Key::new(name.as_str());
-            names.portals(&key).flat_map(|portal| portal.meanings.iter().map(Arc::clone)).collect()
+            names.portals(name.as_str()).flat_map(|portal| portal.meanings.iter().map(Arc::clone)).collect()
         }
     };
     for meaning in meanings {

@@ -104,10 +104,12 @@ impl Recorder {
 
     /// Refusals, and messages that must not go unrecorded.
     async fn write(&mut self, others: &mut Vec<(Record, bool)>, settled: &mut Settled) {
-        if others.is_empty() {
-            return;
+        if !others.is_empty() {
+            Box::pin(self.write_all(std::mem::take(others), settled)).await;
         }
-        let others = std::mem::take(others);
+    }
+
+    async fn write_all(&mut self, others: Vec<(Record, bool)>, settled: &mut Settled) {
         settled.receipts.extend(others.iter().map(|_| None));
         let (first, second): (Vec<_>, Vec<_>) = (others.iter().map(|(record, _)| record.clone()).collect(), others);
         if self.journal.record_all(first).await.is_ok() {
@@ -128,7 +130,7 @@ impl Recorder {
 
     /// Records something that cannot be stopped by not being recorded: a refusal, an end.
     pub async fn note(&mut self, record: Record) {
-        if let Err(error) = self.journal.record(record).await {
+        if let Err(error) = Box::pin(self.journal.record(record)).await {
             tracing::error!(%error, "an ending or a refusal could not be recorded");
         }
     }
