@@ -73,7 +73,7 @@ enum Message {
     /// Carries no SQL, or stands in for what was denied.
     Free(ToUpstream),
     /// Passes with the receipts of these items; `instead` goes where there are none.
-    Sql { frame: SqlFrame, answer: Option<ToUpstream>, items: std::ops::Range<usize>, instead: Instead },
+    Sql { frame: SqlFrame, answer: Option<Box<ToUpstream>>, items: std::ops::Range<usize>, instead: Instead },
 }
 
 /// What is sent in place of a message that may not pass.
@@ -118,6 +118,12 @@ struct Batch {
     parsed: Option<(Arc<Meaning>, usize)>,
     /// The statement of the last Bind, and the permit that it got.
     bound: Option<(Arc<Meaning>, Judged)>,
+}
+
+impl Batch {
+    fn of(frames: usize) -> Self {
+        Self { items: Vec::with_capacity(frames), planned: Vec::with_capacity(frames), ..Self::default() }
+    }
 }
 
 impl Gate {
@@ -168,7 +174,7 @@ impl Gate {
     /// Judges and records messages, and answers what goes upstream in their place. Not cancel safe: a session whose
     /// batch is dropped must end.
     pub async fn pass(&mut self, frames: Vec<Frame>, now: Timestamp) -> Passed {
-        let mut batch = Batch::default();
+        let mut batch = Batch::of(frames.len());
         self.judge.begin_batch(now);
         self.recorder.begin_at(now);
         let began = Instant::now();
@@ -182,10 +188,9 @@ impl Gate {
         }
         self.account(&mut batch);
         let over = if began.elapsed() > AT_ONCE { self.refuse_what_is_over(&mut batch) } else { HashSet::new() };
-        let Batch { mut items, planned, spoken: _, parsed: _, bound: _ } = batch;
+        let Batch { items, planned, spoken: _, parsed: _, bound: _ } = batch;
         let moved: Vec<Option<usize>> =
             items.iter().map(|item| if let Item::Moved(to) = item { Some(*to) } else { None }).collect();
-        items.shrink_to_fit();
         let mut settled = if items.is_empty() { Settled::default() } else { self.recorder.settle(items).await };
         self.record_noted().await;
         let mut outgoing = Vec::with_capacity(planned.len());
@@ -328,7 +333,7 @@ impl Gate {
         let answer = special::answer(&analysis, || self.judge.session_facts(&self.recorder));
         let message = Message::Sql {
             frame: SqlFrame::new(frame, analysis.statements().len()),
-            answer: answer.map(|answer| ToUpstream::answer_query(&answer)),
+            answer: answer.map(|answer| Box::new(ToUpstream::answer_query(&answer))),
             items: first..batch.items.len(),
             instead: Instead::Query,
         };
@@ -430,7 +435,7 @@ impl Gate {
         let answer = special::answer(&analysis, || self.judge.session_facts(&self.recorder));
         let message = Message::Sql {
             frame: SqlFrame::new(frame, analysis.statements().len()),
-            answer: answer.map(|answer| ToUpstream::answer_parse(&name, &answer)),
+            answer: answer.map(|answer| Box::new(ToUpstream::answer_parse(&name, &answer))),
             items: first..batch.items.len(),
             instead: Instead::Parse(name),
         };

@@ -102,7 +102,7 @@ impl Gate {
         records::deny(&mut record, &refused.denial, refused.footprint.footprint());
         record.data_region = self.judge.data_region(refused.footprint.footprint());
         self.judge.count_denial(refused.denial.rule);
-        expected.denied = Some(visible(&refused.denial));
+        expected.denied = Some(Box::new(visible(&refused.denial)));
         batch.items.push(Item::Refuse(record));
     }
 

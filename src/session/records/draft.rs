@@ -25,7 +25,7 @@ pub struct Draft {
     recorded: Arc<Recorded>,
     relations: RelationsPart,
     /// In place of the text, where that holds secrets of what it runs by name.
-    instead: Option<Redacted<'static>>,
+    instead: Option<Box<Redacted<'static>>>,
     version: u64,
 }
 
@@ -61,7 +61,7 @@ impl Draft {
 
     /// Has another text recorded, and the rules by which it was made.
     pub fn hide(&mut self, clean: Redacted<'static>) {
-        self.instead = Some(clean);
+        self.instead = Some(Box::new(clean));
     }
 }
 

@@ -142,7 +142,7 @@ impl Relay {
     /// where a message may stand.
     pub(super) fn fail_block(&mut self, said: ClientVisible) {
         let mut failing = Expected::new(Step::Parse, self.gate.names.next_change());
-        failing.denied = Some(said);
+        failing.denied = Some(Box::new(said));
         self.send(Outgoing { message: ToUpstream::failing_step(), expected: Some(failing) });
         let sync = Expected::new(Step::Sync, self.gate.names.next_change());
         self.send(Outgoing { message: ToUpstream::sync(), expected: Some(sync) });

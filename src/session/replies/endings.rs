@@ -170,7 +170,7 @@ impl Replies {
             return self.passed();
         }
         front.failed = true;
-        let mut said = front.denied.take();
+        let mut said = front.denied.take().map(|said| *said);
         let mut first = true;
         front.changes.iter().for_each(|change| names.failed(change));
         for mut running in front.statements.drain(..) {

@@ -83,7 +83,7 @@ pub struct Expected {
     /// Changes of names by the step itself.
     pub changes: Vec<NameChange>,
     /// What the client is told in place of the error that the upstream was made to give.
-    pub denied: Option<ClientVisible>,
+    pub denied: Option<Box<ClientVisible>>,
     /// Orders the step among changes of names.
     pub change: Change,
     /// The statement that a Describe asks about.
