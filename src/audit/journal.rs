@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::appender::{Appender, Class, Place};
 use super::canonical::Unnumbered;
 use super::find::Finder;
+use super::handover::{HANDOVER_BYTES, Handover};
 use super::index::Keeper;
 use super::intake::Intake;
 use super::keys::{KeyDirectory, OpenBuckets};
@@ -77,11 +78,12 @@ impl Shared {
 pub(super) struct Tuning {
     pub(super) segment_bytes: u64,
     pub(super) reserve_pause: Duration,
+    pub(super) handover_bytes: usize,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { segment_bytes: SEGMENT_BYTES, reserve_pause: RESERVE_PAUSE }
+        Self { segment_bytes: SEGMENT_BYTES, reserve_pause: RESERVE_PAUSE, handover_bytes: HANDOVER_BYTES }
     }
 }
 
@@ -125,7 +127,8 @@ impl Journal {
         let buckets = OpenBuckets::load(&shelves).map_err(failed)?;
         let id = recovered.journal_id.clone();
         let layout = Layout { journal_id: recovered.journal_id, segment_bytes: tuning.segment_bytes };
-        let mut appender = Appender::new(layout, main, shelves, buckets, reserve, recovered.records);
+        let handover = Handover::new(tuning.handover_bytes);
+        let mut appender = Appender::new(layout, main, shelves, buckets, reserve, recovered.records, handover);
         appender.append(&opening, Class::Ending)?;
         let records = appender.records();
         let shared = Arc::new(Shared {
@@ -147,6 +150,7 @@ impl Journal {
             published: published.clone(),
             intake: Intake::new(&settings.dir, recovered.tiles),
             signing: recovered.signing,
+            dir: settings.dir.clone(),
         };
         let notary = notary::run(Arc::clone(&shared), Arc::clone(&syncer), desk, recovered.checkpoint);
         let (notary, housekeeping) = (notary.map_err(failed)?, tokio::sync::Mutex::new(()));
