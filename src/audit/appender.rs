@@ -9,12 +9,13 @@ use std::sync::Arc;
 use super::JournalError;
 use super::canonical::{MAX_RECORD_BYTES, Unnumbered};
 use super::frame::{self, OVERHEAD_BYTES};
+use super::handover::{Fresh, Handover};
 use super::keys::{Bucket, KeyDirectory, OpenBuckets};
 use super::medium::Appendable;
 use super::numbers::Numbers;
 use super::reserve::Reserve;
 use super::retention::{Shelf, Stretch};
-use super::seal::{RecordKey, sha256};
+use super::seal::{KeyId, RecordKey, sha256};
 use super::stream::{Layout, Stream};
 use crate::access::SessionId;
 
@@ -70,6 +71,11 @@ pub(super) struct Appender {
     sessions: Sessions,
     /// Ends of statements, which go with what is written next.
     held: Vec<Unnumbered>,
+    /// What the log is to take up.
+    handover: Handover,
+    /// Of the batch that is being written: where the frames begin in the journal's own, and the id of each record's key.
+    frames_from: usize,
+    key_ids: Vec<KeyId>,
 }
 
 /// By the journal's own identifiers, which nobody else makes.
@@ -93,13 +99,35 @@ impl Appender {
         buckets: OpenBuckets,
         reserve: Reserve,
         records: u64,
+        handover: Handover,
     ) -> Self {
-        let (health, sessions, held) = (Health::Ready, Sessions::default(), Vec::new());
-        Self { layout, main, places, buckets, reserve, records, health, stalled: None, sessions, held }
+        let (health, sessions, key_ids) = (Health::Ready, Sessions::default(), Vec::new());
+        let frames_from = 0;
+        let stalled = None;
+        Self {
+            layout,
+            main,
+            places,
+            buckets,
+            reserve,
+            records,
+            health,
+            stalled,
+            sessions,
+            held: Vec::new(),
+            handover,
+            frames_from,
+            key_ids,
+        }
     }
 
     pub(super) fn records(&self) -> u64 {
         self.records
+    }
+
+    /// Takes what was written since this was called last and is still in memory, and answers how many records there are.
+    pub(super) fn take_fresh(&mut self, empty: Fresh) -> (Vec<Fresh>, u64) {
+        (self.handover.take(empty), self.records)
     }
 
     /// Keeps the end of a statement to go with what is written next. Answers how many wait.
@@ -266,6 +294,8 @@ impl Appender {
             }
             return Err(error);
         }
+        let frames = self.main.batch().get(self.frames_from..).unwrap_or_default();
+        self.handover.add(first_seq, frames, &self.key_ids);
         self.streams().for_each(Stream::keep);
         self.records += records.len() as u64;
         numbers.commit(&mut self.sessions);
@@ -275,6 +305,8 @@ impl Appender {
     /// Puts the records' frames into the batches of the streams.
     fn build<'a>(&mut self, records: &'a [Unnumbered], first_seq: u64, numbers: &mut Numbers<'a>) -> io::Result<()> {
         self.begin(records, first_seq)?;
+        self.key_ids.clear();
+        self.frames_from = self.main.batch().len();
         for (record, seq) in records.iter().zip(first_seq..) {
             let session_seq = numbers.next(&self.sessions, record);
             let (bucket, key) = self.key_for(record, seq)?;
@@ -286,12 +318,14 @@ impl Appender {
             record.number_into(seq, session_seq, out);
             key.seal(seq, bucket, out, payload)?;
             frame::end(start, out);
+            let key_id = key.id();
+            self.key_ids.push(key_id);
             if is_elsewhere {
                 let digest = sha256(out.get(payload..).unwrap_or_default());
                 let main = self.main.batch();
                 let start = frame::begin(false, seq, bucket, main);
                 main.extend_from_slice(&digest);
-                main.extend_from_slice(&key.id());
+                main.extend_from_slice(&key_id);
                 frame::end(start, main);
             }
         }

@@ -12,6 +12,7 @@ use super::appender::{Appended, Appender, Class, Place};
 use super::canonical::Unnumbered;
 use super::draft::{self, Allowed, EndDraft, StatementDraft};
 use super::find::Finder;
+use super::handover::{HANDOVER_BYTES, Handover};
 use super::index::Keeper;
 use super::intake::Intake;
 use super::keys::{KeyDirectory, OpenBuckets};
@@ -100,11 +101,12 @@ impl Shared {
 pub(super) struct Tuning {
     pub(super) segment_bytes: u64,
     pub(super) reserve_pause: Duration,
+    pub(super) handover_bytes: usize,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { segment_bytes: SEGMENT_BYTES, reserve_pause: RESERVE_PAUSE }
+        Self { segment_bytes: SEGMENT_BYTES, reserve_pause: RESERVE_PAUSE, handover_bytes: HANDOVER_BYTES }
     }
 }
 
@@ -148,7 +150,8 @@ impl Journal {
         let buckets = OpenBuckets::load(&shelves).map_err(failed)?;
         let id = recovered.journal_id.clone();
         let layout = Layout { journal_id: recovered.journal_id, segment_bytes: tuning.segment_bytes };
-        let mut appender = Appender::new(layout, main, shelves, buckets, reserve, recovered.records);
+        let handover = Handover::new(tuning.handover_bytes);
+        let mut appender = Appender::new(layout, main, shelves, buckets, reserve, recovered.records, handover);
         appender.append(opening, Class::Ending)?;
         let records = appender.records();
         let shared = Arc::new(Shared {
@@ -170,6 +173,7 @@ impl Journal {
             published: published.clone(),
             intake: Intake::new(&settings.dir, recovered.tiles),
             signing: recovered.signing,
+            dir: settings.dir.clone(),
         };
         let notary = notary::run(Arc::clone(&shared), Arc::clone(&syncer), desk, recovered.checkpoint);
         let (notary, housekeeping) = (notary.map_err(failed)?, tokio::sync::Mutex::new(()));

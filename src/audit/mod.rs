@@ -7,7 +7,7 @@
 //! | `retention`, `keys`, `purge`, `hold` | how long texts are kept; the keys that are destroyed then; doing so; what is kept all the same |
 //! | `segment`, `stream`, `medium`, `reserve` | the files: their names; writing one directory's; the operations on them; the space set aside |
 //! | `recovery`, `appender`, `numbers`, `syncer`, `journal` | where a journal ended; writing; numbering sessions; group commit; what callers hold |
-//! | `intake`, `notary`, `signing` | the log over the records: taking them up; checkpoints; their key |
+//! | `handover`, `intake`, `notary`, `settling`, `signing` | the log over the records: what was just written; taking it up; checkpoints; tiles on disk; the key |
 //! | `bundle` | a proof of one record, to be handed on |
 //! | `frames`, `reader`, `subscription`, `export`, `verify` | reading the files, which needs no writer |
 //! | `search`, `sieve` | what can be asked for; telling by an unparsed record that it is not asked for |
@@ -26,6 +26,7 @@ pub mod export;
 mod find;
 mod frame;
 mod frames;
+mod handover;
 mod hash_key;
 mod hold;
 pub mod index;
@@ -48,6 +49,7 @@ mod seal;
 mod search;
 mod segment;
 mod sessions;
+mod settling;
 mod sieve;
 mod signing;
 mod story;
