@@ -23,26 +23,58 @@ use crate::sql::{self, Limits, Redacted, Unreadable};
 #[derive(Debug)]
 pub struct Analysis {
     pub text: Arc<str>,
-    read: Read,
     /// The parameter types that the client declared, where the text came in a Parse: values of them are read in by
     /// their types' own functions, and overloads are chosen by them.
     types: Option<Arc<[Oid]>>,
+    read: Read,
+    /// What is recorded of the text's only statement.
+    alone: OnceLock<Arc<Recorded>>,
+}
+
+/// What is known of a text.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the larger one is made once for each text that is read")]
+enum Read {
+    /// What it says, letter by letter.
+    Letter(Letter),
+    /// What all texts of its shape say; and the text itself, where the catalogs came to want that.
+    Shape { shared: Arc<Shared>, own: OnceLock<Box<Letter>>, limits: Limits },
+}
+
+/// What a text says, letter by letter. Dropping this takes longer than looking a text up: it is not made for those of a shape.
+#[derive(Debug)]
+struct Letter {
+    parsed: Result<Vec<Statement>, Unreadable>,
+    /// Its shape, where all texts of it have to be read so by the catalogs that were asked last.
+    shape: Option<Arc<Shared>>,
     /// The types that the upstream last told of, when asked to describe the statement: for reading values of them only.
     described: ArcSwapOption<Vec<Oid>>,
     resolved: ArcSwapOption<Resolved>,
     /// What is recorded of its statements.
     recorded: OnceLock<Box<[Arc<Recorded>]>>,
-    /// The same of a text's only statement.
-    alone: OnceLock<Arc<Recorded>>,
 }
 
-/// What was read of a text.
-#[derive(Debug)]
-enum Read {
-    /// The text, letter by letter. It may be one of a shape whose texts are all read so.
-    Whole { parsed: Result<Vec<Statement>, Unreadable>, shape: Option<Arc<Shared>> },
-    /// Another one of its shape, which stands for it; and the text itself, where the catalogs came to want that.
-    Shape { shared: Arc<Shared>, own: OnceLock<Result<Vec<Statement>, Unreadable>>, limits: Limits },
+impl Letter {
+    fn new(parsed: Result<Vec<Statement>, Unreadable>, shape: Option<Arc<Shared>>) -> Self {
+        let (described, resolved) = (ArcSwapOption::empty(), ArcSwapOption::empty());
+        Self { parsed, shape, described, resolved, recorded: OnceLock::new() }
+    }
+
+    /// What its statements touch, by `snapshot`.
+    fn resolved(&self, types: Option<&[Oid]>, snapshot: &Snapshot) -> Arc<Resolved> {
+        if let Some(shape) = &self.shape {
+            shape.look_again(snapshot);
+        }
+        if let Some(resolved) = self.resolved.load_full()
+            && resolved.version() == snapshot.version
+        {
+            return resolved;
+        }
+        let statements = self.parsed.as_deref().unwrap_or_default();
+        let resolved = Arc::new(Resolved::of(statements, types, snapshot));
+        self.resolved.store(Some(Arc::clone(&resolved)));
+        resolved
+    }
 }
 
 /// What the journal is told of a statement, made once: finding the secrets in a text means reading it again.
@@ -79,23 +111,26 @@ impl Analysis {
         parsed: Result<Vec<Statement>, Unreadable>,
         shape: Option<Arc<Shared>>,
     ) -> Self {
-        Self::with(text, types, Read::Whole { parsed, shape })
+        Self { text, types, read: Read::Letter(Letter::new(parsed, shape)), alone: OnceLock::new() }
     }
 
     /// Of a text whose shape is known.
     fn of_shape(text: Arc<str>, shared: Arc<Shared>, limits: Limits) -> Self {
-        Self::with(text, None, Read::Shape { shared, own: OnceLock::new(), limits })
+        Self { text, types: None, read: Read::Shape { shared, own: OnceLock::new(), limits }, alone: OnceLock::new() }
     }
 
-    fn with(text: Arc<str>, types: Option<Arc<[Oid]>>, read: Read) -> Self {
-        let (described, resolved) = (ArcSwapOption::empty(), ArcSwapOption::empty());
-        Self { text, read, types, described, resolved, recorded: OnceLock::new(), alone: OnceLock::new() }
+    /// What the text says by itself, where it was read.
+    fn letter(&self) -> Option<&Letter> {
+        match &self.read {
+            Read::Letter(letter) => Some(letter),
+            Read::Shape { own, .. } => own.get().map(Box::as_ref),
+        }
     }
 
     /// Whether it was not read because its shape is known.
     #[must_use]
     pub fn is_by_shape(&self) -> bool {
-        matches!(&self.read, Read::Shape { own, .. } if own.get().is_none())
+        self.letter().is_none()
     }
 
     /// What the journal is told of the statement at `part`.
@@ -115,7 +150,7 @@ impl Analysis {
                 Arc::clone(self.alone.get_or_init(recorded))
             }
             Part::Whole(index) => {
-                let known = self.all_recorded().get(index).map(Arc::clone);
+                let known = self.letter().and_then(|letter| self.all_recorded(letter).get(index)).map(Arc::clone);
                 known.unwrap_or_else(|| self.record(part, sql::redact(self.text_of(part), self.statement(part))))
             }
             Part::Prepared(_) | Part::Empty => self.record(part, sql::redact(self.text_of(part), self.statement(part))),
@@ -123,8 +158,8 @@ impl Analysis {
     }
 
     /// A secret of one statement may stand in a comment beside another.
-    fn all_recorded(&self) -> &[Arc<Recorded>] {
-        self.recorded.get_or_init(|| {
+    fn all_recorded<'a>(&self, letter: &'a Letter) -> &'a [Arc<Recorded>] {
+        letter.recorded.get_or_init(|| {
             let whole = || (0..self.statements().len()).map(Part::Whole);
             let pieces: Vec<_> = whole().map(|part| (self.text_of(part), self.statement(part))).collect();
             whole().zip(sql::redact_all(&pieces)).map(|(part, redacted)| self.record(part, redacted)).collect()
@@ -142,22 +177,17 @@ impl Analysis {
     /// Why the text could not be read.
     #[must_use]
     pub fn unreadable(&self) -> Option<&Unreadable> {
-        match &self.read {
-            Read::Whole { parsed, shape: _ } => parsed.as_ref().err(),
-            Read::Shape { own, .. } => own.get().and_then(|own| own.as_ref().err()),
-        }
+        self.letter().and_then(|letter| letter.parsed.as_ref().err())
     }
 
     /// The statements; none where the text could not be read. Where its shape is known they are those that stand for all texts
     /// of that shape: what they say but for their literals is what this text says, and where in it they stand is not told.
     #[must_use]
     pub fn statements(&self) -> &[Statement] {
-        match &self.read {
-            Read::Whole { parsed, shape: _ } => parsed.as_deref().unwrap_or_default(),
-            Read::Shape { shared, own, limits: _ } => match own.get() {
-                Some(own) => own.as_deref().unwrap_or_default(),
-                None => &shared.statement,
-            },
+        match (self.letter(), &self.read) {
+            (Some(letter), _) => letter.parsed.as_deref().unwrap_or_default(),
+            (None, Read::Shape { shared, .. }) => &shared.statement,
+            (None, Read::Letter(_)) => &[],
         }
     }
 
@@ -165,26 +195,18 @@ impl Analysis {
     #[must_use]
     pub fn resolved(&self, snapshot: &Snapshot) -> Arc<Resolved> {
         match &self.read {
-            Read::Whole { parsed: _, shape } => {
-                if let Some(shape) = shape {
-                    shape.look_again(snapshot);
-                }
-            }
+            Read::Letter(letter) => letter.resolved(self.types(), snapshot),
             Read::Shape { shared, own, limits } => {
                 if let Some(resolved) = own.get().is_none().then(|| shared.resolved(snapshot)).flatten() {
                     return resolved;
                 }
-                own.get_or_init(|| sql::read(&self.text, limits));
+                let own = own.get_or_init(|| {
+                    let parsed = sql::read(&self.text, limits);
+                    Box::new(Letter::new(parsed, Some(Arc::clone(shared))))
+                });
+                own.resolved(None, snapshot)
             }
         }
-        if let Some(resolved) = self.resolved.load_full()
-            && resolved.version() == snapshot.version
-        {
-            return resolved;
-        }
-        let resolved = Arc::new(Resolved::of(self.statements(), self.types(), snapshot));
-        self.resolved.store(Some(Arc::clone(&resolved)));
-        resolved
     }
 
     /// The statement at `part`.
@@ -205,13 +227,15 @@ impl Analysis {
 
     /// The upstream has told the types of the parameters.
     pub fn describe(&self, types: Vec<Oid>) {
-        self.described.store(Some(Arc::new(types)));
+        if let Some(letter) = self.letter() {
+            letter.described.store(Some(Arc::new(types)));
+        }
     }
 
     /// The types of the parameters, told or declared; 0 where one is not known.
     #[must_use]
     pub fn parameter_types(&self) -> ParameterTypes {
-        match (self.described.load_full(), &self.types) {
+        match (self.letter().and_then(|letter| letter.described.load_full()), &self.types) {
             (Some(described), _) => ParameterTypes::Described(described),
             (None, Some(declared)) => ParameterTypes::Declared(Arc::clone(declared)),
             (None, None) => ParameterTypes::None,

@@ -302,7 +302,7 @@ fn depends_on_rows(expr: &Expr) -> bool {
     match expr {
         Expr::Column(_) | Expr::WholeRow(_) | Expr::Subquery(_) | Expr::Parameter(_) => true,
         Expr::Literal(_) | Expr::Keyword(_) | Expr::Default => false,
-        Expr::Call(call) => call.arguments.iter().any(|argument| depends_on_rows(&argument.expr)),
+        Expr::Call(call) => call.star || call.arguments.iter().any(|argument| depends_on_rows(&argument.expr)),
         Expr::Operator { name: _, left, right } => {
             left.as_ref().is_some_and(|left| depends_on_rows(left)) || depends_on_rows(right)
         }

@@ -11,7 +11,7 @@ const MAX_TEXT: usize = 4 * 1024;
 /// Texts with more literals have none.
 const MAX_LITERALS: usize = 1024;
 /// So many are kept without allocating.
-const FEW: usize = 24;
+const FEW: usize = 16;
 
 /// A text and the literals in it.
 #[derive(Debug)]
@@ -200,7 +200,13 @@ impl Scanner<'_> {
     fn name(&mut self, first: u8) -> Option<()> {
         match (first | 0x20, self.peek(1)) {
             (b'e', Some(b'\'')) => return self.escaped(),
-            (b'b' | b'x' | b'n', Some(b'\'')) => {
+            (b'b' | b'x', Some(b'\'')) => {
+                // Two quotes in a row are none of its own.
+                self.at += 2;
+                self.at += memchr::memchr(b'\'', self.rest())? + 1;
+                return Some(());
+            }
+            (b'n', Some(b'\'')) => {
                 self.at += 1;
                 return self.quoted(b'\'');
             }
