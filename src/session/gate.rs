@@ -495,7 +495,7 @@ impl Gate {
 /// Whether a text was read, and may be sent in the way it was.
 fn readable(analysis: &Analysis) -> Result<(), (Option<Part>, Refused)> {
     let refused = |denial| Refused { denial, footprint: Evidence::None };
-    if let Err(error) = &analysis.parsed {
+    if let Some(error) = analysis.unreadable() {
         return Err((None, refused(unreadable(error))));
     }
     special::misplaced(analysis).map_or(Ok(()), |denial| Err((Some(Part::Whole(0)), refused(denial))))

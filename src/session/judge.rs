@@ -171,7 +171,7 @@ impl Judge {
     }
 
     pub async fn analyse(&self, text: &str, types: Option<&[Oid]>) -> Arc<Analysis> {
-        match self.database.analyses.recall(text, types) {
+        match self.database.analyses.known(text, types) {
             Some(known) => known,
             None => Box::pin(self.database.analyses.analyse(text, types)).await,
         }

@@ -141,7 +141,7 @@ impl Recorder {
         self.put_reason(&mut record);
         if let Some(statement) = meaning.statement() {
             record.kind = Some(statement.kind.to_owned());
-            record.fingerprint = Some(recorded.fingerprint.clone());
+            record.fingerprint = Some(recorded.fingerprint.to_string());
             if matches!(statement.action, Action::Copy(_)) {
                 record.protocol = Some(Protocol::Copy);
             }

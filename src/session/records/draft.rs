@@ -112,7 +112,7 @@ impl Recorder {
             redacted: &redacted,
             parameters: parameters.and_then(Parameters::values),
             parameter_count: parameters.and_then(Parameters::count),
-            fingerprint: draft.kind.map(|_| draft.recorded.fingerprint.as_str()),
+            fingerprint: draft.kind.map(|_| &*draft.recorded.fingerprint),
             kind: draft.kind,
             relations: &draft.relations,
             policy_version: draft.version,
@@ -134,7 +134,7 @@ impl Recorder {
             put_rule(&mut record, "connection");
         }
         record.kind = draft.kind.map(str::to_owned);
-        record.fingerprint = draft.kind.map(|_| draft.recorded.fingerprint.clone());
+        record.fingerprint = draft.kind.map(|_| draft.recorded.fingerprint.to_string());
         put_rules(&mut record, &draft.recorded.redacted);
         if let Some(clean) = &draft.instead {
             put_rules(&mut record, clean);
