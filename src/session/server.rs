@@ -19,6 +19,7 @@ use super::judge::Database;
 use super::judge::second::{self, Explained};
 use super::open;
 use super::opinions::Opinions;
+use super::pulse::Pulse;
 use super::refusals;
 use super::roles::Provision;
 use super::routes;
@@ -40,6 +41,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 const MAX_CANCELS: u32 = 300;
 /// After an accept that failed for want of something, before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections that wait to be accepted; the kernel takes less where `net.core.somaxconn` is lower.
+const BACKLOG: i32 = 8_192;
 /// For sessions to say goodbye after the drain.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -54,6 +57,7 @@ pub struct Server {
     pub(super) failed_logins_of_user: Throttle<(Network, String)>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) refusals: Allowance<Network>,
+    pub(super) pulse: Arc<Pulse>,
     cancels: Throttle<Network>,
     databases: Mutex<HashMap<String, Arc<Database>>>,
     connections: Mutex<HashMap<Network, usize>>,
@@ -71,6 +75,7 @@ impl Server {
             failed_logins_of_user: Throttle::new(settings.max_failed_logins_of_user, MINUTE),
             ledger: Arc::new(Ledger::new(Arc::clone(&parts.store))),
             refusals: Allowance::new(refusals::MOST),
+            pulse: Pulse::new(Arc::clone(&parts.grants), settings.store_lease, Arc::clone(&parts.clock)),
             cancels: Throttle::new(MAX_CANCELS, MINUTE),
             databases: Mutex::default(),
             connections: Mutex::default(),
@@ -84,7 +89,12 @@ impl Server {
 
     /// Serves clients until `shutdown`; then lets statements end for a while, ends the rest, and returns.
     pub async fn run(self: Arc<Self>, listener: TcpListener, shutdown: CancellationToken) {
+        prepare(&listener);
         self.begin_provisions();
+        // Looks for as long as there is a session.
+        let pulse_stop = CancellationToken::new();
+        let _pulse_stop = pulse_stop.clone().drop_guard();
+        tokio::spawn(Arc::clone(&self.pulse).run(pulse_stop));
         loop {
             // Cancel safe: an accept that is dropped has taken no connection.
             let accepted = tokio::select! {
@@ -221,8 +231,6 @@ impl Server {
         from: Origin,
         deadline: Deadline,
     ) -> Result<(), HandshakeError> {
-        stream.set_nodelay(true)?;
-        keep_alive(&stream);
         let tls = self.parts.tls.load_full();
         let address = from.address;
         let opened = tokio::select! {
@@ -237,14 +245,14 @@ impl Server {
                 let text = "a load balancer's own connection gets no session";
                 self.refused(address.ip(), text).await;
                 let said = ClientVisible::fatal(sqlstate::INVALID_AUTHORIZATION, text);
-                handshake::refuse(&mut stream, &said).await;
+                handshake::refuse(&mut stream, &[], &said).await;
             }
             Ok(Ok(Opening::Cancel { .. })) if from.is_local => {
                 self.refused(address.ip(), "a load balancer's own connection cancels nothing").await;
             }
             Ok(Ok(Opening::Cancel { process, key })) => self.cancel(address.ip(), process, &key).await,
             Ok(Ok(Opening::Startup { stream, rest, startup })) => {
-                let arrival = open::Arrival { stream, rest, startup, address, binding: tls.binding.clone() };
+                let arrival = open::Arrival::new(stream, rest, startup, address, tls.binding.clone());
                 open::serve(self, arrival, deadline).await;
             }
         }
@@ -342,10 +350,17 @@ impl Drop for Place {
     }
 }
 
-/// Has the kernel notice a client that is gone without a word. That it cannot is no reason to refuse one.
-fn keep_alive(stream: &TcpStream) {
+/// What accepted connections take over from their listener: nothing waits to be sent together with more, and the kernel notices a
+/// client that is gone without a word. And a storm of clients finds room to wait.
+fn prepare(listener: &TcpListener) {
     let keep = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
-    if let Err(error) = socket2::SockRef::from(stream).set_tcp_keepalive(&keep) {
-        tracing::debug!(%error, "keepalive cannot be set");
+    let socket = socket2::SockRef::from(listener);
+    let prepared = socket
+        .set_tcp_nodelay(true)
+        .and_then(|()| socket.set_tcp_keepalive(&keep))
+        .and_then(|()| socket.listen(BACKLOG));
+    // No reason to refuse anybody.
+    if let Err(error) = prepared {
+        tracing::warn!(%error, "the listener keeps its defaults");
     }
 }

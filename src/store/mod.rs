@@ -100,7 +100,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Stores a minted credential; drops the principal's expired ones, and the oldest beyond [`MAX_CREDENTIALS`].
     async fn add_credential(&self, credential: &Credential) -> Result<(), StoreError>;
 
-    /// The principal's credentials on the database that are good at `now`, newest first.
+    /// The principal's credentials on the database that are good at `now`, newest first. One that another process has stored
+    /// may be missing for a second.
     async fn credentials(&self, principal: &str, database: &str, now: Timestamp)
     -> Result<Vec<Credential>, StoreError>;
 

@@ -4,6 +4,7 @@ mod credentials;
 mod exports;
 mod file;
 mod grants;
+mod recent;
 mod requests;
 mod values;
 
@@ -17,6 +18,7 @@ use rusqlite::{Transaction, TransactionBehavior};
 use tokio::sync::Mutex;
 
 use self::file::DatabaseFile;
+use self::recent::Recent;
 use super::{Credential, Reserved, Store, StoreError};
 use crate::access::{AccessRequest, Amount, Decision, ExportLimit, Grant, GrantId, Principal, RequestId};
 
@@ -29,6 +31,7 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct SqliteStore {
     file: Arc<Mutex<DatabaseFile>>,
+    recent: Recent,
 }
 
 impl SqliteStore {
@@ -44,7 +47,7 @@ impl SqliteStore {
 
     fn open_with(path: &Path, busy_timeout: Duration) -> Result<Self, StoreError> {
         let file = DatabaseFile::open(path, busy_timeout)?;
-        Ok(Self { file: Arc::new(Mutex::new(file)) })
+        Ok(Self { file: Arc::new(Mutex::new(file)), recent: Recent::default() })
     }
 
     async fn read<T: Send + 'static>(
@@ -164,8 +167,11 @@ impl Store for SqliteStore {
     }
 
     async fn add_credential(&self, credential: &Credential) -> Result<(), StoreError> {
-        let credential = credential.clone();
-        self.write(move |tx| credentials::add(tx, &credential)).await
+        let (principal, credential) = (credential.principal.clone(), credential.clone());
+        let added = self.write(move |tx| credentials::add(tx, &credential)).await;
+        // Also where it failed: what became of it then is not known.
+        self.recent.minted(&principal);
+        added
     }
 
     async fn credentials(
@@ -174,8 +180,15 @@ impl Store for SqliteStore {
         database: &str,
         now: Timestamp,
     ) -> Result<Vec<Credential>, StoreError> {
-        let (principal, database) = (principal.to_owned(), database.to_owned());
-        self.read(move |tx| credentials::good_at(tx, &principal, &database, now)).await
+        let key = (principal.to_owned(), database.to_owned());
+        let reading = match self.recent.find(&key, now) {
+            Ok(found) => return Ok(found),
+            Err(reading) => reading,
+        };
+        let (principal, database) = key.clone();
+        let found = self.read(move |tx| credentials::good_at(tx, &principal, &database, now)).await?;
+        self.recent.remember(key, reading, now, &found);
+        Ok(found)
     }
 
     async fn reserve_export(
