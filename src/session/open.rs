@@ -65,29 +65,49 @@ impl Arrival {
 }
 
 /// Makes a session of an arrival, or tells it why not.
-pub async fn serve(server: &Arc<Server>, mut arrival: Arrival, deadline: Deadline) {
+pub async fn serve(server: &Arc<Server>, arrival: Arrival, deadline: Deadline) {
+    // Each part in a box of its own, which is gone when the next begins: an idle session holds what the last one needs.
+    if let Some((prepared, arrival)) = Box::pin(open(server, arrival, deadline)).await {
+        let (relay, ends, listed) = prepared.into_relay(server, arrival);
+        server.parts.metrics.sessions_open.inc();
+        relay.run(ends).await;
+        server.parts.metrics.sessions_open.dec();
+        drop(listed);
+    }
+}
+
+/// A session that only needs to be run; `None` where the client has been told why there is none.
+async fn open(server: &Arc<Server>, mut arrival: Arrival, deadline: Deadline) -> Option<(Box<Prepared>, Arrival)> {
     let requested = match parameters::read(&arrival.startup) {
         Ok(requested) => requested,
         Err(error) => {
             let why = error.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
             let why = format!("{}{why}", error.message);
             server.refused_startup(arrival.address, &arrival.startup, &why).await;
-            return arrival.refuse(&error).await;
+            arrival.refuse(&error).await;
+            return None;
         }
     };
     let opening = Opening { server: Arc::clone(server), requested };
     let user = match tokio::time::timeout_at(deadline, opening.authenticate(&mut arrival)).await {
         Ok(Ok(user)) => user,
-        Ok(Err(None)) => return,
-        Ok(Err(Some(said))) => return arrival.refuse(&said).await,
+        Ok(Err(None)) => return None,
+        Ok(Err(Some(said))) => {
+            arrival.refuse(&said).await;
+            return None;
+        }
         Err(_) => {
             let why = "authentication took too long";
-            return server.refused_startup(arrival.address, &arrival.startup, why).await;
+            server.refused_startup(arrival.address, &arrival.startup, why).await;
+            return None;
         }
     };
     match opening.prepare(user, &arrival).await {
-        Ok(prepared) => prepared.run(server, arrival).await,
-        Err(said) => arrival.refuse(&said).await,
+        Ok(prepared) => Some((Box::new(prepared), arrival)),
+        Err(said) => {
+            arrival.refuse(&said).await;
+            None
+        }
     }
 }
 
@@ -333,7 +353,8 @@ struct Prepared {
 }
 
 impl Prepared {
-    async fn run(self, server: &Arc<Server>, arrival: Arrival) {
+    /// The session, when it must end, and what keeps it listed meanwhile.
+    fn into_relay(self, server: &Arc<Server>, arrival: Arrival) -> (Box<Relay>, Ends, Listed) {
         let Self { listed, database, backend, gate, grants, set, live, now, mode, role } = self;
         let parts = &server.parts;
         let entry = Arc::clone(listed.entry());
@@ -348,7 +369,7 @@ impl Prepared {
         };
         let mut client = Peer::new(*arrival.stream, arrival.rest);
         client.push(greeting(arrival.untold, &backend.parameters, entry.key()));
-        let relay = Relay {
+        let relay = Box::new(Relay {
             client,
             upstream: Peer::new(backend.transport, backend.rest),
             gate,
@@ -370,12 +391,8 @@ impl Prepared {
             mode,
             entry,
             role,
-        };
-        parts.metrics.sessions_open.inc();
-        // Boxed: the state of a session is large, and the task around it should not be.
-        Box::pin(relay.run(ends)).await;
-        parts.metrics.sessions_open.dec();
-        drop(listed);
+        });
+        (relay, ends, listed)
     }
 }
 

@@ -22,12 +22,6 @@ struct Known {
 }
 
 impl Salted {
-    /// Keys that are known without the password.
-    #[must_use]
-    pub fn knowing(salt: Vec<u8>, iterations: u32, keys: Keys) -> Self {
-        Self(Mutex::new(VecDeque::from([Known { salt, iterations, keys }])))
-    }
-
     /// The keys of `password`, which is the same at each call. The oldest are forgotten where there are too many: a server
     /// that names another salt each time costs what it did, and nothing more.
     pub fn keys(&self, password: &Secret, salt: &[u8], iterations: u32) -> Keys {

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::time::Instant as Deadline;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -60,6 +62,9 @@ pub struct Server {
     pub(super) pulse: Arc<Pulse>,
     cancels: Throttle<Network>,
     databases: Mutex<HashMap<String, Arc<Database>>>,
+    /// Where sessions run, in turns; where [`Server::run`] itself does, if there are none.
+    lanes: Vec<Handle>,
+    next_lane: AtomicUsize,
     connections: Mutex<HashMap<Network, usize>>,
     /// Asks sessions to end when they are quiet.
     pub(super) stopping: CancellationToken,
@@ -78,6 +83,8 @@ impl Server {
             pulse: Pulse::new(Arc::clone(&parts.grants), settings.store_lease, Arc::clone(&parts.clock)),
             cancels: Throttle::new(MAX_CANCELS, MINUTE),
             databases: Mutex::default(),
+            lanes: Vec::new(),
+            next_lane: AtomicUsize::new(0),
             connections: Mutex::default(),
             stopping: CancellationToken::new(),
             stop: CancellationToken::new(),
@@ -87,18 +94,50 @@ impl Server {
         }
     }
 
+    /// Has sessions run on these runtimes, each on one.
+    #[must_use]
+    pub fn on(mut self, lanes: Vec<Handle>) -> Self {
+        self.lanes = lanes;
+        self
+    }
+
     /// Serves clients until `shutdown`; then lets statements end for a while, ends the rest, and returns.
     pub async fn run(self: Arc<Self>, listener: TcpListener, shutdown: CancellationToken) {
-        prepare(&listener);
         self.begin_provisions();
         // Looks for as long as there is a session.
         let pulse_stop = CancellationToken::new();
         let _pulse_stop = pulse_stop.clone().drop_guard();
         tokio::spawn(Arc::clone(&self.pulse).run(pulse_stop));
+        self.accept(listener, shutdown).await;
+        self.stopping.cancel();
+        self.tasks.close();
+        self.drain().await;
+        self.ledger.give_back().await;
+        self.end_provisions().await;
+    }
+
+    /// Accepts until `shutdown`, on the first lane.
+    async fn accept(self: &Arc<Self>, listener: TcpListener, shutdown: CancellationToken) {
+        let Some(lane) = self.lanes.first() else { return Arc::clone(self).accept_here(listener, shutdown).await };
+        let server = Arc::clone(self);
+        let moved = listener.into_std();
+        let accepting = lane.spawn(async move {
+            match moved.and_then(TcpListener::from_std) {
+                Ok(listener) => server.accept_here(listener, shutdown).await,
+                Err(error) => tracing::error!(%error, "the listener cannot be moved to its thread"),
+            }
+        });
+        if let Err(error) = accepting.await {
+            tracing::error!(%error, "accepting connections ended badly");
+        }
+    }
+
+    async fn accept_here(self: Arc<Self>, listener: TcpListener, shutdown: CancellationToken) {
+        prepare(&listener);
         loop {
             // Cancel safe: an accept that is dropped has taken no connection.
             let accepted = tokio::select! {
-                () = shutdown.cancelled() => break,
+                () = shutdown.cancelled() => return,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
@@ -109,12 +148,6 @@ impl Server {
                 }
             }
         }
-        drop(listener);
-        self.stopping.cancel();
-        self.tasks.close();
-        self.drain().await;
-        self.ledger.give_back().await;
-        self.end_provisions().await;
     }
 
     async fn drain(&self) {
@@ -181,17 +214,35 @@ impl Server {
             return;
         }
         let server = Arc::clone(self);
-        self.tasks.spawn(async move {
-            let deadline = tokio::time::Instant::now() + server.settings.handshake_timeout;
+        let deadline = tokio::time::Instant::now() + server.settings.handshake_timeout;
+        let serving = move |stream| async move {
             let served = match place {
                 // Held to the end of the session.
                 Some(_place) => server.serve(stream, Origin { address: peer, is_local: false }, deadline).await,
-                None => server.serve_behind(stream, peer, deadline).await,
+                None => Box::pin(server.serve_behind(stream, peer, deadline)).await,
             };
             if let Err(error) = served {
                 tracing::debug!(%peer, %error, "no session");
             }
-        });
+        };
+        match self.lanes.as_slice() {
+            [] | [_] => drop(self.tasks.spawn(serving(stream))),
+            lanes => {
+                let turn = self.next_lane.fetch_add(1, Ordering::Relaxed) % lanes.len();
+                let Some(lane) = lanes.get(turn) else { return };
+                // Each lane waits for its own sockets.
+                let moved = stream.into_std();
+                self.tasks.spawn_on(
+                    async move {
+                        match moved.and_then(TcpStream::from_std) {
+                            Ok(stream) => serving(stream).await,
+                            Err(error) => tracing::warn!(%peer, %error, "a connection cannot be moved to its thread"),
+                        }
+                    },
+                    lane,
+                );
+            }
+        }
     }
 
     /// Serves a connection of a load balancer, for the client that it names.
@@ -233,9 +284,11 @@ impl Server {
     ) -> Result<(), HandshakeError> {
         let tls = self.parts.tls.load_full();
         let address = from.address;
+        // Boxed, as all that comes before the session itself: the task holds it no longer than it takes.
+        let opening = Box::pin(tokio::time::timeout_at(deadline, handshake::open(stream, Arc::clone(&tls.config))));
         let opened = tokio::select! {
             () = self.stopping.cancelled() => return Ok(()),
-            opened = tokio::time::timeout_at(deadline, handshake::open(stream, Arc::clone(&tls.config))) => opened,
+            opened = opening => opened,
         };
         match opened {
             Err(_) => self.refused(address.ip(), "the handshake took too long").await,

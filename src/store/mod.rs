@@ -60,6 +60,19 @@ pub struct Reserved {
     pub total: Amount,
 }
 
+/// How far somebody has read what became of the grants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GrantMark(i64);
+
+/// What became of the grants since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GrantNews {
+    /// Every one that is not over: what changed cannot be told, or it is too much.
+    All(Vec<Grant>),
+    /// Those that were made or revoked, as they are now, oldest change first. Who has run out is not told: that is known.
+    Changed(Vec<Grant>),
+}
+
 /// Durable state. Every method is one transaction: it is done whole or not at all, and what it answers is what is stored.
 #[async_trait::async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
@@ -90,6 +103,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Grants that are not over at `now`: live ones and those still to come.
     async fn open_grants(&self, now: Timestamp) -> Result<Vec<Grant>, StoreError>;
+
+    /// What became of the grants since a mark, and the mark to ask with next. Costs what has changed, not what there is.
+    async fn grant_news(&self, since: Option<GrantMark>, now: Timestamp) -> Result<(GrantMark, GrantNews), StoreError>;
 
     /// Every grant, oldest first.
     async fn grants(&self) -> Result<Vec<Grant>, StoreError>;

@@ -4,6 +4,7 @@ mod credentials;
 mod exports;
 mod file;
 mod grants;
+mod news;
 mod recent;
 mod requests;
 mod values;
@@ -18,8 +19,9 @@ use rusqlite::{Transaction, TransactionBehavior};
 use tokio::sync::Mutex;
 
 use self::file::DatabaseFile;
+use self::news::Scopes;
 use self::recent::Recent;
-use super::{Credential, Reserved, Store, StoreError};
+use super::{Credential, GrantMark, GrantNews, Reserved, Store, StoreError};
 use crate::access::{AccessRequest, Amount, Decision, ExportLimit, Grant, GrantId, Principal, RequestId};
 
 /// How long a transaction waits for a lock that another process holds on the file.
@@ -32,6 +34,7 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct SqliteStore {
     file: Arc<Mutex<DatabaseFile>>,
     recent: Recent,
+    scopes: Arc<Scopes>,
 }
 
 impl SqliteStore {
@@ -47,7 +50,7 @@ impl SqliteStore {
 
     fn open_with(path: &Path, busy_timeout: Duration) -> Result<Self, StoreError> {
         let file = DatabaseFile::open(path, busy_timeout)?;
-        Ok(Self { file: Arc::new(Mutex::new(file)), recent: Recent::default() })
+        Ok(Self { file: Arc::new(Mutex::new(file)), recent: Recent::default(), scopes: Arc::default() })
     }
 
     async fn read<T: Send + 'static>(
@@ -149,6 +152,11 @@ impl Store for SqliteStore {
 
     async fn open_grants(&self, now: Timestamp) -> Result<Vec<Grant>, StoreError> {
         self.read(move |tx| grants::open(tx, now)).await
+    }
+
+    async fn grant_news(&self, since: Option<GrantMark>, now: Timestamp) -> Result<(GrantMark, GrantNews), StoreError> {
+        let scopes = Arc::clone(&self.scopes);
+        self.read(move |tx| news::since(tx, since, now, &scopes)).await
     }
 
     async fn grants(&self) -> Result<Vec<Grant>, StoreError> {
