@@ -45,8 +45,6 @@ pub struct Journal {
     shared: Arc<Shared>,
     notary: Notary,
     syncer: Arc<Syncer>,
-    /// Told when an end waits to be written.
-    ended: tokio::sync::Notify,
     /// Purges and holds take turns.
     housekeeping: tokio::sync::Mutex<()>,
     finder: Arc<Finder>,
@@ -189,7 +187,6 @@ impl Journal {
             shared,
             notary,
             syncer,
-            ended: tokio::sync::Notify::new(),
             housekeeping,
             finder,
             _keeper: keeper,
@@ -247,22 +244,18 @@ impl Journal {
     }
 
     /// Records how a statement ended. It is written with what is written next, and at the latest when [`Self::flush`] is
-    /// called: the end of a statement holds up nobody.
+    /// called: the end of a statement holds up nobody. Answers whether it is the first that waits, so that somebody has to see to
+    /// that call.
     ///
     /// # Errors
     /// Where it cannot be recorded.
-    pub fn end(&self, draft: &EndDraft<'_>) -> Result<(), JournalError> {
+    pub fn end(&self, draft: &EndDraft<'_>) -> Result<bool, JournalError> {
         let end = draft::end(draft, &self.settings.shelves).map_err(|error| self.unencoded(&error))?;
         let held = self.shared.appender().hold(end);
-        if held == 1 {
-            self.ended.notify_one();
+        if held >= MAX_HELD {
+            self.flush()?;
         }
-        if held >= MAX_HELD { self.flush() } else { Ok(()) }
-    }
-
-    /// Returns when an end waits to be written. Cancel safe.
-    pub async fn ended(&self) {
-        self.ended.notified().await;
+        Ok(held == 1)
     }
 
     /// Writes the ends that wait for it.

@@ -117,8 +117,12 @@ impl Recorder {
             duration_us: u64::try_from(running.started.elapsed().as_micros()).ok(),
             ended_by: outcome.ended_by,
         });
-        if let Err(error) = ended {
-            tracing::error!(%error, "an ending could not be recorded");
+        match ended {
+            Ok(true) => {
+                tokio::spawn(flush(Arc::clone(&self.journal)));
+            }
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "an ending could not be recorded"),
         }
     }
 
@@ -187,6 +191,14 @@ impl Recorder {
         let (how, key) = &self.parameters;
         Arc::new(Parameters::new(bound, *how, key))
     }
+}
+
+/// Writes the ends of statements that no other record has taken along, once whatever is ready to run has run: what ends at the
+/// same time is one write.
+async fn flush(journal: Arc<Journal>) {
+    tokio::task::yield_now().await;
+    // That it failed is in the log.
+    let _ = journal.flush();
 }
 
 /// Fills in what the verdict rests on.

@@ -100,7 +100,7 @@ pub struct Relay {
 
 impl Relay {
     /// Runs the session to its end, and records that.
-    pub async fn run(mut self, mut ends: Ends) {
+    pub async fn run(mut self: Box<Self>, mut ends: Ends) {
         let mut end = Aside::new(async move { ends.wait().await });
         // Both are cancel safe as used here: whichever is dropped, the session is over.
         let finish = tokio::select! {

@@ -9,7 +9,7 @@ use crate::wire::sqlstate;
 
 impl Relay {
     /// Ends both legs, and records how.
-    pub(super) async fn close(mut self, finish: Finish) {
+    pub(super) async fn close(mut self: Box<Self>, finish: Finish) {
         let is_busy = !self.replies.is_idle();
         let said = last_word(&finish);
         let said = said.filter(|_| self.replies.is_between_messages());
