@@ -341,11 +341,9 @@ impl Second {
             }
             _ => return self.parse(time),
         };
-        let digits = fraction.iter().copied().chain(std::iter::repeat(b'0')).take(6);
-        let micros = digits.fold(Some(0i64), |sum, digit| {
-            digit.is_ascii_digit().then_some(())?;
-            Some(sum? * 10 + i64::from(digit - b'0'))
-        });
+        let mut digits = fraction.iter().copied().chain(std::iter::repeat(b'0')).take(6);
+        let micros =
+            digits.try_fold(0i64, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0')));
         Some(self.micros + micros?)
     }
 
