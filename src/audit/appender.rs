@@ -68,12 +68,26 @@ pub(super) struct Appender {
     /// Why nothing more may be opened or allowed although records could be written: the log does not keep up.
     stalled: Option<String>,
     /// The last `session_seq` of each open session.
-    sessions: HashMap<SessionId, u64>,
+    sessions: Sessions,
+    /// Ends of statements, which go with what is written next.
+    held: Vec<Unnumbered>,
     /// What the log is to take up.
     handover: Handover,
     /// Of the batch that is being written: where the frames begin in the journal's own, and the id of each record's key.
     frames_from: usize,
     key_ids: Vec<KeyId>,
+}
+
+/// By the journal's own identifiers, which nobody else makes.
+pub(super) type Sessions = HashMap<SessionId, u64, ahash::RandomState>;
+
+/// What an append has written, with the ends that waited.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Appended {
+    /// The `seq` of the first record that was given.
+    pub(super) first_seq: u64,
+    pub(super) records: u64,
+    pub(super) bytes: u64,
 }
 
 impl Appender {
@@ -87,7 +101,7 @@ impl Appender {
         records: u64,
         handover: Handover,
     ) -> Self {
-        let (health, sessions, key_ids) = (Health::Ready, HashMap::new(), Vec::new());
+        let (health, sessions, key_ids) = (Health::Ready, Sessions::default(), Vec::new());
         let frames_from = 0;
         let stalled = None;
         Self {
@@ -100,6 +114,7 @@ impl Appender {
             health,
             stalled,
             sessions,
+            held: Vec::new(),
             handover,
             frames_from,
             key_ids,
@@ -115,13 +130,41 @@ impl Appender {
         (self.handover.take(empty), self.records)
     }
 
-    /// Appends the records, all or none, and answers the first one's `seq`.
-    pub(super) fn append(&mut self, records: &[Unnumbered], class: Class) -> Result<u64, JournalError> {
+    /// Keeps the end of a statement to go with what is written next. Answers how many wait.
+    pub(super) fn hold(&mut self, end: Unnumbered) -> usize {
+        self.held.push(end);
+        self.held.len()
+    }
+
+    /// Appends the ends that wait, and behind them the records, all or none of these.
+    pub(super) fn append(&mut self, records: Vec<Unnumbered>, class: Class) -> Result<Appended, JournalError> {
+        let mut batch = std::mem::take(&mut self.held);
+        let ends = batch.len();
+        batch.extend(records);
+        let mut appended = self.append_batch(&batch, class);
+        if appended.is_err() && class == Class::Opening && ends > 0 {
+            // What ends may still be recorded where nothing may be opened; the answer is that nothing may.
+            let _ = self.append_batch(batch.get(..ends).unwrap_or_default(), Class::Ending);
+        }
+        if let Ok(appended) = &mut appended {
+            appended.first_seq += ends as u64;
+        }
+        batch.clear();
+        self.held = batch;
+        appended
+    }
+
+    fn append_batch(&mut self, records: &[Unnumbered], class: Class) -> Result<Appended, JournalError> {
+        let bytes = records.iter().map(|record| record.len() as u64).sum();
+        let appended = |first_seq| Appended { first_seq, records: records.len() as u64, bytes };
+        if records.is_empty() {
+            return Ok(appended(self.records + 1));
+        }
         self.prepare(class)?;
         match self.try_append(records, class) {
             Ok(first_seq) => {
                 self.health = Health::Ready;
-                Ok(first_seq)
+                Ok(appended(first_seq))
             }
             Err(error) => {
                 if !matches!(self.health, Health::Torn) {

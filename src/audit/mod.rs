@@ -3,7 +3,7 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `record`, `receipt`, `hash_key` | one entry; the proof that one was made; what hashes of values in it are keyed with |
-//! | `canonical`, `compact`, `seal`, `frame` | an entry's bytes; sealing them; what stands in a file. Pure |
+//! | `canonical`, `compact`, `draft`, `seal`, `frame` | an entry's bytes, of fields and of parts; sealing them; what stands in a file. Pure |
 //! | `retention`, `keys`, `purge`, `hold` | how long texts are kept; the keys that are destroyed then; doing so; what is kept all the same |
 //! | `segment`, `stream`, `medium`, `reserve` | the files: their names; writing one directory's; the operations on them; the space set aside |
 //! | `recovery`, `appender`, `numbers`, `syncer`, `journal` | where a journal ended; writing; numbering sessions; group commit; what callers hold |
@@ -21,6 +21,7 @@ mod bundle;
 pub mod canonical;
 mod compact;
 mod counters;
+mod draft;
 pub mod export;
 mod find;
 mod frame;
@@ -64,12 +65,13 @@ use std::time::Duration;
 
 pub use bundle::{Bundle, ProveError, Proved, prove};
 pub use counters::Counters;
+pub use draft::{Allowed, EndDraft, GrantPart, RelationsPart, SessionPart, StatementDraft};
 pub use export::{Format, begin as begin_export, export, export_one};
 pub use find::Finder;
 pub use frames::Location;
 pub use hash_key::HashKey;
 pub use hold::{Hold, HoldError, holds};
-pub use journal::Journal;
+pub use journal::{Journal, Unsettled};
 pub use purge::Purged;
 pub use reader::{Entry, Places, ReadError, Reader};
 pub use receipt::Receipt;
