@@ -7,7 +7,7 @@ use super::denial::{Refusal, request_command};
 use super::export::ExportClaim;
 use super::verdict::{Denial, Permit, Rule, Verdict};
 use super::{functions, guards, relations, residency, statements};
-use crate::access::{Grant, GrantState, Operation, Scope};
+use crate::access::{Grant, GrantState, Operation, Region, Scope};
 use crate::catalog::{CalledBy, Columns, Effect, Footprint, Unresolved};
 use crate::sql::tree::{Action, Statement};
 
@@ -20,9 +20,16 @@ pub fn decide(
     context: &Context,
 ) -> Verdict {
     match judge(statement, text.get(statement.range.clone()).unwrap_or_default(), resolved, context, None) {
-        Ok((grant, exports)) => Verdict::Allow(Permit::new(grant.id.clone(), grant.scope.guards).with_exports(exports)),
+        Ok((grant, exports)) => {
+            Verdict::Allow(Permit::new(grant).with_exports(exports).with_data_region(home(resolved, context)))
+        }
         Err(denial) => Verdict::Deny(denial),
     }
+}
+
+/// The region that keeps the records of a statement, where it is not the upstream's.
+pub(super) fn home(resolved: &Result<Footprint, Unresolved>, context: &Context) -> Option<Region> {
+    residency::data_region(resolved.as_ref().ok()?, &context.database)
 }
 
 /// The grant that allows a statement, and what its rows count against; or why none does.

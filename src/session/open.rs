@@ -352,6 +352,7 @@ impl Prepared {
             owed: Owed::default(),
             finished: VecDeque::new(),
             cancelling: None,
+            is_draining: false,
             leaving: false,
             mode,
             entry,

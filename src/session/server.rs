@@ -27,7 +27,7 @@ use super::throttle::{Network, Throttle};
 use super::tls::TlsError;
 use super::upstream::Upstream;
 use crate::access::{Allowance, Grant};
-use crate::audit::{Event, Record};
+use crate::audit::{Event, Journal, Record};
 use crate::catalog::Snapshot;
 use crate::policy::Exported;
 use crate::sql::Limits;
@@ -85,6 +85,7 @@ impl Server {
     /// Serves clients until `shutdown`; then lets statements end for a while, ends the rest, and returns.
     pub async fn run(self: Arc<Self>, listener: TcpListener, shutdown: CancellationToken) {
         self.begin_provisions();
+        let flushing = tokio::spawn(flush(Arc::clone(&self.parts.journal)));
         loop {
             // Cancel safe: an accept that is dropped has taken no connection.
             let accepted = tokio::select! {
@@ -103,6 +104,7 @@ impl Server {
         self.stopping.cancel();
         self.tasks.close();
         self.drain().await;
+        flushing.abort();
         self.ledger.give_back().await;
         self.end_provisions().await;
     }
@@ -310,6 +312,17 @@ impl Server {
         });
         databases.insert(name.to_owned(), Arc::clone(&database));
         Ok(database)
+    }
+}
+
+/// Writes the ends of statements that no other record has taken along, once whatever is ready to run has run: what ends at the
+/// same time is one write.
+async fn flush(journal: Arc<Journal>) {
+    loop {
+        journal.ended().await;
+        tokio::task::yield_now().await;
+        // That it failed is in the log.
+        let _ = journal.flush();
     }
 }
 

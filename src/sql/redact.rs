@@ -46,6 +46,12 @@ pub struct Redacted<'t> {
 }
 
 impl<'t> Redacted<'t> {
+    /// Whether nothing was taken out, and nothing else about the statement has to be.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.rules.is_empty() && self.parameters.is_empty()
+    }
+
     /// Another text about the same statement, such as an error, without the secrets that were found in it.
     #[must_use]
     pub fn scrub<'o>(&self, other: &'o str) -> Cow<'o, str> {

@@ -209,6 +209,19 @@ impl Analysis {
         }
     }
 
+    /// The same, where it was asked for by this snapshot before.
+    #[must_use]
+    pub fn resolved_before(&self, snapshot: &Snapshot) -> Option<Arc<Resolved>> {
+        match (self.letter(), &self.read) {
+            (Some(letter), _) => {
+                let resolved = letter.resolved.load();
+                resolved.as_ref().filter(|resolved| resolved.version() == snapshot.version).map(Arc::clone)
+            }
+            (None, Read::Shape { shared, .. }) => shared.resolved_before(snapshot),
+            (None, Read::Letter(_)) => None,
+        }
+    }
+
     /// The statement at `part`.
     #[must_use]
     pub fn statement(&self, part: Part) -> Option<&Statement> {

@@ -1,11 +1,15 @@
 //! What the statements of a text touch, by one version of the catalogs, with the verdicts and opinions on them.
 
+use std::sync::OnceLock;
+
 use tokio::sync::OnceCell;
 
 use super::{Part, prepared_by};
+use crate::audit::RelationsPart;
 use crate::catalog::{self, Footprint, Oid, Snapshot, Unresolved};
 use crate::policy::{self, Matter};
 use crate::session::opinions::Finding;
+use crate::session::records::relations_part;
 use crate::sql::tree::Statement;
 
 /// What each statement of one text touches, by one version of the catalogs.
@@ -15,6 +19,8 @@ pub struct Resolved {
     statements: Vec<Touches>,
     /// PostgreSQL's own opinion of each, where it was asked.
     findings: Vec<OnceCell<Finding>>,
+    /// What each touches, as the journal's records tell it.
+    relations: Vec<OnceLock<RelationsPart>>,
 }
 
 /// A statement's own footprint, and that of the statement that a PREPARE holds.
@@ -37,7 +43,7 @@ impl Resolved {
         };
         let statements: Vec<Touches> = statements.iter().map(touched).collect();
         let findings = statements.iter().map(|_| OnceCell::new()).collect();
-        Self { version: snapshot.version, statements, findings }
+        Self::with(snapshot.version, statements, findings)
     }
 
     /// Of every text of a shape, by the statement that stands for them; `None` where by these catalogs one may differ from
@@ -46,8 +52,12 @@ impl Resolved {
         let catalog::Weighed { resolved, plain } = catalog::resolve_weighed(snapshot, &stand_in.action);
         let footprint = resolved.ok().filter(|footprint| plain && policy::is_literal_free(footprint))?;
         let whole = Matter::shared(Ok(footprint));
-        let statements = vec![Touches { whole, prepared: None }];
-        Some(Self { version: snapshot.version, statements, findings: Vec::new() })
+        Some(Self::with(snapshot.version, vec![Touches { whole, prepared: None }], Vec::new()))
+    }
+
+    fn with(version: u64, statements: Vec<Touches>, findings: Vec<OnceCell<Finding>>) -> Self {
+        let relations = statements.iter().map(|_| OnceLock::new()).collect();
+        Self { version, statements, findings, relations }
     }
 
     /// The version of the catalogs.
@@ -69,6 +79,17 @@ impl Resolved {
     #[must_use]
     pub fn footprint(&self, part: Part) -> Option<&Result<Footprint, Unresolved>> {
         self.matter(part).map(Matter::resolved)
+    }
+
+    /// What the statement at `part` touches, as its records tell.
+    #[must_use]
+    pub fn relations(&self, part: Part) -> RelationsPart {
+        let footprint = || self.footprint(part).and_then(|footprint| footprint.as_ref().ok());
+        let made = || footprint().map(relations_part).unwrap_or_default();
+        match part {
+            Part::Whole(index) => self.relations.get(index).map_or_else(made, |known| known.get_or_init(made).clone()),
+            Part::Prepared(_) | Part::Empty => made(),
+        }
     }
 
     /// Where the second opinion on the statement at `part` is kept. A PREPARE and what it prepares are one question.
