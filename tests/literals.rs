@@ -143,7 +143,9 @@ fn mutated(text: &str, random: &mut Random) -> Option<String> {
         let is_plain = matches!(&token.kind, Kind::String(_)) && written.starts_with('\'');
         let instead = match &token.kind {
             _ if random.next() % 8 == 0 => continue,
-            Kind::Integer(digits) if alike && digits.parse::<i32>().is_ok() => (random.next() % 0x8000_0000).to_string(),
+            Kind::Integer(digits) if alike && digits.parse::<i32>().is_ok() => {
+                (random.next() % 0x8000_0000).to_string()
+            }
             Kind::Numeric(_) if alike => format!("{}.{}", random.next() % 1000, random.next() % 1000),
             Kind::String(_) if is_plain && alike => format!("'{}'", random.one_of(STRINGS)),
             Kind::Integer(_) | Kind::Numeric(_) if !alike => match random.next() % 8 {
@@ -325,11 +327,19 @@ async fn everyday_statements_are_read_twice_at_most() {
         |id| format!("UPDATE pgbench_accounts SET abalance = abalance + {id} WHERE aid = {id};"),
         |id| format!("UPDATE pgbench_tellers SET tbalance = tbalance + -{id} WHERE tid = {id};"),
         |id| format!("UPDATE pgbench_branches SET bbalance = bbalance + {id} WHERE bid = {id};"),
-        |id| format!("INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES ({id}, {id}, {id}, {id}, CURRENT_TIMESTAMP);"),
+        |id| {
+            format!(
+                "INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES ({id}, {id}, {id}, {id}, CURRENT_TIMESTAMP);"
+            )
+        },
         |id| format!("SELECT * FROM every WHERE t = 'o''{id}' AND m IN ('sad', 'ok') AND ts > '2020-01-01' LIMIT {id}"),
         |id| format!("INSERT INTO every (id, t, num) VALUES ({id}, 'x{id}', 1.{id}), ({id}, '', 2.5) RETURNING id"),
         |id| format!("DELETE FROM every WHERE id BETWEEN {id} AND {id} AND t LIKE '%{id}%'"),
-        |id| format!("SELECT count(*) FROM every e JOIN pgbench_accounts a ON a.aid = e.id AND a.bid = {id} HAVING count(*) > {id}"),
+        |id| {
+            format!(
+                "SELECT count(*) FROM every e JOIN pgbench_accounts a ON a.aid = e.id AND a.bid = {id} HAVING count(*) > {id}"
+            )
+        },
     ];
     for text in texts {
         for id in [7, 42, 4711, 100_000] {
