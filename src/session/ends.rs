@@ -16,6 +16,9 @@ use crate::store::GrantSet;
 use crate::wire::encode::{ClientVisible, Severity};
 use crate::wire::sqlstate;
 
+/// A session looks at its grants at least this often.
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// Why a session was ended.
 #[derive(Clone, Debug)]
 pub enum End {
@@ -142,6 +145,17 @@ impl Ends {
 #[must_use]
 pub fn live(set: &GrantSet, now: Timestamp) -> Vec<Arc<Grant>> {
     set.grants.iter().filter(|grant| grant.is_live_at(now)).map(Arc::clone).collect()
+}
+
+/// Until one of the grants begins or ends, or its end is near enough to be told; a minute at most.
+#[must_use]
+pub fn next_turn(set: &GrantSet, now: Timestamp) -> Duration {
+    let turns = set.grants.iter().flat_map(|grant| {
+        let told = Warnings::STEPS.map(|step| grant.expires_at.saturating_sub(step).unwrap_or(grant.expires_at));
+        told.into_iter().chain([grant.not_before, grant.expires_at])
+    });
+    let next = turns.filter(|turn| *turn > now).min();
+    next.map_or(MINUTE, |at| until(now, at).min(MINUTE))
 }
 
 /// Why one statement ends while the session lives on: its own grant is over.

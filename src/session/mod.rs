@@ -11,6 +11,7 @@
 //! | `records`, `binds`, `registry`, `metrics`, `settings` | what others see of it, and what it is built from |
 
 pub mod analysis;
+mod aside;
 mod authenticate;
 mod balancer;
 mod binds;

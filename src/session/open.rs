@@ -387,6 +387,7 @@ impl Prepared {
             owed: Owed::default(),
             finished: VecDeque::new(),
             cancelling: None,
+            is_draining: false,
             leaving: false,
             mode,
             entry,

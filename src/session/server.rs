@@ -355,12 +355,18 @@ impl Server {
             let (grants, clock) = (Arc::clone(&self.parts.grants), Arc::clone(&self.parts.clock));
             Provision::start(upstream.clone(), roles, grants, clock)
         });
+        let analyses = AnalysisCache::new(Limits::default(), self.settings.analysis_timeout);
+        let analyses = match settings.second_opinion {
+            SecondOpinion::Off => analyses,
+            // PostgreSQL is asked about each text.
+            SecondOpinion::On | SecondOpinion::Required => analyses.letter_by_letter(),
+        };
         let database = Arc::new(Database {
             settings: Arc::clone(settings),
             roles,
             catalogs: Keeper::new(upstream.clone(), self.settings.catalog_max_age, Arc::clone(&metrics)),
             opinions: Opinions::new(settings.second_opinion, upstream.clone(), Arc::clone(&metrics)),
-            analyses: AnalysisCache::new(Limits::default(), self.settings.analysis_timeout),
+            analyses,
             upstream,
         });
         databases.insert(name.to_owned(), Arc::clone(&database));
