@@ -31,7 +31,6 @@ if [ "$purpose" = test ]; then
 fi
 if [ "$purpose" = bench ]; then
   want pgbouncer command -v pgbouncer
-  want python3 command -v python3
 fi
 
 [ ${#missing[@]} -eq 0 ] && exit 0

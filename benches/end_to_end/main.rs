@@ -1,0 +1,84 @@
+//! The end-to-end benchmark: PostgreSQL, a relay that does nothing, PgBouncer and pgward side by side in one run, and one
+//! table of what pgward must reach and does.
+//!
+//! ```console
+//! $ make bench                                  # everything, about 20 minutes
+//! $ make bench ROUNDS=1 SECONDS=2               # quick
+//! $ make bench PARTS=transactions,latency CLIENTS=16 PROTOCOLS=prepared PEERS=pgbouncer,pgward
+//! $ make bench-scale                            # thousands of sessions and grants, gigabytes through one session
+//! ```
+//!
+//! `PIN=none` lets the kernel choose CPUs; `PGWARD_BIN` and `PGBOUNCER` name other programs; `settings.rs` has the rest.
+//! Everything that is started ends with this program, and the figures lie in `target/bench/results.json` besides.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark"
+)]
+
+mod bench;
+mod cpu;
+mod peers;
+mod pgbench;
+mod pgbouncer;
+mod pgward;
+mod postgres;
+mod process;
+mod relay;
+mod settings;
+mod table;
+mod transactions;
+
+use anyhow::{Result, bail};
+
+use bench::Bench;
+use process::Stage;
+use settings::Settings;
+use table::{Figures, Row};
+
+/// The allocator of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    match arguments.split_first() {
+        None => measure(&Settings::from_environment()?),
+        Some((role, rest)) => match role.as_str() {
+            "janitor" => {
+                process::clean_up(rest[0].as_ref());
+                Ok(())
+            }
+            "relay" => relay::serve(rest),
+            other => bail!("{other} is no role; parts are chosen by PARTS="),
+        },
+    }
+}
+
+fn measure(settings: &Settings) -> Result<()> {
+    let stage = Stage::set(settings.cpu)?;
+    let mut figures = Figures::default();
+    let bench = Bench::start(&stage, settings)?;
+    let measured = parts(&bench, &mut figures);
+    let rows = rows(settings);
+    figures.write(&settings.results, &rows)?;
+    println!("{}", figures.table(&rows));
+    measured
+}
+
+fn parts(bench: &Bench, figures: &mut Figures) -> Result<()> {
+    if bench.settings.has("transactions") {
+        eprintln!("CPU per transaction");
+        transactions::measure(bench, figures)?;
+    }
+    Ok(())
+}
+
+fn rows(settings: &Settings) -> Vec<Row> {
+    transactions::rows(settings)
+}
