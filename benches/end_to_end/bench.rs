@@ -28,8 +28,8 @@ impl Bench {
         let server = Postgres::start(stage)?;
         server.fill(settings)?;
         let mut others = vec![direct(&server)];
-        others.push(relay::start(stage, server.port)?);
-        others.push(pgbouncer::start(stage, settings, &server)?);
+        others.push(relay::start(stage, server.port, &[])?);
+        others.push(pgbouncer::start(stage, settings, &server, &[])?);
         let pgward = Pgward::start(stage, settings, "pgward", server.port, &[])?;
         Ok(Self { others, pgward, server, settings: settings.clone(), stage: stage.clone() })
     }

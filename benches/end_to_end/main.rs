@@ -22,13 +22,18 @@
 )]
 
 mod bench;
+mod calls;
+mod client;
 mod cpu;
+mod instructions;
+mod latency;
 mod peers;
 mod pgbench;
 mod pgbouncer;
 mod pgward;
 mod postgres;
 mod process;
+mod profile;
 mod relay;
 mod settings;
 mod table;
@@ -72,13 +77,20 @@ fn measure(settings: &Settings) -> Result<()> {
 }
 
 fn parts(bench: &Bench, figures: &mut Figures) -> Result<()> {
-    if bench.settings.has("transactions") {
-        eprintln!("CPU per transaction");
-        transactions::measure(bench, figures)?;
+    for part in &bench.settings.parts {
+        eprintln!("{part}");
+        match part.as_str() {
+            "transactions" => transactions::measure(bench, figures)?,
+            "calls" => calls::measure(bench, figures)?,
+            "instructions" => instructions::measure(bench, figures)?,
+            "latency" => latency::measure(bench, figures)?,
+            "profile" => profile::measure(bench)?,
+            other => bail!("{other} is no part"),
+        }
     }
     Ok(())
 }
 
 fn rows(settings: &Settings) -> Vec<Row> {
-    transactions::rows(settings)
+    [transactions::rows(settings), instructions::rows(settings), calls::rows(settings), latency::rows(settings)].concat()
 }

@@ -10,7 +10,7 @@ use crate::settings::Settings;
 
 /// # Errors
 /// Where it does not start.
-pub fn start(stage: &Stage, settings: &Settings, server: &Postgres) -> Result<Peer> {
+pub fn start(stage: &Stage, settings: &Settings, server: &Postgres, wrapper: &[String]) -> Result<Peer> {
     let (port, directory) = (free_port()?, stage.path("pgbouncer"));
     std::fs::create_dir_all(&directory)?;
     for file in ["server.crt", "server.key"] {
@@ -33,7 +33,7 @@ pub fn start(stage: &Stage, settings: &Settings, server: &Postgres) -> Result<Pe
         ),
     )?;
     give_to_postgres(stage, &directory)?;
-    let mut command = stage.unprivileged(&settings.pgbouncer);
+    let mut command = stage.unprivileged_wrapped(wrapper, &settings.pgbouncer);
     command.arg("-q").arg(&ini);
     let mut program = stage.start("pgbouncer", command, Signal::TERM)?;
     program.wait_for_port(port)?;

@@ -115,10 +115,8 @@ fn serve(
     wrapper: &[String],
     config: &std::path::Path,
 ) -> Result<Program> {
-    let mut words = wrapper.iter().map(std::ffi::OsString::from).collect::<Vec<_>>();
-    words.push(settings.pgward.clone().into());
-    let mut command = stage.command(&words[0]);
-    command.args(&words[1..]).arg("serve").arg("--config").arg(config);
+    let mut command = stage.wrapped(wrapper, &settings.pgward);
+    command.arg("serve").arg("--config").arg(config);
     stage.start(name, command, Signal::TERM)
 }
 

@@ -68,13 +68,29 @@ impl Stage {
         command
     }
 
-    /// The same for a program that root may not run: PostgreSQL and PgBouncer.
+    /// The same, run by another program: that one's name and arguments come first.
+    pub fn wrapped(&self, wrapper: &[String], program: &Path) -> Command {
+        match wrapper.split_first() {
+            None => self.command(program),
+            Some((first, rest)) => {
+                let mut command = self.command(first);
+                command.args(rest).arg(program);
+                command
+            }
+        }
+    }
+
+    /// One that root may not run: PostgreSQL and PgBouncer.
     pub fn unprivileged(&self, program: impl AsRef<Path>) -> Command {
+        self.unprivileged_wrapped(&[], program.as_ref())
+    }
+
+    pub fn unprivileged_wrapped(&self, wrapper: &[String], program: &Path) -> Command {
         if !is_root() {
-            return self.command(program);
+            return self.wrapped(wrapper, program);
         }
         let mut command = self.command("setpriv");
-        command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]).arg(program.as_ref());
+        command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]).args(wrapper).arg(program);
         command
     }
 
@@ -162,7 +178,7 @@ impl Program {
         lines[lines.len().saturating_sub(12)..].join("\n")
     }
 
-    /// Takes the standard output, where it was piped.
+    /// Ends it now.
     pub fn end(mut self) {
         self.stop();
     }
@@ -223,7 +239,8 @@ pub fn clean_up(directory: &Path) {
 
 fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        drop(kill_process(pid, signal));
+        // One that has ended meanwhile needs no signal.
+        let _ = kill_process(pid, signal);
     }
 }
 

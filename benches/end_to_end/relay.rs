@@ -21,9 +21,9 @@ use crate::process::{Stage, free_port, myself};
 
 /// # Errors
 /// Where it does not start.
-pub fn start(stage: &Stage, upstream: u16) -> Result<Peer> {
+pub fn start(stage: &Stage, upstream: u16, wrapper: &[String]) -> Result<Peer> {
     let port = free_port()?;
-    let mut command = stage.command(myself()?.get_program());
+    let mut command = stage.wrapped(wrapper, myself()?.get_program().as_ref());
     command.arg("relay").arg(port.to_string()).arg(upstream.to_string()).arg(stage.path("certs"));
     let mut program = stage.start("relay", command, Signal::TERM)?;
     program.wait_for_port(port)?;

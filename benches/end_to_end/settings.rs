@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::peers::Name;
 
 /// Every part, in the order in which they run.
-pub const PARTS: [&str; 11] = [
+pub const PARTS: [&str; 12] = [
     "transactions",
     "calls",
     "instructions",
@@ -19,10 +19,11 @@ pub const PARTS: [&str; 11] = [
     "journal",
     "revoke",
     "scale",
+    "profile",
 ];
 
 /// Parts that take long, or much memory, and run only when they are named.
-const ON_DEMAND: [&str; 1] = ["scale"];
+const ON_DEMAND: [&str; 2] = ["scale", "profile"];
 
 #[derive(Clone, Debug)]
 pub struct Settings {
