@@ -22,11 +22,17 @@
 )]
 
 mod bench;
+mod bulk;
 mod calls;
 mod client;
+mod connections;
+mod control;
 mod cpu;
+mod idle;
 mod instructions;
 mod latency;
+mod library;
+mod load;
 mod peers;
 mod pgbench;
 mod pgbouncer;
@@ -35,7 +41,10 @@ mod postgres;
 mod process;
 mod profile;
 mod relay;
+mod revoke;
+mod scale;
 mod settings;
+mod standin;
 mod table;
 mod transactions;
 
@@ -60,6 +69,8 @@ fn main() -> Result<()> {
                 Ok(())
             }
             "relay" => relay::serve(rest),
+            "stand-in" => standin::serve(rest),
+            "load" => load::work(rest),
             other => bail!("{other} is no role; parts are chosen by PARTS="),
         },
     }
@@ -84,6 +95,13 @@ fn parts(bench: &Bench, figures: &mut Figures) -> Result<()> {
             "calls" => calls::measure(bench, figures)?,
             "instructions" => instructions::measure(bench, figures)?,
             "latency" => latency::measure(bench, figures)?,
+            "bulk" => bulk::measure(bench, figures)?,
+            "connections" => connections::measure(bench, figures)?,
+            "idle" => idle::measure(bench, figures)?,
+            "verdict" => library::verdicts(figures)?,
+            "journal" => library::journal(&bench.settings, figures)?,
+            "revoke" => revoke::measure(bench, figures)?,
+            "scale" => scale::measure(bench, figures)?,
             "profile" => profile::measure(bench)?,
             other => bail!("{other} is no part"),
         }
@@ -92,5 +110,18 @@ fn parts(bench: &Bench, figures: &mut Figures) -> Result<()> {
 }
 
 fn rows(settings: &Settings) -> Vec<Row> {
-    [transactions::rows(settings), instructions::rows(settings), calls::rows(settings), latency::rows(settings)].concat()
+    [
+        transactions::rows(settings),
+        instructions::rows(settings),
+        calls::rows(settings),
+        latency::rows(settings),
+        bulk::rows(),
+        connections::rows(),
+        idle::rows(settings),
+        library::verdict_rows(),
+        library::journal_rows(),
+        revoke::rows(),
+        scale::rows(settings),
+    ]
+    .concat()
 }

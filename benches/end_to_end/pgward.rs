@@ -16,8 +16,18 @@ pub struct Pgward {
     pub bob: String,
     /// The request that was approved first.
     pub request: String,
-    stage: Stage,
+    /// Somebody else who may ask.
+    pub carol: String,
+    pub stage: Stage,
     settings: Settings,
+    name: String,
+}
+
+/// Whose the grants are that are added in bulk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    Others,
+    Same,
 }
 
 /// # Errors
@@ -47,9 +57,10 @@ impl Pgward {
         std::fs::write(&password, PASSWORD)?;
         std::fs::set_permissions(&password, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
         let (port, control) = (free_port()?, free_port()?);
-        let (alice, bob) = (token(stage, settings)?, token(stage, settings)?);
+        let tokens = [token(stage, settings)?, token(stage, settings)?, token(stage, settings)?];
         let config = directory.join("proxy.toml");
-        std::fs::write(&config, configuration(stage, port, control, upstream, &alice.1, &bob.1))?;
+        std::fs::write(&config, configuration(stage, [port, control, upstream], &tokens))?;
+        let [alice, bob, carol] = tokens.map(|(token, _)| token);
         let program = serve(stage, settings, name, wrapper, &config)?;
         let mut started = Self {
             peer: Peer {
@@ -61,14 +72,31 @@ impl Pgward {
                 program: Some(program),
             },
             control,
-            alice: alice.0,
-            bob: bob.0,
+            alice,
+            bob,
+            carol,
             request: String::new(),
             stage: stage.clone(),
             settings: settings.clone(),
+            name: name.to_owned(),
         };
         started.open()?;
         Ok(started)
+    }
+
+    /// Stops it, copies the grant that is there so many times, and starts it again on the same ports.
+    ///
+    /// # Errors
+    /// Where the store or the start fails.
+    pub fn restart_with(&mut self, grants: usize, holder: Holder) -> Result<()> {
+        drop(self.peer.program.take());
+        let directory = self.stage.path(&self.name);
+        multiply(&directory.join("pgward.db"), grants, holder)?;
+        let mut program = serve(&self.stage, &self.settings, &self.name, &[], &directory.join("proxy.toml"))?;
+        program.wait_for_port(self.peer.port)?;
+        program.wait_for_port(self.control)?;
+        self.peer.program = Some(program);
+        Ok(())
     }
 
     fn open(&mut self) -> Result<()> {
@@ -129,7 +157,8 @@ fn token(stage: &Stage, settings: &Settings) -> Result<(String, String)> {
     Ok((field("token")?, field("hash")?))
 }
 
-fn configuration(stage: &Stage, port: u16, control: u16, upstream: u16, alice: &str, bob: &str) -> String {
+fn configuration(stage: &Stage, [port, control, upstream]: [u16; 3], tokens: &[(String, String); 3]) -> String {
+    let [alice, bob, carol] = tokens.each_ref().map(|(_, hash)| hash);
     let certs = stage.path("certs");
     let certs = certs.display();
     format!(
@@ -160,6 +189,10 @@ token_hash = "{alice}"
 name = "bob"
 groups = ["dba"]
 token_hash = "{bob}"
+[[user]]
+name = "carol"
+groups = ["dev"]
+token_hash = "{carol}"
 [[database]]
 name = "bench"
 upstream = "postgresql://bench@127.0.0.1:{upstream}/bench?sslmode=disable"
@@ -175,6 +208,36 @@ max_duration = "1d"
 [[scope.allow]]
 on = ["public.*"]
 do = ["all"]
+[[scope.allow]]
+functions = ["pg_catalog.pg_sleep"]
 "#
     )
+}
+
+/// Writes copies of the one grant, and of its request, straight into the store: asking for a hundred thousand would take
+/// longer than what is measured.
+fn multiply(store: &std::path::Path, grants: usize, holder: Holder) -> Result<()> {
+    let connection = rusqlite::Connection::open(store)?;
+    let (principal, mark) = match holder {
+        Holder::Others => ("'other' || n", "others"),
+        Holder::Same => ("principal", "same"),
+    };
+    let count = format!("WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < {grants})");
+    let first = "(SELECT * FROM {table} ORDER BY rowid LIMIT 1)";
+    let (requests, first_grant) = (first.replace("{table}", "requests"), first.replace("{table}", "grants"));
+    connection.execute_batch(&format!(
+        "BEGIN;
+         DELETE FROM grants WHERE id LIKE '%-bulk-%';
+         DELETE FROM requests WHERE id LIKE '%-bulk-%';
+         {count} INSERT INTO requests (id, principal, groups, home_region, database, scope_name, scope, reason, ticket,
+                                       duration, starts, statement, state, created_at)
+           SELECT id || '-bulk-{mark}-' || n, {principal}, groups, home_region, database, scope_name, scope, reason, ticket,
+                  duration, starts, statement, state, created_at FROM {requests}, counted;
+         {count} INSERT INTO grants (id, request, principal, database, scope_name, scope, statement, reason, ticket,
+                                     approvers, not_before, expires_at)
+           SELECT id || '-bulk-{mark}-' || n, request || '-bulk-{mark}-' || n, {principal}, database, scope_name, scope,
+                  statement, reason, ticket, approvers, not_before, expires_at FROM {first_grant}, counted;
+         COMMIT;"
+    ))?;
+    Ok(())
 }

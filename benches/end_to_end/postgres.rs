@@ -116,7 +116,10 @@ impl Postgres {
 const WIDE: &str = "CREATE UNLOGGED TABLE wide AS
  SELECT id, repeat(md5(id::text), 31) AS filler FROM generate_series(1, 500000) AS id";
 
-const ROWS: &str = "CREATE UNLOGGED TABLE rows5m AS SELECT id::int FROM generate_series(1, 5000000) AS id";
+/// About 87 bytes a row on the wire.
+const ROWS: &str = "CREATE UNLOGGED TABLE rows5m AS
+ SELECT id::int, (id % 1000)::int AS customer, md5(id::text) AS digest, 'a note of twenty byt' AS note
+   FROM generate_series(1, 5000000) AS id";
 
 /// The newest installed server's programs.
 fn installed() -> Result<PathBuf> {

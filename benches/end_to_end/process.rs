@@ -171,6 +171,10 @@ impl Program {
         Ok(())
     }
 
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// The end of what it wrote.
     pub fn log(&self) -> String {
         let text = std::fs::read_to_string(self.stage.path(&format!("{}.log", self.name))).unwrap_or_default();
@@ -253,7 +257,7 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-fn may_open_many() -> bool {
+pub fn may_open_many() -> bool {
     is_root()
         && Command::new("prlimit")
             .arg(format!("--nofile={OPEN_FILES}"))
