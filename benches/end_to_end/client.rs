@@ -74,7 +74,7 @@ impl Client {
     }
 
     async fn authenticate(&mut self, password: &str) -> Result<()> {
-        let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unrequested());
+        let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
         loop {
             let (tag, mut body) = self.message().await?;
             if tag != b'R' {

@@ -45,8 +45,7 @@ pub fn measure(bench: &Bench, figures: &mut Figures) -> Result<()> {
         if let Some(failed) = answer.get("failed").and_then(|value| value.as_str()) {
             figures.note(format!("{}, 1,000 connections at once: {failed}", peer.name.text()));
         }
-        // The backends go one by one.
-        std::thread::sleep(std::time::Duration::from_secs(2));
+        bench.server.wait_for_quiet()?;
     }
     Ok(())
 }

@@ -79,9 +79,7 @@ fn held(bench: &Bench, figures: &mut Figures, peer: &Peer, sessions: usize) -> R
     std::thread::sleep(Duration::from_secs(seconds));
     figures.add(&waking(sessions), peer.name, (peer.cpu() - used) / 1e9 / seconds as f64 * 100.0);
     drop(holder);
-    // Backends take a moment to be gone.
-    std::thread::sleep(Duration::from_secs(2));
-    Ok(())
+    bench.server.wait_for_quiet()
 }
 
 const STATEMENT: &str = "SELECT abalance FROM pgbench_accounts WHERE aid = 1";

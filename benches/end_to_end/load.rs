@@ -29,7 +29,7 @@ pub fn job(stage: &Stage, peer: &Peer, words: &[&str]) -> Result<Command> {
 /// Where it fails.
 pub fn run(stage: &Stage, peer: &Peer, words: &[&str]) -> Result<Value> {
     let mut command = job(stage, peer, words)?;
-    let output = command.stderr(Stdio::piped()).output()?;
+    let output = command.stderr(Stdio::piped()).env_remove("RUST_BACKTRACE").output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let failed = || format!("{words:?} through {}: {}", peer.name.text(), String::from_utf8_lossy(&output.stderr));
     if !output.status.success() {

@@ -87,26 +87,38 @@ fn measure(settings: &Settings) -> Result<()> {
     measured
 }
 
+/// A part that fails does not keep the others from being measured.
 fn parts(bench: &Bench, figures: &mut Figures) -> Result<()> {
-    for part in &bench.settings.parts {
-        eprintln!("{part}");
-        match part.as_str() {
-            "transactions" => transactions::measure(bench, figures)?,
-            "calls" => calls::measure(bench, figures)?,
-            "instructions" => instructions::measure(bench, figures)?,
-            "latency" => latency::measure(bench, figures)?,
-            "bulk" => bulk::measure(bench, figures)?,
-            "connections" => connections::measure(bench, figures)?,
-            "idle" => idle::measure(bench, figures)?,
-            "verdict" => library::verdicts(figures)?,
-            "journal" => library::journal(&bench.settings, figures)?,
-            "revoke" => revoke::measure(bench, figures)?,
-            "scale" => scale::measure(bench, figures)?,
-            "profile" => profile::measure(bench)?,
-            other => bail!("{other} is no part"),
+    let mut failed = Vec::new();
+    for name in &bench.settings.parts {
+        let started = std::time::Instant::now();
+        eprintln!("{name}");
+        if let Err(error) = part(name, bench, figures) {
+            figures.note(format!("{name} was not measured to its end: {error}"));
+            failed.push(name.as_str());
         }
+        eprintln!("  {name} took {:.0} s", started.elapsed().as_secs_f64());
     }
+    anyhow::ensure!(failed.is_empty(), "not measured to their end: {}", failed.join(", "));
     Ok(())
+}
+
+fn part(name: &str, bench: &Bench, figures: &mut Figures) -> Result<()> {
+    match name {
+        "transactions" => transactions::measure(bench, figures),
+        "calls" => calls::measure(bench, figures),
+        "instructions" => instructions::measure(bench, figures),
+        "latency" => latency::measure(bench, figures),
+        "bulk" => bulk::measure(bench, figures),
+        "connections" => connections::measure(bench, figures),
+        "idle" => idle::measure(bench, figures),
+        "verdict" => library::verdicts(figures),
+        "journal" => library::journal(&bench.settings, figures),
+        "revoke" => revoke::measure(bench, figures),
+        "scale" => scale::measure(bench, figures),
+        "profile" => profile::measure(bench),
+        other => bail!("{other} is no part"),
+    }
 }
 
 fn rows(settings: &Settings) -> Vec<Row> {

@@ -20,7 +20,8 @@ pub struct Postgres {
     pub program: Program,
 }
 
-const CONNECTIONS: u32 = 1150;
+/// A thousand of one peer's while those of the last one are still going.
+const CONNECTIONS: u32 = 2300;
 
 impl Postgres {
     /// A new cluster with database and account `bench`. It expects `server.crt` and `server.key` in `certs`.
@@ -93,6 +94,21 @@ impl Postgres {
         let mut psql = self.local("psql".into());
         psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", text]);
         self.stage.run(psql)
+    }
+
+    /// Waits until the backends of clients that have left are gone, for half a minute at most.
+    ///
+    /// # Errors
+    /// Where the server does not say.
+    pub fn wait_for_quiet(&self) -> Result<()> {
+        for _ in 0..60 {
+            let count = self.sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")?;
+            if count.trim().parse::<u32>().is_ok_and(|count| count < 100) {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(500));
+        }
+        Ok(())
     }
 
     fn local(&self, program: PathBuf) -> Command {

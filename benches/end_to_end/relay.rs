@@ -3,8 +3,10 @@
 //!
 //! One thread; one task per connection; one read and one write per direction and round trip.
 
+use std::cell::RefCell;
 use std::io::{self, Read as _, Write as _};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -46,7 +48,8 @@ pub fn serve(arguments: &[String]) -> Result<()> {
     let (port, upstream): (u16, u16) = (port.parse()?, upstream.parse()?);
     let tls = Arc::new(server_tls(certificates.as_ref())?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let buffer = Rc::new(RefCell::new(vec![0; BUFFER]));
+    tokio::task::LocalSet::new().block_on(&runtime, async {
         let socket = tokio::net::TcpSocket::new_v4()?;
         socket.set_reuseaddr(true)?;
         socket.bind(([127, 0, 0, 1], port).into())?;
@@ -54,7 +57,8 @@ pub fn serve(arguments: &[String]) -> Result<()> {
         loop {
             let (client, _) = listener.accept().await?;
             let tls = Arc::clone(&tls);
-            tokio::spawn(async move { drop(connection(client, upstream, tls).await) });
+            let buffer = Rc::clone(&buffer);
+            tokio::task::spawn_local(async move { drop(connection(client, upstream, tls, buffer).await) });
         }
     })
 }
@@ -71,7 +75,10 @@ pub fn server_tls(certificates: &std::path::Path) -> Result<ServerConfig> {
     Ok(config)
 }
 
-async fn connection(mut client: TcpStream, upstream: u16, tls: Arc<ServerConfig>) -> Result<()> {
+/// What every connection reads into: nothing stays in it from one poll to the next.
+type Shared = Rc<RefCell<Vec<u8>>>;
+
+async fn connection(mut client: TcpStream, upstream: u16, tls: Arc<ServerConfig>, buffer: Shared) -> Result<()> {
     client.set_nodelay(true)?;
     let mut request = [0; 8];
     client.read_exact(&mut request).await?;
@@ -81,7 +88,7 @@ async fn connection(mut client: TcpStream, upstream: u16, tls: Arc<ServerConfig>
     client.write_all(b"S").await?;
     let server = TcpStream::connect(("127.0.0.1", upstream)).await?;
     server.set_nodelay(true)?;
-    let mut relay = Relay { client, server, tls: ServerConnection::new(tls)?, to_server: Vec::new(), buffer: vec![0; BUFFER] };
+    let mut relay = Relay { client, server, tls: connection_tls(tls)?, to_server: Vec::new(), buffer };
     std::future::poll_fn(|cx| relay.poll(cx)).await.context("relaying")
 }
 
@@ -93,14 +100,22 @@ async fn relay_cancel(mut client: TcpStream, upstream: u16, begun: &[u8]) -> Res
     Ok(())
 }
 
-const BUFFER: usize = 16 * 1024;
+fn connection_tls(tls: Arc<ServerConfig>) -> Result<ServerConnection> {
+    let mut connection = ServerConnection::new(tls)?;
+    // All that one read can bring.
+    connection.set_buffer_limit(Some(2 * BUFFER));
+    Ok(connection)
+}
+
+const BUFFER: usize = 64 * 1024;
 
 struct Relay {
     client: TcpStream,
     server: TcpStream,
     tls: ServerConnection,
+    /// What the server could not be given yet.
     to_server: Vec<u8>,
-    buffer: Vec<u8>,
+    buffer: Shared,
 }
 
 impl Relay {
@@ -130,11 +145,22 @@ impl Relay {
         let state = self.tls.process_new_packets().map_err(io::Error::other)?;
         let ready = state.plaintext_bytes_to_read();
         if ready > 0 {
-            self.to_server.resize(ready, 0);
-            self.tls.reader().read_exact(&mut self.to_server)?;
-            return self.write_up(cx);
+            return self.pass_up(ready, cx);
         }
         if state.peer_has_closed() { Ok(Step::Ended) } else { Ok(Step::Moved) }
+    }
+
+    fn pass_up(&mut self, ready: usize, cx: &mut Context<'_>) -> io::Result<Step> {
+        let buffer = Rc::clone(&self.buffer);
+        let mut buffer = buffer.borrow_mut();
+        let plain = &mut buffer[..ready];
+        self.tls.reader().read_exact(plain)?;
+        let written = match Pin::new(&mut self.server).poll_write(cx, plain)? {
+            Poll::Pending => 0,
+            Poll::Ready(written) => written,
+        };
+        self.to_server.extend_from_slice(&plain[written..]);
+        Ok(Step::Moved)
     }
 
     fn write_up(&mut self, cx: &mut Context<'_>) -> io::Result<Step> {
@@ -142,6 +168,9 @@ impl Relay {
             Poll::Pending => Ok(Step::Waits),
             Poll::Ready(written) => {
                 self.to_server.drain(..written);
+                if self.to_server.is_empty() {
+                    self.to_server = Vec::new();
+                }
                 Ok(Step::Moved)
             }
         }
@@ -153,7 +182,9 @@ impl Relay {
             if self.tls.is_handshaking() {
                 return Ok(Step::Waits);
             }
-            let mut space = ReadBuf::new(&mut self.buffer);
+            let buffer = Rc::clone(&self.buffer);
+            let mut buffer = buffer.borrow_mut();
+            let mut space = ReadBuf::new(&mut buffer);
             match Pin::new(&mut self.server).poll_read(cx, &mut space)? {
                 Poll::Pending => return Ok(Step::Waits),
                 Poll::Ready(()) if space.filled().is_empty() => return Ok(Step::Ended),
