@@ -23,7 +23,7 @@ pub fn job(stage: &Stage, peer: &Peer, words: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
-/// Runs a job to its end and answers what it printed.
+/// Runs a job to its end and answers what it printed last.
 ///
 /// # Errors
 /// Where it fails.
@@ -35,7 +35,7 @@ pub fn run(stage: &Stage, peer: &Peer, words: &[&str]) -> Result<Value> {
     if !output.status.success() {
         bail!(failed());
     }
-    serde_json::from_str(&text).with_context(failed)
+    serde_json::from_str(text.lines().last().unwrap_or_default()).with_context(failed)
 }
 
 /// A job that holds its sessions until it is ended.

@@ -84,14 +84,16 @@ impl Pgward {
         Ok(started)
     }
 
-    /// Stops it, copies the grant that is there so many times, and starts it again on the same ports.
+    /// Stops it, has copies of the grant that is there in the store, if any, and starts it again on the same ports.
     ///
     /// # Errors
     /// Where the store or the start fails.
-    pub fn restart_with(&mut self, grants: usize, holder: Holder) -> Result<()> {
+    pub fn restart_with(&mut self, grants: Option<(usize, Holder)>) -> Result<()> {
         drop(self.peer.program.take());
         let directory = self.stage.path(&self.name);
-        multiply(&directory.join("pgward.db"), grants, holder)?;
+        if let Some((grants, holder)) = grants {
+            multiply(&directory.join("pgward.db"), grants, holder)?;
+        }
         let mut program = serve(&self.stage, &self.settings, &self.name, &[], &directory.join("proxy.toml"))?;
         program.wait_for_port(self.peer.port)?;
         program.wait_for_port(self.control)?;

@@ -84,9 +84,7 @@ pub fn measure(bench: &Bench, figures: &mut Figures) -> Result<()> {
     sessions(bench, figures, &pgward.peer)?;
     statements(bench, figures, &pgward.peer)?;
     for holder in [None, Some(Holder::Others), Some(Holder::Same)] {
-        if let Some(holder) = holder {
-            pgward.restart_with(settings.grants, holder)?;
-        }
+        pgward.restart_with(holder.map(|holder| (settings.grants, holder)))?;
         let pid = pgward.peer.pid().context("no process")?;
         figures.add(&granted(settings, holder), Name::Pgward, per_statement(bench, &pgward.peer, 16)?);
         std::thread::sleep(Duration::from_secs(2));
