@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use pgward::access::{GrantId, Operation, Region, RequestId, SessionId};
 use pgward::audit::{
-    Durability, EndedBy, Event, Journal, Protocol, Record, RecordedRelation, RecordedVerdict, Settings, verify,
+    Durability, EndedBy, Event, Journal, Protocol, Record, RecordedRelation, RecordedVerdict, Settings, index, verify,
 };
 
 /// The allocator of the program.
@@ -21,7 +21,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     let seconds = std::env::var("PGWARD_BENCH_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3.0);
-    println!("durability  writers  records/s   CPU ns/record: data path   behind it   bytes/record");
+    println!("                               CPU ns/record:                 behind it:");
+    println!("durability  writers  records/s       data path       sum       log   to disk   indexes   bytes/record");
     for durability in [Durability::Written, Durability::Synced] {
         for writers in [1, 16, 64] {
             write(durability, writers, Duration::from_secs_f64(seconds));
@@ -58,13 +59,15 @@ fn write(durability: Durability, writers: usize, time: Duration) {
     let after = cpu();
     let counters = journal.counters();
     drop(journal);
+    let indexed = indexed(&dir.path().join("audit"), after.index - before.index);
     let per = |nanoseconds: f64| nanoseconds / counters.records as f64;
+    let (log, disk) = (per(after.log - before.log), per(after.disk - before.disk));
     println!(
-        "{:10}  {writers:7}  {:9.0}   {:24.0}   {:9.0}   {:12.0}",
+        "{:10}  {writers:7}  {:9.0}  {:14.0}  {:8.0}  {log:8.0}  {disk:8.0}  {indexed:8.0}   {:12.0}",
         format!("{durability:?}").to_lowercase(),
         counters.records as f64 / elapsed.as_secs_f64(),
-        per(after.0 - before.0),
-        per(after.1 - before.1),
+        per(after.data_path - before.data_path),
+        log + disk + indexed,
         per(counters.bytes as f64),
     );
     if durability == Durability::Written && writers == 1 {
@@ -87,15 +90,26 @@ async fn session(journal: Arc<Journal>, writer: usize, until: Instant) {
     }
 }
 
+/// What the index costs a record, of segments that are full: those that the journal's own thread had no time for are made now.
+fn indexed(dir: &Path, spent: f64) -> f64 {
+    let before = spent_here();
+    index::bring_up_to_date(dir).unwrap();
+    let names = std::fs::read_dir(dir).unwrap().flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let first = |name: String| name.strip_prefix("journal-")?.strip_suffix(".log")?.parse().ok();
+    let records: u64 = names.filter_map(first).max().unwrap_or(1) - 1;
+    if records == 0 { 0.0 } else { (spent + spent_here() - before) / records as f64 }
+}
+
+fn spent_here() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split(' ').next().unwrap().parse().unwrap()
+}
+
 fn verified(dir: &Path) {
-    let spent = || -> f64 {
-        let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-        text.split(' ').next().unwrap().parse().unwrap()
-    };
-    let before = spent();
+    let before = spent_here();
     let report = verify(dir);
     assert!(report.ok, "{report:?}");
-    println!("  verified: {:.0} records per second of CPU", report.records as f64 / (spent() - before) * 1e9);
+    println!("  verified: {:.0} records per second of CPU", report.records as f64 / (spent_here() - before) * 1e9);
 }
 
 fn base(writer: usize, event: Event) -> Record {
@@ -143,16 +157,26 @@ fn end(writer: usize) -> Record {
     record
 }
 
-/// Nanoseconds of CPU that the threads of the data path have used, and those of the journal.
-fn cpu() -> (f64, f64) {
-    let mut used = (0.0, 0.0);
+/// Nanoseconds of CPU that threads have used.
+#[derive(Default)]
+struct Cpu {
+    data_path: f64,
+    log: f64,
+    disk: f64,
+    index: f64,
+}
+
+fn cpu() -> Cpu {
+    let mut used = Cpu::default();
     for task in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
         let Ok(name) = std::fs::read_to_string(task.path().join("comm")) else { continue };
         let Ok(spent) = std::fs::read_to_string(task.path().join("schedstat")) else { continue };
         let spent: f64 = spent.split(' ').next().unwrap().parse().unwrap();
         match name.trim() {
-            "data-path" => used.0 += spent,
-            name if name.starts_with("journal-") => used.1 += spent,
+            "data-path" => used.data_path += spent,
+            "journal-log" => used.log += spent,
+            "journal-sync" | "journal-tiles" => used.disk += spent,
+            "journal-index" => used.index += spent,
             _ => {}
         }
     }

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a benchmark")]
 
+#[path = "../tests/support/everything.rs"]
+mod everything;
 #[path = "../tests/support/policy.rs"]
 mod policy;
 #[path = "../tests/support/postgres.rs"]
@@ -12,9 +14,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use pgward::access::Operation;
 use pgward::catalog::{Snapshot, resolve};
 use pgward::policy::{Verdict, decide};
 use pgward::session::analysis::{Analysis, AnalysisCache, Part};
+use pgward::sql::shape::scan;
 use pgward::sql::{self, Limits};
 
 /// The allocator of the program.
@@ -83,5 +87,49 @@ fn seen_before(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, first_sight, seen_before);
+/// What a session does for a text of which only the literals are new, up to the permit; and for how many texts' looking up
+/// that pays.
+fn other_literals(criterion: &mut Criterion) {
+    let snapshot = snapshot();
+    let context = everything::everything(&snapshot, &Operation::ALL);
+    let cache = AnalysisCache::new(Limits::default(), Duration::from_secs(5));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let decide = |analysis: &Analysis| {
+        let resolved = analysis.resolved(&snapshot);
+        let matter = resolved.matter(Part::Whole(0)).unwrap();
+        match matter.decide(&analysis.statements()[0], &analysis.text, &context) {
+            Verdict::Allow(permit) => permit,
+            Verdict::Deny(denial) => panic!("{denial:?}"),
+        }
+    };
+    let mut group = criterion.benchmark_group("only literals are new");
+    let texts: [(&str, fn(u32) -> String); 4] = [
+        ("a short SELECT", |id| format!("SELECT name FROM customers WHERE id = {id}")),
+        ("a short UPDATE", |id| format!("UPDATE orders SET amount = amount + {id} WHERE id = {id}")),
+        ("an INSERT", |id| format!("INSERT INTO orders (id, amount) VALUES ({id}, {id})")),
+        ("a ten-line join", |id| JOIN.replace("> 1", &format!("> {id}"))),
+    ];
+    for (name, text) in texts {
+        for id in 0..3 {
+            let _ = decide(&runtime.block_on(cache.analyse(&text(id), None)));
+        }
+        let other = text(424_242);
+        assert!(cache.known(&other, None).unwrap().is_by_shape(), "{name}");
+        group.bench_function(name, |bencher| bencher.iter(|| decide(&cache.known(&other, None).unwrap())));
+        group.bench_function(format!("{name}, and what is recorded"), |bencher| {
+            bencher.iter(|| {
+                let analysis = cache.known(&other, None).unwrap();
+                (decide(&analysis), analysis.recorded(Part::Whole(0)))
+            });
+        });
+        group.bench_function(format!("{name}, cut out"), |bencher| bencher.iter(|| scan(&other).unwrap().len()));
+        let first = text(0);
+        group.bench_function(format!("{name}, letter by letter"), |bencher| {
+            bencher.iter(|| decide(&cache.known(&first, None).unwrap()));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, first_sight, seen_before, other_literals);
 criterion_main!(benches);

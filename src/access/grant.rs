@@ -1,5 +1,7 @@
 //! What an approved request becomes.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{GrantId, RequestId, Scope};
@@ -10,7 +12,8 @@ pub struct Grant {
     pub id: GrantId,
     pub request: RequestId,
     pub principal: String,
-    pub scope: Scope,
+    /// Held once by all grants of the same.
+    pub scope: Arc<Scope>,
     /// Allows this one statement alone, where the request was for one.
     pub statement: Option<String>,
     pub reason: String,

@@ -250,7 +250,7 @@ impl AccessRequest {
             id: GrantId::generate(),
             request: self.id.clone(),
             principal: self.principal.name.clone(),
-            scope: self.scope.clone(),
+            scope: std::sync::Arc::new(self.scope.clone()),
             statement: self.statement.clone(),
             reason: self.reason.clone(),
             ticket: self.ticket.clone(),

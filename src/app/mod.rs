@@ -2,6 +2,7 @@
 //! on SIGTERM. The only place that knows all parts.
 
 mod explainer;
+mod lanes;
 mod logging;
 mod parts;
 mod reload;
@@ -18,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use self::lanes::Lanes;
 use self::parts::Parts;
 pub use self::signing::{SigningKey, signing_key};
 pub use self::witness::{WitnessSettings, witness};
@@ -52,19 +54,10 @@ fn load(path: &Path) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-/// Bytes; address space, as pages are only taken when touched.
-const WORKER_STACK: usize = 8 * 1024 * 1024;
-
-/// One thread fewer than there are processors: the kernel's share of a relay's work is the larger one, and threads that wake
-/// each other cost more than they bring. `TOKIO_WORKER_THREADS` says otherwise. Their stacks are large enough for most
-/// statements to be read on; deeper ones are lent another.
+/// What is not the data path's: the control port, polls, sinks.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.thread_stack_size(WORKER_STACK);
-    if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
-        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        builder.worker_threads(processors.saturating_sub(1).max(1));
-    }
+    builder.worker_threads(1).thread_stack_size(lanes::STACK);
     builder.enable_all().build().context("the runtime could not be started")
 }
 
@@ -76,7 +69,8 @@ async fn run(path: &Path) -> anyhow::Result<()> {
     let proxy_listener = bind(proxy_address).await?;
     let control_listener = bind(control_address).await?;
     let witnesses = config.audit.witnesses.clone();
-    let (parts, control) = Parts::build(config).await?;
+    let lanes = Lanes::start(config.proxy.workers.unwrap_or_else(lanes::default_count))?;
+    let (parts, control) = Parts::build(config, lanes.handles()).await?;
     let keeper = witness::keeper(witnesses, &parts)?;
     let stop = CancellationToken::new();
 

@@ -48,7 +48,8 @@ pub struct Parts {
 
 impl Parts {
     /// Builds everything; nothing listens yet. The control port's server is apart: serving consumes it.
-    pub async fn build(config: Config) -> anyhow::Result<(Self, control::Server)> {
+    /// `lanes` are where sessions run.
+    pub async fn build(config: Config, lanes: Vec<tokio::runtime::Handle>) -> anyhow::Result<(Self, control::Server)> {
         let journal = Journal::open(settings::journal(&config))
             .map_err(|error| anyhow::anyhow!("the audit journal cannot be opened: {}", error.0))?;
         let StoreLocation::Sqlite(path) = &config.store;
@@ -81,7 +82,7 @@ impl Parts {
         };
         let hash_key = HashKey::beside(&config.audit.dir).context("the key for hashes in the journal")?;
         let session_settings = settings::session_settings(&config, salt_secret, hash_key);
-        let session = Arc::new(session::Server::new(session_settings, data_path.clone()));
+        let session = Arc::new(session::Server::new(session_settings, data_path.clone()).on(lanes));
         let explainer = Arc::new(Explainer::new(Arc::clone(&session), data_path));
         let (control_tls, control_certificate) = settings::control_tls(&config)?;
         let mut control_settings = control::Settings::new(control_tls);

@@ -193,6 +193,7 @@ pub async fn reach_upstreams(config: &Config) -> anyhow::Result<Vec<String>> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fixed {
     proxy: SocketAddr,
+    workers: Option<usize>,
     control: SocketAddr,
     store: StoreLocation,
     journal: audit::Settings,
@@ -204,6 +205,7 @@ impl Fixed {
     pub fn of(config: &Config) -> Self {
         Self {
             proxy: config.proxy.listen,
+            workers: config.proxy.workers,
             control: config.control.listen,
             store: config.store.clone(),
             journal: journal(config),
@@ -216,6 +218,7 @@ impl Fixed {
     pub fn difference(&self, other: &Self) -> Option<&'static str> {
         [
             ("proxy.listen", self.proxy == other.proxy),
+            ("proxy.workers", self.workers == other.workers),
             ("control.listen", self.control == other.control),
             ("store.url", self.store == other.store),
             ("audit", self.journal == other.journal),

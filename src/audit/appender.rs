@@ -9,12 +9,13 @@ use std::sync::Arc;
 use super::JournalError;
 use super::canonical::{MAX_RECORD_BYTES, Unnumbered};
 use super::frame::{self, OVERHEAD_BYTES};
+use super::handover::{Fresh, Handover};
 use super::keys::{Bucket, KeyDirectory, OpenBuckets};
 use super::medium::Appendable;
 use super::numbers::Numbers;
 use super::reserve::Reserve;
 use super::retention::{Shelf, Stretch};
-use super::seal::{RecordKey, sha256};
+use super::seal::{KeyId, RecordKey, sha256};
 use super::stream::{Layout, Stream};
 use crate::access::SessionId;
 
@@ -67,7 +68,26 @@ pub(super) struct Appender {
     /// Why nothing more may be opened or allowed although records could be written: the log does not keep up.
     stalled: Option<String>,
     /// The last `session_seq` of each open session.
-    sessions: HashMap<SessionId, u64>,
+    sessions: Sessions,
+    /// Ends of statements, which go with what is written next.
+    held: Vec<Unnumbered>,
+    /// What the log is to take up.
+    handover: Handover,
+    /// Of the batch that is being written: where the frames begin in the journal's own, and the id of each record's key.
+    frames_from: usize,
+    key_ids: Vec<KeyId>,
+}
+
+/// By the journal's own identifiers, which nobody else makes.
+pub(super) type Sessions = HashMap<SessionId, u64, ahash::RandomState>;
+
+/// What an append has written, with the ends that waited.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Appended {
+    /// The `seq` of the first record that was given.
+    pub(super) first_seq: u64,
+    pub(super) records: u64,
+    pub(super) bytes: u64,
 }
 
 impl Appender {
@@ -79,22 +99,72 @@ impl Appender {
         buckets: OpenBuckets,
         reserve: Reserve,
         records: u64,
+        handover: Handover,
     ) -> Self {
-        let (health, sessions) = (Health::Ready, HashMap::new());
-        Self { layout, main, places, buckets, reserve, records, health, stalled: None, sessions }
+        let (health, sessions, key_ids) = (Health::Ready, Sessions::default(), Vec::new());
+        let frames_from = 0;
+        let stalled = None;
+        Self {
+            layout,
+            main,
+            places,
+            buckets,
+            reserve,
+            records,
+            health,
+            stalled,
+            sessions,
+            held: Vec::new(),
+            handover,
+            frames_from,
+            key_ids,
+        }
     }
 
     pub(super) fn records(&self) -> u64 {
         self.records
     }
 
-    /// Appends the records, all or none, and answers the first one's `seq`.
-    pub(super) fn append(&mut self, records: &[Unnumbered], class: Class) -> Result<u64, JournalError> {
+    /// Takes what was written since this was called last and is still in memory, and answers how many records there are.
+    pub(super) fn take_fresh(&mut self, empty: Fresh) -> (Vec<Fresh>, u64) {
+        (self.handover.take(empty), self.records)
+    }
+
+    /// Keeps the end of a statement to go with what is written next. Answers how many wait.
+    pub(super) fn hold(&mut self, end: Unnumbered) -> usize {
+        self.held.push(end);
+        self.held.len()
+    }
+
+    /// Appends the ends that wait, and behind them the records, all or none of these.
+    pub(super) fn append(&mut self, records: Vec<Unnumbered>, class: Class) -> Result<Appended, JournalError> {
+        let mut batch = std::mem::take(&mut self.held);
+        let ends = batch.len();
+        batch.extend(records);
+        let mut appended = self.append_batch(&batch, class);
+        if appended.is_err() && class == Class::Opening && ends > 0 {
+            // What ends may still be recorded where nothing may be opened; the answer is that nothing may.
+            let _ = self.append_batch(batch.get(..ends).unwrap_or_default(), Class::Ending);
+        }
+        if let Ok(appended) = &mut appended {
+            appended.first_seq += ends as u64;
+        }
+        batch.clear();
+        self.held = batch;
+        appended
+    }
+
+    fn append_batch(&mut self, records: &[Unnumbered], class: Class) -> Result<Appended, JournalError> {
+        let bytes = records.iter().map(|record| record.len() as u64).sum();
+        let appended = |first_seq| Appended { first_seq, records: records.len() as u64, bytes };
+        if records.is_empty() {
+            return Ok(appended(self.records + 1));
+        }
         self.prepare(class)?;
         match self.try_append(records, class) {
             Ok(first_seq) => {
                 self.health = Health::Ready;
-                Ok(first_seq)
+                Ok(appended(first_seq))
             }
             Err(error) => {
                 if !matches!(self.health, Health::Torn) {
@@ -224,6 +294,8 @@ impl Appender {
             }
             return Err(error);
         }
+        let frames = self.main.batch().get(self.frames_from..).unwrap_or_default();
+        self.handover.add(first_seq, frames, &self.key_ids);
         self.streams().for_each(Stream::keep);
         self.records += records.len() as u64;
         numbers.commit(&mut self.sessions);
@@ -233,6 +305,8 @@ impl Appender {
     /// Puts the records' frames into the batches of the streams.
     fn build<'a>(&mut self, records: &'a [Unnumbered], first_seq: u64, numbers: &mut Numbers<'a>) -> io::Result<()> {
         self.begin(records, first_seq)?;
+        self.key_ids.clear();
+        self.frames_from = self.main.batch().len();
         for (record, seq) in records.iter().zip(first_seq..) {
             let session_seq = numbers.next(&self.sessions, record);
             let (bucket, key) = self.key_for(record, seq)?;
@@ -244,12 +318,14 @@ impl Appender {
             record.number_into(seq, session_seq, out);
             key.seal(seq, bucket, out, payload)?;
             frame::end(start, out);
+            let key_id = key.id();
+            self.key_ids.push(key_id);
             if is_elsewhere {
                 let digest = sha256(out.get(payload..).unwrap_or_default());
                 let main = self.main.batch();
                 let start = frame::begin(false, seq, bucket, main);
                 main.extend_from_slice(&digest);
-                main.extend_from_slice(&key.id());
+                main.extend_from_slice(&key_id);
                 frame::end(start, main);
             }
         }

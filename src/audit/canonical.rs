@@ -24,15 +24,15 @@ pub const MAX_RECORD_BYTES: usize = 64 * 1024 * 1024;
 /// outside the writer's lock.
 #[derive(Debug)]
 pub(super) struct Unnumbered {
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     /// Where the placeholder of `seq` stands.
-    seq_at: usize,
+    pub(super) seq_at: usize,
     /// Where `,"session_seq":` and its placeholder stand, if the record names a session.
-    session_seq_at: Option<usize>,
-    session: Option<(SessionId, Phase)>,
-    kind: Kind,
-    time: Timestamp,
-    shelf: usize,
+    pub(super) session_seq_at: Option<usize>,
+    pub(super) session: Option<(SessionId, Phase)>,
+    pub(super) kind: Kind,
+    pub(super) time: Timestamp,
+    pub(super) shelf: usize,
 }
 
 /// What a record means for its session.
@@ -58,9 +58,9 @@ impl Unnumbered {
         let seq_at = find(SEQ_KEY, &bytes).map_or(bytes.len(), |at| at + SEQ_KEY.len());
         let session_seq_at = if record.session.is_some() { find(SESSION_SEQ_KEY, &bytes) } else { None };
         let region = record.data_region.as_ref().or(record.upstream_region.as_ref());
-        let own = region.and_then(|region| shelves.iter().position(|shelf| shelf.region.as_ref() == Some(region)));
+        let shelf = Shelf::of(shelves, region);
         let session = record.session.map(|id| (id, Phase::of(record.event)));
-        let (kind, time, shelf) = (Kind::of(record.event), record.time, own.unwrap_or(0));
+        let (kind, time) = (Kind::of(record.event), record.time);
         Ok(Self { bytes, seq_at, session_seq_at, session, kind, time, shelf })
     }
 

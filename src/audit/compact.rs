@@ -3,6 +3,7 @@
 //! The record is taken apart field by field, so that one that is added later cannot be forgotten here; that both ways give
 //! the same is tested over every field and over any text.
 
+use std::borrow::BorrowMut;
 use std::io;
 
 use jiff::Timestamp;
@@ -56,7 +57,7 @@ pub(super) fn write(record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
         ended_by,
         detail,
     } = record;
-    let mut fields = Fields { out };
+    let mut fields = Fields::new(out);
     fields.time(*time)?;
     fields.number(",\"seq\":", Some(*seq));
     fields.word(",\"event\":\"", Some(event.as_str()));
@@ -95,79 +96,88 @@ pub(super) fn write(record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
     fields.number(",\"duration_us\":", *duration_us);
     fields.word(",\"ended_by\":\"", ended_by.map(|ended_by| ended_by.as_str()));
     fields.text(",\"detail\":", detail.as_deref())?;
-    fields.out.push(b'}');
+    fields.raw(b"}");
     Ok(())
 }
 
 /// Appends fields, each only where it has a value.
-struct Fields<'a> {
-    out: &'a mut Vec<u8>,
+pub(super) struct Fields<V> {
+    pub(super) out: V,
 }
 
-impl Fields<'_> {
-    fn time(&mut self, time: Timestamp) -> io::Result<()> {
-        self.out.extend_from_slice(b"{\"time\":\"");
+impl<V: BorrowMut<Vec<u8>>> Fields<V> {
+    pub(super) fn new(out: V) -> Self {
+        Self { out }
+    }
+
+    /// Bytes that are canonical already.
+    pub(super) fn raw(&mut self, bytes: &[u8]) {
+        self.out.borrow_mut().extend_from_slice(bytes);
+    }
+
+    pub(super) fn time(&mut self, time: Timestamp) -> io::Result<()> {
+        self.raw(b"{\"time\":\"");
         let printer = DateTimePrinter::new();
-        printer.print_timestamp(&time, jiff::fmt::StdIoWrite(&mut *self.out)).map_err(io::Error::other)?;
-        self.out.push(b'"');
+        printer.print_timestamp(&time, jiff::fmt::StdIoWrite(self.out.borrow_mut())).map_err(io::Error::other)?;
+        self.raw(b"\"");
         Ok(())
     }
 
-    fn number(&mut self, key: &str, value: Option<u64>) {
+    pub(super) fn number(&mut self, key: &str, value: Option<u64>) {
         if let Some(value) = value {
-            self.out.extend_from_slice(key.as_bytes());
-            push_decimal(value, self.out);
+            self.raw(key.as_bytes());
+            push_decimal(value, self.out.borrow_mut());
         }
     }
 
     /// A word that needs no escaping; its opening quote is the key's last character.
-    fn word(&mut self, key: &str, word: Option<&str>) {
+    pub(super) fn word(&mut self, key: &str, word: Option<&str>) {
         if let Some(word) = word {
-            self.out.extend_from_slice(key.as_bytes());
-            self.out.extend_from_slice(word.as_bytes());
-            self.out.push(b'"');
+            self.raw(key.as_bytes());
+            self.raw(word.as_bytes());
+            self.raw(b"\"");
         }
     }
 
-    fn text(&mut self, key: &str, text: Option<&str>) -> io::Result<()> {
+    pub(super) fn text(&mut self, key: &str, text: Option<&str>) -> io::Result<()> {
         match text {
             Some(text) => {
-                self.out.extend_from_slice(key.as_bytes());
+                self.raw(key.as_bytes());
                 self.string(text)
             }
             None => Ok(()),
         }
     }
 
-    fn list(&mut self, key: &str, texts: &[String]) -> io::Result<()> {
+    pub(super) fn list(&mut self, key: &str, texts: &[String]) -> io::Result<()> {
         if texts.is_empty() {
             return Ok(());
         }
-        self.out.extend_from_slice(key.as_bytes());
+        self.raw(key.as_bytes());
         self.strings(texts)
     }
 
     fn strings(&mut self, texts: &[String]) -> io::Result<()> {
-        self.out.push(b'[');
+        self.raw(b"[");
         for (index, text) in texts.iter().enumerate() {
             self.separate(index);
             self.string(text)?;
         }
-        self.out.push(b']');
+        self.raw(b"]");
         Ok(())
     }
 
-    fn parameters(&mut self, values: Option<&[Option<String>]>) -> io::Result<()> {
+    pub(super) fn parameters(&mut self, values: Option<&[Option<String>]>) -> io::Result<()> {
         let Some(values) = values else { return Ok(()) };
-        self.out.extend_from_slice(b",\"parameters\":[");
+        self.raw(b",\"parameters\":[");
         for (index, value) in values.iter().enumerate() {
             self.separate(index);
             match value {
                 Some(value) => self.string(value)?,
-                None => self.out.extend_from_slice(b"null"),
+                None => self.raw(b"null"),
             }
         }
-        self.out.push(b']');
+        self.raw(b"]");
         Ok(())
     }
 
@@ -175,23 +185,23 @@ impl Fields<'_> {
         if relations.is_empty() {
             return Ok(());
         }
-        self.out.extend_from_slice(b",\"relations\":[");
+        self.raw(b",\"relations\":[");
         for (index, RecordedRelation { name, operation, columns }) in relations.iter().enumerate() {
             self.separate(index);
-            self.out.extend_from_slice(b"{\"name\":");
+            self.raw(b"{\"name\":");
             self.string(name)?;
             self.word(",\"operation\":\"", Some(operation.as_str()));
-            self.out.extend_from_slice(b",\"columns\":");
+            self.raw(b",\"columns\":");
             self.strings(columns)?;
-            self.out.push(b'}');
+            self.raw(b"}");
         }
-        self.out.push(b']');
+        self.raw(b"]");
         Ok(())
     }
 
     fn separate(&mut self, index: usize) {
         if index > 0 {
-            self.out.push(b',');
+            self.raw(b",");
         }
     }
 
@@ -200,12 +210,12 @@ impl Fields<'_> {
         let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'"' && *byte != b'\\';
         // Without a branch on each byte, so that many are looked at together.
         if text.as_bytes().iter().fold(true, |plain, byte| plain & is_plain(byte)) {
-            self.out.push(b'"');
-            self.out.extend_from_slice(text.as_bytes());
-            self.out.push(b'"');
+            self.raw(b"\"");
+            self.raw(text.as_bytes());
+            self.raw(b"\"");
             return Ok(());
         }
-        encode_text(text, self.out)
+        encode_text(text, self.out.borrow_mut())
     }
 }
 

@@ -2,8 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::canonical::Unnumbered;
-
 /// Counts since the journal was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counters {
@@ -26,10 +24,9 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn wrote(&self, records: &[Unnumbered]) {
-        let bytes: usize = records.iter().map(Unnumbered::len).sum();
-        self.records.fetch_add(records.len() as u64, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    pub(super) fn wrote(&self, records: u64, bytes: u64) {
+        self.records.fetch_add(records, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub(super) fn failed(&self) {

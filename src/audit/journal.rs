@@ -1,15 +1,18 @@
 //! The journal as the rest of the program holds it: admits statements, records everything else, and says when a record
 //! counts as made.
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::appender::{Appender, Class, Place};
+use super::appender::{Appended, Appender, Class, Place};
 use super::canonical::Unnumbered;
+use super::draft::{self, Allowed, EndDraft, StatementDraft};
 use super::find::Finder;
+use super::handover::{HANDOVER_BYTES, Handover};
 use super::index::Keeper;
 use super::intake::Intake;
 use super::keys::{KeyDirectory, OpenBuckets};
@@ -23,6 +26,7 @@ use super::stream::{Layout, Stream};
 use super::syncer::{self, Syncer};
 use super::verify::{Expected, Report, verify_against};
 use super::{Counters, Durability, Event, JournalError, Receipt, Record, RecordedVerdict, Settings, Subscription};
+use crate::access::GrantId;
 use crate::policy::Permit;
 use crate::tlog::{Checkpoint, CheckpointFile, Verifier};
 
@@ -47,6 +51,24 @@ pub struct Journal {
     /// Makes indexes as long as the journal lives.
     _keeper: Keeper,
 }
+
+/// Receipts of records that are written, for whoever waits until they are as durable as is asked for.
+#[derive(Debug)]
+#[must_use = "what was written is to be settled"]
+pub struct Unsettled {
+    receipts: Vec<Receipt>,
+    last_seq: u64,
+}
+
+impl Unsettled {
+    /// What was written: each record's `seq`, and the grant that allows its statement.
+    pub fn written(&self) -> impl Iterator<Item = (u64, &GrantId)> {
+        self.receipts.iter().map(|receipt| (receipt.seq(), receipt.grant()))
+    }
+}
+
+/// Ends that wait; beyond it they are written at once.
+const MAX_HELD: usize = 256;
 
 /// What callers and the syncing thread share.
 #[derive(Debug)]
@@ -77,11 +99,12 @@ impl Shared {
 pub(super) struct Tuning {
     pub(super) segment_bytes: u64,
     pub(super) reserve_pause: Duration,
+    pub(super) handover_bytes: usize,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { segment_bytes: SEGMENT_BYTES, reserve_pause: RESERVE_PAUSE }
+        Self { segment_bytes: SEGMENT_BYTES, reserve_pause: RESERVE_PAUSE, handover_bytes: HANDOVER_BYTES }
     }
 }
 
@@ -125,8 +148,9 @@ impl Journal {
         let buckets = OpenBuckets::load(&shelves).map_err(failed)?;
         let id = recovered.journal_id.clone();
         let layout = Layout { journal_id: recovered.journal_id, segment_bytes: tuning.segment_bytes };
-        let mut appender = Appender::new(layout, main, shelves, buckets, reserve, recovered.records);
-        appender.append(&opening, Class::Ending)?;
+        let handover = Handover::new(tuning.handover_bytes);
+        let mut appender = Appender::new(layout, main, shelves, buckets, reserve, recovered.records, handover);
+        appender.append(opening, Class::Ending)?;
         let records = appender.records();
         let shared = Arc::new(Shared {
             written: watch::Sender::new(records),
@@ -147,6 +171,7 @@ impl Journal {
             published: published.clone(),
             intake: Intake::new(&settings.dir, recovered.tiles),
             signing: recovered.signing,
+            dir: settings.dir.clone(),
         };
         let notary = notary::run(Arc::clone(&shared), Arc::clone(&syncer), desk, recovered.checkpoint);
         let (notary, housekeeping) = (notary.map_err(failed)?, tokio::sync::Mutex::new(()));
@@ -177,18 +202,72 @@ impl Journal {
     /// # Errors
     /// Where not all of them could be recorded; then none may pass.
     pub async fn admit(&self, items: Vec<(Permit, Record)>) -> Result<Vec<Receipt>, JournalError> {
+        let shelves = &self.settings.shelves;
+        let allowed = items.into_iter().map(|(permit, record)| Allowed::of_record(permit, record, shelves));
+        let allowed = allowed.collect::<io::Result<_>>().map_err(|error| self.unencoded(&error))?;
+        self.settle(self.write_allowed(allowed)?).await
+    }
+
+    /// Makes a permitted statement ready for [`Self::write_allowed`].
+    ///
+    /// # Errors
+    /// Where it cannot be recorded.
+    pub fn allowed(&self, permit: Permit, draft: &StatementDraft<'_>) -> Result<Allowed, JournalError> {
+        Allowed::of_draft(permit, draft, &self.settings.shelves).map_err(|error| self.unencoded(&error))
+    }
+
+    /// The first half of [`Self::admit`], which waits for nothing: writes the records.
+    ///
+    /// # Errors
+    /// Where not all of them could be written; then none may pass.
+    pub fn write_allowed(&self, items: Vec<Allowed>) -> Result<Unsettled, JournalError> {
         let mut permits = Vec::with_capacity(items.len());
-        let mut encoded = Vec::with_capacity(items.len());
-        for (permit, mut record) in items {
-            record.event = Event::Statement;
-            record.verdict = Some(RecordedVerdict::Allow);
-            record.grant = Some(permit.grant().clone());
-            permits.push((permit, record.data_region.clone()));
-            encoded.push(self.encode(record)?);
+        let mut records = Vec::with_capacity(items.len());
+        for Allowed { permit, unnumbered } in items {
+            permits.push(permit);
+            records.push(unnumbered);
         }
-        let first_seq = self.append(&encoded, Class::Opening).await?;
-        let receipt = |((permit, region), seq): ((Permit, _), u64)| Receipt::new(&permit, seq, region);
-        Ok(permits.into_iter().zip(first_seq..).map(receipt).collect())
+        let (first_seq, last_seq) = self.write(records, Class::Opening)?;
+        let receipts = permits.into_iter().zip(first_seq..).map(|(permit, seq)| Receipt::new(permit, seq)).collect();
+        Ok(Unsettled { receipts, last_seq })
+    }
+
+    /// The second half: gives the receipts once the records are as durable as is asked for. Cancel safe.
+    ///
+    /// # Errors
+    /// Where they could not be brought to disk; then none may pass.
+    pub async fn settle(&self, unsettled: Unsettled) -> Result<Vec<Receipt>, JournalError> {
+        if self.settings.durability == Durability::Synced && !unsettled.receipts.is_empty() {
+            Box::pin(self.syncer.bring_to_disk(unsettled.last_seq)).await?;
+        }
+        Ok(unsettled.receipts)
+    }
+
+    /// Records how a statement ended. It is written with what is written next, and at the latest when [`Self::flush`] is
+    /// called: the end of a statement holds up nobody. Answers whether it is the first that waits, so that somebody has to see to
+    /// that call.
+    ///
+    /// # Errors
+    /// Where it cannot be recorded.
+    pub fn end(&self, draft: &EndDraft<'_>) -> Result<bool, JournalError> {
+        let end = draft::end(draft, &self.settings.shelves).map_err(|error| self.unencoded(&error))?;
+        let held = self.shared.appender().hold(end);
+        if held >= MAX_HELD {
+            self.flush()?;
+        }
+        Ok(held == 1)
+    }
+
+    /// Writes the ends that wait for it.
+    ///
+    /// # Errors
+    /// Where they could not be written: they are lost then.
+    pub fn flush(&self) -> Result<(), JournalError> {
+        let flushed = self.write(Vec::new(), Class::Ending);
+        if let Err(error) = &flushed {
+            tracing::error!(%error, "ends of statements could not be recorded");
+        }
+        flushed.map(|_| ())
     }
 
     /// Records anything else and answers its `seq`. What refuses or ends something may use the reserve.
@@ -198,7 +277,7 @@ impl Journal {
     pub async fn record(&self, record: Record) -> Result<u64, JournalError> {
         let class = class_of(&record);
         let encoded = self.encode(record)?;
-        self.append(&[encoded], class).await
+        self.append(vec![encoded], class).await
     }
 
     /// Records several things in one write, all or none, and answers the first one's `seq`; the others follow it.
@@ -209,7 +288,7 @@ impl Journal {
     pub async fn record_all(&self, records: Vec<Record>) -> Result<u64, JournalError> {
         let opening = records.iter().any(|record| class_of(record) == Class::Opening);
         let encoded: Result<Vec<_>, _> = records.into_iter().map(|record| self.encode(record)).collect();
-        self.append(&encoded?, if opening { Class::Opening } else { Class::Ending }).await
+        self.append(encoded?, if opening { Class::Opening } else { Class::Ending }).await
     }
 
     /// Whether a statement could be recorded now. A journal that failed is tried again, so that asking lets it recover.
@@ -229,6 +308,7 @@ impl Journal {
     /// The last record's `seq`, and word of each change.
     #[must_use]
     pub fn head(&self) -> watch::Receiver<u64> {
+        self.flush_for_readers();
         let head = self.shared.written.subscribe();
         // A write before the subscription may have been told to nobody; every later one sees the subscription, because
         // both pass through the appender's mutex.
@@ -240,6 +320,7 @@ impl Journal {
     /// The last record's `seq`.
     #[must_use]
     pub fn last_seq(&self) -> u64 {
+        self.flush_for_readers();
         self.shared.appender().records()
     }
 
@@ -275,6 +356,7 @@ impl Journal {
     /// # Errors
     /// Where the log does not keep up.
     pub async fn bring_to_log(&self) -> Result<(), JournalError> {
+        self.flush_for_readers();
         self.notary.bring_to_log(self.last_seq()).await
     }
 
@@ -293,6 +375,7 @@ impl Journal {
     /// What searches this journal's files.
     #[must_use]
     pub fn finder(&self) -> &Arc<Finder> {
+        self.flush_for_readers();
         &self.finder
     }
 
@@ -333,14 +416,22 @@ impl Journal {
         closed.and(synced)
     }
 
-    fn encode(&self, record: Record) -> Result<Unnumbered, JournalError> {
-        Unnumbered::encode(record, &self.settings.shelves).map_err(|error| {
-            self.shared.counters.failed();
-            JournalError(error.to_string())
-        })
+    /// Whoever looks at the journal finds all that has ended.
+    fn flush_for_readers(&self) {
+        // That it failed was logged, and shows in what is read.
+        let _ = self.flush();
     }
 
-    async fn append(&self, encoded: &[Unnumbered], class: Class) -> Result<u64, JournalError> {
+    fn encode(&self, record: Record) -> Result<Unnumbered, JournalError> {
+        Unnumbered::encode(record, &self.settings.shelves).map_err(|error| self.unencoded(&error))
+    }
+
+    fn unencoded(&self, error: &io::Error) -> JournalError {
+        self.shared.counters.failed();
+        JournalError(error.to_string())
+    }
+
+    async fn append(&self, encoded: Vec<Unnumbered>, class: Class) -> Result<u64, JournalError> {
         let (first_seq, last_seq) = self.write(encoded, class)?;
         if self.settings.durability == Durability::Synced {
             self.syncer.bring_to_disk(last_seq).await?;
@@ -349,18 +440,18 @@ impl Journal {
     }
 
     /// The write alone, in a function that cannot await under the guard.
-    fn write(&self, encoded: &[Unnumbered], class: Class) -> Result<(u64, u64), JournalError> {
+    fn write(&self, encoded: Vec<Unnumbered>, class: Class) -> Result<(u64, u64), JournalError> {
+        let count = encoded.len() as u64;
         let (appended, last_seq, finished) = {
             let mut appender = self.shared.appender();
-            if encoded.is_empty() {
-                let last_seq = appender.records();
-                return Ok((last_seq + 1, last_seq));
-            }
             let appended = appender.append(encoded, class);
             (appended, appender.records(), appender.has_finished_segment())
         };
-        let first_seq = appended.inspect_err(|_| self.shared.counters.failed())?;
-        self.shared.counters.wrote(encoded);
+        let Appended { first_seq, records, bytes } = appended.inspect_err(|_| self.shared.counters.failed())?;
+        if records == 0 {
+            return Ok((first_seq, last_seq));
+        }
+        self.shared.counters.wrote(records, bytes);
         // Where nobody listens, nothing is told; `head` makes up for it.
         if self.shared.written.receiver_count() > 0 {
             self.shared.tell(last_seq);
@@ -369,7 +460,7 @@ impl Journal {
             self.syncer.wake();
         }
         self.notary.wrote(last_seq);
-        Ok((first_seq, first_seq + encoded.len() as u64 - 1))
+        Ok((first_seq, first_seq + count - 1))
     }
 }
 

@@ -11,6 +11,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use ahash::AHashMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
@@ -246,7 +247,7 @@ const REMEMBERED: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct KeyReader {
     directory: KeyDirectory,
-    buckets: HashMap<u32, Known>,
+    buckets: AHashMap<u32, Known>,
     /// When the oldest of them was read.
     since: Instant,
 }
@@ -258,9 +259,18 @@ enum Known {
     Destroyed(Box<Bucket>),
 }
 
+impl Known {
+    fn record_key(&self, seq: u64) -> Option<RecordKey> {
+        match self {
+            Self::Key(key) => Some(key.record_key(seq)),
+            Self::Destroyed(bucket) => bucket.record_key(seq),
+        }
+    }
+}
+
 impl KeyReader {
     pub(super) fn of(dir: &Path) -> Self {
-        Self { directory: KeyDirectory::of(dir), buckets: HashMap::new(), since: Instant::now() }
+        Self { directory: KeyDirectory::of(dir), buckets: AHashMap::new(), since: Instant::now() }
     }
 
     /// `None` where the key was destroyed, or is not kept here.
@@ -270,17 +280,15 @@ impl KeyReader {
             self.buckets.clear();
             self.since = Instant::now();
         }
-        if !self.buckets.contains_key(&bucket) {
-            // A bucket that is not there may be a moment later, so that is not remembered.
-            let Some(found) = self.directory.read(bucket)? else { return Ok(None) };
-            let known = found.key().map_or_else(|| Known::Destroyed(Box::new(found)), Known::Key);
-            self.buckets.insert(bucket, known);
+        if let Some(known) = self.buckets.get(&bucket) {
+            return Ok(known.record_key(seq));
         }
-        Ok(match self.buckets.get(&bucket) {
-            Some(Known::Key(key)) => Some(key.record_key(seq)),
-            Some(Known::Destroyed(bucket)) => bucket.record_key(seq),
-            None => None,
-        })
+        // A bucket that is not there may be a moment later, so that is not remembered.
+        let Some(found) = self.directory.read(bucket)? else { return Ok(None) };
+        let known = found.key().map_or_else(|| Known::Destroyed(Box::new(found)), Known::Key);
+        let key = known.record_key(seq);
+        self.buckets.insert(bucket, known);
+        Ok(key)
     }
 
     /// Whether the bucket's key is known to have been destroyed.

@@ -3,11 +3,11 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `record`, `receipt`, `hash_key` | one entry; the proof that one was made; what hashes of values in it are keyed with |
-//! | `canonical`, `compact`, `seal`, `frame` | an entry's bytes; sealing them; what stands in a file. Pure |
+//! | `canonical`, `compact`, `draft`, `seal`, `frame` | an entry's bytes, of fields and of parts; sealing them; what stands in a file. Pure |
 //! | `retention`, `keys`, `purge`, `hold` | how long texts are kept; the keys that are destroyed then; doing so; what is kept all the same |
 //! | `segment`, `stream`, `medium`, `reserve` | the files: their names; writing one directory's; the operations on them; the space set aside |
 //! | `recovery`, `appender`, `numbers`, `syncer`, `journal` | where a journal ended; writing; numbering sessions; group commit; what callers hold |
-//! | `intake`, `notary`, `signing` | the log over the records: taking them up; checkpoints; their key |
+//! | `handover`, `intake`, `notary`, `settling`, `signing` | the log over the records: what was just written; taking it up; checkpoints; tiles on disk; the key |
 //! | `bundle` | a proof of one record, to be handed on |
 //! | `frames`, `reader`, `subscription`, `export`, `verify` | reading the files, which needs no writer |
 //! | `search`, `sieve` | what can be asked for; telling by an unparsed record that it is not asked for |
@@ -21,10 +21,12 @@ mod bundle;
 pub mod canonical;
 mod compact;
 mod counters;
+mod draft;
 pub mod export;
 mod find;
 mod frame;
 mod frames;
+mod handover;
 mod hash_key;
 mod hold;
 pub mod index;
@@ -47,6 +49,7 @@ mod seal;
 mod search;
 mod segment;
 mod sessions;
+mod settling;
 mod sieve;
 mod signing;
 mod story;
@@ -62,12 +65,13 @@ use std::time::Duration;
 
 pub use bundle::{Bundle, ProveError, Proved, prove};
 pub use counters::Counters;
+pub use draft::{Allowed, EndDraft, GrantPart, RelationsPart, SessionPart, StatementDraft};
 pub use export::{Format, begin as begin_export, export, export_one};
 pub use find::Finder;
 pub use frames::Location;
 pub use hash_key::HashKey;
 pub use hold::{Hold, HoldError, holds};
-pub use journal::Journal;
+pub use journal::{Journal, Unsettled};
 pub use purge::Purged;
 pub use reader::{Entry, Places, ReadError, Reader};
 pub use receipt::Receipt;

@@ -1,7 +1,6 @@
 //! Numbers the records of sessions: 1, 2, 3 …, so that a gap shows where a record was never made.
 
-use std::collections::HashMap;
-
+use super::appender::Sessions;
 use super::canonical::{Phase, Unnumbered};
 use crate::access::SessionId;
 
@@ -14,7 +13,7 @@ pub(super) struct Numbers<'a> {
 
 impl<'a> Numbers<'a> {
     /// The record's `session_seq`: none without a session, or for one that was not opened or has ended.
-    pub(super) fn next(&mut self, sessions: &HashMap<SessionId, u64>, record: &'a Unnumbered) -> Option<u64> {
+    pub(super) fn next(&mut self, sessions: &Sessions, record: &'a Unnumbered) -> Option<u64> {
         let (id, phase) = record.session()?;
         let here = self.last.iter_mut().find(|(session, _)| *session == id);
         let last = here.as_ref().map_or_else(|| sessions.get(id).copied(), |(_, last)| *last);
@@ -31,7 +30,7 @@ impl<'a> Numbers<'a> {
         Some(number)
     }
 
-    pub(super) fn commit(self, sessions: &mut HashMap<SessionId, u64>) {
+    pub(super) fn commit(self, sessions: &mut Sessions) {
         for (id, last) in self.last {
             match (sessions.get_mut(id), last) {
                 (Some(known), Some(last)) => *known = last,

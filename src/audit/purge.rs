@@ -18,7 +18,7 @@ use super::retention::{Kind, Shelf};
 use super::search::Filter;
 use super::segment::Segment;
 use super::{Event, Journal, JournalError, Record, Settings};
-use crate::tlog::TileReader;
+use crate::tlog::{self, TileReader};
 
 /// What a purge did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -56,6 +56,8 @@ impl Journal {
         self.bring_to_log().await?;
         let size = self.checkpoint().borrow().as_ref().map_or(0, |checkpoint| checkpoint.size);
         let swept = blocking(move || {
+            // Without its key a record cannot be taken up into the log again.
+            tlog::bring_to_disk(&journal.settings().dir)?;
             journal.forget_buckets(&due.iter().map(|due| due.bucket.number).collect::<Vec<_>>());
             for due in &due {
                 due.directory.destroy(&due.bucket.without_key(now, &due.held))?;

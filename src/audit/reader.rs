@@ -141,6 +141,25 @@ impl Reader {
         }
     }
 
+    /// Shows the number, the place, the bucket and the canonical bytes of the next record that can be read.
+    pub(super) fn show_next<T>(
+        &mut self,
+        show: impl FnOnce(u64, Location, u32, &[u8]) -> T,
+    ) -> Result<Option<T>, ReadError> {
+        loop {
+            let seq = self.frames.next_seq();
+            let at = match self.frames.advance().map_err(|error| damaged(seq, error))? {
+                Step::Frame(at) => at,
+                Step::End { .. } => return Ok(None),
+            };
+            self.last = Some(at);
+            let bucket = self.bucket().unwrap_or_default();
+            if let Some((seq, canonical)) = self.open_frame()? {
+                return Ok(Some(show(seq, at, bucket, canonical)));
+            }
+        }
+    }
+
     /// The record at `place`; `None` where it cannot be read any more.
     ///
     /// # Errors

@@ -9,21 +9,12 @@ use crate::policy::{ExportClaim, Permit};
 #[must_use = "a receipt that is dropped lets nothing through"]
 pub struct Receipt {
     seq: u64,
-    grant: GrantId,
-    data_region: Option<Region>,
-    guards: Guards,
-    exports: Vec<ExportClaim>,
+    permit: Permit,
 }
 
 impl Receipt {
-    pub(in crate::audit) fn new(permit: &Permit, seq: u64, data_region: Option<Region>) -> Self {
-        Self {
-            seq,
-            data_region,
-            grant: permit.grant().clone(),
-            guards: permit.guards(),
-            exports: permit.exports().to_vec(),
-        }
+    pub(in crate::audit) fn new(permit: Permit, seq: u64) -> Self {
+        Self { seq, permit }
     }
 
     /// The record's position in the journal.
@@ -35,24 +26,24 @@ impl Receipt {
     /// The grant that allows the statement.
     #[must_use]
     pub fn grant(&self) -> &GrantId {
-        &self.grant
+        self.permit.grant()
     }
 
     /// The region that keeps the record, where it is not the upstream's: the record of the statement's end belongs there, too.
     #[must_use]
     pub fn data_region(&self) -> Option<&Region> {
-        self.data_region.as_ref()
+        self.permit.data_region()
     }
 
     /// What bounds the statement.
     #[must_use]
     pub fn guards(&self) -> Guards {
-        self.guards
+        self.permit.guards()
     }
 
     /// The bounds that the statement's rows count against.
     #[must_use]
     pub fn exports(&self) -> &[ExportClaim] {
-        &self.exports
+        self.permit.exports()
     }
 }

@@ -21,7 +21,7 @@ use super::reader::Places;
 use super::seal::sha256;
 use super::segment::{Header, MAX_HEADER_BYTES, Segment};
 use super::signing::{Signing, read_checkpoint};
-use crate::tlog::{Checkpoint, TileReader, TileWriter};
+use crate::tlog::{self, Checkpoint, TileReader, TileWriter};
 
 /// Where a journal ended, and what was cut to get there.
 #[derive(Debug)]
@@ -177,29 +177,62 @@ fn goes_on(signing: &Signing, checkpoint: Option<&Checkpoint>) -> Result<(), Jou
 /// The tree as the checkpoint has it. Tiles that were lost all the same are made again.
 fn restore_tiles(dir: &Path, checkpoint: Option<&Checkpoint>) -> Result<TileWriter, JournalError> {
     let says = |what: &dyn std::fmt::Display| JournalError(format!("{}: the log: {what}", dir.display()));
-    let Some(checkpoint) = checkpoint else { return TileWriter::open(dir, 0).map_err(|error| says(&error)) };
-    match TileWriter::open(dir, checkpoint.size) {
-        Ok(tiles) if tiles.root() == checkpoint.root => return Ok(tiles),
-        Ok(_) | Err(_) => {}
-    }
-    // Entries of records whose segments or keys are gone stand in the bundles alone; where these are lost, too, or wrong,
-    // all is made of the segments.
-    for keeps_entries in [true, false] {
-        let mut tiles = TileWriter::open(dir, 0).map_err(|error| says(&error))?;
-        if keeps_entries {
-            let there = TileReader::new(dir, checkpoint.size);
-            for (_, entry) in there.entries(0).map_while(Result::ok) {
-                tiles.push(&entry);
+    let settled = tlog::settled(dir).map_err(|error| says(&error))?;
+    let size = checkpoint.map_or(0, |checkpoint| checkpoint.size);
+    let Some(checkpoint) = checkpoint else {
+        tlog::set_settled(dir, 0).map_err(|error| says(&error))?;
+        return TileWriter::open(dir, 0).map_err(|error| says(&error));
+    };
+    match settled {
+        // What was flushed since the tiles were last brought to disk may have been lost with the machine.
+        Some(settled) => {
+            for keeps_entries in [true, false] {
+                if let Some(tiles) = remake(dir, checkpoint, Some(settled.min(size)), keeps_entries) {
+                    return Ok(tiles);
+                }
             }
         }
-        let mut intake = Intake::new(dir, tiles);
-        if intake.take_up_to(checkpoint.size).is_ok() && intake.tiles().root() == checkpoint.root {
-            intake.tiles().flush(true).map_err(|error| says(&error))?;
-            return TileWriter::open(dir, checkpoint.size).map_err(|error| says(&error));
+        None => match TileWriter::open(dir, size) {
+            Ok(tiles) if tiles.root() == checkpoint.root => {
+                tlog::set_settled(dir, size).map_err(|error| says(&error))?;
+                return Ok(tiles);
+            }
+            Ok(_) | Err(_) => {}
+        },
+    }
+    for keeps_entries in [true, false] {
+        if let Some(tiles) = remake(dir, checkpoint, None, keeps_entries) {
+            tlog::set_settled(dir, size).map_err(|error| says(&error))?;
+            return Ok(tiles);
         }
     }
     let what = "its tiles are not what the checkpoint says, and cannot be made again from the segments";
     Err(says(&format!("{what}; `pgward audit verify` tells more")))
+}
+
+/// Makes the tiles again that follow the first `settled` entries' full ones, or all, and leaves those as they are that are right.
+/// Entries of records whose segments or keys are gone stand in the bundles alone; where these are lost, too, or wrong, all is made
+/// of the segments. `None` where that does not give the tree of the checkpoint.
+fn remake(dir: &Path, checkpoint: &Checkpoint, settled: Option<u64>, keeps_entries: bool) -> Option<TileWriter> {
+    let mut tiles = match settled {
+        Some(settled) => TileWriter::resume(dir, settled).ok()?,
+        None => TileWriter::open(dir, 0).ok()?,
+    };
+    if keeps_entries {
+        let there = TileReader::new(dir, checkpoint.size);
+        for (index, entry) in there.entries(tiles.size()).map_while(Result::ok) {
+            if !Entry::parse(&entry).is_some_and(|entry| entry.seq == index + 1) {
+                break;
+            }
+            tiles.push(&entry);
+        }
+    }
+    let mut intake = Intake::new(dir, tiles);
+    if intake.take_up_to(checkpoint.size).is_err() || intake.tiles().root() != checkpoint.root {
+        return None;
+    }
+    intake.tiles().flush(settled.is_none()).ok()?;
+    TileWriter::open(dir, checkpoint.size).ok()
 }
 
 /// Where the journal's own segments end.

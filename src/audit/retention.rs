@@ -105,6 +105,14 @@ pub struct Shelf {
     pub retention: Retention,
 }
 
+impl Shelf {
+    /// The place of the shelf that takes the records of a region.
+    pub(super) fn of(shelves: &[Self], region: Option<&Region>) -> usize {
+        let own = region.and_then(|region| shelves.iter().position(|shelf| shelf.region.as_ref() == Some(region)));
+        own.unwrap_or(0)
+    }
+}
+
 /// The stretch of time whose records share a bucket: they become unreadable together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stretch {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::JournalError;
 use crate::tlog::keyfile::{self, KeyFileError, Signers};
-use crate::tlog::{Checkpoint, CheckpointFile, Note, Verifier};
+use crate::tlog::{self, Checkpoint, CheckpointFile, Note, Verifier};
 
 /// What signs checkpoints.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl Signing {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
         file.write_all(checkpoint.to_body().as_bytes())?;
         file.sync_all()?;
-        std::fs::rename(fresh, memory)
+        tlog::replace(&fresh, &memory)
     }
 
     /// A checkpoint that all keys signed is published: it is remembered, and the key before has done its part, once it has

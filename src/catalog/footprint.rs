@@ -71,11 +71,16 @@ pub struct TouchedFunction {
     /// Whether it came with the server (its object identifier is below 16384).
     pub builtin: bool,
     pub security_definer: bool,
-    /// The literal text arguments, where the call had any: `current_setting('x')` is judged by its `x`.
+    /// The literal text arguments, where the function is one of [`JUDGED_BY_LITERALS`] and the call had any:
+    /// `current_setting('x')` is judged by its `x`.
     pub literal_arguments: Vec<Option<String>>,
     /// What led to it.
     pub by: CalledBy,
 }
+
+/// The functions whose arguments say what they give or change. Nothing is kept of what others are passed, so that nothing can
+/// come to depend on it.
+pub const JUDGED_BY_LITERALS: [&str; 2] = ["current_setting", "set_config"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CalledBy {

@@ -10,10 +10,11 @@ mod types;
 mod values;
 
 pub use footprint::{
-    CalledBy, Columns, Effect, Footprint, Oid, RelationKind, TouchedFunction, TouchedRelation, Unresolved,
+    CalledBy, Columns, Effect, Footprint, JUDGED_BY_LITERALS, Oid, RelationKind, TouchedFunction, TouchedRelation,
+    Unresolved,
 };
 pub use load::LoadError;
 pub use objects::{Objects, RelationObject, RoutineObject};
-pub use resolve::{resolve, resolve_told, resolve_with};
+pub use resolve::{Weighed, resolve, resolve_told, resolve_weighed, resolve_with};
 pub use snapshot::Snapshot;
 pub use values::Kind as TypeKind;

@@ -74,6 +74,8 @@ pub struct ProxySettings {
     pub tls: TlsFiles,
     /// Signs the client certificates that are accepted, where any are.
     pub client_ca: Option<PathBuf>,
+    /// Threads that serve sessions, where the configuration says how many.
+    pub workers: Option<usize>,
     pub max_connections: usize,
     pub max_connections_per_address: usize,
     /// From accept to the end of authentication.

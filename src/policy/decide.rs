@@ -7,7 +7,7 @@ use super::denial::{Refusal, request_command};
 use super::export::ExportClaim;
 use super::verdict::{Denial, Permit, Rule, Verdict};
 use super::{functions, guards, relations, residency, statements};
-use crate::access::{Grant, GrantState, Operation, Scope};
+use crate::access::{Grant, GrantState, Operation, Region, Scope};
 use crate::catalog::{CalledBy, Columns, Effect, Footprint, Unresolved};
 use crate::sql::tree::{Action, Statement};
 
@@ -19,20 +19,28 @@ pub fn decide(
     resolved: &Result<Footprint, Unresolved>,
     context: &Context,
 ) -> Verdict {
-    match judge(statement, text, resolved, context, None) {
-        Ok((grant, exports)) => Verdict::Allow(Permit::new(grant.id.clone(), grant.scope.guards).with_exports(exports)),
+    match judge(statement, text.get(statement.range.clone()).unwrap_or_default(), resolved, context, None) {
+        Ok((grant, exports)) => {
+            Verdict::Allow(Permit::new(grant).with_exports(exports).with_data_region(home(resolved, context)))
+        }
         Err(denial) => Verdict::Deny(denial),
     }
+}
+
+/// The region that keeps the records of a statement, where it is not the upstream's.
+pub(super) fn home(resolved: &Result<Footprint, Unresolved>, context: &Context) -> Option<Region> {
+    residency::data_region(resolved.as_ref().ok()?, &context.database)
 }
 
 /// The grant that allows a statement, and what its rows count against; or why none does.
 pub(super) type Judged = Result<(Arc<Grant>, Vec<ExportClaim>), Denial>;
 
 /// Tries each live grant, oldest first. Where none allows, the newest one's reason is the one to tell. `steps` is told of
-/// each grant that was looked at, and what it came to, where somebody wants to know.
+/// each grant that was looked at, and what it came to, where somebody wants to know. `letter` is the statement as it was
+/// written.
 pub(super) fn judge(
     statement: &Statement,
-    text: &str,
+    letter: &str,
     resolved: &Result<Footprint, Unresolved>,
     context: &Context,
     mut steps: Option<&mut Vec<String>>,
@@ -59,9 +67,8 @@ pub(super) fn judge(
             }
         }
         let judged = match resolved {
-            Ok(footprint) => {
-                under(statement, text, footprint, grant, context).map_err(|refusal| refusal.into_denial(grant, context))
-            }
+            Ok(footprint) => under(statement, letter, footprint, grant, context)
+                .map_err(|refusal| refusal.into_denial(grant, context)),
             Err(unresolved) => Err(unresolved_denial(unresolved)),
         };
         match judged {
@@ -98,14 +105,14 @@ fn needed(footprint: &Footprint) -> String {
 /// Whether one grant allows all of a statement; and what its rows count against.
 fn under(
     statement: &Statement,
-    text: &str,
+    letter: &str,
     footprint: &Footprint,
     grant: &Grant,
     context: &Context,
 ) -> Result<Vec<ExportClaim>, Refusal> {
     if let Some(only) = &grant.statement
         && !statements::is_plumbing(&statement.action)
-        && trimmed(text.get(statement.range.clone()).unwrap_or("")) != trimmed(only)
+        && (letter.is_empty() || trimmed(letter) != trimmed(only))
     {
         return Err(Refusal::OtherStatement);
     }

@@ -46,7 +46,8 @@ pub fn explain(
 ) -> Explanation {
     let footprint = resolved.as_ref().ok();
     let mut steps = places(footprint, context);
-    let judged = judge(statement, text, resolved, context, Some(&mut steps));
+    let letter = text.get(statement.range.clone()).unwrap_or_default();
+    let judged = judge(statement, letter, resolved, context, Some(&mut steps));
     let relations = footprint.into_iter().flat_map(|footprint| &footprint.relations).map(explained).collect();
     let functions = footprint.into_iter().flat_map(|footprint| &footprint.functions);
     let functions = functions

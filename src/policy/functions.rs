@@ -4,7 +4,7 @@ use super::denial::Refusal;
 use super::harmless::is_harmless;
 use super::settings;
 use crate::access::{ObjectPattern, Scope};
-use crate::catalog::{CalledBy, TouchedFunction};
+use crate::catalog::{CalledBy, JUDGED_BY_LITERALS, TouchedFunction};
 
 /// Whether `scope` lets this function run.
 pub(super) fn check(function: &TouchedFunction, scope: &Scope, search_paths: &[String]) -> Result<(), Refusal> {
@@ -29,6 +29,17 @@ pub(super) fn is_free(function: &TouchedFunction, search_paths: &[String]) -> bo
         // No operator, cast or type that comes with the server runs text it is given or reaches beyond its arguments.
         CalledBy::Operator | CalledBy::Cast | CalledBy::Type => function.builtin,
         CalledBy::Call => function.builtin && is_harmless_call(function, search_paths),
+    }
+}
+
+/// Whether no literal that the function is passed can say whether it may run.
+pub(super) fn is_literal_free(function: &TouchedFunction) -> bool {
+    match function.by {
+        CalledBy::Write | CalledBy::View | CalledBy::Operator | CalledBy::Cast | CalledBy::Type => true,
+        CalledBy::Call => {
+            let judged = JUDGED_BY_LITERALS.contains(&function.name.as_str());
+            function.builtin && !judged && function.schema == "pg_catalog" && is_harmless(&function.name)
+        }
     }
 }
 

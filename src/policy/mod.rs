@@ -14,6 +14,7 @@ mod precedent;
 mod relations;
 mod residency;
 mod settings;
+mod shared;
 mod statements;
 #[cfg(test)]
 mod tests;
@@ -25,4 +26,5 @@ pub use explain::{ExplainedRelation, Explanation, explain};
 pub use export::{ExportClaim, Exported};
 pub use precedent::Matter;
 pub use residency::data_region;
+pub use shared::is_literal_free;
 pub use verdict::{Denial, Permit, Rule, Verdict};

@@ -10,11 +10,11 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
 use super::context::{Context, DatabasePolicy, SessionState};
-use super::decide::judge;
+use super::decide::{home, judge};
 use super::verdict::{Permit, Verdict};
 use crate::access::{Grant, Region};
 use crate::catalog::{Footprint, Unresolved};
-use crate::sql::Statement;
+use crate::sql::{self, Statement};
 
 /// Verdicts kept for one statement: sessions that take turns at it under as many grants do not drive each other out.
 const KEPT: usize = 8;
@@ -23,6 +23,8 @@ const KEPT: usize = 8;
 #[derive(Debug)]
 pub struct Matter {
     resolved: Result<Footprint, Unresolved>,
+    /// It belongs to every statement that differs in its literals alone.
+    shared: bool,
     precedents: ArcSwap<Vec<Arc<Precedent>>>,
 }
 
@@ -37,33 +39,57 @@ struct Precedent {
     /// When it was given, and the next instant at which one of the grants begins or ends.
     holds: std::ops::Range<Timestamp>,
     grant: Arc<Grant>,
+    data_region: Option<Region>,
 }
 
 impl Matter {
     #[must_use]
     pub fn new(resolved: Result<Footprint, Unresolved>) -> Self {
-        Self { resolved, precedents: ArcSwap::default() }
+        Self { resolved, shared: false, precedents: ArcSwap::default() }
+    }
+
+    /// What all statements touch that differ from one in their literals, each of which is the one statement of its text. Who
+    /// makes this has seen to it that [`super::is_literal_free`] holds.
+    #[must_use]
+    pub fn shared(resolved: Result<Footprint, Unresolved>) -> Self {
+        Self { shared: true, ..Self::new(resolved) }
     }
 
     pub fn resolved(&self) -> &Result<Footprint, Unresolved> {
         &self.resolved
     }
 
-    /// [`super::decide`], without looking again at what was looked at before.
+    /// [`super::decide`], without looking again at what was looked at before. Of a shared matter `statement` is the one that
+    /// stands for all, and `text` the one that is to run.
     pub fn decide(&self, statement: &Statement, text: &str, context: &Context) -> Verdict {
-        if let Some(precedent) = self.precedents.load().iter().find(|precedent| precedent.covers(context)) {
-            return Verdict::Allow(Permit::new(precedent.grant.id.clone(), precedent.grant.scope.guards));
+        if let Some(permit) = self.recall(context) {
+            return Verdict::Allow(permit);
         }
-        match judge(statement, text, &self.resolved, context, None) {
+        // A grant of one statement means its letter, literals and all.
+        let by_letter = self.shared && context.grants.iter().any(|grant| grant.statement.is_some());
+        let letter = match (self.shared, by_letter) {
+            (false, _) => text.get(statement.range.clone()),
+            (true, true) => sql::lone_statement(text),
+            (true, false) => None,
+        };
+        match judge(statement, letter.unwrap_or_default(), &self.resolved, context, None) {
             Ok((grant, exports)) => {
+                let precedent = Precedent::new(&grant, home(&self.resolved, context), context);
+                let permit = precedent.permit();
                 // What has left already counts anew each time.
-                if exports.is_empty() {
-                    self.keep(Precedent::new(&grant, context));
+                if exports.is_empty() && !by_letter {
+                    self.keep(precedent);
                 }
-                Verdict::Allow(Permit::new(grant.id.clone(), grant.scope.guards).with_exports(exports))
+                Verdict::Allow(permit.with_exports(exports))
             }
             Err(denial) => Verdict::Deny(denial),
         }
+    }
+
+    /// What was allowed before, and is allowed again.
+    #[must_use]
+    pub fn recall(&self, context: &Context) -> Option<Permit> {
+        self.precedents.load().iter().find(|precedent| precedent.covers(context)).map(|precedent| precedent.permit())
     }
 
     fn keep(&self, precedent: Precedent) {
@@ -76,7 +102,7 @@ impl Matter {
 }
 
 impl Precedent {
-    fn new(grant: &Arc<Grant>, context: &Context) -> Self {
+    fn new(grant: &Arc<Grant>, data_region: Option<Region>, context: &Context) -> Self {
         let turns = context.grants.iter().flat_map(|grant| [grant.not_before, grant.expires_at]);
         let until = turns.filter(|turn| *turn > context.now).min().unwrap_or(context.now);
         Self {
@@ -87,7 +113,12 @@ impl Precedent {
             session: context.session,
             holds: context.now..until,
             grant: Arc::clone(grant),
+            data_region,
         }
+    }
+
+    fn permit(&self) -> Permit {
+        Permit::new(Arc::clone(&self.grant)).with_data_region(self.data_region.clone())
     }
 
     fn covers(&self, context: &Context) -> bool {

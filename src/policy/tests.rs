@@ -48,7 +48,7 @@ fn grant(scope: Scope) -> Grant {
         id: GrantId::generate(),
         request: RequestId::generate(),
         principal: "alice".to_owned(),
-        scope,
+        scope: scope.into(),
         statement: None,
         reason: "an incident".to_owned(),
         ticket: None,
@@ -361,9 +361,9 @@ mod narrowing {
         ) {
             let wide = grant(scope("wide", allow.clone()));
             let mut narrow = wide.clone();
-            narrow.scope.allow.remove(dropped.index(allow.len()));
+            Arc::make_mut(&mut narrow.scope).allow.remove(dropped.index(allow.len()));
             if without_region {
-                narrow.scope.regions.clear();
+                Arc::make_mut(&mut narrow.scope).regions.clear();
             }
             let narrow_allows = verdict(&context(vec![narrow]), reading(relations.clone())).is_ok();
             let wide_allows = verdict(&context(vec![wide]), reading(relations)).is_ok();

@@ -1,7 +1,9 @@
 //! The answer of [`super::decide`], and the permit that only an allowing answer carries.
 
+use std::sync::Arc;
+
 use super::export::ExportClaim;
-use crate::access::{GrantId, Guards};
+use crate::access::{Grant, GrantId, Guards, Region};
 
 /// Whether a statement may run, and by what.
 #[derive(Debug)]
@@ -15,25 +17,59 @@ pub enum Verdict {
 #[derive(Debug)]
 #[must_use = "a permit that is dropped lets nothing through"]
 pub struct Permit {
-    grant: GrantId,
-    guards: Guards,
+    grant: Arc<Grant>,
     exports: Vec<ExportClaim>,
+    data_region: Option<Region>,
 }
 
 impl Permit {
-    pub(in crate::policy) fn new(grant: GrantId, guards: Guards) -> Self {
-        Self { grant, guards, exports: Vec::new() }
+    pub(in crate::policy) fn new(grant: Arc<Grant>) -> Self {
+        Self { grant, exports: Vec::new(), data_region: None }
     }
 
     /// A permit for the unit tests of other layers; no build of the program has it.
     #[cfg(test)]
     pub(crate) fn for_test(grant: GrantId, row_limit: Option<u64>) -> Self {
-        Self::new(grant, Guards { row_limit, ..Guards::default() })
+        let scope = crate::access::Scope {
+            name: "test".to_owned(),
+            database: "test".to_owned(),
+            regions: Vec::new(),
+            requesters: Vec::new(),
+            approvers: Vec::new(),
+            approvals: 0,
+            max_duration: std::time::Duration::ZERO,
+            guards: Guards { row_limit, ..Guards::default() },
+            allow: Vec::new(),
+        };
+        Self::new(Arc::new(Grant {
+            id: grant,
+            request: crate::access::RequestId::from_text("req_test"),
+            principal: "test".to_owned(),
+            scope,
+            statement: None,
+            reason: "test".to_owned(),
+            ticket: None,
+            approvers: Vec::new(),
+            not_before: jiff::Timestamp::MIN,
+            expires_at: jiff::Timestamp::MAX,
+            revocation: None,
+        }))
     }
 
     /// With what the statement's rows count against when they leave.
     pub(in crate::policy) fn with_exports(self, exports: Vec<ExportClaim>) -> Self {
         Self { exports, ..self }
+    }
+
+    /// With the region that keeps the statement's records, where it is not the upstream's.
+    pub(crate) fn with_data_region(self, data_region: Option<Region>) -> Self {
+        Self { data_region, ..self }
+    }
+
+    /// The region that keeps the statement's records, where it is not the upstream's.
+    #[must_use]
+    pub fn data_region(&self) -> Option<&Region> {
+        self.data_region.as_ref()
     }
 
     /// The bounds that the statement's rows count against.
@@ -45,13 +81,19 @@ impl Permit {
     /// The grant that allows the statement.
     #[must_use]
     pub fn grant(&self) -> &GrantId {
+        &self.grant.id
+    }
+
+    /// The same, with all that it says.
+    #[must_use]
+    pub fn full_grant(&self) -> &Arc<Grant> {
         &self.grant
     }
 
     /// What bounds the statement.
     #[must_use]
     pub fn guards(&self) -> Guards {
-        self.guards
+        self.grant.scope.guards
     }
 }
 

@@ -1,10 +1,10 @@
 //! Who a client is: a certificate that names it, or a password by SCRAM. Says the same to all who fail.
 
-use base64::Engine as _;
 use bytes::BytesMut;
 use tokio::io::AsyncWriteExt as _;
 
 use super::handshake::ClientStream;
+use super::nonce::nonce;
 use super::routes;
 use super::settings::{Dependencies, Settings, User};
 use super::tls::certificate_identities;
@@ -16,7 +16,6 @@ use crate::wire::sqlstate;
 
 /// Bytes of one authentication message.
 const MAX_MESSAGE: usize = 4 * 1024;
-const NONCE_LENGTH: usize = 18;
 
 /// Why a login failed.
 #[derive(Debug)]
@@ -46,6 +45,24 @@ impl From<std::io::Error> for AuthError {
     }
 }
 
+/// A client to talk with.
+#[derive(Debug)]
+pub struct Talk<'a> {
+    pub stream: &'a mut ClientStream,
+    /// What was read and not looked at.
+    pub read: &'a mut BytesMut,
+    /// What goes out with the next message; at the end, with whatever comes then.
+    pub untold: &'a mut BytesMut,
+}
+
+impl Talk<'_> {
+    async fn say(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.untold.extend_from_slice(bytes);
+        self.stream.write_all(&self.untold.split()).await?;
+        self.stream.flush().await
+    }
+}
+
 /// What a login is about.
 #[derive(Debug)]
 pub struct Attempt<'a> {
@@ -67,14 +84,13 @@ pub fn failed(user: &str) -> ClientVisible {
 /// # Errors
 /// [`AuthError`]
 pub async fn authenticate(
-    stream: &mut ClientStream,
-    buffer: &mut BytesMut,
+    talk: Talk<'_>,
     attempt: &Attempt<'_>,
     settings: &Settings,
     parts: &Dependencies,
 ) -> Result<User, AuthError> {
     let user = parts.directory.load().user(attempt.user).cloned();
-    if let Some(certificate) = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()) {
+    if let Some(certificate) = talk.stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()) {
         let names = certificate_identities(certificate);
         let text = format!("the client certificate does not name user \"{}\"", attempt.user);
         let said = ClientVisible::fatal(sqlstate::INVALID_AUTHORIZATION, text);
@@ -85,7 +101,7 @@ pub async fn authenticate(
     }
     let verifiers = verifiers(user.as_ref(), attempt, parts).await?;
     let candidates = Candidates::new(verifiers, &scram::stable_salt(&settings.salt_secret, attempt.user));
-    exchange(stream, buffer, attempt, candidates).await?;
+    exchange(talk, attempt, candidates).await?;
     user.ok_or_else(|| AuthError::Refused { said: failed(attempt.user), why: "no such user" })
 }
 
@@ -117,33 +133,27 @@ async fn verifiers(
     Ok(if user.is_some() { stable.into_iter().chain(minted).collect() } else { Vec::new() })
 }
 
-async fn exchange(
-    stream: &mut ClientStream,
-    buffer: &mut BytesMut,
-    attempt: &Attempt<'_>,
-    candidates: Candidates,
-) -> Result<(), AuthError> {
+async fn exchange(mut talk: Talk<'_>, attempt: &Attempt<'_>, candidates: Candidates) -> Result<(), AuthError> {
     let offer: &[&str] = if attempt.binding.is_some() { &[scram::PLUS, scram::PLAIN] } else { &[scram::PLAIN] };
-    stream.write_all(&encode::authentication_sasl(offer)).await?;
-    stream.flush().await?;
-    let frame = password_message(stream, buffer).await?;
+    talk.say(&encode::authentication_sasl(offer)).await?;
+    let frame = password_message(&mut talk).await?;
     let (mechanism, first) = frontend::sasl_initial(&frame).map_err(ReadError::from)?;
     if !offer.contains(&mechanism) {
         return Err(broken("client selected an invalid SASL authentication mechanism"));
     }
     let first = first.ok_or_else(|| broken("the first SASL message is missing"))?;
+    let nonce = nonce().map_err(|_| AuthError::Unavailable)?;
     let exchange =
-        Exchange::start(mechanism, attempt.binding, first, &nonce()?, candidates).map_err(|e| refused(e, attempt))?;
-    stream.write_all(&encode::authentication_sasl_continue(exchange.server_first())).await?;
-    stream.flush().await?;
-    let last = password_message(stream, buffer).await?;
+        Exchange::start(mechanism, attempt.binding, first, &nonce, candidates).map_err(|e| refused(e, attempt))?;
+    talk.say(&encode::authentication_sasl_continue(exchange.server_first())).await?;
+    let last = password_message(&mut talk).await?;
     let answer = exchange.finish(&last).map_err(|error| refused(error, attempt))?;
-    stream.write_all(&encode::authentication_sasl_final(&answer)).await?;
+    talk.untold.extend_from_slice(&encode::authentication_sasl_final(&answer));
     Ok(())
 }
 
-async fn password_message(stream: &mut ClientStream, buffer: &mut BytesMut) -> Result<Vec<u8>, AuthError> {
-    let frame = read_frame(stream, buffer, MAX_MESSAGE).await?;
+async fn password_message(talk: &mut Talk<'_>) -> Result<Vec<u8>, AuthError> {
+    let frame = read_frame(talk.stream, talk.read, MAX_MESSAGE).await?;
     if frame.tag() != b'p' {
         return Err(broken("expected SASL response"));
     }
@@ -163,10 +173,4 @@ fn refused(error: ScramError, attempt: &Attempt<'_>) -> AuthError {
 
 fn broken(text: &str) -> AuthError {
     AuthError::Broken(Some(ClientVisible::fatal(sqlstate::PROTOCOL_VIOLATION, text)))
-}
-
-fn nonce() -> Result<String, AuthError> {
-    let mut bytes = [0; NONCE_LENGTH];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| AuthError::Unavailable)?;
-    Ok(base64::engine::general_purpose::STANDARD.encode(bytes))
 }

@@ -62,6 +62,24 @@ impl Parameters {
         Self { values: Some(recorded), count: None, hides_secret }
     }
 
+    /// The values; none where they are left out, or there are none.
+    #[must_use]
+    pub fn values(&self) -> Option<&[Option<String>]> {
+        self.values.as_deref()
+    }
+
+    /// How many there were, where they are left out.
+    #[must_use]
+    pub fn count(&self) -> Option<u32> {
+        self.count
+    }
+
+    /// Whether one of them is a secret.
+    #[must_use]
+    pub fn hides_secret(&self) -> bool {
+        self.hides_secret
+    }
+
     /// Puts the values into the record of what they are bound to.
     pub fn put(&self, record: &mut Record) {
         record.parameters.clone_from(&self.values);

@@ -87,6 +87,12 @@ impl Keeper {
         }
     }
 
+    /// The same, where it is at hand.
+    #[must_use]
+    pub fn known(&self) -> Option<Arc<Snapshot>> {
+        self.checked_since(Instant::now().checked_sub(self.max_age))
+    }
+
     /// A snapshot that is true now. Cancel safe.
     ///
     /// # Errors

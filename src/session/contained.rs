@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::task::Poll;
 
 /// The work panicked; what of is in the log.
@@ -10,14 +9,15 @@ use std::task::Poll;
 pub struct Panicked;
 
 /// Runs a future to its end, or to its panic. What it borrows must be sound half done: whoever goes on with it ends it.
-pub async fn contained<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
-    let mut work = pin!(work);
+///
+/// It is put in a box of its own: held by value it would take its room twice, in every session's task.
+pub fn contained<T>(work: impl Future<Output = T>) -> impl Future<Output = Result<T, Panicked>> {
+    let mut work = Box::pin(work);
     std::future::poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
         Ok(Poll::Ready(done)) => Poll::Ready(Ok(done)),
         Ok(Poll::Pending) => Poll::Pending,
         Err(_) => Poll::Ready(Err(Panicked)),
     })
-    .await
 }
 
 #[cfg(test)]

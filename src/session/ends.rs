@@ -8,15 +8,16 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::pulse::{Found, Pulse};
 use super::registry::{Entry, Kill};
 use crate::access::{Clock, Grant};
 use crate::audit::EndedBy;
-use crate::store::{GrantBook, GrantSet};
+use crate::store::GrantSet;
 use crate::wire::encode::{ClientVisible, Severity};
 use crate::wire::sqlstate;
 
-/// The clock is looked at this often, so that a wall clock set forward ends what it should have ended.
-const LOOK: Duration = Duration::from_secs(1);
+/// A session looks at its grants at least this often.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Why a session was ended.
 #[derive(Clone, Debug)]
@@ -82,8 +83,8 @@ fn revoked(grant: &Grant) -> String {
 #[derive(Debug)]
 pub struct Ends {
     pub grants: watch::Receiver<Arc<GrantSet>>,
-    pub book: Arc<GrantBook>,
-    pub lease: Duration,
+    pub pulse: Arc<Pulse>,
+    pub found: watch::Receiver<Found>,
     pub clock: Arc<Clock>,
     pub entry: Arc<Entry>,
     pub shutdown: CancellationToken,
@@ -92,20 +93,21 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// Returns when the session must end, and not before. Cancel safe.
+    /// Returns when the session must end, and not before. Sleeps until something happens. Cancel safe.
     pub async fn wait(&mut self) -> End {
         loop {
+            // Marked as seen before the clock and the store are looked at: what comes later wakes.
+            let is_blind = self.found.borrow_and_update().blind;
             let now = self.clock.now();
             let set = Arc::clone(&self.grants.borrow_and_update());
             let live = live(&set, now);
-            if live.is_empty() {
-                return self.over(&set);
-            }
-            if !self.book.is_fresh(self.lease) {
+            let Some(next) = live.iter().map(|grant| grant.expires_at).min() else { return self.over(&set) };
+            if is_blind || !self.pulse.is_store_fresh() {
                 return End::StoreLost;
             }
-            let next = live.iter().map(|grant| grant.expires_at).min().map_or(LOOK, |at| until(now, at).min(LOOK));
             self.last_live = live;
+            // Held no longer than it is looked at: a session sleeps for hours.
+            drop(set);
             tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => return End::Shutdown,
@@ -115,7 +117,12 @@ impl Ends {
                         return End::StoreLost;
                     }
                 }
-                () = tokio::time::sleep(next) => {}
+                looked = self.found.changed() => {
+                    if looked.is_err() {
+                        return End::StoreLost;
+                    }
+                }
+                () = tokio::time::sleep(until(now, next)) => {}
             }
         }
     }
@@ -138,6 +145,17 @@ impl Ends {
 #[must_use]
 pub fn live(set: &GrantSet, now: Timestamp) -> Vec<Arc<Grant>> {
     set.grants.iter().filter(|grant| grant.is_live_at(now)).map(Arc::clone).collect()
+}
+
+/// Until one of the grants begins or ends, or its end is near enough to be told; a minute at most.
+#[must_use]
+pub fn next_turn(set: &GrantSet, now: Timestamp) -> Duration {
+    let turns = set.grants.iter().flat_map(|grant| {
+        let told = Warnings::STEPS.map(|step| grant.expires_at.saturating_sub(step).unwrap_or(grant.expires_at));
+        told.into_iter().chain([grant.not_before, grant.expires_at])
+    });
+    let next = turns.filter(|turn| *turn > now).min();
+    next.map_or(MINUTE, |at| until(now, at).min(MINUTE))
 }
 
 /// Why one statement ends while the session lives on: its own grant is over.

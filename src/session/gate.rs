@@ -13,6 +13,8 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use super::analysis::{Analysis, Meaning, Part};
 use super::judge::{Evidence, Judge, Judged, Refused, too_many_names, unreadable};
 use super::names::{Key, NameChange, Names, TooMany};
@@ -22,7 +24,7 @@ use super::records::{self, Item, Recorder, Settled};
 use super::replies::{Effect, Expected, Running, Step};
 use super::special;
 use crate::access::Guards;
-use crate::audit::{Event, Protocol, Record};
+use crate::audit::{Protocol, Record};
 use crate::policy::{Denial, Rule};
 use crate::wire::frontend::{self, Tag, Target};
 use crate::wire::{Frame, ProtocolError};
@@ -71,7 +73,25 @@ enum Message {
     /// Carries no SQL, or stands in for what was denied.
     Free(ToUpstream),
     /// Passes with the receipts of these items; `instead` goes where there are none.
-    Sql { frame: SqlFrame, answer: Option<ToUpstream>, items: std::ops::Range<usize>, instead: ToUpstream },
+    Sql { frame: SqlFrame, answer: Option<Box<ToUpstream>>, items: std::ops::Range<usize>, instead: Instead },
+}
+
+/// What is sent in place of a message that may not pass.
+#[derive(Debug)]
+enum Instead {
+    Query,
+    Parse(String),
+    Step,
+}
+
+impl Instead {
+    fn message(&self) -> ToUpstream {
+        match self {
+            Instead::Query => ToUpstream::failing_query(),
+            Instead::Parse(name) => ToUpstream::failing_parse(name),
+            Instead::Step => ToUpstream::failing_step(),
+        }
+    }
 }
 
 /// Judges the messages of one session.
@@ -98,6 +118,12 @@ struct Batch {
     parsed: Option<(Arc<Meaning>, usize)>,
     /// The statement of the last Bind, and the permit that it got.
     bound: Option<(Arc<Meaning>, Judged)>,
+}
+
+impl Batch {
+    fn of(frames: usize) -> Self {
+        Self { items: Vec::with_capacity(frames), planned: Vec::with_capacity(frames), ..Self::default() }
+    }
 }
 
 impl Gate {
@@ -130,17 +156,13 @@ impl Gate {
     /// segment itself succeeds is not known, so the next one does not count on it.
     fn look_ahead(&mut self, effect: &Effect) {
         match effect {
-            Effect::Reason(ReasonChange::Set(reason) | ReasonChange::SetLocal(reason)) => {
-                self.set_reason(reason.clone());
-            }
+            Effect::Reason(change) => match &**change {
+                ReasonChange::Set(reason) | ReasonChange::SetLocal(reason) => self.set_reason(reason.clone()),
+                ReasonChange::Rollback | ReasonChange::RollbackTo(_) => self.set_reason(self.given_reason.clone()),
+                ReasonChange::Commit | ReasonChange::Savepoint(_) | ReasonChange::Release(_) => {}
+            },
             Effect::Settings => self.set_reason(None),
-            Effect::Reason(ReasonChange::Rollback | ReasonChange::RollbackTo(_)) => {
-                self.set_reason(self.given_reason.clone());
-            }
-            Effect::Reason(ReasonChange::Commit | ReasonChange::Savepoint(_) | ReasonChange::Release(_))
-            | Effect::None
-            | Effect::Catalogs
-            | Effect::ApplicationName(_) => {}
+            Effect::None | Effect::Catalogs | Effect::ApplicationName(_) => {}
         }
     }
 
@@ -151,9 +173,10 @@ impl Gate {
 
     /// Judges and records messages, and answers what goes upstream in their place. Not cancel safe: a session whose
     /// batch is dropped must end.
-    pub async fn pass(&mut self, frames: Vec<Frame>) -> Passed {
-        let mut batch = Batch::default();
-        self.judge.begin_batch();
+    pub async fn pass(&mut self, frames: Vec<Frame>, now: Timestamp) -> Passed {
+        let mut batch = Batch::of(frames.len());
+        self.judge.begin_batch(now);
+        self.recorder.begin_at(now);
         let began = Instant::now();
         let mut error = None;
         for frame in frames {
@@ -165,10 +188,9 @@ impl Gate {
         }
         self.account(&mut batch);
         let over = if began.elapsed() > AT_ONCE { self.refuse_what_is_over(&mut batch) } else { HashSet::new() };
-        let Batch { mut items, planned, spoken: _, parsed: _, bound: _ } = batch;
+        let Batch { items, planned, spoken: _, parsed: _, bound: _ } = batch;
         let moved: Vec<Option<usize>> =
             items.iter().map(|item| if let Item::Moved(to) = item { Some(*to) } else { None }).collect();
-        items.shrink_to_fit();
         let mut settled = if items.is_empty() { Settled::default() } else { self.recorder.settle(items).await };
         self.record_noted().await;
         let mut outgoing = Vec::with_capacity(planned.len());
@@ -184,14 +206,15 @@ impl Gate {
     fn refuse_what_is_over(&mut self, batch: &mut Batch) -> HashSet<usize> {
         let mut over = HashSet::new();
         for (index, item) in batch.items.iter_mut().enumerate() {
-            let Item::Admit(permit, record) = item else { continue };
+            let Item::Admit(permit, draft) = item else { continue };
             if self.judge.is_live(permit.grant()) {
                 continue;
             }
             let denial = settle::grant_over();
-            records::deny(record, &denial, None);
+            let mut record = self.recorder.spelled(draft);
+            record.data_region = permit.data_region().cloned();
+            records::deny(&mut record, &denial, None);
             self.judge.count_denial(denial.rule);
-            let record = std::mem::replace(record, Box::new(Record::new(record.time, Event::Statement)));
             *item = Item::Refuse(record);
             over.insert(index);
         }
@@ -310,9 +333,9 @@ impl Gate {
         let answer = special::answer(&analysis, || self.judge.session_facts(&self.recorder));
         let message = Message::Sql {
             frame: SqlFrame::new(frame, analysis.statements().len()),
-            answer: answer.map(|answer| ToUpstream::answer_query(&answer)),
+            answer: answer.map(|answer| Box::new(ToUpstream::answer_query(&answer))),
             items: first..batch.items.len(),
-            instead: ToUpstream::failing_query(),
+            instead: Instead::Query,
         };
         batch.planned.push(Planned::new(message, expected));
         Ok(())
@@ -330,17 +353,17 @@ impl Gate {
             let meaning = Meaning { analysis: Arc::clone(analysis), part: Part::Whole(index) };
             let failed = |refused| (Some(meaning.part), refused);
             let judged = self.judge.judge(&meaning, &self.names).await.map_err(failed)?;
-            let mut record = self.judge.record(&self.recorder, &meaning, Protocol::Simple, &judged);
-            let hidden = self.hide_arguments(&meaning, &mut record);
+            let mut draft = self.judge.draft(&mut self.recorder, &meaning, Protocol::Simple, &judged);
+            let hidden = self.hidden_arguments(&meaning).map(|clean| draft.hide(clean)).is_some();
             let (changes, effect) =
                 self.effects(&meaning).map_err(|denial| failed(Refused { denial, footprint: Evidence::None }))?;
             self.look_ahead(&effect);
             let mut running = running(&meaning, &judged, changes, effect);
             if hidden {
-                running.text = record.statement.as_deref().unwrap_or_default().into();
+                running.text = draft.text().into();
             }
             expected.statements.push_back(running);
-            items.push(Item::Admit(judged.permit, record));
+            items.push(Item::Admit(judged.permit, draft));
         }
         Ok(())
     }
@@ -398,11 +421,13 @@ impl Gate {
         batch.spoken.of_statement(&meaning, first);
         for (index, judged) in judged.into_iter().enumerate() {
             let statement = Meaning { analysis: Arc::clone(&analysis), part: Part::Whole(index) };
-            let mut record = self.judge.record(&self.recorder, &statement, Protocol::Extended, &judged);
-            self.hide_arguments(&statement, &mut record);
-            record.kind = Some("PARSE".to_owned());
+            let mut draft = self.judge.draft(&mut self.recorder, &statement, Protocol::Extended, &judged);
+            if let Some(clean) = self.hidden_arguments(&statement) {
+                draft.hide(clean);
+            }
+            draft.kind = Some("PARSE");
             expected.statements.push_back(running(&statement, &judged, Vec::new(), Effect::None));
-            batch.items.push(Item::Admit(judged.permit, record));
+            batch.items.push(Item::Admit(judged.permit, draft));
         }
         if part == Part::Whole(0) {
             batch.parsed = Some((meaning, first));
@@ -410,9 +435,9 @@ impl Gate {
         let answer = special::answer(&analysis, || self.judge.session_facts(&self.recorder));
         let message = Message::Sql {
             frame: SqlFrame::new(frame, analysis.statements().len()),
-            answer: answer.map(|answer| ToUpstream::answer_parse(&name, &answer)),
+            answer: answer.map(|answer| Box::new(ToUpstream::answer_parse(&name, &answer))),
             items: first..batch.items.len(),
-            instead: ToUpstream::failing_parse(&name),
+            instead: Instead::Parse(name),
         };
         batch.planned.push(Planned::new(message, expected));
         Ok(())
@@ -470,7 +495,7 @@ impl Gate {
 /// Whether a text was read, and may be sent in the way it was.
 fn readable(analysis: &Analysis) -> Result<(), (Option<Part>, Refused)> {
     let refused = |denial| Refused { denial, footprint: Evidence::None };
-    if let Err(error) = &analysis.parsed {
+    if let Some(error) = analysis.unreadable() {
         return Err((None, refused(unreadable(error))));
     }
     special::misplaced(analysis).map_or(Ok(()), |denial| Err((Some(Part::Whole(0)), refused(denial))))

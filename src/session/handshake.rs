@@ -11,6 +11,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::records::escaped;
 use super::tls::ALPN;
+use super::transport::AT_ONCE;
 use crate::wire::encode::ClientVisible;
 use crate::wire::startup::{self, Packet, Startup};
 use crate::wire::{ProtocolError, sqlstate};
@@ -87,7 +88,7 @@ pub async fn open(mut tcp: TcpStream, tls: Arc<rustls::ServerConfig>) -> Result<
             Packet::Startup(_) => {
                 let error = ClientVisible::fatal(sqlstate::INVALID_AUTHORIZATION, "TLS is required")
                     .hint("Connect with sslmode=verify-full.");
-                refuse(&mut tcp, &error).await;
+                refuse(&mut tcp, &[], &error).await;
                 return Err(HandshakeError::Plaintext);
             }
             // Whoever stands in between may have put them there, to be read as if they had come through TLS.
@@ -108,7 +109,7 @@ async fn inside(mut stream: ClientStream) -> Result<Opening, HandshakeError> {
                 HandshakeError::Garbled { error, shown: _ } => error.to_string(),
                 other => other.to_string(),
             };
-            refuse(&mut stream, &ClientVisible::fatal(sqlstate::PROTOCOL_VIOLATION, text)).await;
+            refuse(&mut stream, &[], &ClientVisible::fatal(sqlstate::PROTOCOL_VIOLATION, text)).await;
             return Err(garbled);
         }
         other => other?,
@@ -118,7 +119,7 @@ async fn inside(mut stream: ClientStream) -> Result<Opening, HandshakeError> {
         Packet::Cancel { process, key } => Ok(Opening::Cancel { process, key }),
         Packet::Ssl | Packet::GssEnc => {
             let said = ClientVisible::fatal(sqlstate::PROTOCOL_VIOLATION, "the connection is encrypted already");
-            refuse(&mut stream, &said).await;
+            refuse(&mut stream, &[], &said).await;
             Err(HandshakeError::Repeated)
         }
     }
@@ -137,6 +138,7 @@ async fn read_packet(stream: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMu
             }
             Err(error) => return Err(error.into()),
         }
+        buffer.reserve(AT_ONCE);
         if stream.read_buf(buffer).await? == 0 {
             return Err(HandshakeError::Closed);
         }
@@ -153,9 +155,10 @@ fn tls_error(error: std::io::Error) -> HandshakeError {
 }
 
 /// Tells a client why it is refused and closes, so that what it still sends does not take the answer from it.
-pub async fn refuse(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), error: &ClientVisible) {
+/// `before` is what it has to be told before that.
+pub async fn refuse(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), before: &[u8], error: &ClientVisible) {
     let told = async {
-        stream.write_all(&error.to_bytes()).await?;
+        stream.write_all(&[before, &error.to_bytes()].concat()).await?;
         stream.shutdown().await?;
         let mut nothing = [0; 1024];
         for _ in 0..MAX_LINGER_READS {

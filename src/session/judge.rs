@@ -6,6 +6,7 @@ pub mod second;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::analysis::{Analysis, AnalysisCache, Meaning, Part, Resolved};
@@ -13,15 +14,15 @@ use super::catalogs::{CatalogUnavailable, Keeper};
 use super::exports::Ledger;
 use super::given::Given;
 use super::metrics::Metrics;
-use super::names::{Key, Names};
+use super::names::Names;
 use super::opinions::Opinions;
-use super::records::{self, Recorder};
+use super::records::{self, Draft, Recorder};
 use super::roles::{Provision, SessionRole};
-use super::settings::DatabaseSettings;
+use super::settings::{DatabaseSettings, SecondOpinion};
 use super::special::Facts;
 use super::upstream::Upstream;
 use crate::access::{Clock, GrantId, Principal, Region, Scope};
-use crate::audit::{Protocol, Record};
+use crate::audit::{Protocol, RelationsPart};
 use crate::catalog::{Footprint, Oid, Snapshot, Unresolved};
 use crate::policy::{self, Context, Denial, Permit, Rule, SessionState, Verdict};
 use crate::sql::Unreadable;
@@ -47,20 +48,17 @@ pub struct Database {
 #[derive(Debug)]
 pub struct Judge {
     pub database: Arc<Database>,
-    pub principal: Arc<str>,
-    pub client_region: Option<Region>,
     pub grants: watch::Receiver<Arc<GrantSet>>,
     pub clock: Arc<Clock>,
     pub metrics: Arc<Metrics>,
     pub ledger: Arc<Ledger>,
     /// The search_path that the session was opened with, in the spellings that mean the same.
     search_paths: Arc<[String]>,
-    requestable: Arc<[Arc<Scope>]>,
     /// What the session has said and become; as it is when the next statement is judged.
     pub session: SessionState,
     /// The role that the session is logged in as, where it has one of its own.
     role: Option<Arc<SessionRole>>,
-    view: Option<View>,
+    view: View,
 }
 
 /// What a judge needs of the session that it judges for.
@@ -119,6 +117,16 @@ impl Evidence {
             Evidence::Merged(footprint) => Some(footprint),
         }
     }
+
+    /// The same, as its records tell.
+    #[must_use]
+    pub fn relations(&self) -> RelationsPart {
+        match self {
+            Evidence::None => RelationsPart::default(),
+            Evidence::Resolved(resolved, part) => resolved.relations(*part),
+            Evidence::Merged(footprint) => records::relations_part(footprint),
+        }
+    }
 }
 
 impl Judge {
@@ -127,42 +135,46 @@ impl Judge {
         let may_request = |scope: &&Scope| scope.may_request(principal);
         let requestable = database.settings.scopes.iter().filter(may_request).cloned().map(Arc::new).collect();
         let Client { region, grants, clock, metrics, ledger, search_paths, role } = client;
-        let principal = principal.name.as_str().into();
-        Self {
-            database,
-            principal,
+        let context = Context {
+            database: Arc::clone(&database.settings.policy),
+            principal: principal.name.as_str().into(),
             client_region: region,
+            grants: Arc::clone(&grants.borrow().grants),
+            now: clock.now(),
+            search_paths: Arc::clone(&search_paths),
+            requestable,
+            session: SessionState::default(),
+            exported: Arc::default(),
+        };
+        Self {
+            view: View { context, catalogs: None, rechecked: false, exports_known: false },
+            database,
             grants,
             clock,
             metrics,
             ledger,
             search_paths,
-            requestable,
             session: SessionState::default(),
             role,
-            view: None,
         }
     }
 
     /// Looks at grants and clock anew.
-    pub fn begin_batch(&mut self) {
-        let set = Arc::clone(&self.grants.borrow());
-        let context = Context {
-            database: Arc::clone(&self.database.settings.policy),
-            principal: Arc::clone(&self.principal),
-            client_region: self.client_region.clone(),
-            grants: Arc::clone(&set.grants),
-            now: self.clock.now(),
-            search_paths: Arc::clone(&self.search_paths),
-            requestable: Arc::clone(&self.requestable),
-            session: self.session,
-            exported: Arc::default(),
-        };
-        self.view = Some(View { context, catalogs: None, rechecked: false, exports_known: false });
+    pub fn begin_batch(&mut self, now: Timestamp) {
+        let View { context, catalogs, rechecked, exports_known } = &mut self.view;
+        let set = self.grants.borrow();
+        if !Arc::ptr_eq(&set.grants, &context.grants) {
+            context.grants = Arc::clone(&set.grants);
+        }
+        context.now = now;
+        (*catalogs, *rechecked, *exports_known) = (None, false, false);
     }
 
     pub async fn analyse(&self, text: &str, types: Option<&[Oid]>) -> Arc<Analysis> {
-        self.database.analyses.analyse(text, types).await
+        match self.database.analyses.known(text, types) {
+            Some(known) => known,
+            None => Box::pin(self.database.analyses.analyse(text, types)).await,
+        }
     }
 
     /// The version of the policy that the session judges by.
@@ -187,24 +199,49 @@ impl Judge {
     /// # Errors
     /// [`Refused`] says why not.
     pub async fn judge(&mut self, meaning: &Meaning, names: &Names) -> Result<Judged, Refused> {
+        self.view.context.session = self.session;
+        if let Some(judged) = self.judged_before(meaning) {
+            self.metrics.allowed.inc();
+            return Ok(judged);
+        }
+        // Boxed, as whatever is rare: the way of every statement should not be as large as its longest turn.
+        Box::pin(self.judge_anew(meaning, names)).await
+    }
+
+    async fn judge_anew(&mut self, meaning: &Meaning, names: &Names) -> Result<Judged, Refused> {
         let refused = |denial| Refused { denial, footprint: Evidence::None };
         let mut snapshot = self.snapshot(false).await.map_err(|error| refused(unreadable_catalogs(error)))?;
         if meaning.analysis.resolved(&snapshot).has_unresolved() {
             snapshot = self.snapshot(true).await.map_err(|error| refused(unreadable_catalogs(error)))?;
         }
         self.look_at_exports().await.map_err(refused)?;
-        if let Some(view) = &mut self.view {
-            view.context.session = self.session;
-        }
         let judged = self.confirmed(meaning, names, &snapshot).await?;
         self.lend(&judged).await?;
         self.metrics.allowed.inc();
         Ok(judged)
     }
 
+    /// The verdict given before, where all that it rests on is the same and nobody has to be asked.
+    fn judged_before(&mut self, meaning: &Meaning) -> Option<Judged> {
+        let is_alone = self.role.is_none() && self.database.opinions.mode == SecondOpinion::Off;
+        if !is_alone || self.view.context.database.counts_exports() || depends_on_names(meaning) {
+            return None;
+        }
+        if self.view.catalogs.is_none() {
+            self.view.catalogs = self.database.catalogs.known().map(Ok);
+        }
+        let Some(Ok(snapshot)) = &self.view.catalogs else { return None };
+        if self.search_paths.first() != Some(&snapshot.search_path) {
+            return None;
+        }
+        let resolved = meaning.analysis.resolved_before(snapshot)?;
+        let permit = resolved.matter(meaning.part)?.recall(&self.view.context)?;
+        Some(Judged { permit, footprint: Evidence::Resolved(resolved, meaning.part), rows: None, parsed_at: None })
+    }
+
     /// The catalogs; known to be true now where `again`, once per batch.
     async fn snapshot(&mut self, again: bool) -> Result<Arc<Snapshot>, CatalogUnavailable> {
-        let Some(view) = &mut self.view else { return Err(CatalogUnavailable) };
+        let view = &mut self.view;
         if again && !view.rechecked {
             view.rechecked = true;
             view.catalogs = Some(self.database.catalogs.recheck().await);
@@ -221,7 +258,10 @@ impl Judge {
 
     /// What has left under the grants so far, where the database counts that; once per batch. The wire counts on.
     async fn look_at_exports(&mut self) -> Result<(), Denial> {
-        let Some(view) = self.view.as_mut().filter(|view| !view.exports_known) else { return Ok(()) };
+        let view = &mut self.view;
+        if view.exports_known {
+            return Ok(());
+        }
         if view.context.database.counts_exports() {
             let known = self.ledger.exported(&view.context.grants).await;
             view.context.exported = known.map_err(|error| super::exports::unknown(&error))?;
@@ -232,31 +272,22 @@ impl Judge {
 
     /// The record of an allowed statement.
     #[must_use]
-    pub fn record(&self, recorder: &Recorder, meaning: &Meaning, protocol: Protocol, judged: &Judged) -> Box<Record> {
-        let mut record = recorder.statement(meaning, protocol, self.version());
-        let grants = self.view.as_ref().map(|view| &*view.context.grants).unwrap_or_default();
-        if let Some(grant) = grants.iter().find(|grant| grant.id == *judged.permit.grant()) {
-            records::allow(&mut record, grant, judged.footprint.footprint());
-        }
-        record.data_region = self.data_region(judged.footprint.footprint());
-        record
+    pub fn draft(&self, recorder: &mut Recorder, meaning: &Meaning, protocol: Protocol, judged: &Judged) -> Draft {
+        recorder.draft(meaning, protocol, judged.permit.full_grant(), judged.footprint.relations(), self.version())
     }
 
     /// The region that keeps the record of a statement that touches this, where it is not the upstream's.
     #[must_use]
     pub fn data_region(&self, footprint: Option<&Footprint>) -> Option<Region> {
-        crate::policy::data_region(footprint?, &self.view.as_ref()?.context.database)
+        crate::policy::data_region(footprint?, &self.view.context.database)
     }
 
     /// What `SHOW pgward.…` tells.
     #[must_use]
     pub fn session_facts(&self, recorder: &Recorder) -> Facts {
-        let view = self.view.as_ref();
-        let grants = view.map(|view| view.context.grants.clone()).unwrap_or_default();
-        let now = view.map_or_else(|| self.clock.now(), |view| view.context.now);
         Facts {
-            now,
-            grants,
+            now: self.view.context.now,
+            grants: Arc::clone(&self.view.context.grants),
             entry: recorder.entry(crate::audit::Event::SessionOpen),
             reason: recorder.reason.as_ref().map(ToString::to_string),
         }
@@ -290,12 +321,12 @@ fn decide(
     match reference(&statement.action) {
         None => Ok(none()),
         Some(Reference::Prepared(name)) => {
-            let meanings: Vec<&Meaning> = names.statements(&Key::new(name.as_str())).map(Arc::as_ref).collect();
+            let meanings: Vec<&Meaning> = names.statements(name.as_str()).map(Arc::as_ref).collect();
             let meaning = settled(name, &meanings, &Unresolved::Prepared(name.to_string()))?;
             referred(own, meaning, names, snapshot, context, depth)
         }
         Some(Reference::Cursor(name)) => {
-            let portals: Vec<_> = names.portals(&Key::new(name.as_str())).collect();
+            let portals: Vec<_> = names.portals(name.as_str()).collect();
             let meanings: Vec<&Meaning> = portals.iter().flat_map(|p| p.meanings.iter().map(Arc::as_ref)).collect();
             let meaning = settled(name, &meanings, &Unresolved::Cursor(name.to_string()))?;
             let mut judged = referred(own, meaning, names, snapshot, context, depth)?;

@@ -3,14 +3,15 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `server`, `balancer`, `handshake`, `parameters`, `authenticate`, `throttle`, `refusals`, `routes`, `open` | from a connection to a session |
-//! | `relay`, `peer`, `replies`, `given`, `reason`, `ends`, `contained` | the session's one task: both directions, what is owed, when it must end |
+//! | `relay`, `peer`, `replies`, `given`, `reason`, `ends`, `pulse`, `contained` | the session's one task: both directions, what is owed, when it must end |
 //! | `gate`, `judge`, `pass`, `special`, `names`, `analysis`, `catalogs`, `opinions` | what may go upstream, and why |
-//! | `upstream`, `transport`, `tls`, `side` | the leg to PostgreSQL |
+//! | `upstream`, `salted`, `nonce`, `transport`, `tls`, `side` | the leg to PostgreSQL |
 //! | `exports` | what leaves its region, counted |
 //! | `roles` | the short-lived role that a session logs in as |
 //! | `records`, `binds`, `registry`, `metrics`, `settings` | what others see of it, and what it is built from |
 
 pub mod analysis;
+mod aside;
 mod authenticate;
 mod balancer;
 mod binds;
@@ -24,11 +25,13 @@ mod handshake;
 mod judge;
 mod metrics;
 mod names;
+mod nonce;
 mod open;
 mod opinions;
 mod parameters;
 pub mod pass;
 mod peer;
+mod pulse;
 mod reason;
 mod records;
 mod refusals;
@@ -37,6 +40,7 @@ mod relay;
 mod replies;
 mod roles;
 mod routes;
+mod salted;
 mod server;
 mod settings;
 mod side;

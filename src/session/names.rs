@@ -9,6 +9,7 @@
 //! A *segment* is what fails as a whole: the messages up to a Sync, or one Query. Within it a name can only mean what it
 //! was given last there: had that failed, nothing after it in the segment would run.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -30,8 +31,20 @@ pub struct Key(Box<[u8]>);
 impl Key {
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self(name.as_bytes().iter().take(NAME_LENGTH).copied().collect())
+        Self(kept(name).into())
     }
+}
+
+impl Borrow<[u8]> for Key {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// As much of a name as a key holds.
+fn kept(name: &str) -> &[u8] {
+    let name = name.as_bytes();
+    name.get(..NAME_LENGTH).unwrap_or(name)
 }
 
 /// Orders all changes of all names of a session.
@@ -54,7 +67,7 @@ pub struct Portal {
 
 #[derive(Debug)]
 struct Table<T> {
-    names: HashMap<Key, Vec<Given<T>>>,
+    names: HashMap<Key, Vec<Given<T>>, ahash::RandomState>,
 }
 
 /// One possible meaning: what, by which change, in which segment.
@@ -71,7 +84,7 @@ pub struct TooMany;
 
 impl<T> Table<T> {
     fn new() -> Self {
-        Self { names: HashMap::new() }
+        Self { names: HashMap::default() }
     }
 
     fn add(&mut self, key: Key, given: Given<T>) -> Result<(), TooMany> {
@@ -86,7 +99,7 @@ impl<T> Table<T> {
         Ok(())
     }
 
-    fn get(&self, key: &Key, segment: u64) -> impl Iterator<Item = &T> {
+    fn get(&self, key: &[u8], segment: u64) -> impl Iterator<Item = &T> {
         let all = self.names.get(key).map(Vec::as_slice).unwrap_or_default();
         let last_alone = all.last().is_some_and(|last| last.segment == segment);
         all.iter().skip(if last_alone { all.len() - 1 } else { 0 }).map(|given| &given.meaning)
@@ -163,12 +176,12 @@ impl Names {
         self.segment += 1;
     }
 
-    pub fn statements(&self, key: &Key) -> impl Iterator<Item = &Prepared> {
-        self.statements.get(key, self.segment)
+    pub fn statements(&self, name: &str) -> impl Iterator<Item = &Prepared> {
+        self.statements.get(kept(name), self.segment)
     }
 
-    pub fn portals(&self, key: &Key) -> impl Iterator<Item = &Portal> {
-        self.portals.get(key, self.segment)
+    pub fn portals(&self, name: &str) -> impl Iterator<Item = &Portal> {
+        self.portals.get(kept(name), self.segment)
     }
 
     /// # Errors
@@ -228,7 +241,7 @@ mod tests {
     }
 
     fn meanings(table: &Table<&'static str>, segment: u64) -> Vec<&'static str> {
-        table.get(&Key::new("s"), segment).copied().collect()
+        table.get(b"s", segment).copied().collect()
     }
 
     #[test]

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant as Deadline;
 
-use super::authenticate::{self, Attempt, AuthError};
+use super::authenticate::{self, Attempt, AuthError, Talk};
 use super::ends::{self, Ends, Warnings};
 use super::gate::Gate;
 use super::handshake::{ClientStream, refuse};
@@ -42,32 +42,72 @@ pub struct Arrival {
     pub startup: Startup,
     pub address: SocketAddr,
     pub binding: Option<Vec<u8>>,
+    /// What the client is told before anything else, in one packet with it.
+    pub untold: BytesMut,
+}
+
+impl Arrival {
+    #[must_use]
+    pub fn new(
+        stream: Box<ClientStream>,
+        rest: BytesMut,
+        startup: Startup,
+        address: SocketAddr,
+        binding: Option<Vec<u8>>,
+    ) -> Self {
+        Self { stream, rest, startup, address, binding, untold: BytesMut::new() }
+    }
+
+    /// Tells the client why there is no session, behind what it has not been told yet.
+    async fn refuse(&mut self, said: &ClientVisible) {
+        refuse(&mut self.stream, &self.untold, said).await;
+    }
 }
 
 /// Makes a session of an arrival, or tells it why not.
-pub async fn serve(server: &Arc<Server>, mut arrival: Arrival, deadline: Deadline) {
+pub async fn serve(server: &Arc<Server>, arrival: Arrival, deadline: Deadline) {
+    // Each part in a box of its own, which is gone when the next begins: an idle session holds what the last one needs.
+    if let Some((prepared, arrival)) = Box::pin(open(server, arrival, deadline)).await {
+        let (relay, ends, listed) = prepared.into_relay(server, arrival);
+        server.parts.metrics.sessions_open.inc();
+        relay.run(ends).await;
+        server.parts.metrics.sessions_open.dec();
+        drop(listed);
+    }
+}
+
+/// A session that only needs to be run; `None` where the client has been told why there is none.
+async fn open(server: &Arc<Server>, mut arrival: Arrival, deadline: Deadline) -> Option<(Box<Prepared>, Arrival)> {
     let requested = match parameters::read(&arrival.startup) {
         Ok(requested) => requested,
         Err(error) => {
             let why = error.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
             let why = format!("{}{why}", error.message);
             server.refused_startup(arrival.address, &arrival.startup, &why).await;
-            return refuse(&mut arrival.stream, &error).await;
+            arrival.refuse(&error).await;
+            return None;
         }
     };
     let opening = Opening { server: Arc::clone(server), requested };
     let user = match tokio::time::timeout_at(deadline, opening.authenticate(&mut arrival)).await {
         Ok(Ok(user)) => user,
-        Ok(Err(None)) => return,
-        Ok(Err(Some(said))) => return refuse(&mut arrival.stream, &said).await,
+        Ok(Err(None)) => return None,
+        Ok(Err(Some(said))) => {
+            arrival.refuse(&said).await;
+            return None;
+        }
         Err(_) => {
             let why = "authentication took too long";
-            return server.refused_startup(arrival.address, &arrival.startup, why).await;
+            server.refused_startup(arrival.address, &arrival.startup, why).await;
+            return None;
         }
     };
     match opening.prepare(user, &arrival).await {
-        Ok(prepared) => prepared.run(server, arrival).await,
-        Err(said) => refuse(&mut arrival.stream, &said).await,
+        Ok(prepared) => Some((Box::new(prepared), arrival)),
+        Err(said) => {
+            arrival.refuse(&said).await;
+            None
+        }
     }
 }
 
@@ -93,21 +133,15 @@ impl Opening {
         }
         if self.requested.newer_protocol || !self.requested.protocol_options.is_empty() {
             let options: Vec<&str> = self.requested.protocol_options.iter().map(String::as_str).collect();
-            let answer = encode::negotiate_protocol_version(&options);
-            tokio::io::AsyncWriteExt::write_all(&mut arrival.stream, &answer).await.map_err(|_| None)?;
+            arrival.untold.extend_from_slice(&encode::negotiate_protocol_version(&options));
         }
         let attempt = Attempt {
             user: &self.requested.user,
             database: &self.requested.database,
             binding: arrival.binding.as_deref(),
         };
-        let result = authenticate::authenticate(
-            &mut arrival.stream,
-            &mut arrival.rest,
-            &attempt,
-            &server.settings,
-            &server.parts,
-        );
+        let talk = Talk { stream: &mut arrival.stream, read: &mut arrival.rest, untold: &mut arrival.untold };
+        let result = authenticate::authenticate(talk, &attempt, &server.settings, &server.parts);
         match result.await {
             Ok(user) => Ok(user),
             Err(AuthError::Refused { said, why }) => {
@@ -144,7 +178,7 @@ impl Opening {
             return Err(said);
         };
         let grants = parts.grants.subscribe(&principal.name, &settings.policy.name);
-        if !parts.grants.is_fresh(server.settings.store_lease) {
+        if !server.pulse.is_store_fresh() {
             let said = ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, "grants cannot be checked now");
             self.denied(arrival.address, "the store does not answer", &said).await;
             return Err(said);
@@ -238,7 +272,7 @@ impl Opening {
             tracing::error!(database = %name, %error, "the upstream's TLS settings cannot be used");
             unreachable()
         })?;
-        let within = tokio::time::timeout(server.settings.connect_timeout, database.catalogs.recheck()).await;
+        let within = tokio::time::timeout(server.settings.connect_timeout, database.catalogs.current()).await;
         let snapshot = within.ok().and_then(Result::ok).ok_or_else(unreachable)?;
         let pinned = snapshot.search_path.as_str();
         if self.requested.default_path && pinned.replace(' ', "") != "\"$user\",public" {
@@ -319,22 +353,23 @@ struct Prepared {
 }
 
 impl Prepared {
-    async fn run(self, server: &Arc<Server>, arrival: Arrival) {
+    /// The session, when it must end, and what keeps it listed meanwhile.
+    fn into_relay(self, server: &Arc<Server>, arrival: Arrival) -> (Box<Relay>, Ends, Listed) {
         let Self { listed, database, backend, gate, grants, set, live, now, mode, role } = self;
         let parts = &server.parts;
         let entry = Arc::clone(listed.entry());
         let ends = Ends {
             grants: grants.clone(),
-            book: Arc::clone(&parts.grants),
-            lease: server.settings.store_lease,
+            pulse: Arc::clone(&server.pulse),
+            found: server.pulse.subscribe(),
             clock: Arc::clone(&parts.clock),
             entry: Arc::clone(&entry),
             shutdown: server.stop.clone(),
             last_live: live,
         };
         let mut client = Peer::new(*arrival.stream, arrival.rest);
-        client.push(greeting(&backend.parameters, entry.key()));
-        let relay = Relay {
+        client.push(greeting(arrival.untold, &backend.parameters, entry.key()));
+        let relay = Box::new(Relay {
             client,
             upstream: Peer::new(backend.transport, backend.rest),
             gate,
@@ -352,23 +387,19 @@ impl Prepared {
             owed: Owed::default(),
             finished: VecDeque::new(),
             cancelling: None,
+            is_draining: false,
             leaving: false,
             mode,
             entry,
             role,
-        };
-        parts.metrics.sessions_open.inc();
-        // Boxed: the state of a session is large, and the task around it should not be.
-        Box::pin(relay.run(ends)).await;
-        parts.metrics.sessions_open.dec();
-        drop(listed);
+        });
+        (relay, ends, listed)
     }
 }
 
-/// The words with which a session begins for the client.
+/// The words with which a session begins for the client, behind those that it has not been told yet.
 #[must_use]
-pub fn greeting(parameters: &[(String, String)], key: (u32, [u8; 4])) -> Bytes {
-    let mut bytes = BytesMut::new();
+pub fn greeting(mut bytes: BytesMut, parameters: &[(String, String)], key: (u32, [u8; 4])) -> Bytes {
     bytes.extend_from_slice(&encode::authentication_ok());
     for (name, value) in parameters {
         bytes.extend_from_slice(&encode::parameter_status(name, value));

@@ -1,9 +1,12 @@
 //! Builds a session's records and hands them to the journal, which numbers them within the session.
 
 mod admission;
+mod draft;
 
 use admission::Admission;
 pub use admission::Settled;
+pub use draft::Draft;
+use draft::Under;
 
 use std::sync::Arc;
 
@@ -12,9 +15,13 @@ use jiff::Timestamp;
 use super::analysis::Meaning;
 use super::binds::{Bound, Parameters};
 use super::reason::Reason;
+use super::replies::Running;
 use super::settings::ParameterRecording;
 use crate::access::{Clock, Grant, Principal, Region, SessionId};
-use crate::audit::{EndedBy, Event, HashKey, Journal, Protocol, Record, RecordedRelation, RecordedVerdict};
+use crate::audit::{
+    EndDraft, EndedBy, Event, HashKey, Journal, Protocol, Record, RecordedRelation, RecordedVerdict, RelationsPart,
+    SessionPart,
+};
 use crate::catalog::{Columns, Footprint};
 use crate::policy::{Denial, Permit};
 use crate::sql::tree::Action;
@@ -41,6 +48,12 @@ pub struct Recorder {
     journal: Arc<Journal>,
     clock: Arc<Clock>,
     base: Record,
+    /// The same, as its records bear it.
+    part: SessionPart,
+    /// The grant that the last statement went under.
+    under: Option<Under>,
+    /// The time of the messages that are handled.
+    now: Timestamp,
     parameters: (ParameterRecording, HashKey),
     admission: Admission,
     /// What the client gave by `SET pgward.reason`, as the next statement finds it.
@@ -51,7 +64,7 @@ pub struct Recorder {
 #[derive(Debug)]
 pub enum Item {
     /// An allowed statement.
-    Admit(Permit, Box<Record>),
+    Admit(Permit, Draft),
     /// A refused one.
     Refuse(Box<Record>),
     /// Recorded together with the item at this place.
@@ -64,7 +77,7 @@ impl Recorder {
     #[must_use]
     pub fn new(journal: Arc<Journal>, clock: Arc<Clock>, who: Who, parameters: (ParameterRecording, HashKey)) -> Self {
         let mut base = Record::new(Timestamp::UNIX_EPOCH, Event::Statement);
-        base.session = Some(who.session);
+        base.session = Some(who.session.clone());
         base.principal = Some(who.principal.name);
         base.groups = who.principal.groups;
         base.client_addr = Some(who.client_addr);
@@ -72,11 +85,45 @@ impl Recorder {
         base.application_name = (!who.application_name.is_empty()).then_some(who.application_name);
         base.database = Some(who.database);
         base.upstream_region = Some(who.upstream_region);
-        Self { journal, clock, base, parameters, admission: Admission::default(), reason: None }
+        let part = SessionPart::new(&who.session, &base);
+        let (now, admission) = (clock.now(), Admission::default());
+        Self { journal, clock, base, part, under: None, now, parameters, admission, reason: None }
     }
 
     pub fn set_application_name(&mut self, name: String) {
         self.base.application_name = (!name.is_empty()).then_some(name);
+        if let Some(session) = &self.base.session {
+            self.part = SessionPart::new(session, &self.base);
+        }
+    }
+
+    /// The time that the records of the messages that follow bear.
+    pub fn begin_at(&mut self, now: Timestamp) {
+        self.now = now;
+    }
+
+    /// Records how a statement ended.
+    pub fn end(&self, running: &Running, outcome: &Outcome, now: Timestamp) {
+        let ended = self.journal.end(&EndDraft {
+            time: now,
+            session: &self.part,
+            data_region: running.data_region.as_ref(),
+            grant: running.grant.as_ref(),
+            statement_seq: running.seq,
+            sqlstate: outcome.sqlstate.as_deref(),
+            command_tag: outcome.command_tag.as_deref(),
+            rows: running.rows,
+            bytes: running.bytes,
+            duration_us: u64::try_from(running.started.elapsed().as_micros()).ok(),
+            ended_by: outcome.ended_by,
+        });
+        match ended {
+            Ok(true) => {
+                tokio::spawn(flush(Arc::clone(&self.journal)));
+            }
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "an ending could not be recorded"),
+        }
     }
 
     /// An entry of this session; the journal numbers it.
@@ -98,7 +145,7 @@ impl Recorder {
         self.put_reason(&mut record);
         if let Some(statement) = meaning.statement() {
             record.kind = Some(statement.kind.to_owned());
-            record.fingerprint = Some(recorded.fingerprint.clone());
+            record.fingerprint = Some(recorded.fingerprint.to_string());
             if matches!(statement.action, Action::Copy(_)) {
                 record.protocol = Some(Protocol::Copy);
             }
@@ -144,6 +191,14 @@ impl Recorder {
         let (how, key) = &self.parameters;
         Arc::new(Parameters::new(bound, *how, key))
     }
+}
+
+/// Writes the ends of statements that no other record has taken along, once whatever is ready to run has run: what ends at the
+/// same time is one write.
+async fn flush(journal: Arc<Journal>) {
+    tokio::task::yield_now().await;
+    // That it failed is in the log.
+    let _ = journal.flush();
 }
 
 /// Fills in what the verdict rests on.
@@ -192,6 +247,12 @@ pub(super) fn put_rule(record: &mut Record, rule: &str) {
     if !record.redacted.iter().any(|known| known == rule) {
         record.redacted.push(rule.to_owned());
     }
+}
+
+/// What a statement touches, as its records tell.
+#[must_use]
+pub fn relations_part(footprint: &Footprint) -> RelationsPart {
+    RelationsPart::new(relations(footprint))
 }
 
 fn relations(footprint: &Footprint) -> Vec<RecordedRelation> {

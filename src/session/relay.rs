@@ -5,19 +5,21 @@ mod copying;
 mod rails;
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use copying::Owed;
 pub use rails::Mode;
 
+use super::aside::Aside;
 use super::contained::contained;
 use super::ends::{self, End, Ends, Warnings};
 use super::gate::{Gate, MAX_BATCH, Outgoing, Passed};
@@ -32,7 +34,7 @@ use super::replies::{CopyIn, Effect, Happened, Overdue, Replies, Running, Step, 
 use super::roles::SessionRole;
 use super::transport::Transport;
 use crate::access::{Clock, GrantId};
-use crate::audit::{EndedBy, Event};
+use crate::audit::EndedBy;
 use crate::store::GrantSet;
 use crate::wire::frontend::Tag;
 use crate::wire::{Frame, ProtocolError, frame, sqlstate};
@@ -87,6 +89,8 @@ pub struct Relay {
     pub finished: VecDeque<(Running, Outcome)>,
     /// A cancel request is under way: nothing follows until it has hit what it was meant for.
     pub cancelling: Option<oneshot::Receiver<()>>,
+    /// The process stops: the session ends once it is quiet.
+    pub is_draining: bool,
     /// The client has said goodbye; what it asked before is still answered.
     pub leaving: bool,
     pub mode: Mode,
@@ -96,11 +100,12 @@ pub struct Relay {
 
 impl Relay {
     /// Runs the session to its end, and records that.
-    pub async fn run(mut self, mut ends: Ends) {
+    pub async fn run(mut self: Box<Self>, mut ends: Ends) {
+        let mut end = Aside::new(async move { ends.wait().await });
         // Both are cancel safe as used here: whichever is dropped, the session is over.
         let finish = tokio::select! {
             biased;
-            end = ends.wait() => Finish::Ended(end),
+            end = &mut end => Finish::Ended(end),
             finish = contained(self.relay()) => finish.unwrap_or(Finish::Ended(End::Fault)),
         };
         if contained(self.close(finish)).await.is_err() {
@@ -109,17 +114,25 @@ impl Relay {
     }
 
     async fn relay(&mut self) -> Finish {
-        let mut looks = tokio::time::interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut grants = self.grants.clone();
-        let stopping = self.stopping.clone();
+        // What changes from here on is told; what has changed before is looked at now.
+        let (mut changes, mut is_ending) = (self.changes(false), false);
+        if let Some(end) = self.look() {
+            return Finish::Ended(end);
+        }
         loop {
             if let Some(finish) = self.step().await {
                 return finish;
             }
+            if self.is_draining && self.replies.is_quiet() {
+                return Finish::Ended(End::Shutdown);
+            }
             let deadline = self.replies.deadline();
-            if Self::is_time_up(deadline) {
+            if deadline.is_some() && Self::is_time_up(deadline) {
                 self.time_out();
+            }
+            if self.replies.is_ending() != is_ending {
+                is_ending = !is_ending;
+                changes = self.changes(is_ending);
             }
             // Cancel safe: I/O keeps its progress in the peers, the others hold nothing.
             tokio::select! {
@@ -129,21 +142,32 @@ impl Relay {
                         return finish;
                     }
                 }
-                Ok(()) = grants.changed() => {
-                    grants.mark_unchanged();
+                () = &mut changes => {
+                    self.is_draining = self.stopping.is_cancelled();
+                    changes = self.changes(is_ending);
                     if let Some(end) = self.look() {
                         return Finish::Ended(end);
                     }
                 }
-                _ = looks.tick() => {
-                    if let Some(end) = self.look() {
-                        return Finish::Ended(end);
-                    }
-                }
-                () = rails::until(deadline) => {}
-                () = stopping.cancelled(), if self.replies.is_quiet() => return Finish::Ended(End::Shutdown),
+                () = rails::until(deadline), if deadline.is_some() => {}
             }
         }
+    }
+
+    /// Returns when there is something to [`Self::look`] at: grants changed, or one of them begins or ends, or a statement
+    /// that is to end has had its time, or the process stops.
+    fn changes(&self, is_ending: bool) -> Aside<impl Future<Output = ()> + use<>> {
+        let (mut grants, stopping) = (self.grants.clone(), self.stopping.clone());
+        grants.mark_unchanged();
+        let is_draining = self.is_draining;
+        let pause = if is_ending { LOOK } else { ends::next_turn(&grants.borrow(), self.clock.now()) };
+        Aside::new(async move {
+            tokio::select! {
+                Ok(()) = grants.changed() => {}
+                () = stopping.cancelled(), if !is_draining => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        })
     }
 
     /// Handles everything that has been read.
@@ -213,7 +237,7 @@ impl Relay {
 
     async fn take_answers(&mut self) -> Result<(), Finish> {
         while self.take_some_answers().await? {
-            self.replies.top_up().await;
+            Box::pin(self.replies.top_up()).await;
         }
         Ok(())
     }
@@ -233,7 +257,7 @@ impl Relay {
         }
         self.metrics.bytes_to_clients.inc_by(bytes);
         self.finished.extend(happened.ended.drain(..));
-        self.record_finished().await;
+        self.record_finished();
         if self.replies.is_idle() {
             self.entry.set_statement(None);
         }
@@ -251,10 +275,14 @@ impl Relay {
         if happened.fatal { Err(Finish::UpstreamLeft { told: true }) } else { Ok(happened.short) }
     }
 
-    /// Records the ends of statements. Where the session ends meanwhile, the rest is recorded with its end.
-    async fn record_finished(&mut self) {
+    /// Records the ends of statements.
+    fn record_finished(&mut self) {
+        if self.finished.is_empty() {
+            return;
+        }
+        let now = self.clock.now();
         while let Some((running, outcome)) = self.finished.pop_front() {
-            self.ended(running, outcome).await;
+            self.ended(running, outcome, now);
         }
     }
 
@@ -262,7 +290,11 @@ impl Relay {
     async fn take_messages(&mut self) -> Result<(), ProtocolError> {
         while !self.is_upstream_stalled() && !self.leaving {
             self.pay();
-            if self.client.input.is_empty() || (!self.is_copying() && (self.keep_mode() || self.replies.holds())) {
+            if self.client.input.is_empty() {
+                break;
+            }
+            let now = self.clock.now();
+            if !self.is_copying() && (self.keep_mode(now) || self.replies.holds()) {
                 break;
             }
             let mut batch = Vec::new();
@@ -270,7 +302,7 @@ impl Relay {
             let more = self.collect(&mut batch);
             if !batch.is_empty() {
                 self.brief_gate();
-                let Passed { outgoing, error } = self.gate.pass(batch).await;
+                let Passed { outgoing, error } = self.gate.pass(batch, now).await;
                 outgoing.into_iter().for_each(|outgoing| self.send(outgoing));
                 self.gate.recorder.sent();
                 error.map_or(Ok(()), Err)?;
@@ -348,7 +380,7 @@ impl Relay {
     }
 
     /// Closes a statement's record, and does what it changed.
-    async fn ended(&mut self, running: Running, outcome: Outcome) {
+    fn ended(&mut self, running: Running, outcome: Outcome, now: Timestamp) {
         let mut outcome = outcome;
         let is_cancelled = outcome.sqlstate.as_deref() == Some(sqlstate::QUERY_CANCELED);
         if is_cancelled && outcome.ended_by == EndedBy::Error && self.entry.take_cancel() {
@@ -358,17 +390,7 @@ impl Relay {
         if refused && outcome.ended_by == EndedBy::Error && self.role.is_some() {
             self.metrics.wall_three_refusals.inc();
         }
-        let mut record = self.gate.recorder.entry(Event::StatementEnd);
-        record.grant = running.grant;
-        record.data_region = running.data_region;
-        record.statement_seq = Some(running.seq);
-        record.sqlstate = outcome.sqlstate;
-        record.command_tag = outcome.command_tag;
-        record.rows = Some(running.rows);
-        record.bytes = Some(running.bytes);
-        record.duration_us = u64::try_from(running.started.elapsed().as_micros()).ok();
-        record.ended_by = Some(outcome.ended_by);
-        self.gate.recorder.note(record).await;
+        self.gate.recorder.end(&running, &outcome, now);
         if outcome.ended_by == EndedBy::Completed {
             match running.effect {
                 Effect::None | Effect::Reason(_) | Effect::Settings => {}
@@ -383,7 +405,7 @@ impl Relay {
     /// Looks at what time and others have changed: statements whose own grant is over, warnings that are due.
     /// Answers why the session must end with them, if it must.
     fn look(&mut self) -> Option<End> {
-        self.keep_mode();
+        self.keep_mode(self.clock.now());
         if self.is_stuck() {
             return Some(End::Stuck);
         }

@@ -224,6 +224,7 @@ impl Replies {
         // The front of `input` that goes to the client as it is.
         let mut run = 0;
         loop {
+            run += self.rows(input.get(run..).unwrap_or_default());
             let rest = input.get(run..).unwrap_or_default();
             let Some(header) = frame::header(rest)? else { break };
             let tag = Tag::read(header.tag)?;

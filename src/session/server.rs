@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::time::Instant as Deadline;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,6 +21,7 @@ use super::judge::Database;
 use super::judge::second::{self, Explained};
 use super::open;
 use super::opinions::Opinions;
+use super::pulse::Pulse;
 use super::refusals;
 use super::roles::Provision;
 use super::routes;
@@ -40,6 +43,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 const MAX_CANCELS: u32 = 300;
 /// After an accept that failed for want of something, before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections that wait to be accepted; the kernel takes less where `net.core.somaxconn` is lower.
+const BACKLOG: i32 = 8_192;
 /// For sessions to say goodbye after the drain.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -54,8 +59,12 @@ pub struct Server {
     pub(super) failed_logins_of_user: Throttle<(Network, String)>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) refusals: Allowance<Network>,
+    pub(super) pulse: Arc<Pulse>,
     cancels: Throttle<Network>,
     databases: Mutex<HashMap<String, Arc<Database>>>,
+    /// Where sessions run, in turns; where [`Server::run`] itself does, if there are none.
+    lanes: Vec<Handle>,
+    next_lane: AtomicUsize,
     connections: Mutex<HashMap<Network, usize>>,
     /// Asks sessions to end when they are quiet.
     pub(super) stopping: CancellationToken,
@@ -71,8 +80,11 @@ impl Server {
             failed_logins_of_user: Throttle::new(settings.max_failed_logins_of_user, MINUTE),
             ledger: Arc::new(Ledger::new(Arc::clone(&parts.store))),
             refusals: Allowance::new(refusals::MOST),
+            pulse: Pulse::new(Arc::clone(&parts.grants), settings.store_lease, Arc::clone(&parts.clock)),
             cancels: Throttle::new(MAX_CANCELS, MINUTE),
             databases: Mutex::default(),
+            lanes: Vec::new(),
+            next_lane: AtomicUsize::new(0),
             connections: Mutex::default(),
             stopping: CancellationToken::new(),
             stop: CancellationToken::new(),
@@ -82,13 +94,50 @@ impl Server {
         }
     }
 
+    /// Has sessions run on these runtimes, each on one.
+    #[must_use]
+    pub fn on(mut self, lanes: Vec<Handle>) -> Self {
+        self.lanes = lanes;
+        self
+    }
+
     /// Serves clients until `shutdown`; then lets statements end for a while, ends the rest, and returns.
     pub async fn run(self: Arc<Self>, listener: TcpListener, shutdown: CancellationToken) {
         self.begin_provisions();
+        // Looks for as long as there is a session.
+        let pulse_stop = CancellationToken::new();
+        let _pulse_stop = pulse_stop.clone().drop_guard();
+        tokio::spawn(Arc::clone(&self.pulse).run(pulse_stop));
+        self.accept(listener, shutdown).await;
+        self.stopping.cancel();
+        self.tasks.close();
+        self.drain().await;
+        self.ledger.give_back().await;
+        self.end_provisions().await;
+    }
+
+    /// Accepts until `shutdown`, on the first lane.
+    async fn accept(self: &Arc<Self>, listener: TcpListener, shutdown: CancellationToken) {
+        let Some(lane) = self.lanes.first() else { return Arc::clone(self).accept_here(listener, shutdown).await };
+        let server = Arc::clone(self);
+        let moved = listener.into_std();
+        let accepting = lane.spawn(async move {
+            match moved.and_then(TcpListener::from_std) {
+                Ok(listener) => server.accept_here(listener, shutdown).await,
+                Err(error) => tracing::error!(%error, "the listener cannot be moved to its thread"),
+            }
+        });
+        if let Err(error) = accepting.await {
+            tracing::error!(%error, "accepting connections ended badly");
+        }
+    }
+
+    async fn accept_here(self: Arc<Self>, listener: TcpListener, shutdown: CancellationToken) {
+        prepare(&listener);
         loop {
             // Cancel safe: an accept that is dropped has taken no connection.
             let accepted = tokio::select! {
-                () = shutdown.cancelled() => break,
+                () = shutdown.cancelled() => return,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
@@ -99,12 +148,6 @@ impl Server {
                 }
             }
         }
-        drop(listener);
-        self.stopping.cancel();
-        self.tasks.close();
-        self.drain().await;
-        self.ledger.give_back().await;
-        self.end_provisions().await;
     }
 
     async fn drain(&self) {
@@ -171,17 +214,35 @@ impl Server {
             return;
         }
         let server = Arc::clone(self);
-        self.tasks.spawn(async move {
-            let deadline = tokio::time::Instant::now() + server.settings.handshake_timeout;
+        let deadline = tokio::time::Instant::now() + server.settings.handshake_timeout;
+        let serving = move |stream| async move {
             let served = match place {
                 // Held to the end of the session.
                 Some(_place) => server.serve(stream, Origin { address: peer, is_local: false }, deadline).await,
-                None => server.serve_behind(stream, peer, deadline).await,
+                None => Box::pin(server.serve_behind(stream, peer, deadline)).await,
             };
             if let Err(error) = served {
                 tracing::debug!(%peer, %error, "no session");
             }
-        });
+        };
+        match self.lanes.as_slice() {
+            [] | [_] => drop(self.tasks.spawn(serving(stream))),
+            lanes => {
+                let turn = self.next_lane.fetch_add(1, Ordering::Relaxed) % lanes.len();
+                let Some(lane) = lanes.get(turn) else { return };
+                // Each lane waits for its own sockets.
+                let moved = stream.into_std();
+                self.tasks.spawn_on(
+                    async move {
+                        match moved.and_then(TcpStream::from_std) {
+                            Ok(stream) => serving(stream).await,
+                            Err(error) => tracing::warn!(%peer, %error, "a connection cannot be moved to its thread"),
+                        }
+                    },
+                    lane,
+                );
+            }
+        }
     }
 
     /// Serves a connection of a load balancer, for the client that it names.
@@ -221,13 +282,13 @@ impl Server {
         from: Origin,
         deadline: Deadline,
     ) -> Result<(), HandshakeError> {
-        stream.set_nodelay(true)?;
-        keep_alive(&stream);
         let tls = self.parts.tls.load_full();
         let address = from.address;
+        // Boxed, as all that comes before the session itself: the task holds it no longer than it takes.
+        let opening = Box::pin(tokio::time::timeout_at(deadline, handshake::open(stream, Arc::clone(&tls.config))));
         let opened = tokio::select! {
             () = self.stopping.cancelled() => return Ok(()),
-            opened = tokio::time::timeout_at(deadline, handshake::open(stream, Arc::clone(&tls.config))) => opened,
+            opened = opening => opened,
         };
         match opened {
             Err(_) => self.refused(address.ip(), "the handshake took too long").await,
@@ -237,14 +298,14 @@ impl Server {
                 let text = "a load balancer's own connection gets no session";
                 self.refused(address.ip(), text).await;
                 let said = ClientVisible::fatal(sqlstate::INVALID_AUTHORIZATION, text);
-                handshake::refuse(&mut stream, &said).await;
+                handshake::refuse(&mut stream, &[], &said).await;
             }
             Ok(Ok(Opening::Cancel { .. })) if from.is_local => {
                 self.refused(address.ip(), "a load balancer's own connection cancels nothing").await;
             }
             Ok(Ok(Opening::Cancel { process, key })) => self.cancel(address.ip(), process, &key).await,
             Ok(Ok(Opening::Startup { stream, rest, startup })) => {
-                let arrival = open::Arrival { stream, rest, startup, address, binding: tls.binding.clone() };
+                let arrival = open::Arrival::new(stream, rest, startup, address, tls.binding.clone());
                 open::serve(self, arrival, deadline).await;
             }
         }
@@ -294,12 +355,18 @@ impl Server {
             let (grants, clock) = (Arc::clone(&self.parts.grants), Arc::clone(&self.parts.clock));
             Provision::start(upstream.clone(), roles, grants, clock)
         });
+        let analyses = AnalysisCache::new(Limits::default(), self.settings.analysis_timeout);
+        let analyses = match settings.second_opinion {
+            SecondOpinion::Off => analyses,
+            // PostgreSQL is asked about each text.
+            SecondOpinion::On | SecondOpinion::Required => analyses.letter_by_letter(),
+        };
         let database = Arc::new(Database {
             settings: Arc::clone(settings),
             roles,
             catalogs: Keeper::new(upstream.clone(), self.settings.catalog_max_age, Arc::clone(&metrics)),
             opinions: Opinions::new(settings.second_opinion, upstream.clone(), Arc::clone(&metrics)),
-            analyses: AnalysisCache::new(Limits::default(), self.settings.analysis_timeout),
+            analyses,
             upstream,
         });
         databases.insert(name.to_owned(), Arc::clone(&database));
@@ -342,10 +409,17 @@ impl Drop for Place {
     }
 }
 
-/// Has the kernel notice a client that is gone without a word. That it cannot is no reason to refuse one.
-fn keep_alive(stream: &TcpStream) {
+/// What accepted connections take over from their listener: nothing waits to be sent together with more, and the kernel notices a
+/// client that is gone without a word. And a storm of clients finds room to wait.
+fn prepare(listener: &TcpListener) {
     let keep = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
-    if let Err(error) = socket2::SockRef::from(stream).set_tcp_keepalive(&keep) {
-        tracing::debug!(%error, "keepalive cannot be set");
+    let socket = socket2::SockRef::from(listener);
+    let prepared = socket
+        .set_tcp_nodelay(true)
+        .and_then(|()| socket.set_tcp_keepalive(&keep))
+        .and_then(|()| socket.listen(BACKLOG));
+    // No reason to refuse anybody.
+    if let Err(error) = prepared {
+        tracing::warn!(%error, "the listener keeps its defaults");
     }
 }

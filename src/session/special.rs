@@ -106,13 +106,15 @@ fn session(facts: Facts) -> Answer {
 pub fn effect(statement: &Statement) -> Effect {
     match &statement.action {
         Action::Ddl(_) => Effect::Catalogs,
-        Action::Set(setting) if setting.name == REASON => Effect::Reason(given(setting)),
-        Action::Reset(Some(name)) if name == REASON => Effect::Reason(ReasonChange::Set(None)),
+        Action::Set(setting) if setting.name == REASON => Effect::Reason(Box::new(given(setting))),
+        Action::Reset(Some(name)) if name == REASON => Effect::Reason(Box::new(ReasonChange::Set(None))),
         Action::Reset(None) => Effect::Settings,
         Action::Discard if statement.kind == "DISCARD ALL" => Effect::Settings,
-        Action::Transaction(transaction) => transaction_effect(transaction).map_or(Effect::None, Effect::Reason),
+        Action::Transaction(transaction) => {
+            transaction_effect(transaction).map_or(Effect::None, |change| Effect::Reason(Box::new(change)))
+        }
         Action::Set(setting) if setting.name == "application_name" => {
-            Effect::ApplicationName(setting.values.as_ref().map(|values| values.join(", ")).unwrap_or_default())
+            Effect::ApplicationName(setting.values.as_ref().map(|values| values.join(", ")).unwrap_or_default().into())
         }
         _ => Effect::None,
     }

@@ -88,6 +88,9 @@ pub enum ReadError {
     Closed,
 }
 
+/// Read at once while a leg is set up: what comes in one packet is read in one go.
+pub const AT_ONCE: usize = 4 * 1024;
+
 /// Reads one whole message of at most `limit` bytes. What was read of the next one stays in `buffer`.
 ///
 /// # Errors
@@ -101,6 +104,7 @@ pub async fn read_frame(
         if let Some(frame) = frame::take(buffer, limit)? {
             return Ok(frame);
         }
+        buffer.reserve(AT_ONCE);
         if stream.read_buf(buffer).await? == 0 {
             return Err(ReadError::Closed);
         }

@@ -1,21 +1,24 @@
 //! The leg to PostgreSQL: reach it, check who it is, log in with the broker's own credential. What the client sent to
 //! authenticate itself never comes here.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
+use super::nonce::nonce;
+use super::salted::Salted;
 use super::settings::UpstreamSettings;
 use super::tls::{TlsError, end_point_binding, upstream_config};
 use super::transport::{ReadError, Transport, read_frame};
 use crate::access::Secret;
 use crate::wire::backend::{self, Authentication, BackendKey, Tag};
+use crate::wire::scram::client::{Binding, Client, ServerError};
 use crate::wire::{ProtocolError, encode, scram};
 
 /// Bytes of one message while logging in.
@@ -39,7 +42,9 @@ pub enum UpstreamError {
     #[error("the server asks for authentication by method {0}, which is refused")]
     Method(u32),
     #[error("SCRAM: {0}")]
-    Scram(String),
+    Scram(&'static str),
+    #[error("SCRAM: {0}")]
+    Server(#[from] ServerError),
     #[error("the server refused: {sqlstate} {message}")]
     Refused { sqlstate: String, message: String },
     #[error(transparent)]
@@ -61,6 +66,8 @@ impl From<TlsError> for UpstreamError {
 pub struct Upstream {
     settings: Arc<UpstreamSettings>,
     tls: Option<Arc<rustls::ClientConfig>>,
+    /// What the password comes to under the salts that the server has named.
+    salted: Arc<Salted>,
 }
 
 /// A backend that is logged in and idle.
@@ -97,7 +104,7 @@ impl Upstream {
     /// Where the root certificates cannot be used.
     pub fn new(settings: Arc<UpstreamSettings>) -> Result<Self, TlsError> {
         let tls = upstream_config(settings.sslmode, settings.root_cert.as_deref())?.map(Arc::new);
-        Ok(Self { settings, tls })
+        Ok(Self { settings, tls, salted: Arc::default() })
     }
 
     #[must_use]
@@ -114,7 +121,7 @@ impl Upstream {
     #[must_use]
     pub fn as_user(&self, user: String, password: Secret) -> Self {
         let settings = UpstreamSettings { user, password, ..self.settings.as_ref().clone() };
-        Self { settings: Arc::new(settings), tls: self.tls.clone() }
+        Self { settings: Arc::new(settings), tls: self.tls.clone(), salted: Arc::default() }
     }
 
     /// Where to send cancel requests for a backend.
@@ -151,7 +158,12 @@ impl Upstream {
             let path = format!("{host}/.s.PGSQL.{port}");
             return UnixStream::connect(path).await.map(Transport::Unix).map_err(UpstreamError::Connect);
         }
-        let mut tcp = TcpStream::connect((host.as_str(), *port)).await.map_err(UpstreamError::Connect)?;
+        // An address is not looked up: the resolver's answer comes from another thread.
+        let connected = match host.parse::<IpAddr>() {
+            Ok(address) => TcpStream::connect((address, *port)).await,
+            Err(_) => TcpStream::connect((host.as_str(), *port)).await,
+        };
+        let mut tcp = connected.map_err(UpstreamError::Connect)?;
         tcp.set_nodelay(true).map_err(UpstreamError::Connect)?;
         let Some(tls) = &self.tls else { return Ok(Transport::Tcp(tcp)) };
         tcp.write_all(&encode::ssl_request()).await.map_err(UpstreamError::Connect)?;
@@ -172,7 +184,7 @@ impl Upstream {
         transport.write_all(&encode::startup(&all)).await.map_err(UpstreamError::Connect)?;
         transport.flush().await.map_err(UpstreamError::Connect)?;
         let mut login = Login { transport, buffer: BytesMut::new() };
-        login.authenticate(self.settings.password.expose()).await?;
+        login.authenticate(self).await?;
         login.settle().await
     }
 }
@@ -213,7 +225,7 @@ impl Login {
     }
 
     /// SCRAM, or nothing where the server trusts the connection. No other method is answered.
-    async fn authenticate(&mut self, password: &str) -> Result<(), UpstreamError> {
+    async fn authenticate(&mut self, upstream: &Upstream) -> Result<(), UpstreamError> {
         let mechanisms = match self.authentication().await? {
             Authentication::Ok => return Ok(()),
             Authentication::Sasl(mechanisms) => mechanisms,
@@ -222,20 +234,22 @@ impl Login {
                 return Err(UpstreamError::Unexpected(b'R'));
             }
         };
-        let failed = |error: std::io::Error| UpstreamError::Scram(error.to_string());
-        let (mechanism, binding) = self.choose(&mechanisms)?;
-        let mut client = ScramSha256::new(password.as_bytes(), binding);
-        self.send(&encode::sasl_initial_response(mechanism, client.message())).await?;
+        let binding = self.choose(&mechanisms)?;
+        let mechanism = binding.mechanism();
+        let client = Client::new(binding, nonce().map_err(|_| UpstreamError::Scram("no random numbers"))?);
+        self.send(&encode::sasl_initial_response(mechanism, client.first().as_bytes())).await?;
         let Authentication::SaslContinue(data) = self.authentication().await? else {
-            return Err(UpstreamError::Scram("the server broke off".to_owned()));
+            return Err(UpstreamError::Scram("the server broke off"));
         };
-        client.update(&data).map_err(failed)?;
-        self.send(&encode::sasl_response(client.message())).await?;
+        let challenge = client.receive(&data)?;
+        let keys = upstream.salted.keys(&upstream.settings.password, &challenge.salt, challenge.iterations);
+        let (message, expected) = challenge.prove(&keys);
+        self.send(&encode::sasl_response(message.as_bytes())).await?;
         let Authentication::SaslFinal(data) = self.authentication().await? else {
-            return Err(UpstreamError::Scram("the server did not prove itself".to_owned()));
+            return Err(UpstreamError::Scram("the server did not prove itself"));
         };
         // A server that does not know the password cannot sign, and is left here.
-        client.finish(&data).map_err(failed)?;
+        expected.check(&data)?;
         match self.authentication().await? {
             Authentication::Ok => Ok(()),
             Authentication::Sasl(_)
@@ -245,7 +259,7 @@ impl Login {
         }
     }
 
-    fn choose(&self, mechanisms: &[String]) -> Result<(&'static str, ChannelBinding), UpstreamError> {
+    fn choose(&self, mechanisms: &[String]) -> Result<Binding, UpstreamError> {
         let offers = |name: &str| mechanisms.iter().any(|mechanism| mechanism == name);
         let hash = match &self.transport {
             Transport::Tls(stream) => {
@@ -254,10 +268,10 @@ impl Login {
             Transport::Tcp(_) | Transport::Unix(_) | Transport::Gone(_) => None,
         };
         match hash {
-            Some(hash) if offers(scram::PLUS) => Ok((scram::PLUS, ChannelBinding::tls_server_end_point(hash))),
-            Some(_) if offers(scram::PLAIN) => Ok((scram::PLAIN, ChannelBinding::unrequested())),
-            None if offers(scram::PLAIN) => Ok((scram::PLAIN, ChannelBinding::unsupported())),
-            Some(_) | None => Err(UpstreamError::Scram("no mechanism in common".to_owned())),
+            Some(hash) if offers(scram::PLUS) => Ok(Binding::EndPoint(hash)),
+            Some(_) if offers(scram::PLAIN) => Ok(Binding::Unoffered),
+            None if offers(scram::PLAIN) => Ok(Binding::Unsupported),
+            Some(_) | None => Err(UpstreamError::Scram("no mechanism in common")),
         }
     }
 

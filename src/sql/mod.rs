@@ -18,6 +18,7 @@ mod parameters;
 mod parse;
 mod redact;
 mod rewrite;
+pub mod shape;
 mod split;
 pub mod tree;
 mod types;
@@ -70,6 +71,17 @@ pub fn read(text: &str, limits: &Limits) -> Result<Vec<Statement>, Unreadable> {
     let weight = limits::check(&statements, limits)?;
     let read_all = || statements.iter().map(|tokens| statement(tokens)).collect();
     stacker::maybe_grow(weight.stack(), LARGE_STACK, || recovering(read_all))
+}
+
+/// The letter of the statement that is alone in a text: from its first token to its last. `None` where it is not alone.
+#[must_use]
+pub fn lone_statement(text: &str) -> Option<&str> {
+    let tokens = lex::tokens(text).ok()?;
+    match split::statements(&tokens, &Limits::default()).ok()?.as_slice() {
+        [[first, .., last]] => text.get(first.range.start..last.range.end),
+        [[only]] => text.get(only.range.clone()),
+        [..] => None,
+    }
 }
 
 fn statement(tokens: &[lex::Token]) -> Result<Statement, Unreadable> {

@@ -17,6 +17,7 @@ use super::lex::{Kind, Token, tokens};
 use super::tree::{Action, Statement};
 use super::{Limits, read};
 pub use words::holds_credentials;
+pub(in crate::sql) use words::may_mention_secret;
 use words::mentions_secret;
 
 /// What stands in place of a secret.
@@ -44,7 +45,13 @@ pub struct Redacted<'t> {
     secrets: Vec<String>,
 }
 
-impl Redacted<'_> {
+impl<'t> Redacted<'t> {
+    /// Whether nothing was taken out, and nothing else about the statement has to be.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.rules.is_empty() && self.parameters.is_empty()
+    }
+
     /// Another text about the same statement, such as an error, without the secrets that were found in it.
     #[must_use]
     pub fn scrub<'o>(&self, other: &'o str) -> Cow<'o, str> {
@@ -55,6 +62,18 @@ impl Redacted<'_> {
             }
         }
         clean
+    }
+
+    /// Whether nothing was found that other texts could repeat.
+    pub(super) fn takes_nothing(&self) -> bool {
+        self.secrets.is_empty()
+    }
+
+    /// The text, and what was found in it without the text.
+    #[must_use]
+    pub fn apart(self) -> (Cow<'t, str>, Redacted<'static>) {
+        let Self { text, rules, parameters, secrets } = self;
+        (text, Redacted { text: Cow::Borrowed(""), rules, parameters, secrets })
     }
 
     /// The same, independent of the text that it was made of.

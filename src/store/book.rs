@@ -1,19 +1,22 @@
 //! The live view of grants that sessions wait on: what the store holds, in memory, told as it changes.
 
-use std::collections::{HashMap, HashSet};
+mod view;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::{SharedStore, StoreError};
-use crate::access::{Clock, Grant, GrantId};
+use self::view::{Key, View};
+use super::{GrantMark, GrantNews, SharedStore, StoreError};
+use crate::access::{Clock, Grant};
 
 /// Revoked grants that one [`GrantSet`] remembers; the oldest go first.
 const MAX_REVOKED: usize = 64;
+/// Grants that nobody waits for and that have run out are let go of this often.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// The grants of one principal on one database that are not over, newest last.
 #[derive(Clone, Debug, Default)]
@@ -35,8 +38,17 @@ pub struct GrantBook {
     store: SharedStore,
     clock: Arc<Clock>,
     view: Mutex<View>,
+    /// When the store was last asked and answered.
+    last_success: Mutex<Instant>,
     /// Held from reading the store to taking what it said into the view, so that an old answer cannot overwrite a newer.
-    refreshing: tokio::sync::Mutex<()>,
+    reading: tokio::sync::Mutex<Reading>,
+}
+
+/// How far the store has been read.
+#[derive(Debug)]
+struct Reading {
+    mark: Option<GrantMark>,
+    swept_at: Instant,
 }
 
 impl GrantBook {
@@ -45,25 +57,48 @@ impl GrantBook {
     /// # Errors
     /// Where the store does not answer.
     pub async fn load(store: SharedStore, clock: Arc<Clock>) -> Result<Arc<Self>, StoreError> {
-        let view = Mutex::new(View::new(Instant::now()));
-        let book = Arc::new(Self { store, clock, view, refreshing: tokio::sync::Mutex::new(()) });
+        let now = Instant::now();
+        let book = Arc::new(Self {
+            store,
+            clock,
+            view: Mutex::default(),
+            last_success: Mutex::new(now),
+            reading: tokio::sync::Mutex::new(Reading { mark: None, swept_at: now }),
+        });
         book.refresh().await?;
         Ok(book)
     }
 
-    /// Reads the store again and tells every session whose grants changed. To be called after each change, before its
+    /// Reads what has changed in the store and tells every session whose grants that are. To be called after each change, before its
     /// author is answered, and now and then for changes made elsewhere.
     ///
     /// # Errors
     /// Where the store does not answer; the view then stays as it was.
     pub async fn refresh(&self) -> Result<(), StoreError> {
-        let _turn = self.refreshing.lock().await;
-        self.view().drop_unwatched();
-        let asked_at = Instant::now();
-        let now = self.clock.now();
-        let open = self.store.open_grants(now).await?;
+        let mut reading = self.reading.lock().await;
+        let (asked_at, now) = (Instant::now(), self.clock.now());
+        let (mark, news) = self.store.grant_news(reading.mark, now).await?;
+        match news {
+            GrantNews::Changed(changed) => self.view().take(changed, now),
+            GrantNews::All(open) => {
+                let revoked = self.ended_early(&open, now).await;
+                self.view().take_all(open, &revoked);
+            }
+        }
+        reading.mark = Some(mark);
+        let sweep = reading.swept_at.elapsed() >= SWEEP;
+        if sweep {
+            reading.swept_at = Instant::now();
+        }
+        self.view().run_out(now, sweep);
+        *self.last_success.lock().unwrap_or_else(PoisonError::into_inner) = asked_at;
+        Ok(())
+    }
+
+    /// Of the grants that sessions may hold, those that were revoked, with who did it and why.
+    async fn ended_early(&self, open: &[Grant], now: jiff::Timestamp) -> Vec<Arc<Grant>> {
         let mut revoked = Vec::new();
-        let ended_early = self.view().ended_early(&open, now);
+        let ended_early = self.view().ended_early(open, now);
         for id in ended_early {
             // Why a grant ended is worth telling; that it ended holds even if the reason cannot be read.
             match self.store.grant(&id).await {
@@ -72,8 +107,7 @@ impl GrantBook {
                 Err(error) => tracing::warn!(grant = %id, %error, "cannot read why a grant ended"),
             }
         }
-        self.view().take(open, revoked, asked_at);
-        Ok(())
+        revoked
     }
 
     /// Refreshes at each `every`, until `shutdown`.
@@ -91,6 +125,7 @@ impl GrantBook {
                 () = shutdown.cancelled() => return,
                 refreshed = self.refresh() => refreshed,
             };
+            self.view().drop_unwatched();
             match &refreshed {
                 Ok(()) if failing => tracing::info!("the grant store answers again"),
                 Ok(()) => {}
@@ -110,7 +145,7 @@ impl GrantBook {
     /// When the store was last asked and answered.
     #[must_use]
     pub fn last_success(&self) -> Instant {
-        self.view().last_success
+        *self.last_success.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the view is no older than `max_age`. Where it is not, no session may begin, and those that live end.
@@ -122,109 +157,6 @@ impl GrantBook {
     fn view(&self) -> MutexGuard<'_, View> {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whose grants, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    principal: String,
-    database: String,
-}
-
-impl Key {
-    fn new(principal: &str, database: &str) -> Self {
-        Self { principal: principal.to_owned(), database: database.to_owned() }
-    }
-
-    fn of(grant: &Grant) -> Self {
-        Self::new(&grant.principal, &grant.scope.database)
-    }
-}
-
-/// What the store said last, and who waits for what it says next.
-#[derive(Debug)]
-struct View {
-    open: HashMap<Key, Vec<Arc<Grant>>>,
-    /// Senders exist only where somebody listens; [`View::drop_unwatched`] sees to that.
-    watched: HashMap<Key, watch::Sender<Arc<GrantSet>>>,
-    /// One counter for all sets: a set that is dropped and made anew never repeats a version.
-    version: u64,
-    last_success: Instant,
-}
-
-impl View {
-    fn new(last_success: Instant) -> Self {
-        Self { open: HashMap::new(), watched: HashMap::new(), version: 0, last_success }
-    }
-
-    fn next_version(&mut self) -> u64 {
-        self.version += 1;
-        self.version
-    }
-
-    fn subscribe(&mut self, key: Key) -> watch::Receiver<Arc<GrantSet>> {
-        if let Some(sender) = self.watched.get(&key) {
-            return sender.subscribe();
-        }
-        let version = self.next_version();
-        let grants = self.open.get(&key).map(|open| open.as_slice().into()).unwrap_or_default();
-        let (sender, receiver) = watch::channel(Arc::new(GrantSet { version, grants, revoked: Vec::new() }));
-        self.watched.insert(key, sender);
-        receiver
-    }
-
-    fn drop_unwatched(&mut self) {
-        self.watched.retain(|_, sender| sender.receiver_count() > 0);
-    }
-
-    /// Grants that a session may hold and that are over before their time.
-    fn ended_early(&self, open: &[Grant], now: Timestamp) -> Vec<GrantId> {
-        let still: HashSet<&GrantId> = open.iter().map(|grant| &grant.id).collect();
-        let watched = self.watched.keys().filter_map(|key| self.open.get(key)).flatten();
-        let ended = watched.filter(|grant| !still.contains(&grant.id) && grant.expires_at > now);
-        ended.map(|grant| grant.id.clone()).collect()
-    }
-
-    fn take(&mut self, open: Vec<Grant>, revoked: Vec<Arc<Grant>>, asked_at: Instant) {
-        let mut by_key: HashMap<Key, Vec<Arc<Grant>>> = HashMap::new();
-        for grant in open {
-            by_key.entry(Key::of(&grant)).or_default().push(Arc::new(grant));
-        }
-        self.open = by_key;
-        self.last_success = asked_at;
-        for (key, sender) in &self.watched {
-            let grants = self.open.get(key).map(Vec::as_slice).unwrap_or_default();
-            let newly_revoked = revoked.iter().filter(|grant| Key::of(grant) == *key);
-            let version = self.version + 1;
-            let changed = sender.send_if_modified(|set| match changed_set(set, grants, newly_revoked, version) {
-                Some(next) => {
-                    *set = Arc::new(next);
-                    true
-                }
-                None => false,
-            });
-            if changed {
-                self.version = version;
-            }
-        }
-    }
-}
-
-/// The set after a refresh, if it differs.
-fn changed_set<'a>(
-    set: &GrantSet,
-    grants: &[Arc<Grant>],
-    newly_revoked: impl Iterator<Item = &'a Arc<Grant>>,
-    version: u64,
-) -> Option<GrantSet> {
-    if *set.grants == *grants {
-        return None;
-    }
-    let mut revoked = set.revoked.clone();
-    revoked.extend(newly_revoked.cloned());
-    let surplus = revoked.len().saturating_sub(MAX_REVOKED);
-    revoked.drain(..surplus);
-    Some(GrantSet { version, grants: grants.into(), revoked })
 }
 
 #[cfg(test)]

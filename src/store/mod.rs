@@ -60,6 +60,19 @@ pub struct Reserved {
     pub total: Amount,
 }
 
+/// How far somebody has read what became of the grants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GrantMark(i64);
+
+/// What became of the grants since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GrantNews {
+    /// Every one that is not over: what changed cannot be told, or it is too much.
+    All(Vec<Grant>),
+    /// Those that were made or revoked, as they are now, oldest change first. Who has run out is not told: that is known.
+    Changed(Vec<Grant>),
+}
+
 /// Durable state. Every method is one transaction: it is done whole or not at all, and what it answers is what is stored.
 #[async_trait::async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
@@ -91,6 +104,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Grants that are not over at `now`: live ones and those still to come.
     async fn open_grants(&self, now: Timestamp) -> Result<Vec<Grant>, StoreError>;
 
+    /// What became of the grants since a mark, and the mark to ask with next. Costs what has changed, not what there is.
+    async fn grant_news(&self, since: Option<GrantMark>, now: Timestamp) -> Result<(GrantMark, GrantNews), StoreError>;
+
     /// Every grant, oldest first.
     async fn grants(&self) -> Result<Vec<Grant>, StoreError>;
 
@@ -100,7 +116,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Stores a minted credential; drops the principal's expired ones, and the oldest beyond [`MAX_CREDENTIALS`].
     async fn add_credential(&self, credential: &Credential) -> Result<(), StoreError>;
 
-    /// The principal's credentials on the database that are good at `now`, newest first.
+    /// The principal's credentials on the database that are good at `now`, newest first. One that another process has stored
+    /// may be missing for a second.
     async fn credentials(&self, principal: &str, database: &str, now: Timestamp)
     -> Result<Vec<Credential>, StoreError>;
 

@@ -1,8 +1,12 @@
-//! Brings tiles to disk that were written without: before what they were made of is removed.
+//! Bringing tiles to disk that were written without, and saying how far they are there: `tiles.settled` holds the number of
+//! entries all of whose full tiles are on disk. A log without that file has them all there.
 
-use std::fs::File;
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 
+use super::checkpoint::parse_size;
 use super::path::{Row, WIDTH};
 use super::reader::TileReader;
 
@@ -37,3 +41,51 @@ impl TileReader {
         Ok(())
     }
 }
+
+/// Brings to disk all tiles of the log in `dir` that were flushed. One call for the whole file system: one for each file would
+/// cost more than writing them.
+///
+/// # Errors
+/// Where that cannot be done, or an earlier writing back failed.
+pub fn bring_to_disk(dir: &Path) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(File::open(dir)?)?)
+}
+
+/// The same, where the first `size` entries were flushed; says so there, and answers how far full tiles go.
+///
+/// # Errors
+/// Where one of the two cannot be done.
+pub fn settle(dir: &Path, size: u64) -> io::Result<u64> {
+    bring_to_disk(dir)?;
+    set_settled(dir, size)
+}
+
+/// Says that all full tiles over the first `size` entries are on disk.
+///
+/// # Errors
+/// Where that cannot be written.
+pub fn set_settled(dir: &Path, size: u64) -> io::Result<u64> {
+    let settled = size - size % WIDTH;
+    let fresh = dir.join("tiles.settled.new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    file.write_all(format!("{settled}\n").as_bytes())?;
+    file.sync_all()?;
+    fs::rename(fresh, dir.join(SETTLED))?;
+    File::open(dir)?.sync_all()?;
+    Ok(settled)
+}
+
+/// How many entries' full tiles are on disk for certain; none where all are.
+///
+/// # Errors
+/// Where the file cannot be read.
+pub fn settled(dir: &Path) -> io::Result<Option<u64>> {
+    match fs::read_to_string(dir.join(SETTLED)) {
+        // What cannot be understood vouches for nothing.
+        Ok(text) => Ok(Some(text.strip_suffix('\n').and_then(parse_size).unwrap_or(0))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+const SETTLED: &str = "tiles.settled";

@@ -164,10 +164,23 @@ fn write(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
     if sync {
         file.sync_all()?;
     }
-    fs::rename(&temporary, path)?;
+    replace(Path::new(&temporary), path)?;
     match path.parent().filter(|_| sync) {
         Some(parent) => File::open(parent)?.sync_all(),
         None => Ok(()),
+    }
+}
+
+/// Puts the file `fresh` into the place of `path`, whose file takes the other name: it is written over the next time. To free a
+/// file each second would have ext4 look at all that were freed in the last minutes whenever one is made.
+///
+/// # Errors
+/// Where it cannot be moved.
+pub fn replace(fresh: &Path, path: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(rustix::fs::CWD, fresh, rustix::fs::CWD, path, rustix::fs::RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(()),
+        // There is none yet, or the file system cannot exchange.
+        Err(_) => fs::rename(fresh, path),
     }
 }
 

@@ -19,10 +19,22 @@ pub(super) struct Strip {
     bytes: Vec<u8>,
     width: u64,
     on_disk: u64,
+    /// The end that the next flush is to put on disk, where that is not the present one.
+    marked: Option<End>,
+    /// The end when a tile of leaves was full last.
+    noted: Option<End>,
     /// Partial tiles that a full one takes the place of, when it is on disk.
     replaced: Vec<PathBuf>,
     /// Partial tiles that nothing of the flushed size needs.
     stale: Vec<PathBuf>,
+}
+
+/// Where a row ended: the index of its partial tile, its width and its bytes.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    index: u64,
+    width: u64,
+    bytes: usize,
 }
 
 impl Strip {
@@ -32,8 +44,18 @@ impl Strip {
         let (full, replaced, stale) = (Vec::new(), Vec::new(), Vec::new());
         // Where only a wider one lies there, this one is written by the next flush.
         let on_disk = if dir.join(row.path(index, width)).is_file() { width } else { 0 };
-        let mut strip = Self { row, full, index, bytes, width, on_disk, replaced, stale };
+        let mut strip = Self { row, full, index, bytes, width, on_disk, marked: None, noted: None, replaced, stale };
         strip.find_stale(dir);
+        strip
+    }
+
+    /// The same, where what lies on disk of the partial tile is not believed.
+    pub(super) fn anew(row: Row, size: u64, bytes: Vec<u8>, dir: &Path) -> Self {
+        let mut strip = Self::at(row, size, bytes, dir);
+        if strip.on_disk > 0 {
+            let partial = strip.take_partial();
+            strip.stale.extend(partial);
+        }
         strip
     }
 
@@ -58,20 +80,53 @@ impl Strip {
 
     /// Puts on disk what is not there. After an error all of it can be asked for again.
     pub(super) fn flush(&mut self, disk: &mut Disk, sync: bool) -> io::Result<()> {
-        for (index, bytes) in &self.full {
-            disk.write(&self.row.full(*index), bytes, sync)?;
-        }
-        self.full.clear();
+        self.flush_full(disk, sync)?;
         self.stale.append(&mut self.replaced);
-        if self.width > self.on_disk {
-            let path = self.row.path(self.index, self.width);
-            disk.write(&path, &self.bytes, sync)?;
+        let end = self.marked.unwrap_or(self.end());
+        // Where the tile became full since it was marked, that stands in its place.
+        if end.index == self.index && end.width > self.on_disk {
+            let path = self.row.path(end.index, end.width);
+            disk.write(&path, self.bytes.get(..end.bytes).unwrap_or_default(), sync)?;
             // An earlier writer may have left one of the same width.
             self.stale.retain(|stale| *stale != Path::new(&path));
             let before = self.take_partial();
             self.stale.extend(before);
-            self.on_disk = self.width;
+            self.on_disk = end.width;
         }
+        self.marked = None;
+        Ok(())
+    }
+
+    /// Has the next flush put on disk what there is now, and none of what comes until then but full tiles.
+    pub(super) fn mark(&mut self) {
+        self.marked = Some(self.end());
+    }
+
+    /// The same for the end that was noted last.
+    pub(super) fn mark_noted(&mut self) {
+        self.marked = self.noted;
+    }
+
+    /// The same for the last full tile.
+    pub(super) fn mark_full(&mut self) {
+        self.marked = Some(End { index: self.index, width: 0, bytes: 0 });
+    }
+
+    /// Notes the present end.
+    pub(super) fn note_end(&mut self) {
+        self.noted = Some(self.end());
+    }
+
+    fn end(&self) -> End {
+        End { index: self.index, width: self.width, bytes: self.bytes.len() }
+    }
+
+    /// Puts the full tiles on disk alone.
+    pub(super) fn flush_full(&mut self, disk: &mut Disk, sync: bool) -> io::Result<()> {
+        for (index, bytes) in &self.full {
+            disk.write(&self.row.full(*index), bytes, sync)?;
+        }
+        self.full.clear();
         Ok(())
     }
 
@@ -126,11 +181,18 @@ pub(super) struct Disk {
     dir: PathBuf,
     /// Directories in which names changed since they were last synced.
     changed: BTreeSet<PathBuf>,
+    /// Leaves a file alone that is already what it should be.
+    compares: bool,
 }
 
 impl Disk {
     pub(super) fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), changed: BTreeSet::new() }
+        Self { dir: dir.to_owned(), changed: BTreeSet::new(), compares: false }
+    }
+
+    /// One that leaves what is right already as it is, until [`Self::finish`].
+    pub(super) fn comparing(dir: &Path) -> Self {
+        Self { compares: true, ..Self::new(dir) }
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -140,6 +202,9 @@ impl Disk {
     /// Writes a file; with `sync`, its content is on disk before it has its name.
     pub(super) fn write(&mut self, name: &str, bytes: &[u8], sync: bool) -> io::Result<()> {
         let path = self.dir.join(name);
+        if self.compares && !sync && fs::read(&path).is_ok_and(|there| there == bytes) {
+            return Ok(());
+        }
         let parent = path.parent().unwrap_or(&self.dir).to_owned();
         self.make(&parent)?;
         let temporary = path.with_file_name(TEMPORARY);
@@ -166,6 +231,7 @@ impl Disk {
             }
         }
         self.changed.clear();
+        self.compares = false;
         Ok(())
     }
 

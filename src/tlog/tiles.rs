@@ -20,6 +20,10 @@ pub struct TileWriter {
     entries: Strip,
     /// By level.
     hashes: Vec<Strip>,
+    /// How many levels there were when the state was marked that is to be flushed next.
+    marked: Option<usize>,
+    /// The tree when a tile of leaves was full last, and how many levels it had.
+    full: Option<(Frontier, usize)>,
     /// An entry that no bundle can hold was pushed: nothing may be flushed any more.
     too_long: Option<u64>,
 }
@@ -43,7 +47,11 @@ impl TileWriter {
             hashes.push(Self::strip(&reader, row, size)?);
         }
         let entries = Self::strip(&reader, Row::Entries, size)?;
-        Ok(Self { disk: Disk::new(dir), frontier, entries, hashes, too_long: None })
+        Ok(Self::of_parts(Disk::new(dir), frontier, entries, hashes))
+    }
+
+    pub(super) fn of_parts(disk: Disk, frontier: Frontier, entries: Strip, hashes: Vec<Strip>) -> Self {
+        Self { disk, frontier, entries, hashes, marked: None, full: None, too_long: None }
     }
 
     fn strip(reader: &TileReader, row: Row, size: u64) -> io::Result<Strip> {
@@ -78,6 +86,10 @@ impl TileWriter {
                 strip.push(&hash.0);
             }
         });
+        if self.frontier.size().is_multiple_of(WIDTH) {
+            self.hashes.iter_mut().for_each(Strip::note_end);
+            self.full = Some((self.frontier.clone(), self.hashes.len()));
+        }
         leaf
     }
 
@@ -110,10 +122,44 @@ impl TileWriter {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, says));
         }
         self.entries.flush(&mut self.disk, sync)?;
-        for strip in &mut self.hashes {
+        let levels = self.marked.unwrap_or(self.hashes.len());
+        for strip in self.hashes.iter_mut().take(levels) {
             strip.flush(&mut self.disk, sync)?;
         }
-        self.disk.finish(sync)
+        self.disk.finish(sync)?;
+        self.marked = None;
+        Ok(())
+    }
+
+    /// Has the next flush put on disk the tree of the present size, whatever is pushed until then, and answers that and its root.
+    /// A partial tile of entries that no checkpoint covers would be in the way of who goes on after a crash.
+    pub fn mark(&mut self) -> (u64, Hash) {
+        self.entries.mark();
+        self.hashes.iter_mut().for_each(Strip::mark);
+        self.marked = Some(self.hashes.len());
+        (self.size(), self.root())
+    }
+
+    /// The same for the size at which a tile of leaves was full last: most tiles of that one are full. `None` where there was
+    /// no such size yet.
+    pub fn mark_full(&mut self) -> Option<(u64, Hash)> {
+        let (frontier, levels) = self.full.as_ref()?;
+        self.entries.mark_full();
+        self.hashes.iter_mut().take(*levels).for_each(Strip::mark_noted);
+        self.marked = Some(*levels);
+        Some((frontier.size(), frontier.root()))
+    }
+
+    /// Writes the full tiles alone, so that they need not be kept in memory; [`Self::flush`] is still to come.
+    ///
+    /// # Errors
+    /// Where a file cannot be written.
+    pub fn flush_full(&mut self) -> io::Result<()> {
+        if self.too_long.is_none() {
+            self.entries.flush_full(&mut self.disk, false)?;
+            self.hashes.iter_mut().try_for_each(|strip| strip.flush_full(&mut self.disk, false))?;
+        }
+        Ok(())
     }
 
     /// Removes the partial tiles that the newest flush made superfluous: to be called when the checkpoint of the size that

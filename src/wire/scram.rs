@@ -1,10 +1,12 @@
-//! The server's side of SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677), and the verifiers it checks against.
-//! Holds no password and makes no policy: who may try, and how often, is the session's business.
+//! The server's side of SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677), and the verifiers it checks against;
+//! the client's side is in [`client`]. Holds no password and makes no policy: who may try, and how often, is the session's
+//! business.
+
+pub mod client;
 
 use std::fmt;
-use std::num::NonZeroU32;
 
-use aws_lc_rs::{digest, hmac, pbkdf2};
+use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use subtle::ConstantTimeEq as _;
@@ -68,15 +70,17 @@ impl Verifier {
     /// `iterations` of zero counts as one.
     #[must_use]
     pub fn derive(password: &str, salt: &[u8], iterations: u32) -> Self {
-        let iterations = NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN);
-        let prepared = stringprep::saslprep(password).unwrap_or(std::borrow::Cow::Borrowed(password));
-        let mut salted = [0; KEY_LENGTH];
-        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, salt, prepared.as_bytes(), &mut salted);
+        Self::of(&client::Keys::derive(password, salt, iterations), salt, iterations)
+    }
+
+    /// What a server keeps of these keys.
+    #[must_use]
+    pub fn of(keys: &client::Keys, salt: &[u8], iterations: u32) -> Self {
         Self {
-            iterations: iterations.get(),
+            iterations: iterations.max(1),
             salt: salt.to_vec(),
-            stored_key: sha256(&hmac_sha256(&salted, b"Client Key")),
-            server_key: hmac_sha256(&salted, b"Server Key"),
+            stored_key: sha256(keys.client_key()),
+            server_key: *keys.server_key(),
         }
     }
 

@@ -55,7 +55,7 @@ pub fn context(snapshot: &Snapshot, regions: &[&str], allow: Vec<Privilege>, dat
         id: GrantId::generate(),
         request: RequestId::generate(),
         principal: "alice".to_owned(),
-        scope: scope(regions, allow),
+        scope: scope(regions, allow).into(),
         statement: None,
         reason: "a test".to_owned(),
         ticket: None,

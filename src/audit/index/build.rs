@@ -1,22 +1,19 @@
 //! Makes the index of one finished segment. Memory is bounded by what a segment can hold and by [`MAX_POSTINGS`].
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
-use std::rc::Rc;
 
-use ahash::AHashMap;
 use roaring::RoaringBitmap;
 
-use super::layout::{BLOCK, Block, GROUP, Group, Header, MAGIC, NONE, PREAMBLE, Slot};
-use super::source::{Identity, Located, Source};
-use super::terms::{Key, Tag, each_key, each_outcome_key, key, trigrams};
+use super::gather::Gathered;
+use super::layout::{BLOCK, Block, GROUP, Group, Header, MAGIC, PREAMBLE, Slot};
+use super::source::Source;
 use super::{DIRECTORY, OpenIndex, path};
+use crate::audit::ReadError;
 use crate::audit::keys::KeyDirectory;
 use crate::audit::segment::Segment;
-use crate::audit::{Event, ReadError, Record};
 
 /// Why an index was not made.
 #[derive(Debug, thiserror::Error)]
@@ -67,14 +64,14 @@ fn speaks_of_erased(dir: &Path, index: &OpenIndex) -> bool {
 /// Makes the index of a segment, as the bytes of its file. `go_on` is asked after each record, and told how many there are.
 pub(super) fn build(dir: &Path, segment: &Segment, go_on: &mut dyn FnMut(u32) -> bool) -> Result<Vec<u8>, Unmade> {
     let mut source = Source::open(dir, segment)?;
-    let mut builder = Builder::new(segment.first_seq, source.identity());
-    while let Some(located) = source.next()? {
-        builder.take(located)?;
-        if !go_on(builder.records()) {
+    let mut gathered = Gathered::new(segment.first_seq, source.identity());
+    while let Some(taken) = source.next(|place, canonical| gathered.take(place, canonical))? {
+        taken?;
+        if !go_on(gathered.records()) {
             return Err(Unmade::Stopped);
         }
     }
-    builder.finish(|bucket| source.is_destroyed(bucket))
+    gathered.finish(|bucket| source.is_destroyed(bucket))
 }
 
 /// Puts an index into its place, whole or not at all. The last step, to give it its name, is left to `last` to take.
@@ -104,134 +101,15 @@ pub(super) fn put(
     written
 }
 
-struct Builder {
-    first_seq: u64,
-    segment: Identity,
-    offsets: Vec<u32>,
-    partners: Vec<u32>,
-    times: Vec<(i64, i64)>,
-    runs: Vec<(u32, u64)>,
-    next_seq: u64,
-    buckets: BTreeSet<u32>,
-    terms: AHashMap<Key, RoaringBitmap>,
-    trigrams: AHashMap<u32, RoaringBitmap>,
-    /// Records in lists of trigrams.
-    postings: usize,
-    /// Statements whose end has not come yet.
-    running: AHashMap<u64, u32>,
-    /// The trigrams of texts that came last: programs say the same thing over and over.
-    said: AHashMap<String, Rc<[u32]>>,
-    scratch: Key,
-}
-
-impl Builder {
-    fn new(first_seq: u64, segment: Identity) -> Self {
-        Self {
-            first_seq,
-            segment,
-            offsets: Vec::new(),
-            partners: Vec::new(),
-            times: Vec::new(),
-            runs: Vec::new(),
-            next_seq: 0,
-            buckets: BTreeSet::new(),
-            terms: AHashMap::new(),
-            trigrams: AHashMap::new(),
-            postings: 0,
-            running: AHashMap::new(),
-            said: AHashMap::new(),
-            scratch: Key::new(),
-        }
-    }
-
-    fn records(&self) -> u32 {
-        u32::try_from(self.offsets.len()).unwrap_or(NONE)
-    }
-
-    fn take(&mut self, Located { offset, bucket, record }: Located) -> Result<(), Unmade> {
-        let number = u32::try_from(self.offsets.len()).ok().filter(|number| *number < NONE).ok_or(Unmade::TooLong)?;
-        if self.runs.is_empty() || record.seq != self.next_seq {
-            self.runs.push((number, record.seq));
-        }
-        self.next_seq = record.seq + 1;
-        self.buckets.insert(bucket);
-        let nanoseconds = record.time.as_nanosecond();
-        let floor = i64::try_from(nanoseconds.div_euclid(1000)).unwrap_or(i64::MIN);
-        self.times.push((floor, floor.saturating_add(1)));
-        self.offsets.push(offset);
-        self.partners.push(NONE);
-
-        let mut scratch = std::mem::take(&mut self.scratch);
-        each_key(&record, &mut scratch, |key| add(&mut self.terms, key, number));
-        self.join(&record, number, &mut scratch);
-        self.scratch = scratch;
-        if let Some(text) = &record.statement {
-            self.take_text(text, number);
-        }
-        Ok(())
-    }
-
-    /// Brings a statement and its end together: what the end says, the statement is found by too.
-    fn join(&mut self, record: &Record, number: u32, scratch: &mut Key) {
-        if record.event == Event::Statement {
-            self.running.insert(record.seq, number);
-            return;
-        }
-        let Some(statement_seq) = record.statement_seq.filter(|_| record.event == Event::StatementEnd) else { return };
-        let Some(statement) = self.running.remove(&statement_seq) else {
-            add(&mut self.terms, &key(Tag::Foreign, ""), number);
-            return;
-        };
-        each_outcome_key(record, scratch, |key| add(&mut self.terms, key, statement));
-        for (one, other) in [(statement, number), (number, statement)] {
-            if let Some(partner) = self.partners.get_mut(one as usize) {
-                *partner = other;
-            }
-        }
-    }
-
-    fn take_text(&mut self, text: &str, number: u32) {
-        if text.len() > MAX_TEXT || self.postings > MAX_POSTINGS {
-            add(&mut self.terms, &key(Tag::UnindexedText, ""), number);
-            return;
-        }
-        let found = match self.said.get(text) {
-            Some(found) => Rc::clone(found),
-            None => {
-                let found: Rc<[u32]> = trigrams(&text.to_lowercase()).into();
-                if self.said.len() >= MAX_SAID {
-                    self.said.clear();
-                }
-                self.said.insert(text.to_owned(), Rc::clone(&found));
-                found
-            }
-        };
-        self.postings += found.len();
-        let mut left_out = false;
-        for trigram in found.iter() {
-            if let Some(list) = self.trigrams.get_mut(trigram) {
-                list.insert(number);
-            } else if self.trigrams.len() < MAX_TRIGRAMS {
-                self.trigrams.insert(*trigram, RoaringBitmap::from_iter([number]));
-            } else {
-                left_out = true;
-            }
-        }
-        if left_out {
-            add(&mut self.terms, &key(Tag::UnindexedText, ""), number);
-        }
-    }
-
+impl Gathered {
     fn finish(self, is_destroyed: impl Fn(u32) -> bool) -> Result<Vec<u8>, Unmade> {
         let mut postings = Postings::default();
-        let mut terms = fst::MapBuilder::memory();
-        let sorted: BTreeMap<Key, RoaringBitmap> = self.terms.into_iter().collect();
-        for (key, list) in sorted {
-            terms.insert(key, postings.push(list)?.pack())?;
+        let mut builder = fst::MapBuilder::memory();
+        for (key, list) in self.terms.finish() {
+            builder.insert(key, postings.push(list)?.pack())?;
         }
-        let terms = terms.into_inner()?;
-        let mut trigrams: Vec<(u32, RoaringBitmap)> = self.trigrams.into_iter().collect();
-        trigrams.sort_unstable_by_key(|(trigram, _)| *trigram);
+        let terms = builder.into_inner()?;
+        let trigrams = self.texts.finish();
         let mut table = Vec::new();
         let mut groups = Vec::new();
         let mut trigram_count = 0;
@@ -262,14 +140,6 @@ impl Builder {
             terms_crc: crc32fast::hash(&terms),
         };
         Ok([header.encode(), offsets, partners, postings.bytes, table, terms].concat())
-    }
-}
-
-/// Puts a record into a list. Records come in order but for statements that are found by their ends.
-fn add(terms: &mut AHashMap<Key, RoaringBitmap>, key: &[u8], number: u32) {
-    match terms.get_mut(key) {
-        Some(list) => drop(list.insert(number)),
-        None => drop(terms.insert(key.to_vec(), RoaringBitmap::from_iter([number]))),
     }
 }
 
@@ -321,14 +191,5 @@ fn blocks(times: &[(i64, i64)], offsets: &[u8], partners: &[u8]) -> Vec<Block> {
 fn little_endian(numbers: &[u32]) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
 }
-
-/// Text that is longer is searched by reading it.
-const MAX_TEXT: usize = 64 * 1024;
-/// Records in the lists of all trigrams together; text beyond is searched by reading it.
-const MAX_POSTINGS: usize = 16 * 1024 * 1024;
-/// Different trigrams: SQL has some ten thousand.
-const MAX_TRIGRAMS: usize = 256 * 1024;
-/// Texts whose trigrams are remembered.
-const MAX_SAID: usize = 1024;
 
 const _: () = assert!(PREAMBLE == MAGIC.len() + 8);

@@ -10,6 +10,8 @@
 //! | --- | --- |
 //! | `terms` | what a record is found by |
 //! | `source` | a segment's records and where they lie: all that knows how a segment is written |
+//! | `walk` | a record's canonical bytes, field by field. Pure |
+//! | `list`, `texts`, `gather` | the records of one key; the trigrams of texts; all keys of a segment, gathered |
 //! | `layout` | the file's header and numbers |
 //! | `build` | a segment's index, made |
 //! | `open` | an index, read: only what is needed of it |
@@ -18,11 +20,15 @@
 
 mod build;
 mod cache;
+mod gather;
 mod keeper;
 mod layout;
+mod list;
 mod open;
 mod source;
 mod terms;
+mod texts;
+mod walk;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -8,14 +8,14 @@ use std::path::Path;
 
 use super::OpenIndex;
 use crate::audit::segment::Segment;
-use crate::audit::{Entry, Location, ReadError, Reader, Record};
+use crate::audit::{Entry, Location, ReadError, Reader};
 
-/// A record, where it begins, and the bucket whose key it is sealed under.
-#[derive(Debug)]
+/// Where a record begins, and the bucket whose key it is sealed under.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Located {
+    pub(super) seq: u64,
     pub(super) offset: u32,
     pub(super) bucket: u32,
-    pub(super) record: Record,
 }
 
 /// A segment, read from its beginning.
@@ -62,15 +62,18 @@ impl Source {
         self.identity
     }
 
-    /// The next record that can still be read; `None` at the segment's end.
-    pub(super) fn next(&mut self) -> Result<Option<Located>, ReadError> {
-        let entry = self.reader.read()?;
-        let here = self.reader.location().filter(|place| place.segment == self.first_seq);
-        let (Some(Entry { record, .. }), Some(place), Some(bucket)) = (entry, here, self.reader.bucket()) else {
-            return Ok(None);
-        };
-        let what = || ReadError::Damaged { seq: record.seq, what: "its segment is too long for an index".to_owned() };
-        Ok(Some(Located { offset: u32::try_from(place.offset).map_err(|_| what())?, bucket, record }))
+    /// Shows the canonical bytes of the next record that can still be read; `None` at the segment's end.
+    pub(super) fn next<T>(&mut self, show: impl FnOnce(Located, &[u8]) -> T) -> Result<Option<T>, ReadError> {
+        let first_seq = self.first_seq;
+        let shown = self.reader.show_next(|seq, place, bucket, canonical| {
+            if place.segment != first_seq {
+                return Ok(None);
+            }
+            let what = || ReadError::Damaged { seq, what: "its segment is too long for an index".to_owned() };
+            let offset = u32::try_from(place.offset).map_err(|_| what())?;
+            Ok(Some(show(Located { seq, offset, bucket }, canonical)))
+        });
+        shown?.transpose().map(Option::flatten)
     }
 
     /// Whether the key of a bucket was found to be destroyed while reading.

@@ -3,8 +3,6 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use crate::audit::Record;
-
 /// What a key speaks of; its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::audit) enum Tag {
@@ -68,7 +66,7 @@ pub(in crate::audit) fn key(tag: Tag, value: &str) -> Key {
     key
 }
 
-fn write_key(tag: Tag, value: &str, key: &mut Key) {
+pub(super) fn write_key(tag: Tag, value: &str, key: &mut Key) {
     key.clear();
     key.push(tag.byte());
     if value.len() <= MAX_VALUE {
@@ -83,73 +81,18 @@ fn write_key(tag: Tag, value: &str, key: &mut Key) {
 /// The longest value that stands as it is: identifiers of three parts fit.
 const MAX_VALUE: usize = 200;
 
-/// Hands over each key of a record, some perhaps twice.
-pub(super) fn each_key(record: &Record, scratch: &mut Key, mut each: impl FnMut(&[u8])) {
-    let mut give = |tag: Tag, value: &str| {
-        write_key(tag, value, scratch);
-        each(scratch);
-    };
-    give(Tag::Event, record.event.as_str());
-    let texts = [
-        (Tag::Principal, record.principal.as_deref()),
-        (Tag::Database, record.database.as_deref()),
-        (Tag::Grant, record.grant.as_ref().map(|id| id.as_str())),
-        (Tag::Request, record.request.as_ref().map(|id| id.as_str())),
-        (Tag::Session, record.session.as_ref().map(|id| id.as_str())),
-        (Tag::Fingerprint, record.fingerprint.as_deref()),
-        (Tag::Rule, record.rule.as_deref()),
-        (Tag::Region, record.client_region.as_ref().map(|region| region.as_str())),
-        (Tag::Region, record.upstream_region.as_ref().map(|region| region.as_str())),
-        (Tag::Region, record.data_region.as_ref().map(|region| region.as_str())),
-        (Tag::Verdict, record.verdict.map(|verdict| verdict.as_str())),
-        (Tag::HasText, record.statement.as_ref().map(|_| "")),
-    ];
-    for (tag, text) in texts {
-        if let Some(text) = text {
-            give(tag, text);
-        }
-    }
-    if let Some(kind) = &record.kind {
-        give(Tag::Kind, &kind.to_ascii_lowercase());
-    }
-    for relation in &record.relations {
-        for name in suffixes(&relation.name) {
-            give(Tag::Relation, name);
-        }
-        for column in &relation.columns {
-            let full = format!("{}.{column}", relation.name);
-            for name in suffixes(&full) {
-                give(Tag::Column, name);
-            }
-        }
-    }
-    each_outcome_key(record, scratch, each);
-}
-
-/// Hands over the keys of how something ended; of an end, its statement has them, too.
-pub(super) fn each_outcome_key(record: &Record, scratch: &mut Key, mut each: impl FnMut(&[u8])) {
-    if let Some(sqlstate) = &record.sqlstate {
-        write_key(Tag::Sqlstate, &sqlstate.to_ascii_uppercase(), scratch);
-        each(scratch);
-    }
-    if let Some(rows) = record.rows {
-        write_key(Tag::Rows, &bucket(rows).to_string(), scratch);
-        each(scratch);
-    }
-}
-
 /// The keys of every number of rows between two.
 pub(in crate::audit) fn row_buckets(least: u64, most: u64) -> Vec<Key> {
     (bucket(least)..=bucket(most)).map(|bucket| key(Tag::Rows, &bucket.to_string())).collect()
 }
 
 /// How many binary digits a number has.
-fn bucket(rows: u64) -> u32 {
+pub(super) fn bucket(rows: u64) -> u32 {
     u64::BITS - rows.leading_zeros()
 }
 
 /// The whole name, and what stands behind each dot.
-fn suffixes(name: &str) -> impl Iterator<Item = &str> {
+pub(super) fn suffixes(name: &str) -> impl Iterator<Item = &str> {
     let behind = name.match_indices('.').filter_map(|(at, _)| name.get(at + 1..));
     std::iter::once(name).chain(behind)
 }

@@ -33,6 +33,9 @@ fn with_pieces(pieces: &[Vec<u8>]) -> tempfile::TempDir {
     dir
 }
 
+const OWN: [&str; 6] =
+    ["lock", "signing.key", "signing.key.last", "signing.key.last.new", "tiles.settled", "checkpoint.new"];
+
 #[track_caller]
 fn check_bad(pieces: &[Vec<u8>], first_bad: u64) {
     let report = verify(with_pieces(pieces).path());
@@ -40,7 +43,8 @@ fn check_bad(pieces: &[Vec<u8>], first_bad: u64) {
     assert!(report.problem.is_some());
 }
 
-/// Everything that proves the journal: the segment, the log's tiles and entries, what is signed and by whom, the keys.
+/// Everything that proves the journal: the segment, the log's tiles and entries, what is signed and by whom, the keys. What the
+/// writer keeps for itself does not: how far tiles are on disk, and the file that the next checkpoint is written into.
 fn proof_files(dir: &Path) -> Vec<PathBuf> {
     let (mut folders, mut files) = (vec![dir.to_owned()], Vec::new());
     while let Some(folder) = folders.pop() {
@@ -49,7 +53,7 @@ fn proof_files(dir: &Path) -> Vec<PathBuf> {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             match path.is_dir() {
                 true => folders.push(path),
-                false if ["lock", "signing.key", "signing.key.last"].contains(&name.as_str()) => {}
+                false if OWN.contains(&name.as_str()) => {}
                 false => files.push(path),
             }
         }
@@ -322,6 +326,25 @@ fn lost_tiles_are_made_again() {
     assert!(!verify(dir.path()).ok);
     let journal = open(dir.path());
     assert_eq!(brief(journal.verify()), good(202));
+}
+
+#[tokio::test]
+async fn tiles_that_a_crash_took_are_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path());
+    journal.record_all((0..700).map(|_| event(Event::Cancel)).collect()).await.unwrap();
+    journal.close().await.unwrap();
+    drop(journal);
+    let files = ["tile/entries/001", "tile/0/001", "tile/1/000.p/2"];
+    for (lost, left) in files.into_iter().flat_map(|lost| [(lost, 0), (lost, 40)]) {
+        let copy = tempfile::tempdir().unwrap();
+        copy_tree(dir.path(), copy.path());
+        let path = copy.path().join(lost);
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..left]).unwrap();
+        assert!(!verify(copy.path()).ok, "{lost}");
+        assert_eq!(brief(open(copy.path()).verify()), good(703), "{lost}");
+    }
 }
 
 #[tokio::test]

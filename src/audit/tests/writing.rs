@@ -139,6 +139,27 @@ async fn reopening_goes_on_with_the_chain() {
     assert_eq!(brief(journal.verify()), good(records));
 }
 
+#[tokio::test]
+async fn a_log_that_falls_behind_reads_what_it_was_not_handed() {
+    for handover_bytes in [0, 1000, 10_000] {
+        let dir = tempfile::tempdir().unwrap();
+        let tuning = Tuning { handover_bytes, segment_bytes: 8192, ..Tuning::default() };
+        let medium = Directory::lock(dir.path()).unwrap();
+        let journal = Journal::open_on(settings(dir.path(), Durability::Written), Box::new(medium), tuning).unwrap();
+        for round in 0..10 {
+            let batch = (0..=round * 5).map(|_| event(Event::Cancel)).collect();
+            journal.record_all(batch).await.unwrap();
+            if round % 3 == 0 {
+                journal.bring_to_log().await.unwrap();
+            }
+        }
+        journal.bring_to_log().await.unwrap();
+        let records = journal.last_seq();
+        assert_eq!(journal.checkpoint().borrow().as_ref().map(|checkpoint| checkpoint.size), Some(records));
+        assert_eq!(verify(dir.path()), good(records), "{handover_bytes}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_tasks_share_one_chain() {
     for durability in [Durability::Written, Durability::Synced] {

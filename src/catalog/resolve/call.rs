@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Resolver;
 use super::candidates::{Candidate, Passing, choose, has_foreign};
-use crate::catalog::footprint::{CalledBy, Oid, Unresolved};
+use crate::catalog::footprint::{CalledBy, JUDGED_BY_LITERALS, Oid, Unresolved};
 use crate::catalog::snapshot::{CastContext, FIRST_USER_OID, Operator};
 use crate::catalog::types::{BOOL, JSON, JSONB, RECORD, TEXT, Type, UNKNOWN, XML};
 use crate::sql::tree::{Call, Expr, Literal, Name, OperatorName, Over};
@@ -56,11 +56,13 @@ impl Resolver<'_> {
             call.arguments.iter().map(|argument| argument.name.as_ref().map(ToString::to_string)).collect();
         let passing = Passing { count: actual.len(), names: &names, variadic: call.variadic, procedure };
         // Named arguments may stand in any order: which text is which is then not told.
-        let positional = names.iter().all(Option::is_none);
+        let judged = parts.last().is_some_and(|name| JUDGED_BY_LITERALS.contains(name));
+        let positional = judged && names.iter().all(Option::is_none);
         let literal = |expr| if positional { literal_text(expr) } else { None };
         let literals = match compared {
             Some(setting) => vec![Some(setting.to_owned())],
-            None => call.arguments.iter().map(|argument| literal(&argument.expr)).collect(),
+            None if judged => call.arguments.iter().map(|argument| literal(&argument.expr)).collect(),
+            None => Vec::new(),
         };
         self.pick(&parts, &passing, &actual, literals)
     }
@@ -68,7 +70,7 @@ impl Resolver<'_> {
     /// A function of one argument in attribute notation: `row.name`.
     pub(super) fn attribute(&mut self, name: &Name, of: Type) -> Result<Type, Unresolved> {
         let passing = Passing { count: 1, names: &[], variadic: false, procedure: false };
-        let result = self.pick(&[name.as_str()], &passing, &[of], vec![None]);
+        let result = self.pick(&[name.as_str()], &passing, &[of], Vec::new());
         result.map(|result| result.of).map_err(|_| Unresolved::Column(name.to_string()))
     }
 
@@ -122,6 +124,7 @@ impl Resolver<'_> {
         for function in self.snapshot.type_functions(target) {
             self.call_function(function, CalledBy::Type, Vec::new());
         }
+        self.weigh(from, target);
         self.cast_functions(from, target, CastContext::Explicit);
     }
 
@@ -132,6 +135,7 @@ impl Resolver<'_> {
         for candidate in chosen {
             self.compatible(&candidate.declared, actual);
             for (from, to) in actual.iter().zip(&candidate.declared) {
+                self.weigh_passed(from, *to, actual);
                 if from.oid() != Some(*to) {
                     self.cast_functions(from, *to, CastContext::Implicit);
                 }

@@ -10,6 +10,7 @@ impl Resolver<'_> {
     /// The type that CASE, COALESCE, ARRAY, VALUES, USING and set operations give to several values, each cast to it.
     pub(super) fn unified(&mut self, types: &[Type]) -> Type {
         let common = self.snapshot.common_type(types);
+        self.weigh_unified(types, &common);
         if self.snapshot.user_casts.is_empty() {
             return common;
         }

@@ -351,6 +351,7 @@ impl Resolver<'_> {
 
     fn cast(&mut self, from: &Type, to: &TypeName) -> Result<Type, Unresolved> {
         let target = self.type_name(to)?;
+        self.weigh(from, target);
         self.cast_functions(from, target, CastContext::Explicit);
         Ok(Type::Known(target))
     }

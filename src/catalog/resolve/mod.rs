@@ -13,6 +13,7 @@ mod query;
 mod scope;
 mod sources;
 mod trace;
+mod weigh;
 mod write;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -49,6 +50,23 @@ pub fn resolve_told(snapshot: &Snapshot, action: &Action) -> (Result<Footprint, 
 /// As [`resolve`].
 pub fn resolve_with(snapshot: &Snapshot, action: &Action, parameters: &[Oid]) -> Result<Footprint, Unresolved> {
     run(snapshot, action, Parameters::Declared(parameters.to_vec()), false).0
+}
+
+/// What is known of a statement, and whether that may be said of statements with other literals too.
+#[derive(Clone, Debug)]
+pub struct Weighed {
+    pub resolved: Result<Footprint, Unresolved>,
+    /// No literal became a name of something, or a value of a type that runs code of its own to read it.
+    pub plain: bool,
+}
+
+/// [`resolve`], for a statement that is to stand for all that differ from it in their literals.
+pub fn resolve_weighed(snapshot: &Snapshot, action: &Action) -> Weighed {
+    let mut resolver = Resolver::new(snapshot, Parameters::Unheard, HashSet::new(), SHALLOW);
+    let result = resolver.action(action);
+    // What takes a larger stack is looked at each time.
+    let plain = resolver.plain && !resolver.too_deep && resolver.open_parameters.is_empty();
+    Weighed { resolved: resolver.told(result).0, plain }
 }
 
 /// A footprint, and what there is to tell of the way to it.
@@ -158,6 +176,8 @@ struct Resolver<'s> {
     compared_setting: Option<&'static str>,
     /// The last operator that was resolved, with its operands' types and its result.
     last_operator: Option<(OperatorName, (Option<Type>, Type), Type)>,
+    /// So far no literal became anything but a plain value.
+    plain: bool,
     work: usize,
     depth: usize,
     depth_limit: usize,
@@ -184,6 +204,7 @@ impl<'s> Resolver<'s> {
             unseen: Vec::new(),
             compared_setting: None,
             last_operator: None,
+            plain: true,
             work: 0,
             depth: 0,
             depth_limit,

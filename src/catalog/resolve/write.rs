@@ -214,6 +214,7 @@ impl Resolver<'_> {
 
     /// What runs when a value of type `from` is stored in a column of type `to`.
     fn assign(&mut self, from: &Type, to: Oid) {
+        self.weigh(from, to);
         if from.oid() != Some(to) {
             self.cast_functions(from, to, CastContext::Assignment);
         }

@@ -38,7 +38,7 @@ fn grant(operations: &[Operation], guards: Guards) -> Arc<Grant> {
         id: GrantId::generate(),
         request: RequestId::generate(),
         principal: "alice".to_owned(),
-        scope,
+        scope: scope.into(),
         statement: None,
         reason: "an incident".to_owned(),
         ticket: None,

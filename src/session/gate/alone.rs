@@ -8,7 +8,7 @@ use crate::audit::{Event, Protocol, Record};
 use crate::session::analysis::{Analysis, Meaning, Part};
 use crate::session::binds::Parameters;
 use crate::session::given::Given;
-use crate::session::names::{Key, Portal};
+use crate::session::names::Portal;
 use crate::session::pass::{SqlFrame, ToUpstream};
 use crate::session::records::Item;
 use crate::session::replies::Expected;
@@ -75,15 +75,14 @@ impl Alone {
 impl Gate {
     /// A Describe or Close.
     pub(super) fn alone(&self, kind: &'static str, named: &Named<'_>) -> Alone {
-        let key = Key::new(named.name);
         let about = match named.target {
             Target::Statement => {
-                self.names.statements(&key).last().map(|meaning| About::Statement(Arc::clone(meaning)))
+                self.names.statements(named.name).last().map(|meaning| About::Statement(Arc::clone(meaning)))
             }
             Target::Portal => {
                 let of =
                     |portal: &Portal| About::Portal(Arc::clone(&portal.rows), portal.meanings.first().map(Arc::clone));
-                self.names.portals(&key).last().map(of)
+                self.names.portals(named.name).last().map(of)
             }
         };
         let about = about.unwrap_or(About::Nothing);
@@ -155,10 +154,9 @@ impl Gate {
 
     /// A message that holds no statement, once its record is made.
     pub(super) fn send_empty(&mut self, frame: Frame, expected: Expected, item: usize, batch: &mut Batch) {
-        let instead = ToUpstream::failing_query();
         let message = match SqlFrame::new(frame, 0).admit(&[]) {
             Ok(message) => Message::Free(message),
-            Err(_) => Message::Free(instead),
+            Err(_) => Message::Free(ToUpstream::failing_query()),
         };
         batch.planned.push(Planned { message, expected: Some(expected), alone: None, item: Some(item) });
     }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Alone, Batch, Gate, Message, Planned, running};
-use crate::audit::{Event, Protocol, Record};
+use super::{Alone, Batch, Gate, Instead, Message, Planned, running};
+use crate::audit::{Event, Protocol};
 use crate::session::analysis::{Meaning, Part};
 use crate::session::binds::{Bound, Parameters};
 use crate::session::judge::{Evidence, Judged, Refused, depends_on_names, too_many_names, unknown_portal, unsettled};
 use crate::session::names::{Key, Portal, TooMany};
 use crate::session::pass::{SqlFrame, ToUpstream};
-use crate::session::records::Item;
+use crate::session::records::{Draft, Item};
 use crate::session::replies::{Expected, Step};
 use crate::wire::frontend;
 use crate::wire::{Frame, ProtocolError};
@@ -20,7 +20,7 @@ impl Gate {
         if self.doomed {
             return Ok(());
         }
-        let meanings: Vec<Arc<Meaning>> = self.names.statements(&Key::new(bind.statement)).map(Arc::clone).collect();
+        let meanings: Vec<Arc<Meaning>> = self.names.statements(bind.statement).map(Arc::clone).collect();
         let parameters = self.parameters(&bind, meanings.last());
         batch.bound = None;
         if let [_, .., newest] = meanings.as_slice() {
@@ -80,7 +80,7 @@ impl Gate {
         if self.doomed {
             return Ok(());
         }
-        let portals: Vec<Portal> = self.names.portals(&Key::new(execute.portal)).cloned().collect();
+        let portals: Vec<Portal> = self.names.portals(execute.portal).cloned().collect();
         let mut expected = Expected::new(Step::Execute, self.names.next_change());
         let meanings: Vec<Arc<Meaning>> =
             portals.iter().flat_map(|portal| portal.meanings.iter().map(Arc::clone)).collect();
@@ -102,7 +102,7 @@ impl Gate {
             self.doom(ToUpstream::failing_step(), expected, batch);
             return Ok(());
         }
-        let (judged, mut record) = match self.judge_execute(meaning, batch).await {
+        let (judged, mut draft) = match self.judge_execute(meaning, batch).await {
             Ok(allowed) => allowed,
             Err((meaning, refused)) => {
                 self.refuse_meaning(&meaning, refused, portal.parameters.as_deref(), &mut expected, batch);
@@ -110,10 +110,10 @@ impl Gate {
                 return Ok(());
             }
         };
-        self.hide_arguments(meaning, &mut record);
-        if let Some(parameters) = &portal.parameters {
-            parameters.put(&mut record);
+        if let Some(clean) = self.hidden_arguments(meaning) {
+            draft.hide(clean);
         }
+        draft.parameters.clone_from(&portal.parameters);
         let (changes, effect) = match self.effects(meaning) {
             Ok(effects) => effects,
             Err(denial) => {
@@ -134,12 +134,12 @@ impl Gate {
             *item = Item::Moved(first);
         }
         batch.spoken.of_portal(portal, first);
-        batch.items.push(Item::Admit(judged.permit, record));
+        batch.items.push(Item::Admit(judged.permit, draft));
         let message = Message::Sql {
             frame: SqlFrame::new(frame, 1),
             answer: None,
             items: first..first + 1,
-            instead: ToUpstream::failing_step(),
+            instead: Instead::Step,
         };
         batch.planned.push(Planned::new(message, expected));
         Ok(())
@@ -163,14 +163,14 @@ impl Gate {
         &mut self,
         meaning: &Arc<Meaning>,
         batch: &mut Batch,
-    ) -> Result<(Judged, Box<Record>), (Arc<Meaning>, Refused)> {
+    ) -> Result<(Judged, Draft), (Arc<Meaning>, Refused)> {
         if !depends_on_names(meaning) {
             let parsed = batch.parsed.take_if(|(parsed, _)| Arc::ptr_eq(parsed, meaning));
             if let Some((_, at)) = parsed
                 && let Some(item) = batch.items.get_mut(at)
-                && let Item::Admit(permit, mut record) = std::mem::replace(item, Item::Moved(usize::MAX))
+                && let Item::Admit(permit, mut draft) = std::mem::replace(item, Item::Moved(usize::MAX))
             {
-                record.kind = meaning.statement().map(|statement| statement.kind.to_owned());
+                draft.kind = meaning.statement().map(|statement| statement.kind);
                 for planned in &mut batch.planned {
                     // The Parse leaves no record of its own: its statement's does for both.
                     if let Message::Sql { items, .. } = &planned.message
@@ -181,18 +181,18 @@ impl Gate {
                         expected.statements.clear();
                     }
                 }
-                return Ok((Judged { permit, footprint: Evidence::None, rows: None, parsed_at: Some(at) }, record));
+                return Ok((Judged { permit, footprint: Evidence::None, rows: None, parsed_at: Some(at) }, draft));
             }
             let bound = batch.bound.take_if(|(bound, _)| Arc::ptr_eq(bound, meaning));
             if let Some((_, judged)) = bound {
-                let record = self.judge.record(&self.recorder, meaning, Protocol::Extended, &judged);
-                return Ok((judged, record));
+                let draft = self.judge.draft(&mut self.recorder, meaning, Protocol::Extended, &judged);
+                return Ok((judged, draft));
             }
         }
         match self.judge.judge(meaning, &self.names).await {
             Ok(judged) => {
-                let record = self.judge.record(&self.recorder, meaning, Protocol::Extended, &judged);
-                Ok((judged, record))
+                let draft = self.judge.draft(&mut self.recorder, meaning, Protocol::Extended, &judged);
+                Ok((judged, draft))
             }
             Err(refused) => Err((Arc::clone(meaning), refused)),
         }

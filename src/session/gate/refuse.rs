@@ -8,7 +8,6 @@ use crate::policy::Denial;
 use crate::session::analysis::{Analysis, Meaning, Part};
 use crate::session::binds::Parameters;
 use crate::session::judge::Refused;
-use crate::session::names::Key;
 use crate::session::pass::ToUpstream;
 use crate::session::records::{self, Item};
 use crate::session::replies::Expected;
@@ -43,20 +42,23 @@ impl Gate {
         self.refuse_record(record, refused, expected, batch);
     }
 
-    /// Takes the arguments of an EXECUTE out of its record that are secrets to what it runs; answers whether there were any.
-    pub(super) fn hide_arguments(&self, meaning: &Meaning, record: &mut Record) -> bool {
-        let Some(statement) = meaning.statement() else { return false };
-        let Some(name) = executed(&statement.action) else { return false };
-        let key = Key::new(name.as_str());
-        let prepared = self.names.statements(&key);
-        let secrets: Vec<u16> =
-            prepared.flat_map(|meaning| meaning.analysis.recorded(meaning.part).redacted.parameters.clone()).collect();
-        if !secrets.is_empty() {
-            let clean = redact_execute(meaning.analysis.text_of(meaning.part), statement, &secrets);
+    /// Takes the arguments of an EXECUTE out of its record that are secrets to what it runs.
+    pub(super) fn hide_arguments(&self, meaning: &Meaning, record: &mut Record) {
+        if let Some(clean) = self.hidden_arguments(meaning) {
             records::put_rules(record, &clean);
             record.statement = Some(clean.text.into_owned());
         }
-        !secrets.is_empty()
+    }
+
+    /// The text of an EXECUTE without the arguments that are secrets to what it runs; `None` where there are none.
+    pub(super) fn hidden_arguments(&self, meaning: &Meaning) -> Option<Redacted<'static>> {
+        let statement = meaning.statement()?;
+        let name = executed(&statement.action)?;
+        let prepared = self.names.statements(name.as_str());
+        let secrets: Vec<u16> =
+            prepared.flat_map(|meaning| meaning.analysis.recorded(meaning.part).redacted.parameters.clone()).collect();
+        let text = meaning.analysis.text_of(meaning.part);
+        (!secrets.is_empty()).then(|| redact_execute(text, statement, &secrets).into_owned())
     }
 
     /// The statements that share a message with a refused one are refused with it.
@@ -100,7 +102,7 @@ impl Gate {
         records::deny(&mut record, &refused.denial, refused.footprint.footprint());
         record.data_region = self.judge.data_region(refused.footprint.footprint());
         self.judge.count_denial(refused.denial.rule);
-        expected.denied = Some(visible(&refused.denial));
+        expected.denied = Some(Box::new(visible(&refused.denial)));
         batch.items.push(Item::Refuse(record));
     }
 

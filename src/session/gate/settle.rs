@@ -39,36 +39,40 @@ pub(super) fn finish(
     };
     // A Parse whose Execute came with it goes by the Execute's receipt, which stays for that.
     if let Some(Some(to)) = moved.get(items.start).filter(|_| items.len() == 1) {
-        let why = why(&(*to..*to + 1), over);
+        let why = || why(&(*to..*to + 1), over);
         let receipt = receipts.get(*to).and_then(Option::as_ref);
         let admitted = receipt.map(std::slice::from_ref).and_then(|receipt| frame.admit(receipt).ok());
         return match admitted {
-            Some(message) => Outgoing { message: answer.unwrap_or(message), expected },
-            None => Outgoing { message: instead, expected: refused(expected, &why) },
+            Some(message) => Outgoing { message: answer.map_or(message, |answer| *answer), expected },
+            None => Outgoing { message: instead.message(), expected: refused(expected, &why()) },
         };
     }
-    let why = why(&items, over);
-    let taken: Option<Vec<Receipt>> = items.map(|index| receipts.get_mut(index).and_then(Option::take)).collect();
-    let Some(taken) = taken else { return Outgoing { message: instead, expected: refused(expected, &why) } };
+    let why = || why(&items, over);
+    let taken: Option<Vec<Receipt>> =
+        items.clone().map(|index| receipts.get_mut(index).and_then(Option::take)).collect();
+    let Some(taken) = taken else {
+        return Outgoing { message: instead.message(), expected: refused(expected, &why()) };
+    };
     match frame.admit(&taken) {
         Ok(message) => {
             if let Some(expected) = &mut expected {
                 hand_over(&mut expected.statements, taken, ledger);
             }
-            Outgoing { message: answer.unwrap_or(message), expected }
+            Outgoing { message: answer.map_or(message, |answer| *answer), expected }
         }
-        Err(_) => Outgoing { message: instead, expected: refused(expected, &why) },
+        Err(_) => Outgoing { message: instead.message(), expected: refused(expected, &why()) },
     }
 }
 
 fn hand_over(statements: &mut VecDeque<Running>, receipts: Vec<Receipt>, ledger: &Arc<Ledger>) {
+    let now = Instant::now();
     for (running, receipt) in statements.iter_mut().zip(receipts) {
         running.seq = receipt.seq();
         running.guards = receipt.guards();
-        running.meter = ledger.meter(receipt.grant(), receipt.exports());
+        running.meter = ledger.meter(receipt.grant(), receipt.exports()).map(Box::new);
         running.grant = Some(receipt.grant().clone());
         running.data_region = receipt.data_region().cloned();
-        running.started = Instant::now();
+        running.started = now;
     }
 }
 
@@ -97,7 +101,7 @@ pub(super) fn grant_over() -> Denial {
 
 fn refused(expected: Option<Expected>, denial: &Denial) -> Option<Expected> {
     expected.map(|mut expected| {
-        expected.denied = Some(visible(denial));
+        expected.denied = Some(Box::new(visible(denial)));
         for running in expected.statements.drain(..) {
             expected.changes.extend(running.changes);
         }

@@ -2,6 +2,7 @@
 //! nowhere; that they were asked is recorded.
 
 use super::{Gate, Outgoing};
+use crate::access::GrantId;
 use crate::audit::{EndedBy, Event, Protocol, Record, RecordedVerdict};
 use crate::session::records::escaped;
 use crate::wire::frontend::{self, Tag};
@@ -80,6 +81,12 @@ impl Gate {
 
     /// Records what was noted.
     pub async fn record_noted(&mut self) {
+        if !self.unrecorded.is_empty() {
+            Box::pin(self.record_all_noted()).await;
+        }
+    }
+
+    async fn record_all_noted(&mut self) {
         while let Some(record) = self.unrecorded.pop_front() {
             self.recorder.note(record).await;
         }
@@ -92,7 +99,14 @@ impl Gate {
     pub(super) async fn end_withheld(&mut self, outgoing: &[Outgoing]) {
         let expected = outgoing.iter().filter_map(|outgoing| outgoing.expected.as_ref());
         let going = expected.flat_map(|expected| expected.statements.iter().map(|running| running.seq));
-        for (seq, grant) in self.recorder.withheld(going) {
+        let withheld = self.recorder.withheld(going);
+        if !withheld.is_empty() {
+            Box::pin(self.record_withheld(withheld)).await;
+        }
+    }
+
+    async fn record_withheld(&mut self, withheld: Vec<(u64, GrantId)>) {
+        for (seq, grant) in withheld {
             let mut record = self.recorder.entry(Event::StatementEnd);
             record.statement_seq = Some(seq);
             record.grant = Some(grant);

@@ -8,7 +8,7 @@ impl Judge {
     pub(super) async fn lend(&self, judged: &Judged) -> Result<(), Refused> {
         let Some(role) = &self.role else { return Ok(()) };
         let id = judged.permit.grant();
-        let grants = self.view.as_ref().map(|view| &*view.context.grants).unwrap_or_default();
+        let grants = &self.view.context.grants;
         let refused = || Refused { denial: not_lent(), footprint: judged.footprint.clone() };
         let grant = grants.iter().find(|grant| grant.id == *id).ok_or_else(refused)?;
         role.ready(grant, &self.database.catalogs).await.map_err(|error| {

@@ -4,14 +4,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{
-    Database, Evidence, Judge, Judged, MAX_DEPTH, Reference, Refused, decide, other_path, reference, unknown_portal,
-};
+use super::{Database, Evidence, Judge, Judged, MAX_DEPTH, Reference, Refused, decide, other_path, reference};
 use crate::catalog::opinion::{Depth, Parameters, Question, stand_in};
 use crate::catalog::{Footprint, Snapshot};
 use crate::policy::{Denial, Rule};
 use crate::session::analysis::{Analysis, Meaning, Part};
-use crate::session::names::{Key, Names};
+use crate::session::names::Names;
 use crate::session::opinions::{Finding, Opinions, Reason, Unasked, unasked};
 use crate::session::settings::SecondOpinion;
 use crate::sql::tree::Action;
@@ -41,8 +39,7 @@ impl Judge {
             let ours = self.search_paths.first().map_or("", String::as_str);
             return Err(refused(other_path(ours, &snapshot.search_path)));
         }
-        let view = self.view.as_ref().ok_or_else(|| refused(unknown_portal("")))?;
-        decide(meaning, names, snapshot, &view.context, 0)
+        decide(meaning, names, snapshot, &self.view.context, 0)
     }
 
     /// Refuses what PostgreSQL disagrees on; and, where a second opinion is required, what it could not be asked about.
@@ -68,10 +65,9 @@ fn referred(meaning: &Meaning, names: &Names, depth: usize, found: &mut Vec<(Arc
     let Some(statement) = meaning.statement().filter(|_| depth < MAX_DEPTH) else { return };
     let meanings: Vec<Arc<Meaning>> = match reference(&statement.action) {
         None => Vec::new(),
-        Some(Reference::Prepared(name)) => names.statements(&Key::new(name.as_str())).map(Arc::clone).collect(),
+        Some(Reference::Prepared(name)) => names.statements(name.as_str()).map(Arc::clone).collect(),
         Some(Reference::Cursor(name)) => {
-            let key = Key::new(name.as_str());
-            names.portals(&key).flat_map(|portal| portal.meanings.iter().map(Arc::clone)).collect()
+            names.portals(name.as_str()).flat_map(|portal| portal.meanings.iter().map(Arc::clone)).collect()
         }
     };
     for meaning in meanings {

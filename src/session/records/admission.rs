@@ -1,12 +1,7 @@
 //! A session's way to the journal. What was admitted is known until it was sent, so that whatever is dropped in between, each
 //! allowed statement's record gets its end.
 
-use std::collections::HashSet;
-use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-
-use super::{Item, Recorder};
+use super::{Draft, Item, Recorder};
 use crate::access::GrantId;
 use crate::audit::{JournalError, Receipt, Record};
 use crate::policy::Permit;
@@ -20,44 +15,23 @@ pub struct Settled {
     pub recorded: Vec<bool>,
 }
 
-type Admitting = Pin<Box<dyn Future<Output = Result<Vec<Receipt>, JournalError>> + Send>>;
-
-/// What has been asked of the journal and not been sent yet.
-#[derive(Default)]
+/// What has been written to the journal and not been sent yet.
+#[derive(Debug, Default)]
 pub(super) struct Admission {
-    /// Stays here where the session stops waiting for it.
-    under_way: Option<Admitting>,
     unsent: Vec<(u64, GrantId)>,
-}
-
-impl fmt::Debug for Admission {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Admission").field("unsent", &self.unsent).finish_non_exhaustive()
-    }
-}
-
-impl Admission {
-    async fn finish(&mut self) -> Option<Result<Vec<Receipt>, JournalError>> {
-        let admitted = self.under_way.as_mut()?.await;
-        self.under_way = None;
-        if let Ok(receipts) = &admitted {
-            self.unsent.extend(receipts.iter().map(|receipt| (receipt.seq(), receipt.grant().clone())));
-        }
-        Some(admitted)
-    }
 }
 
 impl Recorder {
     /// Records a batch in order.
     pub async fn settle(&mut self, items: Vec<Item>) -> Settled {
         let mut settled = Settled::default();
-        let mut admitted: Vec<(Permit, Record)> = Vec::new();
+        let mut admitted: Vec<(Permit, Draft)> = Vec::new();
         let mut others: Vec<(Record, bool)> = Vec::new();
         for item in items {
             match item {
-                Item::Admit(permit, record) => {
+                Item::Admit(permit, draft) => {
                     self.write(&mut others, &mut settled).await;
-                    admitted.push((permit, *record));
+                    admitted.push((permit, draft));
                 }
                 Item::Refuse(record) => {
                     self.admit(&mut admitted, &mut settled).await;
@@ -86,7 +60,7 @@ impl Recorder {
         if going.clone().filter(|seq| *seq != 0).count() == unsent.len() {
             return Vec::new();
         }
-        let going: HashSet<u64> = going.collect();
+        let going: std::collections::HashSet<u64> = going.collect();
         let (going, withheld) = std::mem::take(unsent).into_iter().partition(|(seq, _)| going.contains(seq));
         *unsent = going;
         withheld
@@ -97,40 +71,45 @@ impl Recorder {
         self.admission.unsent.clear();
     }
 
-    /// What was admitted and will never be sent.
-    pub async fn take_unsent(&mut self) -> Vec<(u64, GrantId)> {
-        // That it failed has no end either.
-        let _ = self.admission.finish().await;
+    /// What was written as admitted and will never be sent.
+    pub fn take_unsent(&mut self) -> Vec<(u64, GrantId)> {
         std::mem::take(&mut self.admission.unsent)
     }
 
-    async fn admit(&mut self, items: &mut Vec<(Permit, Record)>, settled: &mut Settled) {
+    async fn admit(&mut self, items: &mut Vec<(Permit, Draft)>, settled: &mut Settled) {
         if items.is_empty() {
             return;
         }
-        let (count, items, journal) = (items.len(), std::mem::take(items), std::sync::Arc::clone(&self.journal));
-        self.admission.under_way = Some(Box::pin(async move { journal.admit(items).await }));
-        match self.admission.finish().await {
-            Some(Ok(receipts)) => {
+        let count = items.len();
+        match self.try_admit(items).await {
+            Ok(receipts) => {
                 settled.recorded.extend(receipts.iter().map(|_| true));
                 settled.receipts.extend(receipts.into_iter().map(Some));
             }
-            failed => {
-                if let Some(Err(error)) = failed {
-                    tracing::error!(%error, "statements are refused: they cannot be recorded");
-                }
+            Err(error) => {
+                tracing::error!(%error, "statements are refused: they cannot be recorded");
                 settled.recorded.extend(std::iter::repeat_n(false, count));
                 settled.receipts.extend(std::iter::repeat_with(|| None).take(count));
             }
         }
     }
 
+    /// Where the session stops waiting, what was written is among the unsent.
+    async fn try_admit(&mut self, items: &mut Vec<(Permit, Draft)>) -> Result<Vec<Receipt>, JournalError> {
+        let allowed = items.drain(..).map(|(permit, draft)| self.ready(permit, &draft)).collect::<Result<_, _>>()?;
+        let unsettled = self.journal.write_allowed(allowed)?;
+        self.admission.unsent.extend(unsettled.written().map(|(seq, grant)| (seq, grant.clone())));
+        self.journal.settle(unsettled).await
+    }
+
     /// Refusals, and messages that must not go unrecorded.
     async fn write(&mut self, others: &mut Vec<(Record, bool)>, settled: &mut Settled) {
-        if others.is_empty() {
-            return;
+        if !others.is_empty() {
+            Box::pin(self.write_all(std::mem::take(others), settled)).await;
         }
-        let others = std::mem::take(others);
+    }
+
+    async fn write_all(&mut self, others: Vec<(Record, bool)>, settled: &mut Settled) {
         settled.receipts.extend(others.iter().map(|_| None));
         let (first, second): (Vec<_>, Vec<_>) = (others.iter().map(|(record, _)| record.clone()).collect(), others);
         if self.journal.record_all(first).await.is_ok() {
@@ -151,7 +130,7 @@ impl Recorder {
 
     /// Records something that cannot be stopped by not being recorded: a refusal, an end.
     pub async fn note(&mut self, record: Record) {
-        if let Err(error) = self.journal.record(record).await {
+        if let Err(error) = Box::pin(self.journal.record(record)).await {
             tracing::error!(%error, "an ending or a refusal could not be recorded");
         }
     }

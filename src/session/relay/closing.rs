@@ -9,7 +9,7 @@ use crate::wire::sqlstate;
 
 impl Relay {
     /// Ends both legs, and records how.
-    pub(super) async fn close(mut self, finish: Finish) {
+    pub(super) async fn close(mut self: Box<Self>, finish: Finish) {
         let is_busy = !self.replies.is_idle();
         let said = last_word(&finish);
         let said = said.filter(|_| self.replies.is_between_messages());
@@ -50,9 +50,10 @@ impl Relay {
             Finish::ClientViolation(_) => EndedBy::ProtocolViolation,
             Finish::Ended(end) => end.ended_by(),
         };
-        self.record_finished().await;
+        self.record_finished();
+        let now = self.clock.now();
         for running in self.replies.abandon() {
-            self.ended(running, Outcome { sqlstate: None, command_tag: None, ended_by }).await;
+            self.ended(running, Outcome { sqlstate: None, command_tag: None, ended_by }, now);
         }
         self.record_unsent(ended_by).await;
         self.gate.record_noted().await;
@@ -74,7 +75,7 @@ impl Relay {
 impl Relay {
     /// What was admitted just when the session ended, and was not sent.
     async fn record_unsent(&mut self, ended_by: EndedBy) {
-        for (seq, grant) in self.gate.recorder.take_unsent().await {
+        for (seq, grant) in self.gate.recorder.take_unsent() {
             let mut record = self.gate.recorder.entry(Event::StatementEnd);
             record.statement_seq = Some(seq);
             record.grant = Some(grant);

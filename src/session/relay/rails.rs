@@ -1,17 +1,20 @@
 //! Guard rails at work: a statement's time, a transaction that must fail because its client was told so, and whether the
 //! session's transactions may write.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use jiff::Timestamp;
+
 use super::{Outgoing, Relay};
-use crate::access::{GrantId, Seconds};
+use crate::access::{Grant, GrantId, Seconds};
 use crate::session::pass::ToUpstream;
 use crate::session::replies::{CopyIn, Expected, Step};
 use crate::wire::encode::{ClientVisible, Severity};
 use crate::wire::sqlstate;
 
 /// Whether the session's transactions may write, as the upstream was last told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Mode {
     /// What RESET ALL goes back to.
     pub opened_read_only: bool,
@@ -23,6 +26,23 @@ pub struct Mode {
     pub bounded: bool,
     /// Looks, one a second, at a statement that was to end and has not.
     pub looks: u8,
+    known: Option<Known>,
+}
+
+/// What the grants that are live want of a session.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wanted {
+    any: bool,
+    writes: bool,
+    bounded: bool,
+}
+
+/// What these grants want until the next of them begins or ends.
+#[derive(Clone, Debug)]
+struct Known {
+    grants: Arc<[Arc<Grant>]>,
+    holds: std::ops::Range<Timestamp>,
+    wanted: Wanted,
 }
 
 /// Looks that a client has to finish a message of COPY data that stands between a COPY and its end.
@@ -31,21 +51,32 @@ const STUCK: u8 = 3;
 impl Mode {
     #[must_use]
     pub fn opened(read_only: bool) -> Self {
-        Self { opened_read_only: read_only, writable: !read_only, reset: false, bounded: false, looks: 0 }
+        Self { opened_read_only: read_only, writable: !read_only, reset: false, bounded: false, looks: 0, known: None }
+    }
+
+    fn wanted(&mut self, grants: &Arc<[Arc<Grant>]>, now: Timestamp) -> Wanted {
+        let still = |known: &&Known| Arc::ptr_eq(&known.grants, grants) && known.holds.contains(&now);
+        if let Some(known) = self.known.as_ref().filter(still) {
+            return known.wanted;
+        }
+        let mut wanted = Wanted::default();
+        for grant in grants.iter().filter(|grant| grant.is_live_at(now)) {
+            wanted.any = true;
+            wanted.writes |= !grant.scope.is_read_only();
+            wanted.bounded |= grant.scope.guards.bounds();
+        }
+        let turns = grants.iter().flat_map(|grant| [grant.not_before, grant.expires_at]);
+        let until = turns.filter(|turn| *turn > now).min().unwrap_or(now);
+        self.known = Some(Known { grants: Arc::clone(grants), holds: now..until, wanted });
+        wanted
     }
 }
 
 impl Relay {
     /// Looks at what the live grants want of the session, and tells the upstream where that has changed and nothing is
     /// under way. Answers whether what follows has to wait for that.
-    pub(super) fn keep_mode(&mut self) -> bool {
-        let (mut any, mut writes, mut bounded) = (false, false, false);
-        let now = self.clock.now();
-        for grant in self.grants.borrow().grants.iter().filter(|grant| grant.is_live_at(now)) {
-            any = true;
-            writes |= !grant.scope.is_read_only();
-            bounded |= grant.scope.guards.bounds();
-        }
+    pub(super) fn keep_mode(&mut self, now: Timestamp) -> bool {
+        let Wanted { any, writes, bounded } = self.mode.wanted(&self.grants.borrow().grants, now);
         self.mode.bounded = bounded || self.database.settings.policy.counts_exports();
         let restores = self.mode.reset && self.mode.opened_read_only && writes;
         // Where none is live the session is about to end; it gets no more than it had.
@@ -111,7 +142,7 @@ impl Relay {
     /// where a message may stand.
     pub(super) fn fail_block(&mut self, said: ClientVisible) {
         let mut failing = Expected::new(Step::Parse, self.gate.names.next_change());
-        failing.denied = Some(said);
+        failing.denied = Some(Box::new(said));
         self.send(Outgoing { message: ToUpstream::failing_step(), expected: Some(failing) });
         let sync = Expected::new(Step::Sync, self.gate.names.next_change());
         self.send(Outgoing { message: ToUpstream::sync(), expected: Some(sync) });

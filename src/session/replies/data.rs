@@ -9,15 +9,41 @@ use crate::session::names::Names;
 use crate::session::records::Outcome;
 use crate::wire::Header;
 use crate::wire::encode::ClientVisible;
+use crate::wire::frame::HEADER_LENGTH;
 
 impl Replies {
+    /// Counts the rows at the front of `input` that go on whatever they hold, and answers how many bytes they are. Only their
+    /// headers are looked at.
+    pub(super) fn rows(&mut self, input: &[u8]) -> usize {
+        if self.muted || !matches!(input.first(), Some(b'D' | b'd')) {
+            return 0;
+        }
+        let Some(running) = self.current() else { return 0 };
+        if running.is_bounded() || running.binary_copy || running.ending.is_some() {
+            return 0;
+        }
+        let (mut rest, mut rows) = (input, 0);
+        while let Some([b'D' | b'd', a, b, c, d]) = rest.first_chunk() {
+            // The sign of a length that cannot be one makes it longer than any input.
+            let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+            let next = rest.get(length.saturating_add(1)..).filter(|_| length >= 4);
+            let Some(next) = next else { break };
+            (rest, rows) = (next, rows + 1);
+        }
+        let bytes = input.len() - rest.len();
+        running.rows += rows;
+        running.bytes += bytes as u64;
+        running.returned += bytes as u64 - rows * HEADER_LENGTH as u64;
+        bytes
+    }
+
     /// A row, or a piece of what COPY returns: each is one message.
     pub(super) fn row(&mut self, header: Header, body: &[u8], happened: &mut Happened) -> Result<Pass, Violation> {
         let muted = self.muted;
         let Some(running) = self.current() else { return Err(Violation::Unexpected(header.tag)) };
         let is_row = !(running.binary_copy && body == COPY_TRAILER);
         if is_row && running.ending.is_none() {
-            running.ending = limit_reached(running, header.body as u64);
+            running.ending = limit_reached(running, header.body as u64).map(Box::new);
             happened.cancel |= running.ending.is_some();
         }
         if running.ending.is_some() {

@@ -36,14 +36,14 @@ impl Replies {
                 if is_behind {
                     return Overdue::Behind(grant.clone());
                 }
-                running.ending = Some(ending.clone());
+                running.ending = Some(Box::new(ending.clone()));
                 found = found.or(Some(ending));
             }
             is_behind |= matches!(expected.step, Step::Query | Step::Sync);
         }
         let Some(ending) = found else { return Overdue::None };
         if let Some(current) = self.current() {
-            current.ending.get_or_insert(ending);
+            current.ending.get_or_insert_with(|| Box::new(ending));
         }
         Overdue::Running
     }
@@ -77,7 +77,7 @@ impl Replies {
         if tag.is_some() {
             running.changes.iter().for_each(|change| names.succeeded(change));
         }
-        if let Some((ended_by, message)) = running.ending.take().filter(|_| running.cut) {
+        if let Some((ended_by, message)) = running.ending.take().map(|ending| *ending).filter(|_| running.cut) {
             let outcome = Outcome { sqlstate: Some(message.sqlstate.to_owned()), command_tag: tag, ended_by };
             happened.ended.push((running, outcome));
             return Ok(self.finished_too_early(message, happened));
@@ -170,12 +170,12 @@ impl Replies {
             return self.passed();
         }
         front.failed = true;
-        let mut said = front.denied.take();
+        let mut said = front.denied.take().map(|said| *said);
         let mut first = true;
         front.changes.iter().for_each(|change| names.failed(change));
         for mut running in front.statements.drain(..) {
             running.changes.iter().for_each(|change| names.failed(change));
-            let ending = running.ending.take();
+            let ending = running.ending.take().map(|ending| *ending);
             let ended_by = match &ending {
                 _ if !first => EndedBy::Skipped,
                 Some((ended_by, _)) => *ended_by,

@@ -11,7 +11,7 @@ pub(super) fn count(running: &mut Running, header: Header, happened: &mut Happen
         Counted::Passes => None,
         Counted::Waits => Some(Pass::Wait),
         Counted::Over(message) => {
-            running.ending = Some((EndedBy::Export, message));
+            running.ending = Some(Box::new((EndedBy::Export, message)));
             running.cut = true;
             happened.cancel = true;
             Some(Pass::Drop)

@@ -24,7 +24,7 @@ pub struct Running {
     /// What its grant bounds it by.
     pub guards: Guards,
     /// Counts its rows as they leave their region, where they do.
-    pub meter: Option<Meter>,
+    pub meter: Option<Box<Meter>>,
     pub rows: u64,
     pub bytes: u64,
     /// Bytes of the rows that it has returned, without the headers of their messages.
@@ -40,7 +40,7 @@ pub struct Running {
     pub changes: Vec<NameChange>,
     pub effect: Effect,
     /// Why pgward itself is ending it: what the client is told in place of the upstream's error.
-    pub ending: Option<(EndedBy, ClientVisible)>,
+    pub ending: Option<Box<(EndedBy, ClientVisible)>>,
     /// Whether rows were kept from the client, so that success can no longer be said.
     pub cut: bool,
 }
@@ -52,11 +52,11 @@ pub enum Effect {
     /// The catalogs are not what they were.
     Catalogs,
     /// `SET pgward.reason`, and what undoes or keeps it.
-    Reason(ReasonChange),
+    Reason(Box<ReasonChange>),
     /// RESET ALL and DISCARD ALL: every setting is as the session was opened.
     Settings,
     /// `SET application_name`.
-    ApplicationName(String),
+    ApplicationName(Box<str>),
 }
 
 /// What one message asked of the upstream.
@@ -83,7 +83,7 @@ pub struct Expected {
     /// Changes of names by the step itself.
     pub changes: Vec<NameChange>,
     /// What the client is told in place of the error that the upstream was made to give.
-    pub denied: Option<ClientVisible>,
+    pub denied: Option<Box<ClientVisible>>,
     /// Orders the step among changes of names.
     pub change: Change,
     /// The statement that a Describe asks about.

@@ -47,7 +47,7 @@ impl Replies {
     /// Ends the statement whose time is up.
     pub fn time_out(&mut self, say: impl FnOnce(Option<&GrantId>) -> ClientVisible) {
         if let Some(running) = self.timed_statement() {
-            running.ending = Some((EndedBy::Timeout, say(running.grant.as_ref())));
+            running.ending = Some(Box::new((EndedBy::Timeout, say(running.grant.as_ref()))));
         }
     }
 

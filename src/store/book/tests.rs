@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::*;
-use crate::access::{AccessRequest, Decision, NewRequest};
+use crate::access::{AccessRequest, Decision, GrantId, NewRequest};
 use crate::store::SqliteStore;
 use crate::store::suite::{person, scope};
 
@@ -117,7 +117,7 @@ async fn remembers_only_the_newest_revocations() {
         GrantSet { version: 1, grants: [Arc::clone(&grant)].into(), revoked: vec![Arc::clone(&grant); MAX_REVOKED] };
     let mut newest = (*grant).clone();
     newest.id = GrantId::from_text("gr_newest");
-    let next = changed_set(&set, &[], [Arc::new(newest)].iter(), 2).unwrap();
+    let next = view::changed_set(&set, Arc::default(), [Arc::new(newest)].iter(), 2).unwrap();
     assert_eq!(next.revoked.len(), MAX_REVOKED);
     assert_eq!(next.revoked.last().unwrap().id.as_str(), "gr_newest");
 }
@@ -126,8 +126,8 @@ async fn remembers_only_the_newest_revocations() {
 async fn senders_without_receivers_are_dropped_and_versions_never_repeat() {
     let bench = Bench::new().await;
     let version = bench.book.subscribe("alice", "shop").borrow().version;
-    bench.book.refresh().await.unwrap();
-    assert!(bench.book.view().watched.is_empty());
+    bench.book.view().drop_unwatched();
+    assert_eq!(bench.book.view().watched(), 0);
     assert!(bench.book.subscribe("alice", "shop").borrow().version > version);
 }
 
@@ -162,4 +162,58 @@ async fn the_loop_finds_what_others_did_and_ends_when_told() {
     assert_eq!(ids(&watch.borrow().grants), [&grant.id]);
     shutdown.cancel();
     task.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_did_not_change_stays_the_same_set() {
+    let bench = Bench::new().await;
+    bench.grant("alice", "shop").await;
+    bench.book.refresh().await.unwrap();
+    let alice = bench.book.subscribe("alice", "shop");
+    let before = Arc::clone(&alice.borrow());
+    let grant = bench.grant("carol", "shop").await;
+    bench.book.refresh().await.unwrap();
+    assert!(Arc::ptr_eq(&before, &alice.borrow()));
+    // Read whole again, because somebody edited the tables: what is as it was still stays.
+    edit(&bench, "UPDATE grants SET reason = 'edited' WHERE principal = 'carol'");
+    bench.book.refresh().await.unwrap();
+    assert!(Arc::ptr_eq(&before, &alice.borrow()));
+    let carol = bench.book.subscribe("carol", "shop");
+    assert_eq!((&carol.borrow().grants[0].id, carol.borrow().grants[0].reason.as_str()), (&grant.id, "edited"));
+}
+
+#[tokio::test]
+async fn edits_by_hand_count_too() {
+    let bench = Bench::new().await;
+    let first = bench.grant("alice", "shop").await;
+    let second = bench.grant("alice", "shop").await;
+    bench.book.refresh().await.unwrap();
+    let watch = bench.book.subscribe("alice", "shop");
+    edit(&bench, &format!("DELETE FROM grants WHERE id = '{}'", second.id));
+    bench.book.refresh().await.unwrap();
+    assert_eq!(ids(&watch.borrow().grants), [&first.id]);
+    bench.store.revoke(&first.id, "carol", None, bench.clock.now()).await.unwrap();
+    bench.book.refresh().await.unwrap();
+    assert!(watch.borrow().grants.is_empty());
+    edit(&bench, "DELETE FROM revocations");
+    bench.book.refresh().await.unwrap();
+    assert_eq!(ids(&watch.borrow().grants), [&first.id]);
+    // Who has lost sight of what changed reads everything.
+    edit(&bench, "UPDATE grants SET expires_at = 1; DELETE FROM grant_changes");
+    bench.book.refresh().await.unwrap();
+    assert!(watch.borrow().grants.is_empty());
+}
+
+#[tokio::test]
+async fn a_grant_that_has_run_out_is_let_go() {
+    let bench = Bench::new().await;
+    let grant = bench.grant("alice", "shop").await;
+    bench.book.refresh().await.unwrap();
+    let watch = bench.book.subscribe("alice", "shop");
+    bench.book.view().run_out(grant.expires_at, false);
+    assert!(watch.borrow().grants.is_empty() && watch.borrow().revoked.is_empty());
+}
+
+fn edit(bench: &Bench, sql: &str) {
+    rusqlite::Connection::open(bench.file()).unwrap().execute_batch(sql).unwrap();
 }

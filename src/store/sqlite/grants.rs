@@ -1,10 +1,13 @@
 //! The tables `grants` and `revocations`.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Params, Row, Transaction, named_params};
 
+use super::news::Scopes;
 use super::values::{damaged, instant_in, instant_out, json_in, json_out};
-use crate::access::{Grant, GrantId, GrantState, RequestId, Revocation};
+use crate::access::{Grant, GrantId, GrantState, RequestId, Revocation, Scope};
 use crate::store::StoreError;
 
 pub(super) fn insert(tx: &Transaction<'_>, grant: &Grant) -> Result<(), StoreError> {
@@ -19,7 +22,7 @@ pub(super) fn insert(tx: &Transaction<'_>, grant: &Grant) -> Result<(), StoreErr
             ":principal": grant.principal,
             ":database": grant.scope.database,
             ":scope_name": grant.scope.name,
-            ":scope": json_in(&grant.scope)?,
+            ":scope": json_in(grant.scope.as_ref())?,
             ":statement": grant.statement,
             ":reason": grant.reason,
             ":ticket": grant.ticket,
@@ -43,6 +46,21 @@ pub(super) fn of_request(tx: &Transaction<'_>, id: &RequestId) -> Result<Option<
 pub(super) fn open(tx: &Transaction<'_>, now: Timestamp) -> Result<Vec<Grant>, StoreError> {
     let wanted = "WHERE grants.expires_at > ?1 AND revocations.at IS NULL ORDER BY grants.rowid";
     many(tx, wanted, [instant_in(now)?])
+}
+
+/// The same, those of one scope holding it together.
+pub(super) fn open_sharing(tx: &Transaction<'_>, now: Timestamp, scopes: &Scopes) -> Result<Vec<Grant>, StoreError> {
+    let wanted = "WHERE grants.expires_at > ?1 AND revocations.at IS NULL ORDER BY grants.rowid";
+    let mut statement = tx.prepare_cached(&select(wanted))?;
+    let rows = statement.query_map([instant_in(now)?], RawGrant::read)?;
+    rows.map(|row| row?.parse(|text| scopes.read(text))).collect()
+}
+
+/// One, if there is such a one, its scope held together with others.
+pub(super) fn find_sharing(tx: &Transaction<'_>, id: &GrantId, scopes: &Scopes) -> Result<Option<Grant>, StoreError> {
+    let mut statement = tx.prepare_cached(&select("WHERE grants.id = ?1"))?;
+    let found = statement.query_row([id.as_str()], RawGrant::read).optional()?;
+    found.map(|raw| raw.parse(|text| scopes.read(text))).transpose()
 }
 
 /// Every one, oldest first.
@@ -72,13 +90,18 @@ pub(super) fn revoke(
 
 fn one(tx: &Transaction<'_>, wanted: &str, parameters: impl Params) -> Result<Option<Grant>, StoreError> {
     let mut statement = tx.prepare_cached(&select(wanted))?;
-    statement.query_row(parameters, RawGrant::read).optional()?.map(RawGrant::parse).transpose()
+    statement.query_row(parameters, RawGrant::read).optional()?.map(|raw| raw.parse(own)).transpose()
 }
 
 fn many(tx: &Transaction<'_>, wanted: &str, parameters: impl Params) -> Result<Vec<Grant>, StoreError> {
     let mut statement = tx.prepare_cached(&select(wanted))?;
     let rows = statement.query_map(parameters, RawGrant::read)?;
-    rows.map(|row| row?.parse()).collect()
+    rows.map(|row| row?.parse(own)).collect()
+}
+
+/// A scope of the grant's own.
+fn own(text: &str) -> Result<Arc<Scope>, StoreError> {
+    json_out(text).map(Arc::new)
 }
 
 fn select(wanted: &str) -> String {
@@ -124,7 +147,7 @@ impl RawGrant {
         })
     }
 
-    fn parse(self) -> Result<Grant, StoreError> {
+    fn parse(self, scope: impl FnOnce(&str) -> Result<Arc<Scope>, StoreError>) -> Result<Grant, StoreError> {
         let revocation = match (self.revoked_at, self.revoked_by) {
             (None, None) => None,
             (Some(at), Some(by)) => Some(Revocation { at: instant_out(at)?, by, reason: self.revoked_for }),
@@ -134,7 +157,7 @@ impl RawGrant {
             id: GrantId::from_text(self.id),
             request: RequestId::from_text(self.request),
             principal: self.principal,
-            scope: json_out(&self.scope)?,
+            scope: scope(&self.scope)?,
             statement: self.statement,
             reason: self.reason,
             ticket: self.ticket,

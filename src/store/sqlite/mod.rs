@@ -4,6 +4,8 @@ mod credentials;
 mod exports;
 mod file;
 mod grants;
+mod news;
+mod recent;
 mod requests;
 mod values;
 
@@ -17,7 +19,9 @@ use rusqlite::{Transaction, TransactionBehavior};
 use tokio::sync::Mutex;
 
 use self::file::DatabaseFile;
-use super::{Credential, Reserved, Store, StoreError};
+use self::news::Scopes;
+use self::recent::Recent;
+use super::{Credential, GrantMark, GrantNews, Reserved, Store, StoreError};
 use crate::access::{AccessRequest, Amount, Decision, ExportLimit, Grant, GrantId, Principal, RequestId};
 
 /// How long a transaction waits for a lock that another process holds on the file.
@@ -29,6 +33,8 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct SqliteStore {
     file: Arc<Mutex<DatabaseFile>>,
+    recent: Recent,
+    scopes: Arc<Scopes>,
 }
 
 impl SqliteStore {
@@ -44,7 +50,7 @@ impl SqliteStore {
 
     fn open_with(path: &Path, busy_timeout: Duration) -> Result<Self, StoreError> {
         let file = DatabaseFile::open(path, busy_timeout)?;
-        Ok(Self { file: Arc::new(Mutex::new(file)) })
+        Ok(Self { file: Arc::new(Mutex::new(file)), recent: Recent::default(), scopes: Arc::default() })
     }
 
     async fn read<T: Send + 'static>(
@@ -148,6 +154,11 @@ impl Store for SqliteStore {
         self.read(move |tx| grants::open(tx, now)).await
     }
 
+    async fn grant_news(&self, since: Option<GrantMark>, now: Timestamp) -> Result<(GrantMark, GrantNews), StoreError> {
+        let scopes = Arc::clone(&self.scopes);
+        self.read(move |tx| news::since(tx, since, now, &scopes)).await
+    }
+
     async fn grants(&self) -> Result<Vec<Grant>, StoreError> {
         self.read(grants::all).await
     }
@@ -164,8 +175,11 @@ impl Store for SqliteStore {
     }
 
     async fn add_credential(&self, credential: &Credential) -> Result<(), StoreError> {
-        let credential = credential.clone();
-        self.write(move |tx| credentials::add(tx, &credential)).await
+        let (principal, credential) = (credential.principal.clone(), credential.clone());
+        let added = self.write(move |tx| credentials::add(tx, &credential)).await;
+        // Also where it failed: what became of it then is not known.
+        self.recent.minted(&principal);
+        added
     }
 
     async fn credentials(
@@ -174,8 +188,15 @@ impl Store for SqliteStore {
         database: &str,
         now: Timestamp,
     ) -> Result<Vec<Credential>, StoreError> {
-        let (principal, database) = (principal.to_owned(), database.to_owned());
-        self.read(move |tx| credentials::good_at(tx, &principal, &database, now)).await
+        let key = (principal.to_owned(), database.to_owned());
+        let reading = match self.recent.find(&key, now) {
+            Ok(found) => return Ok(found),
+            Err(reading) => reading,
+        };
+        let (principal, database) = key.clone();
+        let found = self.read(move |tx| credentials::good_at(tx, &principal, &database, now)).await?;
+        self.recent.remember(key, reading, now, &found);
+        Ok(found)
     }
 
     async fn reserve_export(

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::tlog::{TileReader, TileWriter, verify_consistency, verify_inclusion};
+use crate::tlog::{TileReader, TileWriter, settle, settled, verify_consistency, verify_inclusion};
 
 fn extend(writer: &mut TileWriter, to: u64) {
     while writer.size() < to {
@@ -133,6 +133,64 @@ fn a_writer_goes_on_from_a_size_that_others_had_gone_past() {
         let partial: Vec<_> = files(dir.path()).into_iter().filter(|name| name.contains(".p/")).collect();
         assert_eq!(partial.len(), 3, "{partial:?}");
     }
+}
+
+#[test]
+fn a_writer_goes_on_from_full_tiles_alone() {
+    let dir = TempDir::new().unwrap();
+    let mut writer = TileWriter::open(dir.path(), 0).unwrap();
+    extend(&mut writer, 66_400);
+    writer.flush(false).unwrap();
+    // What stands above full tiles was lost, and all that came after them.
+    for name in files(dir.path()).into_iter().filter(|name| name.contains(".p/")) {
+        fs::write(dir.path().join(name), "lost").unwrap();
+    }
+    for from in [0, 256, 65_280, 65_536, 66_304] {
+        let mut writer = TileWriter::resume(dir.path(), from).unwrap();
+        assert_eq!((writer.size(), writer.root()), (from, naive_root(&leaves(from))));
+        extend(&mut writer, 66_400);
+        writer.flush(false).unwrap();
+        writer.tidy().unwrap();
+        check_all(dir.path(), 66_400);
+        assert_eq!(TileWriter::open(dir.path(), 66_400).unwrap().root(), naive_root(&leaves(66_400)));
+    }
+    TileWriter::resume(dir.path(), 100).unwrap_err();
+    fs::remove_file(dir.path().join("tile/0/100")).unwrap();
+    TileWriter::resume(dir.path(), 65_536 + 256).unwrap();
+    TileWriter::resume(dir.path(), 65_280).unwrap_err();
+}
+
+#[test]
+fn a_marked_size_is_flushed_whatever_came_after_it() {
+    for (marked, grown) in [(10, 20), (250, 256), (250, 300), (256, 300), (255, 70_000), (300, 300)] {
+        let dir = TempDir::new().unwrap();
+        let mut writer = TileWriter::open(dir.path(), 0).unwrap();
+        extend(&mut writer, 5);
+        writer.flush(false).unwrap();
+        extend(&mut writer, marked);
+        writer.mark();
+        extend(&mut writer, grown);
+        writer.flush_full().unwrap();
+        writer.flush(false).unwrap();
+        writer.tidy().unwrap();
+        check_all(dir.path(), marked);
+        let beyond = files(dir.path()).into_iter().filter(|name| name.contains(".p/"));
+        let widths: BTreeSet<u64> = beyond.map(|name| name.rsplit('/').next().unwrap().parse().unwrap()).collect();
+        assert!(widths.iter().all(|width| [marked % 256, marked / 256].contains(width)), "{widths:?}");
+        writer.flush(false).unwrap();
+        check_all(dir.path(), grown);
+    }
+}
+
+#[test]
+fn how_far_tiles_are_on_disk_is_said_in_whole_tiles() {
+    let dir = TempDir::new().unwrap();
+    assert_eq!(settled(dir.path()).unwrap(), None);
+    assert_eq!(settle(dir.path(), 700).unwrap(), 512);
+    assert_eq!(settled(dir.path()).unwrap(), Some(512));
+    // What cannot be read vouches for nothing.
+    fs::write(dir.path().join("tiles.settled"), "51").unwrap();
+    assert_eq!(settled(dir.path()).unwrap(), Some(0));
 }
 
 #[test]
