@@ -1,8 +1,8 @@
-# demo: a tour on a throw-away PostgreSQL (CHECK=1 runs it by itself).  test: everything.  bench: the benchmarks, PgBouncer beside.
+# demo: a tour on a throw-away PostgreSQL (CHECK=1 runs it by itself).  test: everything.  bench: the benchmarks, PgBouncer beside.  profile: flame graphs.
 # enforcement: the three walls, measured.  check: format, lints, layers.
 CARGO ?= cargo
 
-.PHONY: demo test bench bench-scale enforcement check build deps
+.PHONY: demo test bench bench-scale profile enforcement check build deps
 
 # The tour is about what happens, not how fast: the development build is there in half the time, and `test` shares it.
 demo: deps
@@ -28,6 +28,13 @@ bench:
 bench-scale:
 	@scripts/install-deps.sh bench
 	@PARTS='$(or $(PARTS),idle,scale)' $(CARGO) bench --quiet --locked --bench end_to_end
+
+# Flame graphs of the three protocols into docs/performance, and lists of what is heaviest into target/bench.
+profile:
+	@scripts/install-deps.sh bench
+	@$(CARGO) build --quiet --locked --profile profiling --bin pgward
+	@PGWARD_BIN=$(CURDIR)/target/profiling/pgward PEERS=pgward PARTS=profile BENCH_SECONDS='$(or $(SECONDS),8)' \
+	  $(CARGO) bench --quiet --locked --bench end_to_end
 
 enforcement:
 	@scripts/install-deps.sh test

@@ -36,7 +36,8 @@ pub fn measure(bench: &Bench, figures: &mut Figures) -> Result<()> {
             let number = |answer: &serde_json::Value, name: &str| {
                 answer.get(name).and_then(serde_json::Value::as_f64).context("the client's answer")
             };
-            let per_gigabyte = |(cpu, answer): &(f64, serde_json::Value)| Ok::<_, anyhow::Error>(cpu / number(answer, "bytes")?);
+            let per_gigabyte =
+                |(cpu, answer): &(f64, serde_json::Value)| Ok::<_, anyhow::Error>(cpu / number(answer, "bytes")?);
             let out = spent(&["query", "COPY wide TO STDOUT"])?;
             figures.add(OUT, peer.name, per_gigabyte(&out)?);
             let rows = spent(&["query", "SELECT * FROM rows5m"])?;

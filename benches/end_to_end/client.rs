@@ -168,7 +168,8 @@ impl Client {
         loop {
             while self.input.len() >= 5 {
                 let tag = self.input[0];
-                let length = u32::from_be_bytes([self.input[1], self.input[2], self.input[3], self.input[4]]) as usize + 1;
+                let length =
+                    u32::from_be_bytes([self.input[1], self.input[2], self.input[3], self.input[4]]) as usize + 1;
                 if self.input.len() < length {
                     break;
                 }
@@ -210,7 +211,8 @@ impl Client {
     async fn message(&mut self) -> Result<(u8, BytesMut)> {
         loop {
             if self.input.len() >= 5 {
-                let length = u32::from_be_bytes([self.input[1], self.input[2], self.input[3], self.input[4]]) as usize + 1;
+                let length =
+                    u32::from_be_bytes([self.input[1], self.input[2], self.input[3], self.input[4]]) as usize + 1;
                 if self.input.len() >= length {
                     let mut message = self.input.split_to(length);
                     let tag = message.get_u8();

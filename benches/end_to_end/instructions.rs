@@ -103,14 +103,17 @@ fn dump(stage: &Stage, peer: Name, pid: u32, out: &Path) -> Result<f64> {
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    bail!("callgrind wrote nothing: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    bail!(
+        "callgrind wrote nothing: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 fn dumps(out: &Path) -> Vec<std::path::PathBuf> {
     let prefix = format!("{}.", out.file_name().unwrap_or_default().to_string_lossy());
     let entries = std::fs::read_dir(out.parent().unwrap_or(out)).into_iter().flatten().flatten();
-    let named = |path: &std::path::PathBuf| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
-    };
+    let named =
+        |path: &std::path::PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix));
     entries.map(|entry| entry.path()).filter(named).collect()
 }

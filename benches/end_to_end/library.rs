@@ -57,7 +57,8 @@ pub fn journal(settings: &Settings, figures: &mut Figures) -> Result<()> {
     let printed = cargo(&["--bench", "journal"], &settings.seconds.to_string())?;
     let line = |durability: &str, writers: &str| -> Option<Vec<f64>> {
         let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        let found = printed.lines().map(words).find(|words| words.starts_with(&[durability.to_owned(), writers.to_owned()]))?;
+        let found =
+            printed.lines().map(words).find(|words| words.starts_with(&[durability.to_owned(), writers.to_owned()]))?;
         Some(found.iter().map(|word| word.parse().unwrap_or(f64::NAN)).collect())
     };
     let mut rates = Vec::new();

@@ -65,7 +65,9 @@ pub fn hold(stage: &Stage, peer: &Peer, sessions: usize, statement: &str) -> Res
 /// # Errors
 /// Where the server refuses.
 pub fn work(arguments: &[String]) -> Result<()> {
-    let [authority, port, user, database, what, rest @ ..] = arguments else { bail!("load CA PORT USER DATABASE WHAT") };
+    let [authority, port, user, database, what, rest @ ..] = arguments else {
+        bail!("load CA PORT USER DATABASE WHAT")
+    };
     let target = Target {
         port: port.parse()?,
         user: user.clone(),
@@ -202,7 +204,12 @@ async fn distinct(target: &Target, count: u64, first: u64) -> Result<Value> {
 async fn prepare(target: &Target, count: u64) -> Result<Value> {
     let mut client = Client::connect(target).await?;
     for number in 0..count {
-        client.prepare(&format!("s{number}"), &format!("SELECT abalance AS c{number} FROM pgbench_accounts WHERE aid = $1")).await?;
+        client
+            .prepare(
+                &format!("s{number}"),
+                &format!("SELECT abalance AS c{number} FROM pgbench_accounts WHERE aid = $1"),
+            )
+            .await?;
     }
     println!("{}", json!({ "held": count }));
     std::io::stdout().flush()?;

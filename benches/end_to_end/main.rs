@@ -59,7 +59,17 @@ use table::{Figures, Row};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> Result<()> {
+fn main() -> std::process::ExitCode {
+    match begin() {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+fn begin() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match arguments.split_first() {
         None => measure(&Settings::from_environment()?),
@@ -79,8 +89,10 @@ fn main() -> Result<()> {
 fn measure(settings: &Settings) -> Result<()> {
     let stage = Stage::set(settings.cpu)?;
     let mut figures = Figures::default();
-    let bench = Bench::start(&stage, settings)?;
-    let measured = parts(&bench, &mut figures);
+    // What the library's benchmarks say needs no server.
+    let served = settings.parts.iter().any(|part| !["verdict", "journal"].contains(&part.as_str()));
+    let bench = if served { Some(Bench::start(&stage, settings)?) } else { None };
+    let measured = parts(settings, bench.as_ref(), &mut figures);
     let rows = rows(settings);
     figures.write(&settings.results, &rows)?;
     println!("{}", figures.table(&rows));
@@ -88,13 +100,13 @@ fn measure(settings: &Settings) -> Result<()> {
 }
 
 /// A part that fails does not keep the others from being measured.
-fn parts(bench: &Bench, figures: &mut Figures) -> Result<()> {
+fn parts(settings: &Settings, bench: Option<&Bench>, figures: &mut Figures) -> Result<()> {
     let mut failed = Vec::new();
-    for name in &bench.settings.parts {
+    for name in &settings.parts {
         let started = std::time::Instant::now();
         eprintln!("{name}");
-        if let Err(error) = part(name, bench, figures) {
-            figures.note(format!("{name} was not measured to its end: {error}"));
+        if let Err(error) = part(name, settings, bench, figures) {
+            figures.note(format!("{name} was not measured to its end: {error:#}"));
             failed.push(name.as_str());
         }
         eprintln!("  {name} took {:.0} s", started.elapsed().as_secs_f64());
@@ -103,7 +115,10 @@ fn parts(bench: &Bench, figures: &mut Figures) -> Result<()> {
     Ok(())
 }
 
-fn part(name: &str, bench: &Bench, figures: &mut Figures) -> Result<()> {
+fn part(name: &str, settings: &Settings, bench: Option<&Bench>, figures: &mut Figures) -> Result<()> {
+    let Some(bench) = bench.filter(|_| !["verdict", "journal"].contains(&name)) else {
+        return if name == "verdict" { library::verdicts(figures) } else { library::journal(settings, figures) };
+    };
     match name {
         "transactions" => transactions::measure(bench, figures),
         "calls" => calls::measure(bench, figures),
@@ -112,8 +127,6 @@ fn part(name: &str, bench: &Bench, figures: &mut Figures) -> Result<()> {
         "bulk" => bulk::measure(bench, figures),
         "connections" => connections::measure(bench, figures),
         "idle" => idle::measure(bench, figures),
-        "verdict" => library::verdicts(figures),
-        "journal" => library::journal(&bench.settings, figures),
         "revoke" => revoke::measure(bench, figures),
         "scale" => scale::measure(bench, figures),
         "profile" => profile::measure(bench),

@@ -44,13 +44,7 @@ impl Pgward {
     ///
     /// # Errors
     /// Where it does not start.
-    pub fn start(
-        stage: &Stage,
-        settings: &Settings,
-        name: &str,
-        upstream: u16,
-        wrapper: &[String],
-    ) -> Result<Self> {
+    pub fn start(stage: &Stage, settings: &Settings, name: &str, upstream: u16, wrapper: &[String]) -> Result<Self> {
         let directory = stage.path(name);
         std::fs::create_dir_all(&directory)?;
         let password = directory.join("password");
@@ -155,7 +149,8 @@ fn token(stage: &Stage, settings: &Settings) -> Result<(String, String)> {
     let mut command = stage.unpinned().command(&settings.pgward);
     command.args(["token", "-o", "json"]);
     let value: serde_json::Value = serde_json::from_str(&stage.run(command)?)?;
-    let field = |name: &str| value.get(name).and_then(|value| value.as_str()).map(str::to_owned).context("pgward token");
+    let field =
+        |name: &str| value.get(name).and_then(|value| value.as_str()).map(str::to_owned).context("pgward token");
     Ok((field("token")?, field("hash")?))
 }
 
@@ -224,7 +219,8 @@ fn multiply(store: &std::path::Path, grants: usize, holder: Holder) -> Result<()
         Holder::Others => ("'other' || n", "others"),
         Holder::Same => ("principal", "same"),
     };
-    let count = format!("WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < {grants})");
+    let count =
+        format!("WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < {grants})");
     let first = "(SELECT * FROM {table} ORDER BY rowid LIMIT 1)";
     let (requests, first_grant) = (first.replace("{table}", "requests"), first.replace("{table}", "grants"));
     connection.execute_batch(&format!(

@@ -102,7 +102,8 @@ impl Postgres {
     /// Where the server does not say.
     pub fn wait_for_quiet(&self) -> Result<()> {
         for _ in 0..60 {
-            let count = self.sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")?;
+            let count =
+                self.sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")?;
             if count.trim().parse::<u32>().is_ok_and(|count| count < 100) {
                 break;
             }
@@ -139,7 +140,8 @@ const ROWS: &str = "CREATE UNLOGGED TABLE rows5m AS
 
 /// The newest installed server's programs.
 fn installed() -> Result<PathBuf> {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").context("PostgreSQL's server programs are not installed")?;
+    let versions =
+        std::fs::read_dir("/usr/lib/postgresql").context("PostgreSQL's server programs are not installed")?;
     let version = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
     let newest = versions.flatten().map(|entry| entry.path()).filter(|path| path.join("bin/initdb").exists());
     newest.max_by_key(version).map(|path| path.join("bin")).context("no PostgreSQL server is installed")

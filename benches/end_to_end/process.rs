@@ -118,7 +118,11 @@ impl Stage {
     pub fn run(&self, mut command: Command) -> Result<String> {
         let output = command.output().with_context(|| format!("{command:?}"))?;
         if !output.status.success() {
-            bail!("{command:?}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            bail!(
+                "{command:?}: {}{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
     }

@@ -2,9 +2,9 @@
 //! more sessions than this machine has memory for real backends. What pgward asks on connections of its own (the catalogs)
 //! goes to the real server.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::cell::RefCell;
 
 use anyhow::{Context as _, Result, bail};
 use bytes::{Buf as _, BufMut as _, BytesMut};
