@@ -1,8 +1,8 @@
-# demo: a tour on a throw-away PostgreSQL (CHECK=1 runs it by itself).  test: everything.  bench: the benchmarks.
+# demo: a tour on a throw-away PostgreSQL (CHECK=1 runs it by itself).  test: everything.  bench: the benchmarks, PgBouncer beside.  profile: flame graphs.
 # enforcement: the three walls, measured.  check: format, lints, layers.
 CARGO ?= cargo
 
-.PHONY: demo test bench enforcement check build deps
+.PHONY: demo test bench bench-scale profile enforcement check build deps
 
 # The tour is about what happens, not how fast: the development build is there in half the time, and `test` shares it.
 demo: deps
@@ -19,10 +19,22 @@ test:
 	@scripts/install-deps.sh test
 	@scripts/test.sh
 
+# CLIENTS, ROUNDS, SECONDS, PARTS, PEERS and others choose what runs: see benches/end_to_end/main.rs.
 bench:
 	@scripts/install-deps.sh bench
-	@$(CARGO) build --release --locked --bin pgward
-	@PGWARD_BIN=$(CURDIR)/target/release/pgward benches/run.sh
+	@BENCH_SECONDS='$(SECONDS)' $(CARGO) bench --quiet --locked --bench end_to_end
+
+# Thousands of sessions and grants, gigabytes through one session, against an upstream that only looks like one.
+bench-scale:
+	@scripts/install-deps.sh bench
+	@PARTS='$(or $(PARTS),idle,scale)' $(CARGO) bench --quiet --locked --bench end_to_end
+
+# Flame graphs of the three protocols into docs/performance, and lists of what is heaviest into target/bench.
+profile:
+	@scripts/install-deps.sh bench
+	@$(CARGO) build --quiet --locked --profile profiling --bin pgward
+	@PGWARD_BIN=$(CURDIR)/target/profiling/pgward PEERS=pgward PARTS=profile BENCH_SECONDS='$(or $(SECONDS),8)' \
+	  $(CARGO) bench --quiet --locked --bench end_to_end
 
 enforcement:
 	@scripts/install-deps.sh test

@@ -31,7 +31,9 @@ if [ "$purpose" = test ]; then
 fi
 if [ "$purpose" = bench ]; then
   want pgbouncer command -v pgbouncer
-  want python3 command -v python3
+  want valgrind command -v valgrind
+  # Without perf system calls are not counted, and that is said. Not every distribution has it under this name.
+  ! apt-cache show linux-perf >/dev/null 2>&1 || want linux-perf command -v perf
 fi
 
 [ ${#missing[@]} -eq 0 ] && exit 0
