@@ -5,10 +5,10 @@
 
 #[path = "../tests/support/everything.rs"]
 mod everything;
-#[path = "../tests/support/policy.rs"]
-mod policy;
 #[path = "../tests/support/postgres.rs"]
 mod postgres;
+
+use everything::policy;
 
 use std::path::Path;
 use std::time::Duration;
@@ -103,7 +103,8 @@ fn other_literals(criterion: &mut Criterion) {
         }
     };
     let mut group = criterion.benchmark_group("only literals are new");
-    let texts: [(&str, fn(u32) -> String); 4] = [
+    type Text = fn(u32) -> String;
+    let texts: [(&str, Text); 4] = [
         ("a short SELECT", |id| format!("SELECT name FROM customers WHERE id = {id}")),
         ("a short UPDATE", |id| format!("UPDATE orders SET amount = amount + {id} WHERE id = {id}")),
         ("an INSERT", |id| format!("INSERT INTO orders (id, amount) VALUES ({id}, {id})")),

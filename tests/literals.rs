@@ -4,12 +4,17 @@
 //!
 //! `LITERALS_ROUNDS=n` changes how often each text is given other literals.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests"
+)]
 
 #[path = "support/everything.rs"]
 mod everything;
-#[path = "support/policy.rs"]
-mod policy;
 #[path = "support/postgres.rs"]
 mod postgres;
 
@@ -18,7 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use everything::everything;
+use everything::{everything, policy};
 use pgward::access::{Grant, Operation};
 use pgward::catalog::Snapshot;
 use pgward::policy::{Context, Verdict};
@@ -136,13 +141,13 @@ const STRINGS: &[&str] = &[
 /// A text with other literals in the places of some of its own: of the same classes, or of any.
 fn mutated(text: &str, random: &mut Random) -> Option<String> {
     let tokens = tokens(text).ok()?;
-    let alike = random.next() % 3 != 0;
+    let alike = !random.next().is_multiple_of(3);
     let (mut other, mut at, mut changed) = (String::new(), 0, false);
     for token in tokens {
         let written = &text[token.range.clone()];
         let is_plain = matches!(&token.kind, Kind::String(_)) && written.starts_with('\'');
         let instead = match &token.kind {
-            _ if random.next() % 8 == 0 => continue,
+            _ if random.next().is_multiple_of(8) => continue,
             Kind::Integer(digits) if alike && digits.parse::<i32>().is_ok() => {
                 (random.next() % 0x8000_0000).to_string()
             }

@@ -5,7 +5,7 @@ use pgward::catalog::Snapshot;
 use pgward::policy::Context;
 
 #[path = "policy.rs"]
-mod policy;
+pub mod policy;
 
 /// One live grant of these operations on every relation; where it is for more than reading, of the database's own functions
 /// too, which may write.

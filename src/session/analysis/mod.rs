@@ -33,7 +33,6 @@ pub struct Analysis {
 
 /// What is known of a text.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "the larger one is made once for each text that is read")]
 enum Read {
     /// What it says, letter by letter.
     Letter(Letter),
