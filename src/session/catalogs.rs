@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Mutex;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Statement};
 
 use super::metrics::Metrics;
 use super::roles::RoleError;
@@ -60,7 +60,15 @@ pub struct Keeper {
     metrics: Arc<Metrics>,
     known: ArcSwapOption<Known>,
     /// Held while the catalogs are asked, so that concurrent callers share one question.
-    side: Mutex<Option<Client>>,
+    side: Mutex<Option<Side>>,
+}
+
+/// A connection that the catalogs are read by.
+#[derive(Debug)]
+struct Side {
+    client: Client,
+    /// Asks whether they are as they were; prepared when it is first asked.
+    question: Option<Statement>,
 }
 
 #[derive(Debug)]
@@ -139,15 +147,24 @@ impl Keeper {
         Err(CatalogUnavailable)
     }
 
-    async fn ask(&self, side: &mut Option<Client>) -> Result<Arc<Snapshot>, LoadError> {
+    async fn ask(&self, side: &mut Option<Side>) -> Result<Arc<Snapshot>, LoadError> {
         let asked_at = Instant::now();
-        let client = match side.take().filter(|client| !client.is_closed()) {
-            Some(client) => side.insert(client),
-            None => side.insert(side::connect(&self.upstream, "pgward catalogs", TIMEOUT).await?),
+        let Side { client, question } = match side.take().filter(|side| !side.client.is_closed()) {
+            Some(open) => side.insert(open),
+            None => {
+                let client = side::connect(&self.upstream, "pgward catalogs", TIMEOUT).await?;
+                side.insert(Side { client, question: None })
+            }
         };
         let known = self.known.load_full();
         if let Some(known) = known
-            && Snapshot::mark(client).await? == known.snapshot.version
+            && {
+                let question = match question {
+                    Some(question) => question,
+                    None => question.insert(Snapshot::prepare_mark(client).await?),
+                };
+                Snapshot::mark_by(client, question).await? == known.snapshot.version
+            }
         {
             let snapshot = Arc::clone(&known.snapshot);
             self.known.store(Some(Arc::new(Known { snapshot: Arc::clone(&snapshot), checked_at: asked_at })));

@@ -272,7 +272,8 @@ impl Opening {
             tracing::error!(database = %name, %error, "the upstream's TLS settings cannot be used");
             unreachable()
         })?;
-        let within = tokio::time::timeout(server.settings.connect_timeout, database.catalogs.current()).await;
+        // As they are now, not as of a second ago: a session begins with what was changed before it.
+        let within = tokio::time::timeout(server.settings.connect_timeout, database.catalogs.recheck()).await;
         let snapshot = within.ok().and_then(Result::ok).ok_or_else(unreachable)?;
         let pinned = snapshot.search_path.as_str();
         if self.requested.default_path && pinned.replace(' ', "") != "\"$user\",public" {

@@ -4,7 +4,7 @@ mod read;
 mod sql;
 
 use aws_lc_rs::digest;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Statement};
 
 use super::snapshot::Snapshot;
 
@@ -36,7 +36,23 @@ impl Snapshot {
     /// # Errors
     /// [`LoadError`] where the database cannot be reached.
     pub async fn mark(client: &Client) -> Result<u64, LoadError> {
-        let row = client.query_one(sql::MARK, &[]).await?;
+        Self::mark_by(client, &Self::prepare_mark(client).await?).await
+    }
+
+    /// What asks for the mark, for whoever asks often over one connection.
+    ///
+    /// # Errors
+    /// [`LoadError`] where the database cannot be reached.
+    pub async fn prepare_mark(client: &Client) -> Result<Statement, LoadError> {
+        Ok(client.prepare(sql::MARK).await?)
+    }
+
+    /// As [`Self::mark`], in one round trip.
+    ///
+    /// # Errors
+    /// [`LoadError`] where the database cannot be reached.
+    pub async fn mark_by(client: &Client, question: &Statement) -> Result<u64, LoadError> {
+        let row = client.query_one(question, &[]).await?;
         let text: String = row.try_get(0)?;
         let hash = digest::digest(&digest::SHA256, text.as_bytes());
         Ok(hash.as_ref().iter().take(8).fold(0, |mark, byte| mark << 8 | u64::from(*byte)))
