@@ -243,3 +243,134 @@ fn part(record: &Record) -> Box<[u8]> {
     let end = all.len().saturating_sub(1);
     all.get(none.len().saturating_sub(1)..end).unwrap_or_default().into()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::access::{Operation, RequestId};
+    use crate::audit::canonical;
+
+    fn grant(text: &str) -> Grant {
+        let mut grant = Permit::for_test(GrantId::from_text(text), None).full_grant().as_ref().clone();
+        grant.request = RequestId::from_text(text);
+        grant.reason = text.to_owned();
+        grant.ticket = Some(text.to_owned());
+        grant.approvers = vec![text.to_owned(), "bob".to_owned()];
+        grant
+    }
+
+    /// The session's own fields.
+    fn base(text: &str, region: Option<&str>) -> Record {
+        let mut record = blank();
+        record.session = Some(SessionId::from_text("se_1"));
+        record.principal = Some(text.to_owned());
+        record.groups = vec![text.to_owned()];
+        record.client_addr = Some(text.to_owned());
+        record.client_region = region.map(Region::new);
+        record.application_name = region.map(str::to_owned);
+        record.database = Some(text.to_owned());
+        record.upstream_region = Some(Region::new("us"));
+        record
+    }
+
+    fn bytes(unnumbered: &Unnumbered) -> String {
+        let mut bytes = Vec::new();
+        unnumbered.number_into(7, Some(3), &mut bytes);
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn numbered(mut record: Record) -> String {
+        (record.seq, record.session_seq) = (7, Some(3));
+        canonical::to_string(&record)
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_of_parts_is_the_record_of_its_fields(
+            text in any::<String>(), other in any::<Option<String>>(), number in any::<u64>(), some in any::<bool>(),
+        ) {
+            let time = Timestamp::from_nanosecond(i128::from(number / 3)).unwrap();
+            let region = other.as_deref().map(Region::new);
+            let relations = vec![RecordedRelation {
+                name: text.clone(), operation: Operation::Update, columns: vec![text.clone()],
+            }];
+            let rules = if some { vec![text.clone()] } else { Vec::new() };
+            let parameters = some.then(|| vec![other.clone(), None]);
+            let mut record = base(&text, other.as_deref());
+            record.time = time;
+            let session = SessionPart::new(&SessionId::from_text("se_1"), &record);
+
+            let grant = grant(&text);
+            let permit = Permit::for_test(grant.id.clone(), None).with_data_region(region.clone());
+            let draft = StatementDraft {
+                time, session: &session, grant: &GrantPart::new(&grant, other.as_deref()), protocol: Protocol::Copy,
+                text: &text, redacted: &rules, parameters: parameters.as_deref(), parameter_count: some.then_some(4),
+                fingerprint: other.as_deref(), kind: some.then_some("SELECT"),
+                relations: &RelationsPart::new(relations.clone()), policy_version: number,
+            };
+            let allowed = Allowed::of_draft(permit, &draft, &[]).unwrap();
+            let mut expected = record.clone();
+            expected.event = Event::Statement;
+            expected.data_region.clone_from(&region);
+            expected.grant = Some(grant.id.clone());
+            expected.request = Some(grant.request.clone());
+            expected.scope = Some(grant.scope.name.clone());
+            expected.reason = Some(other.clone().unwrap_or(text.clone()));
+            expected.ticket = Some(text.clone());
+            expected.approvers.clone_from(&grant.approvers);
+            expected.protocol = Some(Protocol::Copy);
+            expected.statement = Some(text.clone());
+            expected.redacted.clone_from(&rules);
+            expected.parameters.clone_from(&parameters);
+            expected.parameter_count = some.then_some(4);
+            expected.fingerprint.clone_from(&other);
+            expected.kind = some.then(|| "SELECT".to_owned());
+            expected.relations = relations;
+            expected.verdict = Some(RecordedVerdict::Allow);
+            expected.policy_version = Some(number);
+            prop_assert_eq!(bytes(&allowed.unnumbered), numbered(expected));
+
+            let end = end(&EndDraft {
+                time, session: &session, data_region: region.as_ref(), grant: some.then_some(&grant.id),
+                statement_seq: number, sqlstate: other.as_deref(), command_tag: other.as_deref(), rows: number,
+                bytes: number, duration_us: some.then_some(number), ended_by: EndedBy::RowLimit,
+            }, &[]).unwrap();
+            record.event = Event::StatementEnd;
+            record.data_region = region;
+            record.grant = some.then(|| grant.id.clone());
+            record.statement_seq = Some(number);
+            record.sqlstate.clone_from(&other);
+            record.command_tag.clone_from(&other);
+            (record.rows, record.bytes) = (Some(number), Some(number));
+            record.duration_us = some.then_some(number);
+            record.ended_by = Some(EndedBy::RowLimit);
+            prop_assert_eq!(bytes(&end), numbered(record));
+        }
+    }
+
+    #[test]
+    fn a_permit_is_recorded_under_its_own_grant_alone() {
+        let record = base("x", None);
+        let session = SessionPart::new(&SessionId::from_text("se_1"), &record);
+        let draft = StatementDraft {
+            time: Timestamp::UNIX_EPOCH,
+            session: &session,
+            grant: &GrantPart::new(&grant("gr_other"), None),
+            protocol: Protocol::Simple,
+            text: "select 1",
+            redacted: &[],
+            parameters: None,
+            parameter_count: None,
+            fingerprint: None,
+            kind: None,
+            relations: &RelationsPart::default(),
+            policy_version: 1,
+        };
+        let permit = Permit::for_test(GrantId::from_text("gr_1"), None);
+        assert!(Allowed::of_draft(permit, &draft, &[]).is_err());
+    }
+}

@@ -85,7 +85,7 @@ impl Handover {
 
 /// What is kept while the log brings a checkpoint about.
 pub(super) const HANDOVER_BYTES: usize = 8 * 1024 * 1024;
-const CHUNK_BYTES: usize = 256 * 1024;
+const CHUNK_BYTES: usize = 512 * 1024;
 /// A longer buffer is given back.
 const KEPT_BYTES: usize = 1024 * 1024;
 

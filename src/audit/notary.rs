@@ -31,7 +31,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 const MANY: u64 = 2_560;
 
 /// The thread is woken to take up so many.
-const TAKEN: u64 = 512;
+const TAKEN: u64 = 256;
 
 /// How long the log may fail to take up records before nothing more is allowed.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -221,7 +221,7 @@ fn remake(dir: &Path, checkpoint: &Checkpoint, settled: Option<u64>, keeps_entri
     if keeps_entries {
         let there = TileReader::new(dir, checkpoint.size);
         for (index, entry) in there.entries(tiles.size()).map_while(Result::ok) {
-            if !Entry::parse(&entry).is_some_and(|entry| entry.seq == index + 1) {
+            if Entry::parse(&entry).is_none_or(|entry| entry.seq != index + 1) {
                 break;
             }
             tiles.push(&entry);

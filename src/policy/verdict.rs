@@ -45,7 +45,7 @@ impl Permit {
             id: grant,
             request: crate::access::RequestId::from_text("req_test"),
             principal: "test".to_owned(),
-            scope,
+            scope: Arc::new(scope),
             statement: None,
             reason: "test".to_owned(),
             ticket: None,

@@ -89,8 +89,8 @@ impl Keeper {
 
     /// The same, where it is at hand.
     #[must_use]
-    pub fn known(&self) -> Option<Arc<Snapshot>> {
-        self.checked_since(Instant::now().checked_sub(self.max_age))
+    pub fn known(&self, now: Instant) -> Option<Arc<Snapshot>> {
+        self.checked_since(now.checked_sub(self.max_age))
     }
 
     /// A snapshot that is true now. Cancel safe.

@@ -109,8 +109,9 @@ pub struct Gate {
 }
 
 /// Messages that are judged and recorded together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Batch {
+    began: Instant,
     items: Vec<Item>,
     planned: Vec<Planned>,
     spoken: Spoken,
@@ -121,8 +122,9 @@ struct Batch {
 }
 
 impl Batch {
-    fn of(frames: usize) -> Self {
-        Self { items: Vec::with_capacity(frames), planned: Vec::with_capacity(frames), ..Self::default() }
+    fn of(frames: usize, began: Instant) -> Self {
+        let (items, planned) = (Vec::with_capacity(frames), Vec::with_capacity(frames));
+        Self { began, items, planned, spoken: Spoken::default(), parsed: None, bound: None }
     }
 }
 
@@ -174,10 +176,10 @@ impl Gate {
     /// Judges and records messages, and answers what goes upstream in their place. Not cancel safe: a session whose
     /// batch is dropped must end.
     pub async fn pass(&mut self, frames: Vec<Frame>, now: Timestamp) -> Passed {
-        let mut batch = Batch::of(frames.len());
-        self.judge.begin_batch(now);
-        self.recorder.begin_at(now);
         let began = Instant::now();
+        let mut batch = Batch::of(frames.len(), began);
+        self.judge.begin_batch(now, began);
+        self.recorder.begin_at(now);
         let mut error = None;
         for frame in frames {
             // What stands before a malformed message was asked all the same.
@@ -188,14 +190,15 @@ impl Gate {
         }
         self.account(&mut batch);
         let over = if began.elapsed() > AT_ONCE { self.refuse_what_is_over(&mut batch) } else { HashSet::new() };
-        let Batch { items, planned, spoken: _, parsed: _, bound: _ } = batch;
+        let Batch { began: _, items, planned, spoken: _, parsed: _, bound: _ } = batch;
         let moved: Vec<Option<usize>> =
             items.iter().map(|item| if let Item::Moved(to) = item { Some(*to) } else { None }).collect();
         let mut settled = if items.is_empty() { Settled::default() } else { self.recorder.settle(items).await };
         self.record_noted().await;
+        let sent = Instant::now();
         let mut outgoing = Vec::with_capacity(planned.len());
         for planned in planned {
-            outgoing.push(settle::finish(planned, &mut settled, &moved, &over, &self.judge.ledger));
+            outgoing.push(settle::finish(planned, &mut settled, &moved, &over, (&self.judge.ledger, sent)));
         }
         self.end_withheld(&outgoing).await;
         Passed { outgoing, error }
@@ -312,7 +315,7 @@ impl Gate {
         self.next_segment();
         let mut expected = Expected::new(Step::Query, self.names.next_change());
         let mut items = Vec::new();
-        let verdict = self.judge_query(&analysis, &mut expected, &mut items).await;
+        let verdict = self.judge_query(&analysis, &mut expected, &mut items, batch.began).await;
         self.next_segment();
         if let Err((part, refused)) = verdict {
             // What the statements in front of the denied one would have named is withdrawn with the error.
@@ -347,6 +350,7 @@ impl Gate {
         analysis: &Arc<Analysis>,
         expected: &mut Expected,
         items: &mut Vec<Item>,
+        began: Instant,
     ) -> Result<(), (Option<Part>, Refused)> {
         readable(analysis)?;
         for index in 0..analysis.statements().len() {
@@ -358,7 +362,7 @@ impl Gate {
             let (changes, effect) =
                 self.effects(&meaning).map_err(|denial| failed(Refused { denial, footprint: Evidence::None }))?;
             self.look_ahead(&effect);
-            let mut running = running(&meaning, &judged, changes, effect);
+            let mut running = running(&meaning, &judged, changes, effect, began);
             if hidden {
                 running.text = draft.text().into();
             }
@@ -426,7 +430,7 @@ impl Gate {
                 draft.hide(clean);
             }
             draft.kind = Some("PARSE");
-            expected.statements.push_back(running(&statement, &judged, Vec::new(), Effect::None));
+            expected.statements.push_back(running(&statement, &judged, Vec::new(), Effect::None, batch.began));
             batch.items.push(Item::Admit(judged.permit, draft));
         }
         if part == Part::Whole(0) {
@@ -501,7 +505,7 @@ fn readable(analysis: &Analysis) -> Result<(), (Option<Part>, Refused)> {
     special::misplaced(analysis).map_or(Ok(()), |denial| Err((Some(Part::Whole(0)), refused(denial))))
 }
 
-fn running(meaning: &Meaning, judged: &Judged, changes: Vec<NameChange>, effect: Effect) -> Running {
+fn running(meaning: &Meaning, judged: &Judged, changes: Vec<NameChange>, effect: Effect, started: Instant) -> Running {
     Running {
         seq: 0,
         data_region: None,
@@ -514,7 +518,7 @@ fn running(meaning: &Meaning, judged: &Judged, changes: Vec<NameChange>, effect:
         portal: judged.rows.as_ref().map(Arc::clone),
         binary_copy: false,
         text: Arc::clone(&meaning.analysis.recorded(meaning.part).text),
-        started: Instant::now(),
+        started,
         began: None,
         changes,
         effect,

@@ -5,6 +5,7 @@ mod lend;
 pub mod second;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -160,14 +161,14 @@ impl Judge {
     }
 
     /// Looks at grants and clock anew.
-    pub fn begin_batch(&mut self, now: Timestamp) {
+    pub fn begin_batch(&mut self, now: Timestamp, began: Instant) {
         let View { context, catalogs, rechecked, exports_known } = &mut self.view;
         let set = self.grants.borrow();
         if !Arc::ptr_eq(&set.grants, &context.grants) {
             context.grants = Arc::clone(&set.grants);
         }
         context.now = now;
-        (*catalogs, *rechecked, *exports_known) = (None, false, false);
+        (*catalogs, *rechecked, *exports_known) = (self.database.catalogs.known(began).map(Ok), false, false);
     }
 
     pub async fn analyse(&self, text: &str, types: Option<&[Oid]>) -> Arc<Analysis> {
@@ -226,9 +227,6 @@ impl Judge {
         let is_alone = self.role.is_none() && self.database.opinions.mode == SecondOpinion::Off;
         if !is_alone || self.view.context.database.counts_exports() || depends_on_names(meaning) {
             return None;
-        }
-        if self.view.catalogs.is_none() {
-            self.view.catalogs = self.database.catalogs.known().map(Ok);
         }
         let Some(Ok(snapshot)) = &self.view.catalogs else { return None };
         if self.search_paths.first() != Some(&snapshot.search_path) {

@@ -47,7 +47,7 @@ pub struct Who {
 pub struct Recorder {
     journal: Arc<Journal>,
     clock: Arc<Clock>,
-    base: Record,
+    base: Box<Record>,
     /// The same, as its records bear it.
     part: SessionPart,
     /// The grant that the last statement went under.
@@ -87,6 +87,7 @@ impl Recorder {
         base.upstream_region = Some(who.upstream_region);
         let part = SessionPart::new(&who.session, &base);
         let (now, admission) = (clock.now(), Admission::default());
+        let base = Box::new(base);
         Self { journal, clock, base, part, under: None, now, parameters, admission, reason: None }
     }
 
@@ -129,7 +130,7 @@ impl Recorder {
     /// An entry of this session; the journal numbers it.
     #[must_use]
     pub fn entry(&self, event: Event) -> Record {
-        let mut record = self.base.clone();
+        let mut record = Record::clone(&self.base);
         record.time = self.clock.now();
         record.event = event;
         record

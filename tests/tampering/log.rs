@@ -53,8 +53,10 @@ impl Log {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 // An index is derived; the lock is empty; the reserve is a megabyte of one byte; who is given the log's
-                // verifier key asks nobody else for it.
-                let is_proof = !["lock", "reserve", "log.vkey", "index"].iter().any(|name| path.ends_with(name));
+                // verifier key asks nobody else for it. How far tiles are on disk, and the file that the next checkpoint is written
+                // into, are the writer's own.
+                let others = ["lock", "reserve", "log.vkey", "index", "tiles.settled", "checkpoint.new"];
+                let is_proof = !others.iter().any(|name| path.ends_with(name));
                 if path.is_dir() && is_proof {
                     folders.push(path);
                 } else if path.is_file() && is_proof {

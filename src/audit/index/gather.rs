@@ -341,11 +341,9 @@ impl Second {
             }
             _ => return self.parse(time),
         };
-        let digits = fraction.iter().copied().chain(std::iter::repeat(b'0')).take(6);
-        let micros = digits.fold(Some(0i64), |sum, digit| {
-            digit.is_ascii_digit().then_some(())?;
-            Some(sum? * 10 + i64::from(digit - b'0'))
-        });
+        let mut digits = fraction.iter().copied().chain(std::iter::repeat(b'0')).take(6);
+        let micros =
+            digits.try_fold(0i64, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0')));
         Some(self.micros + micros?)
     }
 
@@ -366,3 +364,60 @@ const SECOND: usize = 19;
 /// Stretches that are remembered, and the longest of them.
 const MAX_STRETCHES: usize = 4096;
 const MAX_STRETCH: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::terms::key;
+    use super::*;
+    use crate::access::Operation;
+    use crate::audit::{Record, RecordedRelation};
+
+    fn gather(records: &[Record]) -> Gathered {
+        let mut gathered = Gathered::new(1, Identity { bytes: 0, header: 0 });
+        for (record, seq) in records.iter().zip(1..) {
+            let record = Record { seq, ..record.clone() };
+            let place = Located { seq, offset: 0, bucket: 1 };
+            gathered.take(place, canonical::to_string(&record).as_bytes()).unwrap();
+        }
+        gathered
+    }
+
+    fn found(terms: &BTreeMap<Key, RoaringBitmap>, tag: Tag, value: &str) -> Vec<u32> {
+        terms.get(&key(tag, value)).map(|list| list.iter().collect()).unwrap_or_default()
+    }
+
+    #[test]
+    fn records_are_found_by_what_they_say_whatever_their_texts_look_like() {
+        let mut statement = Record::new("2026-11-22T20:00:00.000001999Z".parse().unwrap(), Event::Statement);
+        statement.principal = Some("a\",\"statement\":\"b\n".to_owned());
+        statement.groups = vec!["x".to_owned(), "statement".to_owned(), "statement_seq".to_owned()];
+        statement.database = Some("shop".to_owned());
+        statement.statement = Some("select \"id\" from t".to_owned());
+        statement.kind = Some("SELECT".to_owned());
+        statement.relations = vec![RecordedRelation {
+            name: "public.ö]".to_owned(),
+            operation: Operation::Select,
+            columns: vec!["id".to_owned(), "\\".to_owned()],
+        }];
+        let mut end = Record::new("1969-12-31T23:59:59.5Z".parse().unwrap(), Event::StatementEnd);
+        end.statement_seq = Some(1);
+        (end.rows, end.sqlstate) = (Some(5), Some("57a14".to_owned()));
+        let foreign = Record { statement_seq: Some(77), ..end.clone() };
+        let gathered = gather(&[statement.clone(), end, statement, foreign]);
+        assert_eq!(gathered.partners, [1, 0, NONE, NONE]);
+        let micros: Vec<i64> = gathered.times.iter().map(|(floor, _)| *floor).collect();
+        assert_eq!(micros, [1_795_377_600_000_001, -500_000, 1_795_377_600_000_001, -500_000]);
+        let terms = gathered.terms.finish();
+        assert_eq!(found(&terms, Tag::Principal, "a\",\"statement\":\"b\n"), [0, 2]);
+        assert_eq!(found(&terms, Tag::Database, "shop"), [0, 2]);
+        assert_eq!(found(&terms, Tag::Kind, "select"), [0, 2]);
+        assert_eq!(found(&terms, Tag::Relation, "ö]"), [0, 2]);
+        assert_eq!(found(&terms, Tag::Column, "public.ö].\\"), [0, 2]);
+        assert_eq!(found(&terms, Tag::Sqlstate, "57A14"), [0, 1, 3]);
+        assert_eq!(found(&terms, Tag::Rows, "3"), [0, 1, 3]);
+        assert_eq!(found(&terms, Tag::Foreign, ""), [3]);
+        assert_eq!(found(&terms, Tag::Event, "statement_end"), [1, 3]);
+    }
+}

@@ -104,7 +104,8 @@ impl AnalysisCache {
     /// What is known of a text that was read before, letter by letter.
     #[must_use]
     pub fn recall(&self, text: &str, types: Option<&[Oid]>) -> Option<Arc<Analysis>> {
-        self.texts.find(self.hash(text, types), |known| *known.text == *text && known.types() == types)
+        let is = |known: &Analysis| *known.text == *text && known.types() == types;
+        self.texts.find(self.hash(text, types), |known| is(known).then(|| Arc::clone(known)))
     }
 
     /// What is known of all texts of this one's shape.
@@ -112,9 +113,8 @@ impl AnalysisCache {
         let shapes = self.shapes.as_ref()?;
         let outline = scan(text)?;
         let hash = shapes.hash(|hasher| outline.hash_shape(hasher));
-        let met = shapes.find(hash, |met| met.is_of(&outline))?;
-        let shared = met.shared().filter(|shared| shared.holds())?;
-        Some(Arc::new(Analysis::of_shape(text.into(), Arc::clone(shared), self.limits)))
+        let shared = shapes.find(hash, |met| met.shared().filter(|_| met.is_of(&outline)).map(Arc::clone))?;
+        shared.holds().then(|| Arc::new(Analysis::of_shape(text.into(), shared, self.limits)))
     }
 
     /// Notes the shape of a text that was read.
@@ -125,7 +125,7 @@ impl AnalysisCache {
         }
         let outline: Outline<'_> = scan(text)?;
         let hash = shapes.hash(|hasher| outline.hash_shape(hasher));
-        if let Some(met) = shapes.find(hash, |met| met.is_of(&outline)) {
+        if let Some(met) = shapes.find(hash, |met| met.is_of(&outline).then(|| Arc::clone(met))) {
             met.again(&outline, parsed, &self.limits);
             return Some(met);
         }

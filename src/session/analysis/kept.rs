@@ -80,26 +80,26 @@ impl<T> Kept<T> {
         self.parts.get((hash >> 32) as usize % PARTS)
     }
 
-    /// What is kept by this hash, if it is the one that is asked for.
-    pub(super) fn find(&self, hash: u64, is: impl Fn(&T) -> bool) -> Option<Arc<T>> {
+    /// What `take` makes of the thing that is kept by this hash, where that is the one that is asked for.
+    pub(super) fn find<R>(&self, hash: u64, take: impl Fn(&Arc<T>) -> Option<R>) -> Option<R> {
         let part = self.part(hash)?;
         {
             let generations = part.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(entry) = generations.young.get(&hash) {
-                return is(&entry.value).then(|| Arc::clone(&entry.value));
+                return take(&entry.value);
             }
-            generations.old.get(&hash).filter(|entry| is(&entry.value))?;
+            generations.old.get(&hash)?;
         }
         let mut generations = part.write().unwrap_or_else(PoisonError::into_inner);
         // Somebody else may have brought it back meanwhile.
         if let Some(entry) = generations.young.get(&hash) {
-            return is(&entry.value).then(|| Arc::clone(&entry.value));
+            return take(&entry.value);
         }
-        let entry = generations.old.remove(&hash)?;
-        let value = Arc::clone(&entry.value);
-        let found = is(&value);
-        generations.insert(hash, entry, self.limits);
-        found.then_some(value)
+        let found = take(&generations.old.get(&hash)?.value)?;
+        if let Some(entry) = generations.old.remove(&hash) {
+            generations.insert(hash, entry, self.limits);
+        }
+        Some(found)
     }
 
     /// Keeps a thing of so many bytes, unless it is more than any one may take up.
@@ -145,7 +145,7 @@ mod tests {
             let hash = kept.hash(|hasher| hasher.write_u64(number));
             kept.keep(hash, Arc::new(number), 100);
             let first = kept.hash(|hasher| hasher.write_u64(0));
-            assert_eq!(kept.find(first, |known| *known == 0).as_deref(), Some(&0), "after {number}");
+            assert_eq!(kept.find(first, |known| Some(**known)), Some(0), "after {number}");
         }
         let (number, bytes) = kept.size();
         assert!(number <= 64 && bytes <= 6_400, "{number} of {bytes} bytes");
@@ -160,16 +160,16 @@ mod tests {
         }
         assert!(kept.size().1 <= 1 << 20, "{:?}", kept.size());
         kept.keep(7, Arc::new(7), 1 << 20);
-        assert_eq!(kept.find(7, |_| true), None, "too large to be kept at all");
+        assert_eq!(kept.find(7, |known| Some(**known)), None, "too large to be kept at all");
     }
 
     #[test]
     fn a_hash_alone_says_nothing() {
         let kept = Kept::new(64, 1 << 20);
         kept.keep(7, Arc::new("one"), 10);
-        assert_eq!(kept.find(7, |known| *known == "other"), None);
+        assert_eq!(kept.find(7, |known| (**known == "other").then_some(())), None);
         kept.keep(7, Arc::new("other"), 10);
-        assert_eq!(kept.find(7, |known| *known == "other").as_deref(), Some(&"other"));
+        assert_eq!(kept.find(7, |known| Some(**known)), Some("other"));
         assert_eq!(kept.size(), (1, 10));
     }
 }

@@ -60,12 +60,6 @@ impl Letter {
         Self { parsed, shape, described, resolved, recorded: OnceLock::new() }
     }
 
-    /// What its statements touch, where `snapshot` was asked before.
-    fn resolved_before(&self, snapshot: &Snapshot) -> Option<Arc<Resolved>> {
-        let resolved = self.resolved.load();
-        resolved.as_ref().filter(|resolved| resolved.version() == snapshot.version).map(Arc::clone)
-    }
-
     /// What its statements touch, by `snapshot`.
     fn resolved(&self, types: Option<&[Oid]>, snapshot: &Snapshot) -> Arc<Resolved> {
         if let Some(shape) = &self.shape {
@@ -215,12 +209,15 @@ impl Analysis {
         }
     }
 
-    /// The same, where nothing has to be read for it.
+    /// The same, where it was asked for by this snapshot before.
     #[must_use]
     pub fn resolved_before(&self, snapshot: &Snapshot) -> Option<Arc<Resolved>> {
         match (self.letter(), &self.read) {
-            (Some(letter), _) => letter.resolved_before(snapshot),
-            (None, Read::Shape { shared, .. }) => shared.resolved(snapshot),
+            (Some(letter), _) => {
+                let resolved = letter.resolved.load();
+                resolved.as_ref().filter(|resolved| resolved.version() == snapshot.version).map(Arc::clone)
+            }
+            (None, Read::Shape { shared, .. }) => shared.resolved_before(snapshot),
             (None, Read::Letter(_)) => None,
         }
     }

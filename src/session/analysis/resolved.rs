@@ -43,8 +43,7 @@ impl Resolved {
         };
         let statements: Vec<Touches> = statements.iter().map(touched).collect();
         let findings = statements.iter().map(|_| OnceCell::new()).collect();
-        let relations = statements.iter().map(|_| OnceLock::new()).collect();
-        Self { version: snapshot.version, statements, findings, relations }
+        Self::with(snapshot.version, statements, findings)
     }
 
     /// Of every text of a shape, by the statement that stands for them; `None` where by these catalogs one may differ from
@@ -53,9 +52,12 @@ impl Resolved {
         let catalog::Weighed { resolved, plain } = catalog::resolve_weighed(snapshot, &stand_in.action);
         let footprint = resolved.ok().filter(|footprint| plain && policy::is_literal_free(footprint))?;
         let whole = Matter::shared(Ok(footprint));
-        let statements = vec![Touches { whole, prepared: None }];
-        let relations = vec![OnceLock::new()];
-        Some(Self { version: snapshot.version, statements, findings: Vec::new(), relations })
+        Some(Self::with(snapshot.version, vec![Touches { whole, prepared: None }], Vec::new()))
+    }
+
+    fn with(version: u64, statements: Vec<Touches>, findings: Vec<OnceCell<Finding>>) -> Self {
+        let relations = statements.iter().map(|_| OnceLock::new()).collect();
+        Self { version, statements, findings, relations }
     }
 
     /// The version of the catalogs.

@@ -74,6 +74,12 @@ impl Shared {
         self.resolved.load().as_ref().is_none_or(|known| known.resolved.is_some())
     }
 
+    /// [`Self::resolved`], where it was asked for by this snapshot before.
+    pub(super) fn resolved_before(&self, snapshot: &Snapshot) -> Option<Arc<Resolved>> {
+        let known = self.resolved.load();
+        known.as_ref().filter(|known| known.version == snapshot.version)?.resolved.as_ref().map(Arc::clone)
+    }
+
     /// What all texts of the shape touch; `None` where each has to be looked at.
     pub(super) fn resolved(&self, snapshot: &Snapshot) -> Option<Arc<Resolved>> {
         if let Some(known) = self.resolved.load().as_ref()

@@ -124,7 +124,7 @@ impl Gate {
             }
         };
         self.look_ahead(&effect);
-        let mut running = running(meaning, &judged, changes, effect);
+        let mut running = running(meaning, &judged, changes, effect, batch.began);
         running.portal = Some(judged.rows.as_ref().map_or_else(|| Arc::clone(&portal.rows), Arc::clone));
         expected.statements.push_back(running);
         let first = batch.items.len();

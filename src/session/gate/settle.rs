@@ -20,7 +20,7 @@ pub(super) fn finish(
     settled: &mut Settled,
     moved: &[Option<usize>],
     over: &HashSet<usize>,
-    ledger: &Arc<Ledger>,
+    (ledger, now): (&Arc<Ledger>, Instant),
 ) -> Outgoing {
     let Planned { message, mut expected, alone: _, item } = planned;
     // A statement's record that the Parse handed to its Execute speaks for what led there, too.
@@ -56,7 +56,7 @@ pub(super) fn finish(
     match frame.admit(&taken) {
         Ok(message) => {
             if let Some(expected) = &mut expected {
-                hand_over(&mut expected.statements, taken, ledger);
+                hand_over(&mut expected.statements, taken, ledger, now);
             }
             Outgoing { message: answer.map_or(message, |answer| *answer), expected }
         }
@@ -64,8 +64,7 @@ pub(super) fn finish(
     }
 }
 
-fn hand_over(statements: &mut VecDeque<Running>, receipts: Vec<Receipt>, ledger: &Arc<Ledger>) {
-    let now = Instant::now();
+fn hand_over(statements: &mut VecDeque<Running>, receipts: Vec<Receipt>, ledger: &Arc<Ledger>, now: Instant) {
     for (running, receipt) in statements.iter_mut().zip(receipts) {
         running.seq = receipt.seq();
         running.guards = receipt.guards();

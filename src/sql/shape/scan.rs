@@ -102,64 +102,36 @@ pub(super) fn cut(text: &str) -> Option<Outline<'_>> {
     if memchr::memchr(0, text.as_bytes()).is_some() {
         return None;
     }
-    let mut scanner = Scanner { bytes: text.as_bytes(), at: 0, found: Outline::new(text) };
-    while let Some(byte) = scanner.peek(0) {
+    let mut scanner = Scanner { bytes: text.as_bytes(), at: 0, ended: 0, found: Outline::new(text) };
+    while let Some(byte) = scanner.next_of_interest() {
         scanner.token(byte)?;
     }
     (!scanner.found.is_empty()).then_some(scanner.found)
 }
 
-/// What a byte can begin.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Begins {
-    /// Nothing that matters here: blanks, operators, marks.
-    Nothing,
-    Name,
-    Digit,
-    Quote,
-    QuotedName,
-    Point,
-    Minus,
-    Slash,
-    Dollar,
-    /// What PostgreSQL's versions read differently.
-    Refused,
+/// Whether a literal, or what may hold something that looks like one, can begin at this byte or lie around it.
+fn is_of_interest(byte: u8) -> bool {
+    byte.is_ascii_digit() | matches!(byte, b'\'' | b'"' | b'-' | b'/' | b'$' | 0x0b)
 }
 
-const BEGINS: [Begins; 256] = {
-    let mut table = [Begins::Nothing; 256];
-    let mut byte = 0;
-    #[expect(clippy::indexing_slicing, reason = "computed when compiling")]
-    while byte < 256 {
-        table[byte] = match byte as u8 {
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80..=0xff => Begins::Name,
-            b'0'..=b'9' => Begins::Digit,
-            b'\'' => Begins::Quote,
-            b'"' => Begins::QuotedName,
-            b'.' => Begins::Point,
-            b'-' => Begins::Minus,
-            b'/' => Begins::Slash,
-            b'$' => Begins::Dollar,
-            0x0b => Begins::Refused,
-            _ => Begins::Nothing,
-        };
-        byte += 1;
-    }
-    table
-};
-
-fn begins(byte: u8) -> Begins {
-    BEGINS.get(usize::from(byte)).copied().unwrap_or(Begins::Refused)
+/// `ident_start` of scan.l.
+fn is_name_start(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte == b'_' || !byte.is_ascii()
 }
 
-/// Whether a byte goes on with a name.
+/// `ident_cont` of scan.l.
 fn is_name_part(byte: u8) -> bool {
-    matches!(begins(byte), Begins::Name | Begins::Digit | Begins::Dollar)
+    is_name_start(byte) || byte.is_ascii_digit() || byte == b'$'
 }
+
+/// Bytes that are looked at together.
+const CHUNK: usize = 16;
 
 struct Scanner<'t> {
     bytes: &'t [u8],
     at: usize,
+    /// Where the last number, parameter or dollar-quoted string ended: they end in what could go on with a name, and do not.
+    ended: usize,
     found: Outline<'t>,
 }
 
@@ -168,59 +140,82 @@ impl Scanner<'_> {
         self.bytes.get(self.at + ahead).copied()
     }
 
+    /// The byte so many before this one.
+    fn before(&self, back: usize) -> Option<u8> {
+        self.bytes.get(self.at.checked_sub(back)?).copied()
+    }
+
+    /// Whether the byte so many before this one is part of a name.
+    fn is_named(&self, back: usize) -> bool {
+        self.before(back).is_some_and(is_name_part) && self.ended + back != self.at + 1
+    }
+
     fn rest(&self) -> &[u8] {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
-    /// Moves past what begins here; `None` where the text cannot be read.
+    /// Moves to the next byte that is more than a part of a word, a blank or an operator.
+    fn next_of_interest(&mut self) -> Option<u8> {
+        let mut rest = self.bytes.get(self.at..)?;
+        while let Some((chunk, behind)) = rest.split_first_chunk::<CHUNK>() {
+            // All at once, which a processor does as quickly as one by one.
+            if chunk.iter().fold(false, |any, byte| any | is_of_interest(*byte)) {
+                break;
+            }
+            rest = behind;
+        }
+        let length = rest.iter().position(|byte| is_of_interest(*byte))?;
+        self.at = self.bytes.len() - rest.len() + length;
+        self.peek(0)
+    }
+
+    /// Moves past what begins here or before; `None` where the text cannot be read.
     fn token(&mut self, byte: u8) -> Option<()> {
-        match begins(byte) {
-            Begins::Nothing => self.at += 1,
-            Begins::Name => self.name(byte)?,
-            Begins::Digit => self.number()?,
-            Begins::Quote => self.string()?,
-            Begins::QuotedName => self.quoted(b'"')?,
-            Begins::Point => match self.peek(1) {
-                Some(b'0'..=b'9') => self.number()?,
-                Some(b'.') => self.at += 2,
-                Some(_) | None => self.at += 1,
-            },
-            Begins::Minus if self.peek(1) == Some(b'-') => {
+        let in_name = self.is_named(1);
+        match byte {
+            b'0'..=b'9' | b'$' if in_name => {
+                self.at += self.rest().iter().take_while(|byte| is_name_part(**byte)).count()
+            }
+            b'0'..=b'9' => self.number()?,
+            b'\'' => {
+                self.string(in_name)?;
+                self.ends_here()?;
+            }
+            b'"' => self.quoted(b'"')?,
+            b'-' if self.peek(1) == Some(b'-') => {
                 self.at += memchr::memchr2(b'\n', b'\r', self.rest()).unwrap_or(self.rest().len());
             }
-            Begins::Slash if self.peek(1) == Some(b'*') => self.comment()?,
-            Begins::Minus | Begins::Slash => self.at += 1,
-            Begins::Dollar => self.dollar()?,
-            Begins::Refused => return None,
+            b'/' if self.peek(1) == Some(b'*') => self.comment()?,
+            b'$' => self.dollar()?,
+            // What PostgreSQL's versions read differently.
+            0x0b => return None,
+            _ => self.at += 1,
         }
         Some(())
     }
 
-    /// A word, or a string with letters in front of it, which stays.
-    fn name(&mut self, first: u8) -> Option<()> {
-        match (first | 0x20, self.peek(1)) {
-            (b'e', Some(b'\'')) => return self.escaped(),
-            (b'b' | b'x', Some(b'\'')) => {
-                // Two quotes in a row are none of its own.
-                self.at += 2;
-                self.at += memchr::memchr(b'\'', self.rest())? + 1;
-                return Some(());
-            }
-            (b'n', Some(b'\'')) => {
-                self.at += 1;
-                return self.quoted(b'\'');
-            }
-            (b'u', Some(b'&')) if matches!(self.peek(2), Some(b'\'' | b'"')) => {
-                let quote = self.peek(2)?;
-                self.at += 2;
-                return self.quoted(quote);
-            }
-            (_, _) => {}
+    /// `'…'`: a literal, unless it may hold a secret or letters in front say what it is.
+    fn string(&mut self, in_name: bool) -> Option<()> {
+        let unicode = self.before(1) == Some(b'&') && matches!(self.before(2), Some(b'u' | b'U'));
+        if in_name {
+            // One letter alone is a kind of string; more are a type's name.
+            return match self.before(1) {
+                Some(b'e' | b'E') if !self.is_named(2) => self.escaped(),
+                Some(b'b' | b'B' | b'x' | b'X') if !self.is_named(2) => {
+                    // Two quotes in a row are none of its own.
+                    self.at += 1;
+                    self.at += memchr::memchr(b'\'', self.rest())? + 1;
+                    Some(())
+                }
+                Some(_) | None => self.quoted(b'\''),
+            };
         }
-        let length = self.rest().iter().position(|byte| !is_name_part(*byte)).unwrap_or(self.rest().len());
-        self.at += length;
-        // A type's name and a string right behind it.
-        if self.peek(0) == Some(b'\'') { self.quoted(b'\'') } else { Some(()) }
+        let (start, stays) = (self.at, unicode && !self.is_named(3));
+        self.quoted(b'\'')?;
+        if stays || may_mention_secret(self.bytes.get(start + 1..self.at - 1)?) {
+            return Some(());
+        }
+        self.found.push(Literal::new(Class::String, start..self.at)?)
     }
 
     fn digits(&mut self) {
@@ -229,6 +224,12 @@ impl Scanner<'_> {
 
     /// As `lex::number` reads it.
     fn number(&mut self) -> Option<()> {
+        if self.before(1) == Some(b'.') {
+            if self.before(2) == Some(b'.') {
+                return None;
+            }
+            self.at -= 1;
+        }
         let start = self.at;
         self.digits();
         let whole = start..self.at;
@@ -245,21 +246,29 @@ impl Scanner<'_> {
                 self.digits();
             }
         }
-        if self.peek(0).is_some_and(|next| begins(next) == Begins::Name || (exponent && next == b'$')) {
+        if self.peek(0).is_some_and(|next| is_name_start(next) || (exponent && next == b'$')) {
             return None;
         }
+        self.ended = self.at;
         let class = if self.at == whole.end { integer(self.bytes.get(whole)?) } else { Class::Numeric };
         self.found.push(Literal::new(class, start..self.at)?)
     }
 
-    /// `'…'`: a literal, unless it may hold a secret.
-    fn string(&mut self) -> Option<()> {
-        let start = self.at;
-        self.quoted(b'\'')?;
-        if may_mention_secret(self.bytes.get(start + 1..self.at - 1)?) {
-            return Some(());
+    /// A string goes on behind a line's end if another quote stands there: `None` if so, as whose it is is not followed.
+    fn ends_here(&self) -> Option<()> {
+        let (mut at, mut line_ended) = (self.at, false);
+        loop {
+            match self.bytes.get(at) {
+                Some(b'\n' | b'\r') => (line_ended, at) = (true, at + 1),
+                Some(b' ' | b'\t' | 0x0c) => at += 1,
+                Some(b'-') if self.bytes.get(at + 1) == Some(&b'-') => {
+                    let rest = self.bytes.get(at..)?;
+                    at += memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+                }
+                Some(b'\'') if line_ended => return None,
+                Some(_) | None => return Some(()),
+            }
         }
-        self.found.push(Literal::new(Class::String, start..self.at)?)
     }
 
     /// Past the quote that closes the one here; doubled ones are part of what is quoted.
@@ -274,9 +283,9 @@ impl Scanner<'_> {
         }
     }
 
-    /// `E'…'`
+    /// The rest of `E'…'`, from its quote on.
     fn escaped(&mut self) -> Option<()> {
-        self.at += 2;
+        self.at += 1;
         loop {
             self.at += memchr::memchr2(b'\'', b'\\', self.rest())?;
             match (self.peek(0), self.peek(1)) {
@@ -318,6 +327,7 @@ impl Scanner<'_> {
         self.at += 1;
         if self.peek(0).is_some_and(|byte| byte.is_ascii_digit()) {
             self.digits();
+            self.ended = self.at;
             return Some(());
         }
         self.at += self.rest().iter().take_while(|byte| is_name_part(**byte) && **byte != b'$').count();
@@ -327,6 +337,7 @@ impl Scanner<'_> {
         self.at += 1;
         let tag = self.bytes.get(start..self.at)?;
         self.at += memchr::memmem::find(self.rest(), tag)? + tag.len();
+        self.ended = self.at;
         Some(())
     }
 }

@@ -42,18 +42,10 @@ pub(super) fn of_request(tx: &Transaction<'_>, id: &RequestId) -> Result<Option<
     one(tx, "WHERE grants.request = ?1", [id.as_str()])
 }
 
-/// Live ones and those still to come, oldest first.
-pub(super) fn open(tx: &Transaction<'_>, now: Timestamp) -> Result<Vec<Grant>, StoreError> {
+/// Live ones and those still to come, oldest first; those of one scope hold it together.
+pub(super) fn open(tx: &Transaction<'_>, now: Timestamp, scopes: &Scopes) -> Result<Vec<Grant>, StoreError> {
     let wanted = "WHERE grants.expires_at > ?1 AND revocations.at IS NULL ORDER BY grants.rowid";
-    many(tx, wanted, [instant_in(now)?])
-}
-
-/// The same, those of one scope holding it together.
-pub(super) fn open_sharing(tx: &Transaction<'_>, now: Timestamp, scopes: &Scopes) -> Result<Vec<Grant>, StoreError> {
-    let wanted = "WHERE grants.expires_at > ?1 AND revocations.at IS NULL ORDER BY grants.rowid";
-    let mut statement = tx.prepare_cached(&select(wanted))?;
-    let rows = statement.query_map([instant_in(now)?], RawGrant::read)?;
-    rows.map(|row| row?.parse(|text| scopes.read(text))).collect()
+    many(tx, wanted, [instant_in(now)?], |text| scopes.read(text))
 }
 
 /// One, if there is such a one, its scope held together with others.
@@ -65,7 +57,7 @@ pub(super) fn find_sharing(tx: &Transaction<'_>, id: &GrantId, scopes: &Scopes) 
 
 /// Every one, oldest first.
 pub(super) fn all(tx: &Transaction<'_>) -> Result<Vec<Grant>, StoreError> {
-    many(tx, "ORDER BY grants.rowid", [])
+    many(tx, "ORDER BY grants.rowid", [], own)
 }
 
 pub(super) fn revoke(
@@ -93,10 +85,15 @@ fn one(tx: &Transaction<'_>, wanted: &str, parameters: impl Params) -> Result<Op
     statement.query_row(parameters, RawGrant::read).optional()?.map(|raw| raw.parse(own)).transpose()
 }
 
-fn many(tx: &Transaction<'_>, wanted: &str, parameters: impl Params) -> Result<Vec<Grant>, StoreError> {
+fn many(
+    tx: &Transaction<'_>,
+    wanted: &str,
+    parameters: impl Params,
+    scope: impl Fn(&str) -> Result<Arc<Scope>, StoreError>,
+) -> Result<Vec<Grant>, StoreError> {
     let mut statement = tx.prepare_cached(&select(wanted))?;
     let rows = statement.query_map(parameters, RawGrant::read)?;
-    rows.map(|row| row?.parse(own)).collect()
+    rows.map(|row| row?.parse(&scope)).collect()
 }
 
 /// A scope of the grant's own.

@@ -151,7 +151,8 @@ impl Store for SqliteStore {
     }
 
     async fn open_grants(&self, now: Timestamp) -> Result<Vec<Grant>, StoreError> {
-        self.read(move |tx| grants::open(tx, now)).await
+        let scopes = Arc::clone(&self.scopes);
+        self.read(move |tx| grants::open(tx, now, &scopes)).await
     }
 
     async fn grant_news(&self, since: Option<GrantMark>, now: Timestamp) -> Result<(GrantMark, GrantNews), StoreError> {

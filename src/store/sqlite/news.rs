@@ -33,7 +33,7 @@ pub(super) fn since(
         }
         Some(_) | None => {}
     }
-    Ok((mark, GrantNews::All(grants::open_sharing(tx, now, scopes)?)))
+    Ok((mark, GrantNews::All(grants::open(tx, now, scopes)?)))
 }
 
 /// As they are now; `None` where that cannot be told one by one.
