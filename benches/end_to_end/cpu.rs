@@ -8,13 +8,6 @@ pub fn used(pid: u32) -> f64 {
     tasks.flatten().map(|task| on_cpu(&task.path())).sum()
 }
 
-/// The same by the threads' names, for a look at where it goes.
-pub fn by_thread(pid: u32) -> Vec<(String, f64)> {
-    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
-    let name = |path: &Path| std::fs::read_to_string(path.join("comm")).unwrap_or_default().trim().to_owned();
-    tasks.flatten().map(|task| (name(&task.path()), on_cpu(&task.path()))).collect()
-}
-
 fn on_cpu(task: &Path) -> f64 {
     let text = std::fs::read_to_string(task.join("schedstat")).unwrap_or_default();
     text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0)

@@ -74,7 +74,7 @@ fn count(bench: &Bench, stage: &Stage, peer: &Peer) -> Result<Vec<(String, f64)>
     let out = stage.path("pg").join(format!("callgrind.{pid}"));
     let mut counted = Vec::new();
     for protocol in &bench.settings.protocols {
-        let mut run = |each: u32| -> Result<f64> {
+        let run = |each: u32| -> Result<f64> {
             pgbench::run(stage, &bench.server, peer, &Load::transactions(protocol, CLIENTS, each))?;
             std::thread::sleep(Duration::from_millis(500));
             dump(stage, peer.name, pid, &out)

@@ -38,7 +38,7 @@ pub fn journal_rows() -> Vec<Row> {
 /// # Errors
 /// Where the benchmark fails.
 pub fn verdicts(figures: &mut Figures) -> Result<()> {
-    cargo(&["--bench", "verdict", "--", "--noplot"], "3")?;
+    cargo(&["--bench", "verdict", "--", "--noplot", "--warm-up-time", "1", "--measurement-time", "2"], "2")?;
     let mut found = Vec::new();
     collect(&target().join("criterion"), &mut found);
     for (key, group, function, _) in VERDICTS {

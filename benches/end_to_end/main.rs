@@ -92,11 +92,37 @@ fn measure(settings: &Settings) -> Result<()> {
     // What the library's benchmarks say needs no server.
     let served = settings.parts.iter().any(|part| !["verdict", "journal"].contains(&part.as_str()));
     let bench = if served { Some(Bench::start(&stage, settings)?) } else { None };
+    figures.note(about(settings));
     let measured = parts(settings, bench.as_ref(), &mut figures);
     let rows = rows(settings);
     figures.write(&settings.results, &rows)?;
     println!("{}", figures.table(&rows));
     measured
+}
+
+/// What the figures are of: they are to be compared within one run only.
+fn about(settings: &Settings) -> String {
+    let first_line = |program: &std::path::Path| -> String {
+        let output = std::process::Command::new(program).arg("--version").output();
+        let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        text.lines().next().unwrap_or("?").to_owned()
+    };
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let processors = read("/proc/cpuinfo");
+    let model =
+        processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
+    format!(
+        "{} × {}; Linux {}; {}; {}; {} rounds of {} s, {}; load at the start {}.",
+        std::thread::available_parallelism().map_or(0, usize::from),
+        model.unwrap_or("?"),
+        read("/proc/sys/kernel/osrelease").trim(),
+        first_line("psql".as_ref()),
+        first_line(&settings.pgbouncer),
+        settings.rounds,
+        settings.seconds,
+        settings.cpu.map_or_else(|| "unpinned".to_owned(), |cpu| format!("everything on CPU {cpu}")),
+        read("/proc/loadavg").split(' ').next().unwrap_or("?"),
+    )
 }
 
 /// A part that fails does not keep the others from being measured.

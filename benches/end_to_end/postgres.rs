@@ -17,7 +17,7 @@ pub struct Postgres {
     socket: PathBuf,
     stage: Stage,
     /// Stops the server when dropped.
-    pub program: Program,
+    _program: Program,
 }
 
 /// A thousand of one peer's while those of the last one are still going.
@@ -59,7 +59,7 @@ impl Postgres {
         }
         let mut program = stage.start("postgres", command, Signal::INT)?;
         program.wait_for_port(port)?;
-        let server = Self { port, programs, socket, stage: stage.clone(), program };
+        let server = Self { port, programs, socket, stage: stage.clone(), _program: program };
         server.wait()?;
         server.sql("postgres", "CREATE DATABASE bench")?;
         Ok(server)

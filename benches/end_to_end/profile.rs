@@ -3,7 +3,6 @@
 //! Stacks are unwound from DWARF, so that the program is the one that is measured, built without frame pointers.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -93,10 +92,10 @@ fn heaviest(folded: &str) -> String {
     for (title, counts, most) in [("threads", threads, 12), ("by itself", own, 45), ("with what it calls", with, 70)] {
         let mut counts: Vec<_> = counts.into_iter().collect();
         counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        drop(writeln!(text, "{title}"));
+        text += &format!("{title}\n");
         for (name, count) in counts.into_iter().take(most) {
             let name: String = name.chars().take(150).collect();
-            drop(writeln!(text, "{:6.2} %  {name}", count as f64 / all as f64 * 100.0));
+            text += &format!("{:6.2} %  {name}\n", count as f64 / all as f64 * 100.0);
         }
     }
     text

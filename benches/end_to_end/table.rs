@@ -88,7 +88,8 @@ impl Figures {
         let ours = figure(Name::Pgward)?;
         let ratio = |peer| figure(peer).filter(|other| *other > 0.0).map(|other| ours / other);
         let (aim, reached) = match row.aim {
-            Aim::AtMost(most) => (format!("≤ {}", shown(Some(most))), Some(ours <= most)),
+            // What is less than nothing is noise, and reaches nothing.
+            Aim::AtMost(most) => (format!("≤ {}", shown(Some(most))), (ours >= 0.0).then_some(ours <= most)),
             Aim::AtLeast(least) => (format!("≥ {}", shown(Some(least))), Some(ours >= least)),
             Aim::OfPgBouncer(share) => {
                 (format!("≤ {share} × PgBouncer"), ratio(Name::PgBouncer).map(|ratio| ratio <= share))
@@ -97,7 +98,7 @@ impl Figures {
         };
         let said = match (row.aim, reached) {
             (Aim::None, _) => "",
-            (_, None) => "not compared",
+            (_, None) => "not comparable",
             (_, Some(true)) => "reached",
             (_, Some(false)) => "**missed**",
         };
