@@ -208,10 +208,10 @@ fn cache() -> AnalysisCache {
 /// Grants of all kinds: of everything, of reading, of what the world allows, with guard rails, and of one statement.
 fn contexts(snapshot: &Snapshot, statement: &str) -> Vec<Context> {
     let mut guarded = everything(snapshot, &Operation::ALL);
-    let mut scope = guarded.grants[0].scope.clone();
+    let mut scope = pgward::access::Scope::clone(&guarded.grants[0].scope);
     scope.guards.unfiltered_writes = false;
     scope.guards.require_reason = true;
-    guarded.grants = [Arc::new(Grant { scope, ..Grant::clone(&guarded.grants[0]) })].into();
+    guarded.grants = [Arc::new(Grant { scope: Arc::new(scope), ..Grant::clone(&guarded.grants[0]) })].into();
     guarded.session.has_reason = false;
     let mut of_one = everything(snapshot, &Operation::ALL);
     let only = Grant { statement: Some(statement.to_owned()), ..Grant::clone(&of_one.grants[0]) };

@@ -170,7 +170,6 @@ pub struct Challenge {
 impl Challenge {
     /// The final message, and what the server must answer. `keys` are those of [`Challenge::salt`] and
     /// [`Challenge::iterations`].
-    #[must_use]
     pub fn prove(self, keys: &Keys) -> (String, Expected) {
         let mut proof = Zeroizing::new(hmac_sha256(&sha256(keys.client_key()), self.signed.as_bytes()));
         for (byte, key) in proof.iter_mut().zip(keys.client_key()) {
