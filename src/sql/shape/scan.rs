@@ -109,10 +109,17 @@ pub(super) fn cut(text: &str) -> Option<Outline<'_>> {
     (!scanner.found.is_empty()).then_some(scanner.found)
 }
 
-/// Whether a literal, or what may hold something that looks like one, can begin at this byte or lie around it.
-fn is_of_interest(byte: u8) -> bool {
-    byte.is_ascii_digit() | matches!(byte, b'\'' | b'"' | b'-' | b'/' | b'$' | 0x0b)
-}
+/// The bytes at which a literal, or what may hold something that looks like one, can begin.
+const OF_INTEREST: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    #[expect(clippy::indexing_slicing, reason = "computed when compiling")]
+    while byte < 256 {
+        table[byte] = matches!(byte as u8, b'0'..=b'9' | b'\'' | b'"' | b'-' | b'/' | b'$' | 0x0b);
+        byte += 1;
+    }
+    table
+};
 
 /// `ident_start` of scan.l.
 fn is_name_start(byte: u8) -> bool {
@@ -123,9 +130,6 @@ fn is_name_start(byte: u8) -> bool {
 fn is_name_part(byte: u8) -> bool {
     is_name_start(byte) || byte.is_ascii_digit() || byte == b'$'
 }
-
-/// Bytes that are looked at together.
-const CHUNK: usize = 16;
 
 struct Scanner<'t> {
     bytes: &'t [u8],
@@ -156,16 +160,8 @@ impl Scanner<'_> {
 
     /// Moves to the next byte that is more than a part of a word, a blank or an operator.
     fn next_of_interest(&mut self) -> Option<u8> {
-        let mut rest = self.bytes.get(self.at..)?;
-        while let Some((chunk, behind)) = rest.split_first_chunk::<CHUNK>() {
-            // All at once, which a processor does as quickly as one by one.
-            if chunk.iter().fold(false, |any, byte| any | is_of_interest(*byte)) {
-                break;
-            }
-            rest = behind;
-        }
-        let length = rest.iter().position(|byte| is_of_interest(*byte))?;
-        self.at = self.bytes.len() - rest.len() + length;
+        let is_of_interest = |byte: &u8| OF_INTEREST.get(usize::from(*byte)).is_some_and(|of_interest| *of_interest);
+        self.at += self.rest().iter().position(is_of_interest)?;
         self.peek(0)
     }
 
