@@ -1,6 +1,6 @@
 //! The thread that makes the indexes that are missing: of segments that were finished while it ran or before it, and of
-//! those whose index was found damaged. It looks at the directory alone, knows nothing of the writer, and leaves the
-//! processor to others as long as it works.
+//! those whose index was found damaged. It looks at the directory alone, knows nothing of the writer, waits where that is busy,
+//! and leaves the processor to others as long as it works.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -64,11 +64,13 @@ struct Work<'a> {
     good: HashSet<u64>,
     /// Segments whose index could not be made, and when that was.
     failed: HashMap<u64, Instant>,
+    /// How far the journal was at the last look.
+    last: (u64, u64),
 }
 
 impl<'a> Work<'a> {
     fn new(volume: &'a Volume, stopped: &'a Receiver<()>) -> Self {
-        Self { volume, stopped, good: HashSet::new(), failed: HashMap::new() }
+        Self { volume, stopped, good: HashSet::new(), failed: HashMap::new(), last: (0, 0) }
     }
 
     /// Makes what is missing, the newest first: that is what is asked for most.
@@ -79,6 +81,7 @@ impl<'a> Work<'a> {
         let finished = segments.split_last().map(|(_, finished)| finished).unwrap_or_default();
         self.good.retain(|first_seq| super::path(self.volume.dir(), *first_seq).exists());
         self.failed.retain(|_, when| when.elapsed() < PAUSE_AFTER_FAILURE);
+        let waits = self.is_busy(&segments) && finished.len().saturating_sub(self.good.len()) <= MOST_WAITING;
         for segment in finished.iter().rev() {
             let first_seq = segment.first_seq;
             if self.is_stopped() {
@@ -89,6 +92,10 @@ impl<'a> Work<'a> {
             }
             if !suspects.contains(&first_seq) && is_good(self.volume.dir(), segment) {
                 self.good.insert(first_seq);
+                continue;
+            }
+            // Until the writer has less to do; those who search read what has no index.
+            if waits {
                 continue;
             }
             match self.make(segment) {
@@ -102,6 +109,14 @@ impl<'a> Work<'a> {
         }
         self.remove_orphans(&segments);
         Ok(())
+    }
+
+    /// Whether much was written since the last look.
+    fn is_busy(&mut self, segments: &[Segment]) -> bool {
+        let Some(open) = segments.last() else { return false };
+        let length = std::fs::metadata(&open.path).map_or(0, |metadata| metadata.len());
+        let (segment, before) = std::mem::replace(&mut self.last, (open.first_seq, length));
+        segment != 0 && (segment != open.first_seq || length.saturating_sub(before) > BUSY_BYTES)
     }
 
     fn make(&self, segment: &Segment) -> Result<(), Unmade> {
@@ -153,6 +168,10 @@ fn is_old(path: &Path) -> bool {
 
 /// How often the directory is looked at.
 const PERIOD: Duration = Duration::from_secs(2);
+/// Bytes written between two looks that are many: some thousand records.
+const BUSY_BYTES: u64 = 4 * 1024 * 1024;
+/// Finished segments without an index; where there are more, they are made however much is written.
+const MOST_WAITING: usize = 4;
 /// How long a segment is left alone whose index could not be made.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(60);
 /// Records that are read at one go.
