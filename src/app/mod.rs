@@ -54,10 +54,11 @@ fn load(path: &Path) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-/// What is not the data path's: the control port, polls, sinks.
+/// What is not the data path's: the control port, polls, sinks. Two threads, so that one that waits for a disk does not keep the
+/// other from looking at the store.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(1).thread_stack_size(lanes::STACK);
+    builder.worker_threads(2).thread_stack_size(lanes::STACK);
     builder.enable_all().build().context("the runtime could not be started")
 }
 

@@ -141,17 +141,29 @@ impl Appender {
         let mut batch = std::mem::take(&mut self.held);
         let ends = batch.len();
         batch.extend(records);
-        let mut appended = self.append_batch(&batch, class);
-        if appended.is_err() && class == Class::Opening && ends > 0 {
-            // What ends may still be recorded where nothing may be opened; the answer is that nothing may.
-            let _ = self.append_batch(batch.get(..ends).unwrap_or_default(), Class::Ending);
-        }
-        if let Ok(appended) = &mut appended {
-            appended.first_seq += ends as u64;
-        }
+        let appended = match self.append_batch(&batch, class) {
+            Ok(appended) => Ok(Appended { first_seq: appended.first_seq + ends as u64, ..appended }),
+            Err(error) if ends == 0 => Err(error),
+            Err(_) => self.append_apart(&batch, ends, class),
+        };
         batch.clear();
         self.held = batch;
         appended
+    }
+
+    /// Where ends and records could not be written together: each end by itself, so that one whose region's disk fails takes no
+    /// other with it, and then the records.
+    fn append_apart(&mut self, batch: &[Unnumbered], ends: usize, class: Class) -> Result<Appended, JournalError> {
+        let (ends, records) = batch.split_at_checked(ends).unwrap_or_default();
+        let mut also = (0, 0);
+        for end in ends {
+            match self.append_batch(std::slice::from_ref(end), Class::Ending) {
+                Ok(appended) => also = (also.0 + appended.records, also.1 + appended.bytes),
+                Err(error) => tracing::error!(%error, "the end of a statement could not be recorded"),
+            }
+        }
+        let appended = self.append_batch(records, class)?;
+        Ok(Appended { records: appended.records + also.0, bytes: appended.bytes + also.1, ..appended })
     }
 
     fn append_batch(&mut self, records: &[Unnumbered], class: Class) -> Result<Appended, JournalError> {

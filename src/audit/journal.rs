@@ -2,6 +2,7 @@
 //! counts as made.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -76,6 +77,8 @@ pub(super) struct Shared {
     appender: Mutex<Appender>,
     written: watch::Sender<u64>,
     pub(super) counters: super::counters::Tally,
+    /// Records up to this one may have lost their keys: what the log holds of them cannot be made again.
+    pub(super) beyond_remaking: AtomicU64,
 }
 
 impl Shared {
@@ -156,6 +159,7 @@ impl Journal {
             written: watch::Sender::new(records),
             appender: Mutex::new(appender),
             counters: super::counters::Tally::default(),
+            beyond_remaking: AtomicU64::new(records),
         });
         let on_disk = match settings.durability {
             Durability::Synced => {
@@ -342,6 +346,11 @@ impl Journal {
         &self.verifier
     }
 
+    /// From here on the log keeps safe what it holds of the records there are: their keys are about to be destroyed.
+    pub(super) fn keep_log_safe(&self) {
+        self.shared.beyond_remaking.fetch_max(self.last_seq(), Ordering::AcqRel);
+    }
+
     /// Seals nothing more under these buckets' keys.
     pub(super) fn forget_buckets(&self, numbers: &[u32]) {
         self.shared.appender().forget_buckets(numbers);
@@ -447,12 +456,8 @@ impl Journal {
             let appended = appender.append(encoded, class);
             (appended, appender.records(), appender.has_finished_segment())
         };
-        let Appended { first_seq, records, bytes } = appended.inspect_err(|_| self.shared.counters.failed())?;
-        if records == 0 {
-            return Ok((first_seq, last_seq));
-        }
-        self.shared.counters.wrote(records, bytes);
-        // Where nobody listens, nothing is told; `head` makes up for it.
+        // Also where the records failed: ends that waited may be there. Where nobody listens, nothing is told; `head` makes up
+        // for it.
         if self.shared.written.receiver_count() > 0 {
             self.shared.tell(last_seq);
         }
@@ -460,6 +465,11 @@ impl Journal {
             self.syncer.wake();
         }
         self.notary.wrote(last_seq);
+        let Appended { first_seq, records, bytes } = appended.inspect_err(|_| self.shared.counters.failed())?;
+        if records == 0 {
+            return Ok((first_seq, last_seq));
+        }
+        self.shared.counters.wrote(records, bytes);
         Ok((first_seq, first_seq + count - 1))
     }
 }

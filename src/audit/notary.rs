@@ -248,6 +248,7 @@ impl Work {
             self.spare = piece.emptied();
         }
         intake.take_up_to(records)?;
+        intake.tiles().keep_safe(self.shared.beyond_remaking.load(Ordering::Acquire));
         intake.tiles().flush_full().map_err(|error| error.to_string())?;
         Ok(records)
     }
@@ -280,7 +281,8 @@ impl Work {
     fn sign(&mut self, checkpoint: Checkpoint) -> Result<(), String> {
         let says = |error: io::Error| error.to_string();
         let tiles = self.desk.intake.tiles();
-        // Not brought to disk: what is lost of them is made again of the records, which are.
+        // Not brought to disk but where keys are gone: what is lost of the others is made again of the records, which are.
+        tiles.keep_safe(self.shared.beyond_remaking.load(Ordering::Acquire));
         tiles.flush(false).map_err(says)?;
         let note = self.desk.signing.sign(&checkpoint)?;
         // On disk with its name: a machine that stops must not leave half a checkpoint, nor a key that signed none.

@@ -51,6 +51,7 @@ impl Journal {
             return Ok(purged);
         }
         purged.held = due.iter().map(|due| due.held.len()).sum();
+        self.keep_log_safe();
         self.record(announce(&due, &earlier, now)).await?;
         // On disk and signed before a key goes: an erasure that nobody recorded would look like an attack.
         self.bring_to_log().await?;

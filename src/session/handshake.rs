@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::bulk::Bulk;
 use super::records::escaped;
 use super::tls::ALPN;
 use super::transport::AT_ONCE;
@@ -25,7 +26,7 @@ const MAX_LINGER_READS: usize = 64;
 const MAX_SHOWN: usize = 1024;
 
 /// A client inside TLS.
-pub type ClientStream = TlsStream<TcpStream>;
+pub type ClientStream = TlsStream<Bulk<TcpStream>>;
 
 /// What a client wants.
 #[derive(Debug)]
@@ -69,7 +70,7 @@ pub async fn open(mut tcp: TcpStream, tls: Arc<rustls::ServerConfig>) -> Result<
         return Err(HandshakeError::Closed);
     }
     if first == [TLS_HANDSHAKE] {
-        let stream = TlsAcceptor::from(tls).accept(tcp).await.map_err(tls_error)?;
+        let stream = TlsAcceptor::from(tls).accept(Bulk::new(tcp)).await.map_err(tls_error)?;
         if stream.get_ref().1.alpn_protocol() != Some(ALPN) {
             return Err(HandshakeError::Alpn);
         }
@@ -95,7 +96,7 @@ pub async fn open(mut tcp: TcpStream, tls: Arc<rustls::ServerConfig>) -> Result<
             Packet::Ssl if !buffer.is_empty() => return Err(HandshakeError::Smuggled),
             Packet::Ssl => {
                 tcp.write_all(b"S").await?;
-                return inside(TlsAcceptor::from(tls).accept(tcp).await.map_err(tls_error)?).await;
+                return inside(TlsAcceptor::from(tls).accept(Bulk::new(tcp)).await.map_err(tls_error)?).await;
             }
         }
     }

@@ -15,6 +15,7 @@ mod aside;
 mod authenticate;
 mod balancer;
 mod binds;
+mod bulk;
 mod catalogs;
 mod contained;
 mod ends;

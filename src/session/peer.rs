@@ -55,6 +55,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         self.output_length > 0 || self.unflushed
     }
 
+    /// Whether much came with the last read.
+    pub fn is_busy(&self) -> bool {
+        self.busy
+    }
+
     /// Whether the other side has closed its half.
     pub fn is_ended(&self) -> bool {
         self.ended

@@ -28,6 +28,7 @@ use super::judge::Database;
 use super::metrics::Metrics;
 use super::pass::ToUpstream;
 use super::peer::{HIGH_WATER, Peer};
+use super::pulse::Found;
 use super::records::Outcome;
 use super::registry::Entry;
 use super::replies::{CopyIn, Effect, Happened, Overdue, Replies, Running, Step, Violation};
@@ -43,6 +44,8 @@ use crate::wire::{Frame, ProtocolError, frame, sqlstate};
 const MAX_OWED: usize = 4_096;
 /// Between looks at what time has changed.
 const LOOK: Duration = Duration::from_secs(1);
+/// Bytes of a client's that are handled together.
+const AT_ONCE: usize = 64 * 1024;
 /// For the client to take its last message.
 const LAST_WORD: Duration = Duration::from_millis(300);
 /// For the upstream to take a cancel request.
@@ -73,6 +76,8 @@ pub struct Relay {
     pub database: Arc<Database>,
     pub entry: Arc<Entry>,
     pub grants: watch::Receiver<Arc<GrantSet>>,
+    /// Whether the clock was set forward.
+    pub found: watch::Receiver<Found>,
     pub warnings: Warnings,
     pub clock: Arc<Clock>,
     pub metrics: Arc<Metrics>,
@@ -91,6 +96,8 @@ pub struct Relay {
     pub cancelling: Option<oneshot::Receiver<()>>,
     /// The process stops: the session ends once it is quiet.
     pub is_draining: bool,
+    /// The client's side was closed; what came before is still handled.
+    pub has_left: bool,
     /// The client has said goodbye; what it asked before is still answered.
     pub leaving: bool,
     pub mode: Mode,
@@ -133,6 +140,10 @@ impl Relay {
             if self.replies.is_ending() != is_ending {
                 is_ending = !is_ending;
                 changes = self.changes(is_ending);
+                // What was about to be told by the former one is not told by this.
+                if let Some(end) = self.look() {
+                    return Finish::Ended(end);
+                }
             }
             // Cancel safe: I/O keeps its progress in the peers, the others hold nothing.
             tokio::select! {
@@ -154,16 +165,19 @@ impl Relay {
         }
     }
 
-    /// Returns when there is something to [`Self::look`] at: grants changed, or one of them begins or ends, or a statement
+    /// Returns when there is something to [`Self::look`] at: grants changed, or one of them begins or ends, or the clock was set, or a statement
     /// that is to end has had its time, or the process stops.
     fn changes(&self, is_ending: bool) -> Aside<impl Future<Output = ()> + use<>> {
         let (mut grants, stopping) = (self.grants.clone(), self.stopping.clone());
+        let mut found = self.found.clone();
         grants.mark_unchanged();
+        found.mark_unchanged();
         let is_draining = self.is_draining;
         let pause = if is_ending { LOOK } else { ends::next_turn(&grants.borrow(), self.clock.now()) };
         Aside::new(async move {
             tokio::select! {
                 Ok(()) = grants.changed() => {}
+                Ok(()) = found.changed() => {}
                 () = stopping.cancelled(), if !is_draining => {}
                 () = tokio::time::sleep(pause) => {}
             }
@@ -209,11 +223,7 @@ impl Relay {
         let mut ready = was_stalled && self.takes_answers() && !self.is_upstream_stalled();
         let holds_much = self.client.input.len() > HIGH_WATER && self.replies.holds();
         if !self.leaving && !holds_much && !self.is_upstream_stalled() {
-            match self.client.poll_read(cx) {
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Finish::ClientLeft)),
-                Poll::Ready(Ok(_)) => ready = true,
-                Poll::Pending => {}
-            }
+            ready |= self.poll_client(cx, ready)?;
         }
         if self.takes_answers() && !self.upstream.is_ended() {
             match self.upstream.poll_read(cx) {
@@ -223,6 +233,25 @@ impl Relay {
             }
         }
         if ready { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Reads from the client; bulk data as far as it is there, so that it goes on in few writes. Answers whether there is
+    /// something to handle. What came before the client left is handled before that is noticed: `ready` says whether there is.
+    fn poll_client(&mut self, cx: &mut Context<'_>, mut ready: bool) -> Result<bool, Finish> {
+        while !self.has_left {
+            match self.client.poll_read(cx) {
+                Poll::Ready(Ok(0) | Err(_)) => {
+                    self.has_left = true;
+                    break;
+                }
+                Poll::Ready(Ok(_)) => ready = true,
+                Poll::Pending => break,
+            }
+            if !self.client.is_busy() || self.client.input.len() >= AT_ONCE {
+                break;
+            }
+        }
+        if self.has_left && !ready { Err(Finish::ClientLeft) } else { Ok(ready) }
     }
 
     fn is_upstream_stalled(&self) -> bool {

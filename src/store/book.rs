@@ -77,7 +77,9 @@ impl GrantBook {
     pub async fn refresh(&self) -> Result<(), StoreError> {
         let mut reading = self.reading.lock().await;
         let (asked_at, now) = (Instant::now(), self.clock.now());
-        let (mark, news) = self.store.grant_news(reading.mark, now).await?;
+        let sweep = reading.swept_at.elapsed() >= SWEEP;
+        // Now and then all of it, whatever the marks say: a clock that went back or a store that was put back leaves no trace in them.
+        let (mark, news) = self.store.grant_news(reading.mark.filter(|_| !sweep), now).await?;
         match news {
             GrantNews::Changed(changed) => self.view().take(changed, now),
             GrantNews::All(open) => {
@@ -86,7 +88,6 @@ impl GrantBook {
             }
         }
         reading.mark = Some(mark);
-        let sweep = reading.swept_at.elapsed() >= SWEEP;
         if sweep {
             reading.swept_at = Instant::now();
         }

@@ -78,6 +78,11 @@ impl Strip {
         }
     }
 
+    /// The first tile that is not on disk as it is.
+    pub(super) fn first_unwritten(&self) -> u64 {
+        self.full.first().map_or(self.index, |(index, _)| *index)
+    }
+
     /// Puts on disk what is not there. After an error all of it can be asked for again.
     pub(super) fn flush(&mut self, disk: &mut Disk, sync: bool) -> io::Result<()> {
         self.flush_full(disk, sync)?;

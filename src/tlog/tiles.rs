@@ -26,6 +26,8 @@ pub struct TileWriter {
     full: Option<(Frontier, usize)>,
     /// An entry that no bundle can hold was pushed: nothing may be flushed any more.
     too_long: Option<u64>,
+    /// So many of the first entries cannot be made again.
+    safe: u64,
 }
 
 impl TileWriter {
@@ -51,7 +53,7 @@ impl TileWriter {
     }
 
     pub(super) fn of_parts(disk: Disk, frontier: Frontier, entries: Strip, hashes: Vec<Strip>) -> Self {
-        Self { disk, frontier, entries, hashes, marked: None, full: None, too_long: None }
+        Self { disk, frontier, entries, hashes, marked: None, full: None, too_long: None, safe: 0 }
     }
 
     fn strip(reader: &TileReader, row: Row, size: u64) -> io::Result<Strip> {
@@ -121,6 +123,7 @@ impl TileWriter {
             let says = format!("entry {index} is longer than a bundle can hold");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, says));
         }
+        let sync = sync || self.is_precious();
         self.entries.flush(&mut self.disk, sync)?;
         let levels = self.marked.unwrap_or(self.hashes.len());
         for strip in self.hashes.iter_mut().take(levels) {
@@ -156,10 +159,23 @@ impl TileWriter {
     /// Where a file cannot be written.
     pub fn flush_full(&mut self) -> io::Result<()> {
         if self.too_long.is_none() {
-            self.entries.flush_full(&mut self.disk, false)?;
-            self.hashes.iter_mut().try_for_each(|strip| strip.flush_full(&mut self.disk, false))?;
+            let sync = self.is_precious();
+            self.entries.flush_full(&mut self.disk, sync)?;
+            self.hashes.iter_mut().try_for_each(|strip| strip.flush_full(&mut self.disk, sync))?;
+            if sync {
+                self.disk.finish(sync)?;
+            }
         }
         Ok(())
+    }
+
+    /// Brings to disk, whatever a flush is asked for, tiles that hold any of the first `entries`: nobody could make them again.
+    pub fn keep_safe(&mut self, entries: u64) {
+        self.safe = self.safe.max(entries);
+    }
+
+    fn is_precious(&self) -> bool {
+        self.entries.first_unwritten() * WIDTH < self.safe
     }
 
     /// Removes the partial tiles that the newest flush made superfluous: to be called when the checkpoint of the size that

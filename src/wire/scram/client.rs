@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::{KEY_LENGTH, MAX_MESSAGE, PLAIN, PLUS, decode_key, hmac_sha256, sha256};
 
 /// The most that a server may ask for: each one costs a tenth of a microsecond, on the thread that serves others too.
-const MAX_ITERATIONS: u32 = 100_000;
+const MAX_ITERATIONS: u32 = 1_000_000;
 /// PostgreSQL's salts have 16 bytes.
 const MAX_SALT: usize = 512;
 

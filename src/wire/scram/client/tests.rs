@@ -74,7 +74,7 @@ fn first_messages_of_dishonest_servers_are_refused() {
     assert_eq!(receive("r=ours,s=c2FsdA==,i=4096"), ServerError::Nonce);
     assert_eq!(receive("r=ours\u{e9},s=c2FsdA==,i=4096"), ServerError::Nonce);
     assert_eq!(receive("r=oursx,s=c2FsdA==,i=0"), ServerError::Malformed);
-    assert_eq!(receive("r=oursx,s=c2FsdA==,i=100001"), ServerError::Iterations(100_001));
+    assert_eq!(receive("r=oursx,s=c2FsdA==,i=1000001"), ServerError::Iterations(1_000_001));
     assert_eq!(receive("r=oursx,s=c2FsdA==,i=99999999999"), ServerError::Malformed);
     assert_eq!(receive("r=oursx,s=,i=4096"), ServerError::Malformed);
     assert_eq!(receive("r=oursx,s=#,i=4096"), ServerError::Malformed);
