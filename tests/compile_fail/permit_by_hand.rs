@@ -1,7 +1,13 @@
 //! Only policy makes a permit.
-use pgward::access::{GrantId, Guards};
+use std::sync::Arc;
+
+use pgward::access::Grant;
 use pgward::policy::Permit;
 
+fn make(grant: Arc<Grant>) -> Permit {
+    Permit::new(grant)
+}
+
 fn main() {
-    let _ = Permit::new(GrantId::generate(), Guards::default());
+    let _ = make;
 }

@@ -2,8 +2,8 @@
 use pgward::audit::Receipt;
 use pgward::policy::Permit;
 
-fn make(permit: &Permit) -> Receipt {
-    Receipt::new(permit, 1, None)
+fn make(permit: Permit) -> Receipt {
+    Receipt::new(permit, 1)
 }
 
 fn main() {
