@@ -31,7 +31,8 @@ fn main() {
 }
 
 fn write(durability: Durability, writers: usize, time: Duration) {
-    let dir = tempfile::tempdir_in(".").unwrap();
+    // A real file system, and nothing that a commit could take along.
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(writers.min(2))
         .thread_name("data-path")
