@@ -41,7 +41,11 @@ impl<S: AsyncRead + Unpin> Bulk<S> {
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut bytes = vec![0; AHEAD].into_boxed_slice();
         let mut space = ReadBuf::new(&mut bytes);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut space))?;
+        if Pin::new(&mut self.stream).poll_read(cx, &mut space)?.is_pending() {
+            // Not again at each look: the next read has to show first that much comes.
+            self.full = MANY - 1;
+            return Poll::Pending;
+        }
         let to = space.filled().len();
         self.full = if to < LITTLE { 0 } else { self.full };
         self.ahead = Some(Ahead { bytes, from: 0, to });
