@@ -134,7 +134,7 @@ impl Relay {
                 return Finish::Ended(End::Shutdown);
             }
             let deadline = self.replies.deadline();
-            if deadline.is_some() && Self::is_time_up(deadline) {
+            if Self::is_time_up(deadline) {
                 self.time_out();
             }
             if self.replies.is_ending() != is_ending {
@@ -165,8 +165,8 @@ impl Relay {
         }
     }
 
-    /// Returns when there is something to [`Self::look`] at: grants changed, or one of them begins or ends, or the clock was set, or a statement
-    /// that is to end has had its time, or the process stops.
+    /// Returns when there is something to [`Self::look`] at: grants changed, or one of them begins or ends, or the clock was set,
+    /// or a statement that is to end has had its time, or the process stops.
     fn changes(&self, is_ending: bool) -> Aside<impl Future<Output = ()> + use<>> {
         let (mut grants, stopping) = (self.grants.clone(), self.stopping.clone());
         let mut found = self.found.clone();
