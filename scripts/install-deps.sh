@@ -27,6 +27,8 @@ if [ "$purpose" = test ]; then
   want python3 test -x /usr/bin/python3
   want libclang-dev has_libclang
   want python3-psycopg /usr/bin/python3 -c 'import psycopg'
+  want npm command -v npm
+  want python3-pip /usr/bin/python3 -m pip --version
   want python3-cryptography /usr/bin/python3 -c 'import cryptography.hazmat.primitives.ciphers.aead'
 fi
 if [ "$purpose" = bench ]; then
@@ -36,7 +38,11 @@ if [ "$purpose" = bench ]; then
   ! apt-cache show linux-perf >/dev/null 2>&1 || want linux-perf command -v perf
 fi
 
-[ ${#missing[@]} -eq 0 ] && exit 0
+others() { [ "$purpose" != test ] || "$(dirname "$0")/install-servers.sh"; }
+if [ ${#missing[@]} -eq 0 ]; then
+  others
+  exit 0
+fi
 
 if ! command -v apt-get >/dev/null; then
   echo "missing: ${missing[*]}; install them with your system's package manager" >&2
@@ -66,4 +72,5 @@ fi
 status=0
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 || status=$?
 [ -z "$made_policy" ] || "${as_root[@]}" rm -f "$policy"
+[ "$status" -ne 0 ] || others
 exit "$status"

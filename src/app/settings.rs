@@ -10,7 +10,8 @@ use aws_lc_rs::hmac;
 use crate::access::{Region, Secret};
 use crate::audit::{self, HashKey, Shelf};
 use crate::config::{
-    Config, ParameterRecording, Provision, SecondOpinion, SslMode, StoreLocation, UpstreamHost, UpstreamUrl,
+    Config, ParameterRecording, Protocol, Provision, SecondOpinion, SessionAttrs, SslMode, StoreLocation, UpstreamHost,
+    UpstreamPlace, UpstreamUrl,
 };
 use crate::policy::DatabasePolicy;
 use crate::session::{self, DatabaseSettings, RoleSettings, ServerTls, UpstreamSettings};
@@ -126,12 +127,30 @@ pub fn databases(config: &Config) -> anyhow::Result<HashMap<String, Arc<Database
 }
 
 fn upstream(url: &UpstreamUrl, password: Option<Secret>) -> UpstreamSettings {
-    UpstreamSettings {
-        host: match &url.host {
+    let place = |place: &UpstreamPlace| session::Place {
+        host: match &place.host {
             UpstreamHost::Tcp(host) => host.clone(),
             UpstreamHost::Unix(directory) => directory.display().to_string(),
         },
-        port: url.port,
+        port: place.port,
+    };
+    let minor = |protocol: Protocol| match protocol {
+        Protocol::V3_0 => 0,
+        Protocol::V3_2 => 2,
+    };
+    UpstreamSettings {
+        places: url.places.iter().map(place).collect(),
+        session_attrs: match url.options.session_attrs {
+            SessionAttrs::Any => session::SessionAttrs::Any,
+            SessionAttrs::ReadWrite => session::SessionAttrs::ReadWrite,
+            SessionAttrs::ReadOnly => session::SessionAttrs::ReadOnly,
+            SessionAttrs::Primary => session::SessionAttrs::Primary,
+            SessionAttrs::Standby => session::SessionAttrs::Standby,
+            SessionAttrs::PreferStandby => session::SessionAttrs::PreferStandby,
+        },
+        direct_tls: url.options.direct_tls,
+        protocol_minors: minor(url.options.min_protocol)..=minor(url.options.max_protocol),
+        is_pooled: url.options.pooled,
         user: url.user.clone(),
         database: url.database.clone(),
         sslmode: match url.sslmode {

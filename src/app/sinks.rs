@@ -43,16 +43,16 @@ fn of(sink: &Sink, kept: &[Region]) -> anyhow::Result<Settings> {
 
 fn kind(kind: &SinkKind) -> anyhow::Result<Kind> {
     Ok(match kind {
-        SinkKind::Postgresql { url, password, table, create_table, format } => Kind::Postgresql(Postgresql {
-            host: match &url.host {
+        SinkKind::Postgresql { place, url, password, table, create_table, format } => Kind::Postgresql(Postgresql {
+            host: match &place.host {
                 UpstreamHost::Tcp(host) => host.clone(),
                 UpstreamHost::Unix(directory) => directory.display().to_string(),
             },
-            port: url.port,
+            port: place.port,
             user: url.user.clone(),
             database: url.database.clone(),
             password: password.read().map_err(anyhow::Error::msg)?,
-            ca: match &url.host {
+            ca: match &place.host {
                 UpstreamHost::Tcp(_) => pem(url.sslrootcert.as_deref())?,
                 UpstreamHost::Unix(_) => None,
             },

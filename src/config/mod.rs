@@ -27,7 +27,7 @@ pub use self::database::PasswordSource;
 pub use self::duration::parse_duration;
 pub use self::problems::{ConfigErrors, Problem};
 pub use self::sink::{ArchiveLocation, Sink, SinkFormat, SinkKind, SinkStart};
-pub use self::upstream::{SslMode, UpstreamHost, UpstreamUrl};
+pub use self::upstream::{LoginOptions, Protocol, SessionAttrs, SslMode, UpstreamHost, UpstreamPlace, UpstreamUrl};
 pub use crate::access::Secret;
 
 use ipnet::IpNet;

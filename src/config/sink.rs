@@ -45,6 +45,8 @@ pub enum SinkFormat {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SinkKind {
     Postgresql {
+        place: super::UpstreamPlace,
+        /// With this place alone.
         url: super::UpstreamUrl,
         password: PasswordSource,
         table: (Option<String>, String),

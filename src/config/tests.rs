@@ -107,7 +107,7 @@ fn the_example_at_the_root_parses() {
     assert_eq!(config.proxy.tls.cert, root.join("certs/server.crt"));
     assert_eq!(config.store, StoreLocation::Sqlite(root.join("var/pgward.db")));
     let shop = config.database("shop").unwrap();
-    assert_eq!(shop.upstream.port, 5433);
+    assert_eq!(shop.upstream.places[0].port, 5433);
     assert_eq!(shop.upstream.sslrootcert, Some(root.join("certs/ca.crt")));
     assert_eq!(shop.password, PasswordSource::File(root.join("var/upstream.password")));
     assert_eq!(shop.policy.data[0].on, ObjectPattern { schema: Some("eu".into()), name: None });

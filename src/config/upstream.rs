@@ -1,21 +1,32 @@
-//! The URL of an upstream: `postgresql://user@host:port/database?sslmode=…&sslrootcert=…`. Never with a password.
+//! The URL of an upstream: `postgresql://user@host:port,host:port/database?sslmode=…&sslrootcert=…`. Never with a password.
+
+mod query;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use self::query::Query;
+pub use self::query::{LoginOptions, Protocol, SessionAttrs};
 use super::names::check_name;
-use super::suggest::instead_of;
 
 /// Where an upstream is and how it is spoken to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamUrl {
-    pub host: UpstreamHost,
-    pub port: u16,
+    /// The servers, at least one, in the order in which they are tried.
+    pub places: Vec<UpstreamPlace>,
     pub user: String,
     pub database: String,
     pub sslmode: SslMode,
     /// The certificate authority's file; always there where the mode verifies.
     pub sslrootcert: Option<PathBuf>,
+    pub options: LoginOptions,
+}
+
+/// One server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamPlace {
+    pub host: UpstreamHost,
+    pub port: u16,
 }
 
 /// Where an upstream listens.
@@ -53,23 +64,44 @@ impl UpstreamUrl {
         let user = check_name(&decode(user)?)?;
         let database = check_name(&decode(database)?)?;
         let query = Query::parse(query)?;
-        let (host, port) = split_place(place, query.host.as_deref())?;
+        let places = split_places(place, query.host.as_deref())?;
         let sslmode = query.sslmode.unwrap_or(SslMode::VerifyFull);
-        let url = Self { host, port, user, database, sslmode, sslrootcert: query.sslrootcert };
+        let options = query.options();
+        let url = Self { places, user, database, sslmode, sslrootcert: query.sslrootcert, options };
         url.check_tls()?;
         Ok(url)
     }
 
+    /// The server of a URL that may name only one, and nothing that is a database's alone.
+    pub(super) fn only_place(&self) -> Result<&UpstreamPlace, &'static str> {
+        match self.places.as_slice() {
+            [only] if self.options == LoginOptions::default() => Ok(only),
+            [_] => Err("only user, host, database, sslmode and sslrootcert are taken here"),
+            _ => Err("one host, please: several are not supported here"),
+        }
+    }
+
     fn check_tls(&self) -> Result<(), String> {
-        let UpstreamHost::Tcp(host) = &self.host else { return Ok(()) };
+        let hosts = || {
+            self.places.iter().filter_map(|place| match &place.host {
+                UpstreamHost::Tcp(host) => Some(host),
+                UpstreamHost::Unix(_) => None,
+            })
+        };
+        if hosts().next().is_none() {
+            return Ok(());
+        }
         match self.sslmode {
             SslMode::VerifyFull | SslMode::VerifyCa if self.sslrootcert.is_none() => {
                 Err("the upstream's certificate is to be verified: name the authority's file, sslrootcert=…".to_owned())
             }
-            SslMode::Disable if !is_loopback(host) => Err(
+            SslMode::Disable if !hosts().all(|host| is_loopback(host)) => Err(
                 "sslmode=disable is for the loopback only: passwords and data would cross the network in plain text"
                     .into(),
             ),
+            SslMode::Disable if self.options.direct_tls => {
+                Err("sslnegotiation=direct is TLS, and sslmode=disable is none".to_owned())
+            }
             SslMode::VerifyFull | SslMode::VerifyCa | SslMode::Require | SslMode::Disable => Ok(()),
         }
     }
@@ -79,55 +111,29 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
-/// What may follow the `?`.
-#[derive(Default)]
-struct Query {
-    sslmode: Option<SslMode>,
-    sslrootcert: Option<PathBuf>,
-    host: Option<String>,
-}
+/// More servers than anybody has for one database.
+const MAX_PLACES: usize = 8;
 
-impl Query {
-    fn parse(text: &str) -> Result<Self, String> {
-        let mut query = Self::default();
-        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-            let (key, value) = pair.split_once('=').ok_or_else(|| format!("\"{pair}\" is not key=value"))?;
-            let value = decode(value)?;
-            let is_first = match key {
-                "sslmode" => query.sslmode.replace(parse_mode(&value)?).is_none(),
-                "sslrootcert" if value.is_empty() => return Err("sslrootcert names no file".to_owned()),
-                "sslrootcert" => query.sslrootcert.replace(PathBuf::from(value)).is_none(),
-                "host" => query.host.replace(value).is_none(),
-                "password" => return Err("the URL holds a password; use password_file or password_env".to_owned()),
-                _ => {
-                    let known = ["sslmode", "sslrootcert", "host"];
-                    return Err(format!("unknown parameter \"{key}\"; {}", instead_of(key, known.into_iter())));
-                }
-            };
-            if !is_first {
-                return Err(format!("{key} is given twice"));
-            }
+/// Places with commas between.
+fn split_places(text: &str, query_host: Option<&str>) -> Result<Vec<UpstreamPlace>, String> {
+    let places: Vec<_> = text.split(',').collect();
+    if places.len() > MAX_PLACES {
+        return Err(format!("{} hosts, and {MAX_PLACES} are the most", places.len()));
+    }
+    let mut found: Vec<UpstreamPlace> = Vec::new();
+    for text in places {
+        let (host, port) = split_place(text, query_host)?;
+        let place = UpstreamPlace { host, port };
+        if found.contains(&place) {
+            return Err(format!("the host \"{text}\" is named twice"));
         }
-        Ok(query)
+        found.push(place);
     }
-}
-
-fn parse_mode(text: &str) -> Result<SslMode, String> {
-    match text {
-        "verify-full" => Ok(SslMode::VerifyFull),
-        "verify-ca" => Ok(SslMode::VerifyCa),
-        "require" => Ok(SslMode::Require),
-        "disable" => Ok(SslMode::Disable),
-        "allow" | "prefer" => Err(format!("sslmode={text} may fall back to plain text; use verify-full")),
-        _ => Err(format!("unknown sslmode \"{text}\"; one of verify-full, verify-ca, require, disable")),
-    }
+    Ok(found)
 }
 
 /// `host:port`, `[::1]:port`, `%2Fsocket%2Fdir`, or nothing and `?host=/socket/dir`.
 fn split_place(place: &str, query_host: Option<&str>) -> Result<(UpstreamHost, u16), String> {
-    if place.contains(',') {
-        return Err("one host, please: several are not supported".to_owned());
-    }
     let (host, port) = match place.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']').ok_or("the address lacks its closing bracket")?;

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Mutex;
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::Statement;
 
 use super::metrics::Metrics;
 use super::roles::RoleError;
 use super::settings::DatabaseSettings;
-use super::side;
+use super::side::{self, SideClient, SideError};
 use super::tls::TlsError;
 use super::upstream::{Upstream, UpstreamError};
 use crate::catalog::{LoadError, Snapshot};
@@ -66,7 +66,7 @@ pub struct Keeper {
 /// A connection that the catalogs are read by.
 #[derive(Debug)]
 struct Side {
-    client: Client,
+    client: SideClient,
     /// Asks whether they are as they were; prepared when it is first asked.
     question: Option<Statement>,
 }
@@ -149,10 +149,14 @@ impl Keeper {
 
     async fn ask(&self, side: &mut Option<Side>) -> Result<Arc<Snapshot>, LoadError> {
         let asked_at = Instant::now();
-        let Side { client, question } = match side.take().filter(|side| !side.client.is_closed()) {
+        let Side { client, question } = match side.take().filter(|side| side.client.is_usable(&self.upstream)) {
             Some(open) => side.insert(open),
             None => {
-                let client = side::connect(&self.upstream, "pgward catalogs", TIMEOUT).await?;
+                let connected = side::connect(&self.upstream, "pgward catalogs", TIMEOUT).await;
+                let client = connected.map_err(|error| match error {
+                    SideError::Database(error) => LoadError::Database(error),
+                    error @ (SideError::Unsuited(_) | SideError::Timeout) => LoadError::NoServer(error.to_string()),
+                })?;
                 side.insert(Side { client, question: None })
             }
         };

@@ -5,7 +5,7 @@
 //! | `server`, `balancer`, `handshake`, `parameters`, `authenticate`, `throttle`, `refusals`, `routes`, `open` | from a connection to a session |
 //! | `relay`, `peer`, `replies`, `given`, `reason`, `ends`, `pulse`, `contained` | the session's one task: both directions, what is owed, when it must end |
 //! | `gate`, `judge`, `pass`, `special`, `names`, `analysis`, `catalogs`, `opinions` | what may go upstream, and why |
-//! | `upstream`, `salted`, `nonce`, `transport`, `tls`, `side` | the leg to PostgreSQL |
+//! | `upstream`, `places`, `login`, `salted`, `nonce`, `transport`, `tls`, `side` | the leg to PostgreSQL |
 //! | `exports` | what leaves its region, counted |
 //! | `roles` | the short-lived role that a session logs in as |
 //! | `records`, `binds`, `registry`, `metrics`, `settings` | what others see of it, and what it is built from |
@@ -24,6 +24,7 @@ mod gate;
 mod given;
 mod handshake;
 mod judge;
+mod login;
 mod metrics;
 mod names;
 mod nonce;
@@ -32,6 +33,7 @@ mod opinions;
 mod parameters;
 pub mod pass;
 mod peer;
+mod places;
 mod pulse;
 mod reason;
 mod records;
@@ -60,7 +62,7 @@ pub use roles::{Examined, examine};
 pub use routes::find as find_database;
 pub use server::Server;
 pub use settings::{
-    DatabaseSettings, Dependencies, Directory, ParameterRecording, RoleSettings, SecondOpinion, Settings, SslMode,
-    UpstreamSettings, User,
+    DatabaseSettings, Dependencies, Directory, ParameterRecording, Place, RoleSettings, SecondOpinion, SessionAttrs,
+    Settings, SslMode, UpstreamSettings, User,
 };
 pub use tls::{ALPN, ServerTls};

@@ -18,7 +18,7 @@ use super::judge::{Client, Database, Judge};
 use super::parameters::{self, Requested};
 use super::peer::Peer;
 use super::records::{Recorder, Who};
-use super::registry::{Listed, NewEntry, SessionInfo};
+use super::registry::{CancelKey, Listed, NewEntry, SessionInfo};
 use super::relay::{Mode, Owed, Relay};
 use super::replies::Replies;
 use super::roles::{Holder, RoleError, SessionRole};
@@ -131,10 +131,7 @@ impl Opening {
             server.record_refusal(arrival.address.ip(), record, "too many failed logins from this address").await;
             return Err(Some(ClientVisible::fatal(sqlstate::TOO_MANY_CONNECTIONS, text)));
         }
-        if self.requested.newer_protocol || !self.requested.protocol_options.is_empty() {
-            let options: Vec<&str> = self.requested.protocol_options.iter().map(String::as_str).collect();
-            arrival.untold.extend_from_slice(&encode::negotiate_protocol_version(&options));
-        }
+        arrival.untold.extend_from_slice(&self.requested.negotiation());
         let attempt = Attempt {
             user: &self.requested.user,
             database: &self.requested.database,
@@ -227,18 +224,22 @@ impl Opening {
             statement: None,
             statements: 0,
         };
-        let target = database.upstream.cancel_target(backend.key.clone());
+        let target = database.upstream.cancel_target(&backend);
         let listed = parts
             .registry
-            .enter(NewEntry { info, target })
+            .enter(NewEntry { info, target, long_key: self.requested.has_long_key() })
             .map_err(|_| ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, "no cancel key can be made now"))?;
+        // What was listed before is ended with the rest; what comes after has to look.
+        if database.upstream.places().current() != Some(backend.at) {
+            return Err(ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, "the database moves to another server"));
+        }
         let client = Client {
             region: who.client_region.clone(),
             grants: grants.clone(),
             clock: Arc::clone(&parts.clock),
             metrics: Arc::clone(&parts.metrics),
             ledger: Arc::clone(&server.ledger),
-            search_paths,
+            search_paths: Arc::clone(&search_paths),
             role: role.clone(),
         };
         let judge = Judge::new(Arc::clone(&database), &who.principal, client);
@@ -251,7 +252,7 @@ impl Opening {
             ClientVisible::fatal(sqlstate::IO_ERROR, "the session cannot be recorded, so it may not begin")
         })?;
         let gate = Gate::new(judge, recorder);
-        Ok(Prepared { listed, database, backend, gate, grants, set, live, now, mode: Mode::opened(read_only), role })
+        Ok(Prepared { listed, database, search_paths, backend, gate, grants, set, live, now, mode: Mode::opened(read_only, settings.upstream.is_pooled), role })
     }
 
     /// The database's shared parts, and a backend of this session's own.
@@ -275,6 +276,7 @@ impl Opening {
         // As they are now, not as of a second ago: a session begins with what was changed before it.
         let within = tokio::time::timeout(server.settings.connect_timeout, database.catalogs.recheck()).await;
         let snapshot = within.ok().and_then(Result::ok).ok_or_else(unreachable)?;
+        let read_at = database.upstream.places().current();
         let pinned = snapshot.search_path.as_str();
         if self.requested.default_path && pinned.replace(' ', "") != "\"$user\",public" {
             let said =
@@ -296,6 +298,10 @@ impl Opening {
             tracing::error!(database = %name, %error, "the upstream cannot be reached");
             told(&error).unwrap_or_else(unreachable)
         })?;
+        if read_at != Some(backend.at) {
+            tracing::warn!(database = %name, "the catalogs are of another server than the session would be on");
+            return Err(unreachable());
+        }
         Ok(Reached { search_paths: snapshot.search_paths(), database, backend, role })
     }
 
@@ -343,6 +349,7 @@ struct Reached {
 struct Prepared {
     listed: Listed,
     database: Arc<Database>,
+    search_paths: Arc<[String]>,
     backend: Backend,
     gate: Gate,
     grants: watch::Receiver<Arc<GrantSet>>,
@@ -356,7 +363,7 @@ struct Prepared {
 impl Prepared {
     /// The session, when it must end, and what keeps it listed meanwhile.
     fn into_relay(self, server: &Arc<Server>, arrival: Arrival) -> (Box<Relay>, Ends, Listed) {
-        let Self { listed, database, backend, gate, grants, set, live, now, mode, role } = self;
+        let Self { listed, database, search_paths, backend, gate, grants, set, live, now, mode, role } = self;
         let parts = &server.parts;
         let entry = Arc::clone(listed.entry());
         let ends = Ends {
@@ -374,7 +381,7 @@ impl Prepared {
             client,
             upstream: Peer::new(backend.transport, backend.rest),
             gate,
-            replies: Replies::new(server.settings.max_message, mode.opened_read_only),
+            replies: Replies::new(server.settings.max_message, !mode.writable, search_paths),
             database,
             warnings: Warnings::new(&set, now),
             grants,
@@ -402,13 +409,13 @@ impl Prepared {
 
 /// The words with which a session begins for the client, behind those that it has not been told yet.
 #[must_use]
-pub fn greeting(mut bytes: BytesMut, parameters: &[(String, String)], key: (u32, [u8; 4])) -> Bytes {
+pub fn greeting(mut bytes: BytesMut, parameters: &[(String, String)], key: (u32, CancelKey)) -> Bytes {
     bytes.extend_from_slice(&encode::authentication_ok());
     for (name, value) in parameters {
         bytes.extend_from_slice(&encode::parameter_status(name, value));
     }
     let (process, secret) = key;
-    bytes.extend_from_slice(&encode::backend_key_data(process, secret));
+    bytes.extend_from_slice(&encode::backend_key_data(process, secret.as_slice()));
     bytes.extend_from_slice(&encode::ready_for_query_idle());
     bytes.freeze()
 }

@@ -5,11 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
-use tokio_postgres::Client;
 
 use super::metrics::Metrics;
 use super::settings::SecondOpinion;
-use super::side;
+use super::side::{self, SideClient, SideError};
 use super::upstream::Upstream;
 use crate::catalog::opinion::{self, AskError, Depth, Opinion, Question, Unable};
 use crate::catalog::{Footprint, Snapshot};
@@ -116,7 +115,7 @@ pub struct Opinions {
 /// A connection that waits for its next question.
 #[derive(Debug)]
 struct Side {
-    client: Client,
+    client: SideClient,
     /// The path that it looks names up along.
     search_path: String,
 }
@@ -212,7 +211,7 @@ impl Opinions {
     /// A connection that is still open and looks names up along that path.
     fn idle(&self, search_path: &str) -> Option<Side> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|side| !side.client.is_closed() && side.search_path == search_path);
+        idle.retain(|side| side.client.is_usable(&self.upstream) && side.search_path == search_path);
         idle.pop()
     }
 
@@ -220,7 +219,7 @@ impl Opinions {
         let connected = async {
             let client = side::connect(&self.upstream, "pgward second opinion", TIMEOUT).await?;
             let able = opinion::prepare_connection(&client, search_path).await?;
-            Ok::<_, tokio_postgres::Error>((client, able))
+            Ok::<_, SideError>((client, able))
         };
         match connected.await {
             Ok((client, Ok(()))) => Ok(Side { client, search_path: search_path.to_owned() }),

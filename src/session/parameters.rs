@@ -1,7 +1,9 @@
 //! The startup parameters that a client may give. Whatever is not listed is refused by name; what is listed is checked
 //! and written anew, never passed on as it came.
 
-use crate::wire::encode::ClientVisible;
+use bytes::Bytes;
+
+use crate::wire::encode::{self, ClientVisible};
 use crate::wire::sqlstate;
 use crate::wire::startup::Startup;
 
@@ -33,10 +35,31 @@ pub struct Requested {
     pub settings: Vec<(&'static str, String)>,
     /// `_pq_.` options, none of which is known.
     pub protocol_options: Vec<String>,
-    /// A minor version above 3.0 was asked for.
-    pub newer_protocol: bool,
+    /// The minor version of protocol 3 that was asked for.
+    pub minor: u16,
     /// The default search_path was asked for by name.
     pub default_path: bool,
+}
+
+/// The newest minor version that is spoken here, and the first with long cancel keys.
+const NEWEST: u16 = 2;
+
+impl Requested {
+    /// Whether the client takes a cancel key of more than four bytes.
+    #[must_use]
+    pub fn has_long_key(&self) -> bool {
+        self.minor >= NEWEST
+    }
+
+    /// What it is told of its version and options, as PostgreSQL tells it: nothing where all of them are known.
+    #[must_use]
+    pub fn negotiation(&self) -> Bytes {
+        if self.minor <= NEWEST && self.protocol_options.is_empty() {
+            return Bytes::new();
+        }
+        let options: Vec<&str> = self.protocol_options.iter().map(String::as_str).collect();
+        encode::negotiate_protocol_version(self.minor.min(NEWEST), &options)
+    }
 }
 
 /// Reads the parameters of a startup packet.
@@ -44,7 +67,7 @@ pub struct Requested {
 /// # Errors
 /// What the client is told.
 pub fn read(startup: &Startup) -> Result<Requested, ClientVisible> {
-    let mut requested = Requested { newer_protocol: startup.minor > 0, ..Requested::default() };
+    let mut requested = Requested { minor: startup.minor, ..Requested::default() };
     for (name, value) in &startup.parameters {
         match name.as_str() {
             "user" => requested.user.clone_from(value),

@@ -8,8 +8,10 @@ use jiff::Timestamp;
 use subtle::ConstantTimeEq as _;
 use tokio_util::sync::CancellationToken;
 
+use super::places::Places;
 use super::upstream::CancelTarget;
 use crate::access::{GrantId, Region, SessionId};
+use crate::wire::backend::SHORT_KEY;
 
 /// One live session as a listing shows it.
 #[derive(Clone, Debug)]
@@ -54,13 +56,23 @@ impl Registry {
         true
     }
 
+    /// Ends the sessions whose backends are on another of these servers than the one that is in use now.
+    pub(super) fn end_elsewhere(&self, places: &Arc<Places>, current: usize) {
+        let elsewhere = self.sessions.iter().filter(|entry| entry.target.is_elsewhere(places, current));
+        // No lock is held while they are ended.
+        let ids: Vec<SessionId> = elsewhere.map(|entry| entry.info.id.clone()).collect();
+        for id in ids {
+            self.kill(&id, "pgward", Some("the database is served by another of its servers now"));
+        }
+    }
+
     /// Lists a session under a process number that nobody else has; it stays listed until the guard is dropped.
     ///
     /// # Errors
     /// Where the random source fails.
     pub(super) fn enter(self: &Arc<Self>, new: NewEntry) -> Result<Listed, aws_lc_rs::error::Unspecified> {
-        let mut secret = [0; 4];
-        aws_lc_rs::rand::fill(&mut secret)?;
+        let mut secret = CancelKey { bytes: [0; LONG_KEY], length: if new.long_key { LONG_KEY } else { SHORT_KEY } };
+        aws_lc_rs::rand::fill(&mut secret.bytes)?;
         loop {
             let mut process = [0; 4];
             aws_lc_rs::rand::fill(&mut process)?;
@@ -78,8 +90,7 @@ impl Registry {
     /// The session whose cancel key this is.
     pub(super) fn by_key(&self, process: u32, key: &[u8]) -> Option<Arc<Entry>> {
         let entry = self.keys.get(&process).map(|entry| Arc::clone(&entry));
-        let expected = entry.as_ref().map_or([0; 4], |entry| entry.secret);
-        let matches: bool = expected.ct_eq(key).into();
+        let matches = entry.as_ref().is_some_and(|entry| entry.secret.as_slice().ct_eq(key).into());
         entry.filter(|_| matches)
     }
 }
@@ -89,6 +100,31 @@ impl Registry {
 pub(super) struct NewEntry {
     pub info: SessionInfo,
     pub target: CancelTarget,
+    /// The client speaks protocol 3.2 or later.
+    pub long_key: bool,
+}
+
+/// What PostgreSQL 18 makes its own keys of.
+const LONG_KEY: usize = 32;
+
+/// What a client has to know to cancel.
+#[derive(Clone, Copy)]
+pub struct CancelKey {
+    bytes: [u8; LONG_KEY],
+    length: usize,
+}
+
+impl std::fmt::Debug for CancelKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CancelKey").field("length", &self.length).finish_non_exhaustive()
+    }
+}
+
+impl CancelKey {
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
 }
 
 /// Who ended a session by hand.
@@ -103,7 +139,7 @@ pub(super) struct Kill {
 pub(super) struct Entry {
     info: SessionInfo,
     process: u32,
-    secret: [u8; 4],
+    secret: CancelKey,
     changing: Mutex<Changing>,
     statements: AtomicU64,
     killed: OnceLock<Kill>,
@@ -119,7 +155,7 @@ struct Changing {
 }
 
 impl Entry {
-    fn new(new: NewEntry, process: u32, secret: [u8; 4]) -> Self {
+    fn new(new: NewEntry, process: u32, secret: CancelKey) -> Self {
         let changing = Mutex::new(Changing { grants: new.info.grants.clone(), statement: None });
         Self {
             info: new.info,
@@ -161,7 +197,7 @@ impl Entry {
     }
 
     /// What the client is told as its cancel key.
-    pub(super) fn key(&self) -> (u32, [u8; 4]) {
+    pub(super) fn key(&self) -> (u32, CancelKey) {
         (self.process, self.secret)
     }
 

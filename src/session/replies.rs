@@ -9,6 +9,7 @@ mod rails;
 mod said;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
@@ -89,6 +90,8 @@ pub struct Replies {
     timed: bool,
     /// Every transaction of the session is READ ONLY.
     pub read_only: bool,
+    /// The one that the session is pinned to, in the spellings that mean the same.
+    search_paths: Arc<[String]>,
     /// What the session has said why.
     pub reasons: Reasons,
 }
@@ -103,7 +106,7 @@ enum Pass {
 
 impl Replies {
     #[must_use]
-    pub fn new(max_message: usize, read_only: bool) -> Self {
+    pub fn new(max_message: usize, read_only: bool, search_paths: Arc<[String]>) -> Self {
         Self {
             queue: VecDeque::new(),
             copy_in: CopyIn::No,
@@ -120,6 +123,7 @@ impl Replies {
             bounded: false,
             timed: false,
             read_only,
+            search_paths,
             reasons: Reasons::default(),
         }
     }
@@ -287,7 +291,7 @@ impl Replies {
         let unexpected = Err(Violation::Unexpected(header.tag));
         match tag {
             Tag::Notice | Tag::Notification => return Ok(Pass::Forward),
-            Tag::ParameterStatus => return guard(body, self.read_only).map(|()| Pass::Forward),
+            Tag::ParameterStatus => return guard(body, self.read_only, &self.search_paths).map(|()| Pass::Forward),
             tag if self.front_is(Step::Own) => return self.own(tag, header, body, happened),
             Tag::ParseComplete => self.step_done(Step::Parse, header, names, happened)?,
             Tag::BindComplete => self.step_done(Step::Bind, header, names, happened)?,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
@@ -22,6 +22,7 @@ use super::judge::second::{self, Explained};
 use super::open;
 use super::opinions::Opinions;
 use super::pulse::Pulse;
+use super::registry::Registry;
 use super::refusals;
 use super::roles::Provision;
 use super::routes;
@@ -369,8 +370,26 @@ impl Server {
             analyses,
             upstream,
         });
+        if database.upstream.places().are_several() {
+            tokio::spawn(follow(Arc::clone(&self.parts.registry), Arc::downgrade(&database)));
+        }
         databases.insert(name.to_owned(), Arc::clone(&database));
         Ok(database)
+    }
+}
+
+/// Ends the sessions that are on a server that is no longer in use, whenever another one is.
+async fn follow(registry: Arc<Registry>, database: Weak<Database>) {
+    let Some(places) = database.upgrade().map(|database| Arc::clone(database.upstream.places())) else { return };
+    let mut changes = places.subscribe();
+    let places = Arc::downgrade(&places);
+    while changes.changed().await.is_ok() {
+        let (Some(places), Some(current)) = (places.upgrade(), *changes.borrow_and_update()) else { return };
+        // What was read of the other server says nothing of this one.
+        if let Some(database) = database.upgrade() {
+            database.catalogs.forget_check();
+        }
+        registry.end_elsewhere(&places, current);
     }
 }
 

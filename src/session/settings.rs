@@ -1,6 +1,7 @@
 //! What the data path needs to be told: its own bounds, and the parts that it is built from.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -168,15 +169,50 @@ pub struct RoleSettings {
 /// Where an upstream is and how it is logged in to.
 #[derive(Clone, Debug)]
 pub struct UpstreamSettings {
-    /// A name, an address, or the directory of a Unix socket.
-    pub host: String,
-    pub port: u16,
+    /// The servers that it may be on, in the order in which they are tried; at least one.
+    pub places: Vec<Place>,
+    /// Which of them will do.
+    pub session_attrs: SessionAttrs,
+    /// TLS from the first byte, without asking for it first.
+    pub direct_tls: bool,
+    /// The minor versions of protocol 3 that may be spoken.
+    pub protocol_minors: RangeInclusive<u16>,
+    /// There is a pooler in between, which takes no settings at login.
+    pub is_pooled: bool,
     pub user: String,
     pub database: String,
     pub sslmode: SslMode,
     /// Certificates to trust, in PEM.
     pub root_cert: Option<PathBuf>,
     pub password: Secret,
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// A name, an address, or the directory of a Unix socket.
+    pub host: String,
+    pub port: u16,
+}
+
+impl Place {
+    /// The socket's path, where it is one.
+    #[must_use]
+    pub fn socket(&self) -> Option<PathBuf> {
+        self.host.starts_with('/').then(|| PathBuf::from(format!("{}/.s.PGSQL.{}", self.host, self.port)))
+    }
+}
+
+/// What a server has to be; as in libpq.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SessionAttrs {
+    #[default]
+    Any,
+    ReadWrite,
+    ReadOnly,
+    Primary,
+    Standby,
+    PreferStandby,
 }
 
 /// How the upstream's identity is checked; as in libpq, without the modes that fall back to plain text.

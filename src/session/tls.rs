@@ -81,7 +81,7 @@ pub enum TlsError {
 pub fn upstream_config(mode: SslMode, root: Option<&Path>) -> Result<Option<ClientConfig>, TlsError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
-    let config = match mode {
+    let mut config = match mode {
         SslMode::Disable => return Ok(None),
         SslMode::VerifyFull => builder.with_root_certificates(roots(root)?).with_no_client_auth(),
         SslMode::VerifyCa | SslMode::Require => {
@@ -98,6 +98,8 @@ pub fn upstream_config(mode: SslMode, root: Option<&Path>) -> Result<Option<Clie
             builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
         }
     };
+    // Whoever takes connections of several protocols at one port must not pass ours on as another.
+    config.alpn_protocols = vec![ALPN.to_vec()];
     Ok(Some(config))
 }
 

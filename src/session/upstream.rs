@@ -11,20 +11,19 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
-use super::nonce::nonce;
+use super::login;
+use super::places::{self, Places, Said, Unsuited};
 use super::salted::Salted;
-use super::settings::UpstreamSettings;
-use super::tls::{TlsError, end_point_binding, upstream_config};
-use super::transport::{ReadError, Transport, read_frame};
+use super::settings::{Place, UpstreamSettings};
+use super::tls::{ALPN, TlsError, upstream_config};
+use super::transport::{ReadError, Transport};
 use crate::access::Secret;
-use crate::wire::backend::{self, Authentication, BackendKey, Tag};
-use crate::wire::scram::client::{Binding, Client, ServerError};
-use crate::wire::{ProtocolError, encode, scram};
+use crate::wire::backend::BackendKey;
+use crate::wire::scram::client::ServerError;
+use crate::wire::{ProtocolError, encode};
 
-/// Bytes of one message while logging in.
-const MAX_MESSAGE: usize = 64 * 1024;
-/// Messages while logging in: a server that sends more never finishes.
-const MAX_MESSAGES: usize = 500;
+/// What a server says while it starts, recovers or stops.
+pub const CANNOT_CONNECT_NOW: &str = "57P03";
 /// A cancel request that takes longer is given up: the connection is closed anyway.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -53,6 +52,36 @@ pub enum UpstreamError {
     Protocol(#[from] ProtocolError),
     #[error("the server sent a message that does not belong there (0x{0:02x})")]
     Unexpected(u8),
+    #[error("the server speaks protocol 3.{0}, which min_protocol_version does not allow")]
+    Protocol3(u16),
+    #[error("the server does not choose ALPN postgresql, as direct TLS needs it: it may be older than PostgreSQL 17")]
+    Alpn,
+    #[error(transparent)]
+    Unsuited(#[from] Unsuited),
+    #[error("the server did not take {0} at login; behind a pooler, say pool_mode=session")]
+    Ignored(&'static str),
+}
+
+impl UpstreamError {
+    /// Whether the next server may be tried: this one is not there, or not the one that is wanted. What concerns identity or
+    /// passwords is told instead.
+    fn is_of_the_place(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::Timeout | Self::Unsuited(_) | Self::Read(ReadError::Io(_) | ReadError::Closed) => true,
+            Self::Refused { sqlstate, message: _ } => sqlstate == CANNOT_CONNECT_NOW,
+            Self::Tls(_)
+            | Self::NoTls
+            | Self::Method(_)
+            | Self::Scram(_)
+            | Self::Server(_)
+            | Self::Read(ReadError::Protocol(_))
+            | Self::Protocol(_)
+            | Self::Unexpected(_)
+            | Self::Protocol3(_)
+            | Self::Alpn
+            | Self::Ignored(_) => false,
+        }
+    }
 }
 
 impl From<TlsError> for UpstreamError {
@@ -68,6 +97,7 @@ pub struct Upstream {
     tls: Option<Arc<rustls::ClientConfig>>,
     /// What the password comes to under the salts that the server has named.
     salted: Arc<Salted>,
+    places: Arc<Places>,
 }
 
 /// A backend that is logged in and idle.
@@ -78,6 +108,8 @@ pub struct Backend {
     pub rest: BytesMut,
     pub parameters: Vec<(String, String)>,
     pub key: Option<BackendKey>,
+    /// Which of the upstream's servers it is on.
+    pub at: usize,
 }
 
 /// Where a session's cancel requests go.
@@ -85,13 +117,20 @@ pub struct Backend {
 pub struct CancelTarget {
     upstream: Upstream,
     key: Option<BackendKey>,
+    at: usize,
 }
 
 impl CancelTarget {
+    /// Whether the backend is on another server of these than `current`.
+    #[must_use]
+    pub fn is_elsewhere(&self, places: &Arc<Places>, current: usize) -> bool {
+        Arc::ptr_eq(&self.upstream.places, places) && self.at != current
+    }
+
     /// Asks the upstream to cancel what the backend runs, and waits until it has taken the request.
     pub async fn cancel(&self) {
         let Some(key) = &self.key else { return };
-        match tokio::time::timeout(CANCEL_TIMEOUT, self.upstream.send_cancel(key)).await {
+        match tokio::time::timeout(CANCEL_TIMEOUT, self.upstream.send_cancel(self.at, key)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "a cancel request did not reach the upstream"),
             Err(_) => tracing::warn!("a cancel request took too long"),
@@ -104,7 +143,8 @@ impl Upstream {
     /// Where the root certificates cannot be used.
     pub fn new(settings: Arc<UpstreamSettings>) -> Result<Self, TlsError> {
         let tls = upstream_config(settings.sslmode, settings.root_cert.as_deref())?.map(Arc::new);
-        Ok(Self { settings, tls, salted: Arc::default() })
+        let places = Arc::new(Places::new(settings.places.clone(), settings.session_attrs));
+        Ok(Self { settings, tls, salted: Arc::default(), places })
     }
 
     #[must_use]
@@ -121,28 +161,67 @@ impl Upstream {
     #[must_use]
     pub fn as_user(&self, user: String, password: Secret) -> Self {
         let settings = UpstreamSettings { user, password, ..self.settings.as_ref().clone() };
-        Self { settings: Arc::new(settings), tls: self.tls.clone(), salted: Arc::default() }
+        let places = Arc::clone(&self.places);
+        Self { settings: Arc::new(settings), tls: self.tls.clone(), salted: Arc::default(), places }
+    }
+
+    /// The servers that it may be on.
+    #[must_use]
+    pub fn places(&self) -> &Arc<Places> {
+        &self.places
+    }
+
+    /// What the password comes to.
+    pub(super) fn salted(&self) -> &Salted {
+        &self.salted
     }
 
     /// Where to send cancel requests for a backend.
     #[must_use]
-    pub fn cancel_target(&self, key: Option<BackendKey>) -> CancelTarget {
-        CancelTarget { upstream: self.clone(), key }
+    pub fn cancel_target(&self, backend: &Backend) -> CancelTarget {
+        CancelTarget { upstream: self.clone(), key: backend.key.clone(), at: backend.at }
     }
 
-    /// Connects and logs in, with `parameters` in the startup packet besides user and database.
+    /// Connects and logs in, with `parameters` as the session's settings, to the first server that is there and will do.
     ///
     /// # Errors
-    /// [`UpstreamError`], also after `timeout`.
+    /// [`UpstreamError`] of the last server that was tried, also after `timeout`.
     pub async fn connect(&self, parameters: &[(&str, &str)], timeout: Duration) -> Result<Backend, UpstreamError> {
-        match tokio::time::timeout(timeout, self.log_in(parameters)).await {
-            Ok(result) => result,
-            Err(_) => Err(UpstreamError::Timeout),
+        let asked_read_only = parameters.iter().any(|(name, _)| *name == "default_transaction_read_only");
+        let share = self.places.share(timeout);
+        let mut last = Unsuited::Nowhere.into();
+        for attempt in self.places.attempts() {
+            let at = attempt.at;
+            let logged_in = tokio::time::timeout(share, login::log_in(self, at, parameters)).await;
+            let error = match logged_in.unwrap_or(Err(UpstreamError::Timeout)) {
+                Ok(backend) => {
+                    let parameter = |name: &str| {
+                        let found = backend.parameters.iter().find(|(known, _)| known == name);
+                        found.map(|(_, value)| places::is_on(value))
+                    };
+                    match attempt.check(Said::by(asked_read_only, parameter)) {
+                        Ok(()) => {
+                            self.places.settle(at);
+                            return Ok(backend);
+                        }
+                        Err(unsuited) => unsuited.into(),
+                    }
+                }
+                Err(error) => error,
+            };
+            if !error.is_of_the_place() {
+                return Err(error);
+            }
+            if let Some(place) = self.places.get(at).filter(|_| self.places.are_several()) {
+                tracing::debug!(host = %place.host, port = place.port, %error, "not this server");
+            }
+            last = error;
         }
+        Err(last)
     }
 
-    async fn send_cancel(&self, key: &BackendKey) -> Result<(), UpstreamError> {
-        let mut transport = self.reach().await?;
+    async fn send_cancel(&self, at: usize, key: &BackendKey) -> Result<(), UpstreamError> {
+        let mut transport = self.reach(at).await?;
         let request = encode::cancel_request(key.process, &key.secret);
         transport.write_all(&request).await.map_err(UpstreamError::Connect)?;
         transport.flush().await.map_err(UpstreamError::Connect)?;
@@ -152,12 +231,13 @@ impl Upstream {
         Ok(())
     }
 
-    async fn reach(&self) -> Result<Transport, UpstreamError> {
-        let UpstreamSettings { host, port, .. } = self.settings.as_ref();
-        if host.starts_with('/') {
-            let path = format!("{host}/.s.PGSQL.{port}");
-            return UnixStream::connect(path).await.map(Transport::Unix).map_err(UpstreamError::Connect);
+    /// A connection to one of the servers, inside TLS where there is to be TLS.
+    pub(super) async fn reach(&self, at: usize) -> Result<Transport, UpstreamError> {
+        let place = self.places.get(at).ok_or(Unsuited::Nowhere)?;
+        if let Some(socket) = place.socket() {
+            return UnixStream::connect(socket).await.map(Transport::Unix).map_err(UpstreamError::Connect);
         }
+        let Place { host, port } = place;
         // An address is not looked up: the resolver's answer comes from another thread.
         let connected = match host.parse::<IpAddr>() {
             Ok(address) => TcpStream::connect((address, *port)).await,
@@ -166,129 +246,20 @@ impl Upstream {
         let mut tcp = connected.map_err(UpstreamError::Connect)?;
         tcp.set_nodelay(true).map_err(UpstreamError::Connect)?;
         let Some(tls) = &self.tls else { return Ok(Transport::Tcp(tcp)) };
-        tcp.write_all(&encode::ssl_request()).await.map_err(UpstreamError::Connect)?;
-        // One byte and no more: anything behind it is sent by somebody in between, and the TLS layer will refuse it.
-        if tcp.read_u8().await.map_err(UpstreamError::Connect)? != b'S' {
-            return Err(UpstreamError::NoTls);
+        if !self.settings.direct_tls {
+            tcp.write_all(&encode::ssl_request()).await.map_err(UpstreamError::Connect)?;
+            // One byte and no more: anything behind it is sent by somebody in between, and the TLS layer will refuse it.
+            if tcp.read_u8().await.map_err(UpstreamError::Connect)? != b'S' {
+                return Err(UpstreamError::NoTls);
+            }
         }
         let name = ServerName::try_from(host.clone()).map_err(|error| UpstreamError::Tls(error.to_string()))?;
         let connector = TlsConnector::from(Arc::clone(tls));
         let stream = connector.connect(name, tcp).await.map_err(|error| UpstreamError::Tls(error.to_string()))?;
+        // Before PostgreSQL 17 none is chosen; whoever is reached directly has to say that it speaks this protocol.
+        if self.settings.direct_tls && stream.get_ref().1.alpn_protocol() != Some(ALPN) {
+            return Err(UpstreamError::Alpn);
+        }
         Ok(Transport::Tls(Box::new(stream)))
-    }
-
-    async fn log_in(&self, parameters: &[(&str, &str)]) -> Result<Backend, UpstreamError> {
-        let mut transport = self.reach().await?;
-        let mut all = vec![("user", self.settings.user.as_str()), ("database", self.settings.database.as_str())];
-        all.extend_from_slice(parameters);
-        transport.write_all(&encode::startup(&all)).await.map_err(UpstreamError::Connect)?;
-        transport.flush().await.map_err(UpstreamError::Connect)?;
-        let mut login = Login { transport, buffer: BytesMut::new() };
-        login.authenticate(self).await?;
-        login.settle().await
-    }
-}
-
-/// A login under way.
-struct Login {
-    transport: Transport,
-    buffer: BytesMut,
-}
-
-impl Login {
-    async fn send(&mut self, bytes: &[u8]) -> Result<(), UpstreamError> {
-        self.transport.write_all(bytes).await.map_err(UpstreamError::Connect)?;
-        self.transport.flush().await.map_err(UpstreamError::Connect)
-    }
-
-    /// The next message that is no notice.
-    async fn next(&mut self) -> Result<(Tag, Vec<u8>), UpstreamError> {
-        for _ in 0..MAX_MESSAGES {
-            let frame = read_frame(&mut self.transport, &mut self.buffer, MAX_MESSAGE).await?;
-            match Tag::read(frame.tag())? {
-                Tag::Notice => {}
-                Tag::Error => {
-                    let fields = backend::error_fields(frame.body())?;
-                    return Err(UpstreamError::Refused { sqlstate: fields.sqlstate, message: fields.message });
-                }
-                tag => return Ok((tag, frame.body().to_vec())),
-            }
-        }
-        Err(UpstreamError::Unexpected(b'N'))
-    }
-
-    async fn authentication(&mut self) -> Result<Authentication, UpstreamError> {
-        match self.next().await? {
-            (Tag::Authentication, body) => Ok(backend::authentication(&body)?),
-            (_, _) => Err(UpstreamError::Unexpected(b'R')),
-        }
-    }
-
-    /// SCRAM, or nothing where the server trusts the connection. No other method is answered.
-    async fn authenticate(&mut self, upstream: &Upstream) -> Result<(), UpstreamError> {
-        let mechanisms = match self.authentication().await? {
-            Authentication::Ok => return Ok(()),
-            Authentication::Sasl(mechanisms) => mechanisms,
-            Authentication::Refused(method) => return Err(UpstreamError::Method(method)),
-            Authentication::SaslContinue(_) | Authentication::SaslFinal(_) => {
-                return Err(UpstreamError::Unexpected(b'R'));
-            }
-        };
-        let binding = self.choose(&mechanisms)?;
-        let mechanism = binding.mechanism();
-        let client = Client::new(binding, nonce().map_err(|_| UpstreamError::Scram("no random numbers"))?);
-        self.send(&encode::sasl_initial_response(mechanism, client.first().as_bytes())).await?;
-        let Authentication::SaslContinue(data) = self.authentication().await? else {
-            return Err(UpstreamError::Scram("the server broke off"));
-        };
-        let challenge = client.receive(&data)?;
-        let keys = upstream.salted.keys(&upstream.settings.password, &challenge.salt, challenge.iterations);
-        let (message, expected) = challenge.prove(&keys);
-        self.send(&encode::sasl_response(message.as_bytes())).await?;
-        let Authentication::SaslFinal(data) = self.authentication().await? else {
-            return Err(UpstreamError::Scram("the server did not prove itself"));
-        };
-        // A server that does not know the password cannot sign, and is left here.
-        expected.check(&data)?;
-        match self.authentication().await? {
-            Authentication::Ok => Ok(()),
-            Authentication::Sasl(_)
-            | Authentication::SaslContinue(_)
-            | Authentication::SaslFinal(_)
-            | Authentication::Refused(_) => Err(UpstreamError::Unexpected(b'R')),
-        }
-    }
-
-    fn choose(&self, mechanisms: &[String]) -> Result<Binding, UpstreamError> {
-        let offers = |name: &str| mechanisms.iter().any(|mechanism| mechanism == name);
-        let hash = match &self.transport {
-            Transport::Tls(stream) => {
-                stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(end_point_binding)
-            }
-            Transport::Tcp(_) | Transport::Unix(_) | Transport::Gone(_) => None,
-        };
-        match hash {
-            Some(hash) if offers(scram::PLUS) => Ok(Binding::EndPoint(hash)),
-            Some(_) if offers(scram::PLAIN) => Ok(Binding::Unoffered),
-            None if offers(scram::PLAIN) => Ok(Binding::Unsupported),
-            Some(_) | None => Err(UpstreamError::Scram("no mechanism in common")),
-        }
-    }
-
-    /// Collects what the server says of itself, to its first ReadyForQuery.
-    async fn settle(mut self) -> Result<Backend, UpstreamError> {
-        let (mut parameters, mut key) = (Vec::new(), None);
-        for _ in 0..MAX_MESSAGES {
-            match self.next().await? {
-                (Tag::ParameterStatus, body) => parameters.push(backend::parameter_status(&body)?),
-                (Tag::BackendKeyData, body) => key = Some(backend::backend_key(&body)?),
-                (Tag::ReadyForQuery, body) => {
-                    backend::ready_for_query(&body)?;
-                    return Ok(Backend { transport: self.transport, rest: self.buffer, parameters, key });
-                }
-                (_, _) => return Err(UpstreamError::Unexpected(b'?')),
-            }
-        }
-        Err(UpstreamError::Unexpected(b'S'))
     }
 }

@@ -180,6 +180,9 @@ impl std::fmt::Debug for BackendKey {
     }
 }
 
+/// How long the secret is before protocol 3.2.
+pub const SHORT_KEY: usize = 4;
+
 /// # Errors
 /// Where the body is not a BackendKeyData's.
 pub fn backend_key(body: &[u8]) -> Result<BackendKey, ProtocolError> {
@@ -190,6 +193,21 @@ pub fn backend_key(body: &[u8]) -> Result<BackendKey, ProtocolError> {
         return Err(ProtocolError::Invalid("length of cancel key"));
     }
     Ok(BackendKey { process, secret: Bytes::copy_from_slice(secret) })
+}
+
+/// The minor version of protocol 3 that a server speaks instead of what it was asked for. Options that it does not know are
+/// none of ours: we ask for none.
+///
+/// # Errors
+/// Where the body is not a NegotiateProtocolVersion's, of protocol 3 and without options.
+pub fn negotiated_minor(body: &[u8]) -> Result<u16, ProtocolError> {
+    let mut reader = Reader::new(body);
+    let (version, options) = (reader.u32()?, reader.u32()?);
+    reader.finish()?;
+    match u16::try_from(version & 0xffff) {
+        Ok(minor) if version >> 16 == 3 && options == 0 => Ok(minor),
+        Ok(_) | Err(_) => Err(ProtocolError::Invalid("protocol version")),
+    }
 }
 
 /// What an upstream asks for while it authenticates us.
@@ -270,6 +288,15 @@ mod tests {
         assert_eq!(authentication(&[0, 0, 0, 5, 1, 2, 3, 4]), Ok(Authentication::Refused(5)));
         let sasl = authentication(b"\0\0\0\x0aSCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0").unwrap();
         assert_eq!(sasl, Authentication::Sasl(vec!["SCRAM-SHA-256-PLUS".to_owned(), "SCRAM-SHA-256".to_owned()]));
+    }
+
+    #[test]
+    fn a_version_is_negotiated() {
+        assert_eq!(negotiated_minor(&[0, 3, 0, 0, 0, 0, 0, 0]), Ok(0));
+        assert_eq!(negotiated_minor(&[0, 3, 0, 2, 0, 0, 0, 0]), Ok(2));
+        for body in [&[0, 2, 0, 0, 0, 0, 0, 0][..], &[0, 3, 0, 0, 0, 0, 0, 1, b'x', 0], &[0, 3, 0, 0], &[0, 3, 0, 0, 0, 0, 0, 0, 0]] {
+            assert!(negotiated_minor(body).is_err(), "{body:?}");
+        }
     }
 
     #[test]

@@ -106,11 +106,11 @@ pub fn authentication_ok() -> Bytes {
     message(b'R', |body| body.put_u32(0))
 }
 
-/// Says that only protocol 3.0 is spoken here, and which `_pq_.` options are unknown.
+/// Says which minor version of protocol 3 is spoken from here on, and which `_pq_.` options are unknown.
 #[must_use]
-pub fn negotiate_protocol_version(unknown: &[&str]) -> Bytes {
+pub fn negotiate_protocol_version(minor: u16, unknown: &[&str]) -> Bytes {
     message(b'v', |body| {
-        body.put_u32(3 << 16);
+        body.put_u32(3 << 16 | u32::from(minor));
         body.put_u32(u32::try_from(unknown.len()).unwrap_or(u32::MAX));
         for option in unknown {
             put_cstr(body, option);
@@ -127,10 +127,10 @@ pub fn parameter_status(name: &str, value: &str) -> Bytes {
 }
 
 #[must_use]
-pub fn backend_key_data(process: u32, secret: [u8; 4]) -> Bytes {
+pub fn backend_key_data(process: u32, secret: &[u8]) -> Bytes {
     message(b'K', |body| {
         body.put_u32(process);
-        body.put_slice(&secret);
+        body.put_slice(secret);
     })
 }
 
@@ -139,11 +139,11 @@ pub fn ready_for_query_idle() -> Bytes {
     message(b'Z', |body| body.put_u8(b'I'))
 }
 
-/// A StartupMessage of protocol 3.0.
+/// A StartupMessage of protocol 3, in this minor version.
 #[must_use]
-pub fn startup(parameters: &[(&str, &str)]) -> Bytes {
+pub fn startup(minor: u16, parameters: &[(&str, &str)]) -> Bytes {
     untyped(|body| {
-        body.put_u32(3 << 16);
+        body.put_u32(3 << 16 | u32::from(minor));
         for (name, value) in parameters {
             put_cstr(body, name);
             put_cstr(body, value);
@@ -183,6 +183,21 @@ pub fn sasl_response(data: &[u8]) -> Bytes {
 #[must_use]
 pub fn query(text: &str) -> Bytes {
     message(b'Q', |body| put_cstr(body, text))
+}
+
+/// A Query that sets settings for the rest of the session.
+#[must_use]
+pub fn set_config(settings: &[(&str, &str)]) -> Bytes {
+    let calls: Vec<String> = settings
+        .iter()
+        .map(|(name, value)| format!("pg_catalog.set_config({}, {}, false)", literal(name), literal(value)))
+        .collect();
+    query(&format!("SELECT {}", calls.join(", ")))
+}
+
+/// A constant that is read the same whatever `standard_conforming_strings` says.
+fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', r"\\").replace('\'', "''"))
 }
 
 /// A Parse that names no parameter types.
@@ -283,11 +298,20 @@ mod tests {
 
     #[test]
     fn startup_packets_read_back() {
-        let packet = packets::take(&mut BytesMut::from(&startup(&[("user", "a")])[..])).unwrap();
+        let packet = packets::take(&mut BytesMut::from(&startup(2, &[("user", "a")])[..])).unwrap();
         let parameters = vec![("user".to_owned(), "a".to_owned())];
-        assert_eq!(packet, Some(packets::Packet::Startup(packets::Startup { minor: 0, parameters })));
+        assert_eq!(packet, Some(packets::Packet::Startup(packets::Startup { minor: 2, parameters })));
         let packet = packets::take(&mut BytesMut::from(&cancel_request(7, b"1234")[..])).unwrap();
         assert_eq!(packet, Some(packets::Packet::Cancel { process: 7, key: b"1234".to_vec() }));
+    }
+
+    #[test]
+    fn settings_are_quoted() {
+        let said = body(set_config(&[("search_path", r#""$user", public"#), ("TimeZone", r"a'b\")]));
+        let said = String::from_utf8(said).unwrap();
+        let expected = r#"SELECT pg_catalog.set_config(E'search_path', E'"$user", public', false), "#.to_owned()
+            + r"pg_catalog.set_config(E'TimeZone', E'a''b\\', false)" + "\0";
+        assert_eq!(said, expected);
     }
 
     #[test]

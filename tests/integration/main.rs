@@ -24,6 +24,7 @@ mod opinions;
 mod records;
 mod residency;
 mod roles;
+mod servers;
 mod witness;
 
 use std::process::ExitCode;
@@ -60,6 +61,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         records::CASES,
         residency::CASES,
         roles::CASES,
+        servers::CASES,
         witness::CASES,
     ]
     .concat();

@@ -94,8 +94,14 @@ impl Bench {
             Journal::open(audit::Settings::new(directory.path().join("audit"), audit::Durability::Written)).unwrap();
         let user = User { principal: principal("alice"), scram: Some(Verifier::derive("pencil", b"salt", 4096)) };
         let upstream = UpstreamSettings {
-            host: postgres.socket_directory().display().to_string(),
-            port: postgres.port,
+            places: vec![pgward::session::Place {
+                host: postgres.socket_directory().display().to_string(),
+                port: postgres.port,
+            }],
+            session_attrs: pgward::session::SessionAttrs::Any,
+            direct_tls: false,
+            protocol_minors: 0..=0,
+            is_pooled: false,
             user: "postgres".into(),
             database: "postgres".into(),
             sslmode: SslMode::Disable,
@@ -226,7 +232,7 @@ impl Bench {
     /// Logs in with channel binding, to ReadyForQuery or the error.
     pub async fn log_in(&self, user: &str, database: &str, password: &str) -> (Raw, Vec<Said>) {
         let mut raw = Raw { stream: self.tls().await, input: BytesMut::new(), key: (0, vec![]) };
-        raw.send(&[encode::startup(&[("user", user), ("database", database)])]).await;
+        raw.send(&[encode::startup(0, &[("user", user), ("database", database)])]).await;
         let offer = raw.next().await;
         assert_eq!(offer.tag, b'R', "{offer:?}");
         let binding = ChannelBinding::tls_server_end_point(

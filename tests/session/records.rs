@@ -178,7 +178,7 @@ async fn startups(bench: &Bench) {
     // Until it is closed.
     let _ = tokio::io::AsyncReadExt::read_to_end(&mut raw, &mut Vec::new()).await;
     let mut raw = bench.tls().await;
-    let packet = pgward::wire::encode::startup(&[("user", "alice"), ("search_path", "hr")]);
+    let packet = pgward::wire::encode::startup(0, &[("user", "alice"), ("search_path", "hr")]);
     tokio::io::AsyncWriteExt::write_all(&mut raw, &packet).await.unwrap();
     let _ = tokio::io::AsyncReadExt::read_to_end(&mut raw, &mut Vec::new()).await;
     let mut refused = Vec::new();

@@ -1,8 +1,9 @@
 //! PostgreSQL 14 to 18, as far as they are installed: what they read differently, we refuse; what one of them reserves,
 //! we reserve.
 //!
-//! Looked for in `/usr/lib/postgresql/*`, in `/var/cache/pgward/postgresql/*` and in the folders that
-//! `PGWARD_TEST_SERVERS` lists with colons between; each holds `bin/postgres`. One version, such as
+//! Looked for in `/usr/lib/postgresql/*`, in `/var/cache/pgward/postgresql/*` (or `~/.cache/pgward/postgresql/*`), where
+//! `scripts/install-servers.sh` puts them, and in the folders that `PGWARD_TEST_SERVERS` lists with colons between; each
+//! holds `bin/postgres`. One version, such as
 //! Debian's, shows that constants, names and reserved words are what it says; a comparison needs two.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
@@ -14,6 +15,8 @@ mod mutate;
 #[allow(dead_code, reason = "each test takes what it needs of this")]
 #[path = "../support/postgres.rs"]
 mod postgres;
+#[path = "../support/installed.rs"]
+mod installed;
 #[path = "../oracle/random.rs"]
 mod random;
 

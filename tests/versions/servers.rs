@@ -1,11 +1,8 @@
 //! One running server of each major version that is installed.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
+use crate::installed::installed;
 use crate::postgres::TestPostgres;
 
 /// What a server answered.
@@ -80,28 +77,4 @@ async fn answer(client: &Client, text: &str) -> Outcome {
         }
     }
     Outcome::Rows(seen)
-}
-
-/// The folders of server programs, by major version; the first that is found of each.
-fn installed() -> BTreeMap<u32, PathBuf> {
-    let mut folders = Vec::new();
-    for parent in ["/usr/lib/postgresql", "/var/cache/pgward/postgresql"] {
-        folders.extend(std::fs::read_dir(parent).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())));
-    }
-    if let Ok(listed) = std::env::var("PGWARD_TEST_SERVERS") {
-        folders.extend(listed.split(':').map(PathBuf::from));
-    }
-    let mut found = BTreeMap::new();
-    for programs in folders.into_iter().map(|folder| folder.join("bin")) {
-        if let Some(major) = major(&programs.join("postgres")) {
-            found.entry(major).or_insert(programs);
-        }
-    }
-    found
-}
-
-/// `postgres (PostgreSQL) 15.18 (Debian …)`
-fn major(program: &Path) -> Option<u32> {
-    let output = Command::new(program).arg("--version").output().ok()?;
-    String::from_utf8(output.stdout).ok()?.split_whitespace().nth(2)?.split('.').next()?.parse().ok()
 }

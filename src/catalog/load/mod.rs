@@ -13,6 +13,8 @@ use super::snapshot::Snapshot;
 pub enum LoadError {
     #[error("the catalogs could not be read: {0}")]
     Database(#[from] tokio_postgres::Error),
+    #[error("the catalogs could not be read: {0}")]
+    NoServer(String),
     #[error("the catalogs hold something unexpected: {0}")]
     Content(String),
 }

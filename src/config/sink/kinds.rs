@@ -27,7 +27,14 @@ fn postgresql(table: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>) -> 
     let format = format(table)?;
     let text = table.required_text("url")?;
     let mut url = text.read(UpstreamUrl::parse)?;
-    match (&url.host, url.sslmode) {
+    let place = match url.only_place() {
+        Ok(place) => place.clone(),
+        Err(said) => {
+            text.place.refuse(said);
+            return None;
+        }
+    };
+    match (&place.host, url.sslmode) {
         (UpstreamHost::Unix(_), _) | (UpstreamHost::Tcp(_), SslMode::VerifyFull | SslMode::Disable) => {}
         (UpstreamHost::Tcp(_), SslMode::VerifyCa | SslMode::Require) => {
             text.place.refuse("a sink's server is verified with its name: sslmode=verify-full&sslrootcert=…");
@@ -36,7 +43,7 @@ fn postgresql(table: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>) -> 
     if let Some(root) = url.sslrootcert.take() {
         url.sslrootcert = Some(FileUse::add_path(files, &text, directory.join(root), FileKind::Plain));
     }
-    Some(SinkKind::Postgresql { url, password, table: name?, create_table, format })
+    Some(SinkKind::Postgresql { place, url, password, table: name?, create_table, format })
 }
 
 /// `table` or `schema.table`, as the catalogs hold them.

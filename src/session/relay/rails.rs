@@ -49,9 +49,10 @@ struct Known {
 const STUCK: u8 = 3;
 
 impl Mode {
+    /// `set_later` where the session was told to be read-only after its login, so that RESET ALL would undo it.
     #[must_use]
-    pub fn opened(read_only: bool) -> Self {
-        Self { opened_read_only: read_only, writable: !read_only, reset: false, bounded: false, looks: 0, known: None }
+    pub fn opened(read_only: bool, set_later: bool) -> Self {
+        Self { opened_read_only: read_only && !set_later, writable: !read_only, reset: false, bounded: false, looks: 0, known: None }
     }
 
     fn wanted(&mut self, grants: &Arc<[Arc<Grant>]>, now: Timestamp) -> Wanted {

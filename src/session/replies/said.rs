@@ -42,17 +42,23 @@ pub(super) fn needs_body(tag: Tag) -> bool {
 }
 
 /// Settings that change what texts mean, or who runs them: pinned, so a change is a breach. So is a default that lets
-/// transactions write, where all of them are to be `read_only`.
-pub(super) fn guard(body: &[u8], read_only: bool) -> Result<(), Violation> {
+/// transactions write, where all of them are to be `read_only`. The search_path is told since PostgreSQL 18.
+pub(super) fn guard(body: &[u8], read_only: bool, paths: &[String]) -> Result<(), Violation> {
     let (name, value) = backend::parameter_status(body)?;
     let holds = match name.as_str() {
         "client_encoding" => value == "UTF8",
         "standard_conforming_strings" => value == "on",
         "default_transaction_read_only" => value == "on" || !read_only,
+        "search_path" => paths.iter().any(|path| schemas(path).eq(schemas(&value))),
         "session_authorization" | "is_superuser" | "server_encoding" => false,
         _ => true,
     };
     if holds { Ok(()) } else { Err(Violation::Guard(name)) }
+}
+
+/// The schemas of a search_path, however it is written.
+fn schemas(path: &str) -> impl Iterator<Item = &str> {
+    path.split(',').map(|schema| schema.trim().trim_matches('"')).filter(|schema| !schema.is_empty())
 }
 
 pub(super) fn row_limit_reached(limit: u64) -> ClientVisible {

@@ -32,7 +32,7 @@ fn running(grant: &str) -> Running {
 }
 
 fn owed(steps: &[(Step, Option<&str>)]) -> Replies {
-    let mut replies = Replies::new(1 << 20, false);
+    let mut replies = Replies::new(1 << 20, false, Arc::from([]));
     for (change, (step, grant)) in (1..).zip(steps) {
         let mut expected = Expected::new(*step, change);
         expected.statements.extend(grant.map(running));

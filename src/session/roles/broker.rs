@@ -7,7 +7,8 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use super::names::Process;
-use crate::session::side;
+use crate::session::side::{self, SideClient, SideError};
+use crate::session::places::Unsuited;
 use crate::session::upstream::Upstream;
 
 /// For one turn at the connection, the wait for it left out: what takes longer is given up, with the connection.
@@ -25,6 +26,8 @@ const PAUSE: Duration = Duration::from_millis(40);
 pub enum RoleError {
     #[error("{}", said(.0))]
     Database(#[from] tokio_postgres::Error),
+    #[error(transparent)]
+    Unsuited(#[from] Unsuited),
     #[error("the role's connection took too long")]
     Timeout,
     #[error("the random source failed")]
@@ -35,6 +38,16 @@ pub enum RoleError {
     SearchPath,
     #[error("the broker may pass on no privilege of the grant's scope")]
     NothingToGive,
+}
+
+impl From<SideError> for RoleError {
+    fn from(error: SideError) -> Self {
+        match error {
+            SideError::Database(error) => Self::Database(error),
+            SideError::Unsuited(error) => Self::Unsuited(error),
+            SideError::Timeout => Self::Timeout,
+        }
+    }
 }
 
 /// PostgreSQL's own words, which tokio-postgres keeps out of its short ones.
@@ -53,15 +66,15 @@ fn said(error: &tokio_postgres::Error) -> String {
 pub struct Broker {
     upstream: Upstream,
     process: Process,
-    connection: Mutex<Option<Client>>,
+    connection: Mutex<Option<SideClient>>,
 }
 
 /// A turn at the connection. Where it is dropped before [`Turn::done`], the connection is dropped with it: nobody knows
 /// what state it is in.
 #[derive(Debug)]
 pub struct Turn<'b> {
-    place: MutexGuard<'b, Option<Client>>,
-    client: Client,
+    place: MutexGuard<'b, Option<SideClient>>,
+    client: SideClient,
 }
 
 impl Turn<'_> {
@@ -101,7 +114,7 @@ impl Broker {
     pub async fn turn(&self) -> Result<Turn<'_>, RoleError> {
         let mut place = self.connection.lock().await;
         let kept = match place.take() {
-            Some(client) if answers(&client).await => Some(client),
+            Some(client) if client.is_usable(&self.upstream) && answers(&client).await => Some(client),
             Some(_) | None => None,
         };
         let client = match kept {
@@ -127,7 +140,7 @@ impl Broker {
         result
     }
 
-    async fn connect(&self) -> Result<Client, RoleError> {
+    async fn connect(&self) -> Result<SideClient, RoleError> {
         let client = side::connect(&self.upstream, "pgward broker", TURN).await?;
         client
             .batch_execute(

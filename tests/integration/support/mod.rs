@@ -1,6 +1,8 @@
 //! What the cases share: one PostgreSQL, proxies on it, and the people who ask and approve.
 
 pub mod balancer;
+#[path = "../../support/installed.rs"]
+pub mod installed;
 mod postgres;
 mod proxy;
 pub mod raw;
@@ -29,16 +31,38 @@ impl Bench {
         let made = std::process::Command::new(binary()).arg("dev-certs").arg(&certs).output().unwrap();
         assert!(made.status.success(), "dev-certs: {}", String::from_utf8_lossy(&made.stderr));
         let postgres = Postgres::start(&dir.path().join("pg"), &certs);
-        postgres.run_file("postgres", &root().join("tests/world/world.sql"));
-        postgres.run("postgres", "CREATE DATABASE plain");
-        postgres.run("plain", include_str!("plain.sql"));
+        fill(&postgres);
         Self { postgres, certs, _dir: dir }
+    }
+
+    /// A server of another version for one case, with the same world in it.
+    pub fn another(&self, major: u32) -> Other {
+        let programs = installed::installed().remove(&major);
+        let programs = programs.unwrap_or_else(|| panic!("PostgreSQL {major}: run scripts/install-deps.sh test"));
+        let dir = tempfile::Builder::new().prefix("pgwo").tempdir_in("/tmp").unwrap();
+        make_world_readable(dir.path());
+        let postgres = Postgres::start_from(Some(programs), &dir.path().join("pg"), &self.certs);
+        fill(&postgres);
+        Other { postgres, _dir: dir }
     }
 
     /// A proxy on this PostgreSQL with [`world::config`], nothing granted yet.
     pub fn proxy(&self) -> Proxy {
         Proxy::start(self, &|setup| config(setup, &Scopes::default()))
     }
+}
+
+/// A server beside the one that all share, gone with the case.
+#[derive(Debug)]
+pub struct Other {
+    pub postgres: Postgres,
+    _dir: tempfile::TempDir,
+}
+
+fn fill(postgres: &Postgres) {
+    postgres.run_file("postgres", &root().join("tests/world/world.sql"));
+    postgres.run("postgres", "CREATE DATABASE plain");
+    postgres.run("plain", include_str!("plain.sql"));
 }
 
 /// The program that is tested: the one that was just built, unless `PGWARD_TEST_BINARY` names another.

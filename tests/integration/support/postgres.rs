@@ -13,6 +13,7 @@ mod guard;
 pub struct Postgres {
     pub port: u16,
     pub dir: PathBuf,
+    programs: Option<PathBuf>,
     child: Child,
 }
 
@@ -22,13 +23,18 @@ const PASSWORD: &str = "pgw_admin_pw";
 impl Postgres {
     /// Starts a cluster under `dir` with the server certificate of `certs`.
     pub fn start(dir: &Path, certs: &Path) -> Self {
+        Self::start_from(None, dir, certs)
+    }
+
+    /// The same with the server's programs in `programs`, where that is said.
+    pub fn start_from(programs: Option<PathBuf>, dir: &Path, certs: &Path) -> Self {
         std::fs::create_dir_all(dir).unwrap();
         own(dir);
         let data = dir.join("data");
         let password_file = dir.join("password");
         write_private(&password_file, PASSWORD);
         own(&password_file);
-        let mut initdb = unprivileged(&bin("initdb"));
+        let mut initdb = unprivileged(&bin(programs.as_deref(), "initdb"));
         initdb.arg("-D").arg(&data).args(["-U", SUPERUSER, "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "-N"]);
         initdb.arg("--pwfile").arg(&password_file);
         let made = initdb.output().unwrap();
@@ -41,14 +47,14 @@ impl Postgres {
             }
             own(&target);
         }
-        Self::launch(dir)
+        Self::launch(programs, dir)
     }
 
     /// A standby of this server under `dir`, which follows nothing.
     pub fn standby(&self, dir: &Path) -> Self {
         std::fs::create_dir_all(dir).unwrap();
         own(dir);
-        let mut backup = unprivileged(&bin("pg_basebackup"));
+        let mut backup = unprivileged(&bin(self.programs.as_deref(), "pg_basebackup"));
         backup.arg("-D").arg(dir.join("data")).args([
             "--checkpoint=fast",
             "-U",
@@ -60,20 +66,20 @@ impl Postgres {
         let made = backup.output().unwrap();
         assert!(made.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&made.stderr));
         std::fs::write(dir.join("data/standby.signal"), "").unwrap();
-        Self::launch(dir)
+        Self::launch(self.programs.clone(), dir)
     }
 
     /// Runs the cluster under `dir`.
-    fn launch(dir: &Path) -> Self {
+    fn launch(programs: Option<PathBuf>, dir: &Path) -> Self {
         let (data, port) = (dir.join("data"), free_port());
         let log = std::fs::File::create(dir.join("server.log")).unwrap();
-        let mut server = unprivileged(&bin("postgres"));
+        let mut server = unprivileged(&bin(programs.as_deref(), "postgres"));
         server.arg("-D").arg(&data).arg("-k").arg(dir).arg("-p").arg(port.to_string());
         for setting in SETTINGS {
             server.arg("-c").arg(setting);
         }
         let child = guard::spawn(&server, dir, log.into());
-        let postgres = Self { port, dir: dir.to_owned(), child };
+        let postgres = Self { port, dir: dir.to_owned(), programs, child };
         wait_until("PostgreSQL accepts connections", Duration::from_secs(60), || postgres.answers());
         postgres
     }
@@ -134,8 +140,12 @@ const SETTINGS: [&str; 12] = [
     "log_error_verbosity=terse",
 ];
 
-/// The newest server that is installed, or the one in the folder that `PGWARD_TEST_POSTGRES_BIN` names.
-fn bin(name: &str) -> PathBuf {
+/// Of these programs; else the newest server that is installed, or the one in the folder that `PGWARD_TEST_POSTGRES_BIN`
+/// names.
+fn bin(programs: Option<&Path>, name: &str) -> PathBuf {
+    if let Some(programs) = programs {
+        return programs.join(name);
+    }
     if let Some(folder) = std::env::var_os("PGWARD_TEST_POSTGRES_BIN") {
         return PathBuf::from(folder).join(name);
     }
