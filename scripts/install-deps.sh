@@ -28,6 +28,7 @@ if [ "$purpose" = test ]; then
   want libclang-dev has_libclang
   want python3-psycopg /usr/bin/python3 -c 'import psycopg'
   want npm command -v npm
+  want pgbouncer command -v pgbouncer
   want python3-pip /usr/bin/python3 -m pip --version
   want python3-cryptography /usr/bin/python3 -c 'import cryptography.hazmat.primitives.ciphers.aead'
 fi

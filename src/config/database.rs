@@ -79,6 +79,9 @@ pub(super) fn databases(
         let upstream = upstream(&table, directory, files);
         let password = password(&table, directory, files);
         let provision = provision(&table);
+        if provision != Provision::None && upstream.as_ref().is_some_and(|url| url.options.pooled) {
+            table.refuse("provision", "\"role\" makes roles that a pooler (pool_mode) does not know");
+        }
         table.required_text("region");
         let region = region_of(&table, names);
         let second_opinion = second_opinion(&table);

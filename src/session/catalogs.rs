@@ -154,7 +154,13 @@ impl Keeper {
             None => {
                 let connected = side::connect(&self.upstream, "pgward catalogs", TIMEOUT).await;
                 let client = connected.map_err(|error| match error {
-                    SideError::Database(error) => LoadError::Database(error),
+                    // Without its cause an error of TLS says nothing.
+                    SideError::Database(error) => match std::error::Error::source(&error) {
+                        Some(cause) if error.as_db_error().is_none() => {
+                            LoadError::NoServer(format!("{error}: {cause}"))
+                        }
+                        Some(_) | None => LoadError::Database(error),
+                    },
                     error @ (SideError::Unsuited(_) | SideError::Timeout) => LoadError::NoServer(error.to_string()),
                 })?;
                 side.insert(Side { client, question: None })

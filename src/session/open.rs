@@ -196,7 +196,7 @@ impl Opening {
         let session = SessionId::generate();
         let holder = Holder { session: session.clone(), principal: principal.name.clone() };
         let Reached { database, search_paths, backend, role } =
-            match self.reach(&settings, &holder, &live, read_only).await {
+            match self.reach_where_read(&settings, &holder, &live, read_only).await {
                 Ok(reached) => reached,
                 Err(said) => {
                     self.denied(arrival.address, &said.message, &said).await;
@@ -231,7 +231,10 @@ impl Opening {
             .map_err(|_| ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, "no cancel key can be made now"))?;
         // What was listed before is ended with the rest; what comes after has to look.
         if database.upstream.places().current() != Some(backend.at) {
-            return Err(ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, "the database moves to another server"));
+            return Err(ClientVisible::fatal(
+                sqlstate::CANNOT_CONNECT_NOW,
+                "the database moves to another server; try again",
+            ));
         }
         let client = Client {
             region: who.client_region.clone(),
@@ -252,17 +255,46 @@ impl Opening {
             ClientVisible::fatal(sqlstate::IO_ERROR, "the session cannot be recorded, so it may not begin")
         })?;
         let gate = Gate::new(judge, recorder);
-        Ok(Prepared { listed, database, search_paths, backend, gate, grants, set, live, now, mode: Mode::opened(read_only, settings.upstream.is_pooled), role })
+        Ok(Prepared {
+            listed,
+            database,
+            search_paths,
+            backend,
+            gate,
+            grants,
+            set,
+            live,
+            now,
+            mode: Mode::opened(read_only, settings.upstream.is_pooled),
+            role,
+        })
     }
 
-    /// The database's shared parts, and a backend of this session's own.
-    async fn reach(
+    /// The database's shared parts, and a backend on the server that the catalogs are read of: once more where the database
+    /// moves to another of its servers meanwhile.
+    async fn reach_where_read(
         &self,
         settings: &Arc<DatabaseSettings>,
         holder: &Holder,
         live: &[Arc<Grant>],
         read_only: bool,
     ) -> Result<Reached, ClientVisible> {
+        for _ in 0..2 {
+            if let Some(reached) = self.reach(settings, holder, live, read_only).await? {
+                return Ok(reached);
+            }
+        }
+        Err(ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, "the database moves to another server; try again"))
+    }
+
+    /// `None` where the backend would be on another server than the catalogs were read of.
+    async fn reach(
+        &self,
+        settings: &Arc<DatabaseSettings>,
+        holder: &Holder,
+        live: &[Arc<Grant>],
+        read_only: bool,
+    ) -> Result<Option<Reached>, ClientVisible> {
         let server = &self.server;
         let name = &self.requested.database;
         let unreachable = || {
@@ -299,10 +331,10 @@ impl Opening {
             told(&error).unwrap_or_else(unreachable)
         })?;
         if read_at != Some(backend.at) {
-            tracing::warn!(database = %name, "the catalogs are of another server than the session would be on");
-            return Err(unreachable());
+            tracing::warn!(database = %name, "the database moves to another of its servers");
+            return Ok(None);
         }
-        Ok(Reached { search_paths: snapshot.search_paths(), database, backend, role })
+        Ok(Some(Reached { search_paths: snapshot.search_paths(), database, backend, role }))
     }
 
     /// The login that the session's backend belongs to: the upstream account, or a role made for this session.

@@ -67,7 +67,9 @@ impl UpstreamError {
     /// passwords is told instead.
     fn is_of_the_place(&self) -> bool {
         match self {
-            Self::Connect(_) | Self::Timeout | Self::Unsuited(_) | Self::Read(ReadError::Io(_) | ReadError::Closed) => true,
+            Self::Connect(_) | Self::Timeout | Self::Unsuited(_) | Self::Read(ReadError::Io(_) | ReadError::Closed) => {
+                true
+            }
             Self::Refused { sqlstate, message: _ } => sqlstate == CANNOT_CONNECT_NOW,
             Self::Tls(_)
             | Self::NoTls

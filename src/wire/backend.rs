@@ -294,7 +294,12 @@ mod tests {
     fn a_version_is_negotiated() {
         assert_eq!(negotiated_minor(&[0, 3, 0, 0, 0, 0, 0, 0]), Ok(0));
         assert_eq!(negotiated_minor(&[0, 3, 0, 2, 0, 0, 0, 0]), Ok(2));
-        for body in [&[0, 2, 0, 0, 0, 0, 0, 0][..], &[0, 3, 0, 0, 0, 0, 0, 1, b'x', 0], &[0, 3, 0, 0], &[0, 3, 0, 0, 0, 0, 0, 0, 0]] {
+        for body in [
+            &[0, 2, 0, 0, 0, 0, 0, 0][..],
+            &[0, 3, 0, 0, 0, 0, 0, 1, b'x', 0],
+            &[0, 3, 0, 0],
+            &[0, 3, 0, 0, 0, 0, 0, 0, 0],
+        ] {
             assert!(negotiated_minor(body).is_err(), "{body:?}");
         }
     }

@@ -310,7 +310,8 @@ mod tests {
         let said = body(set_config(&[("search_path", r#""$user", public"#), ("TimeZone", r"a'b\")]));
         let said = String::from_utf8(said).unwrap();
         let expected = r#"SELECT pg_catalog.set_config(E'search_path', E'"$user", public', false), "#.to_owned()
-            + r"pg_catalog.set_config(E'TimeZone', E'a''b\\', false)" + "\0";
+            + r"pg_catalog.set_config(E'TimeZone', E'a''b\\', false)"
+            + "\0";
         assert_eq!(said, expected);
     }
 

@@ -19,6 +19,7 @@ mod denials;
 mod ends;
 mod faults;
 mod guards;
+mod hosts;
 mod judge;
 mod opinions;
 mod records;
@@ -56,6 +57,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         bad_input::CASES,
         faults::CASES,
         guards::CASES,
+        hosts::CASES,
         judge::CASES,
         opinions::CASES,
         records::CASES,

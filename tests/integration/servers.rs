@@ -5,7 +5,9 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use crate::Case;
-use crate::support::{Bench, Credentials, Postgres, Proxy, Scopes, Setup, config, connect, installed, signal, wait_until};
+use crate::support::{
+    Bench, Credentials, Postgres, Proxy, Scopes, Setup, config, connect, installed, signal, wait_until,
+};
 
 pub const CASES: &[Case] = &[
     ("servers::postgresql_14", |bench| version(bench, 14)),
@@ -54,7 +56,6 @@ fn version_16(bench: &Bench) {
         let (_, err, ok) = proxy.sql(&proxy.credentials("alice", "plain"), "SELECT 42");
         assert!(!ok && err.contains("the database \"plain\" cannot be reached"), "{err}");
         let log = proxy.log();
-        println!("{log}");
         assert!(log.contains(said), "{log}");
     }
 }
@@ -146,7 +147,8 @@ fn search_path_is_watched(proxy: &Proxy, postgres: &Postgres) {
     postgres.run("plain", moves);
     proxy.grant("alice", "plain-moves", "30m");
     let alice = proxy.credentials("alice", "plain");
-    let moved = proxy.psql_with(&alice).args(["-At", "-c", "SELECT public.moves()", "-c", "SELECT 'still here'"]).output();
+    let moved =
+        proxy.psql_with(&alice).args(["-At", "-c", "SELECT public.moves()", "-c", "SELECT 'still here'"]).output();
     let moved = moved.unwrap();
     let (out, err) = (String::from_utf8_lossy(&moved.stdout), String::from_utf8_lossy(&moved.stderr));
     assert!(!moved.status.success() && !out.contains("still here"), "{out} {err}");

@@ -9,14 +9,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 #![allow(clippy::print_stdout, reason = "which versions were compared")]
 
+#[path = "../support/installed.rs"]
+mod installed;
 #[allow(dead_code, reason = "the scanner's fragments are what is wanted of it")]
 #[path = "../oracle/mutate.rs"]
 mod mutate;
 #[allow(dead_code, reason = "each test takes what it needs of this")]
 #[path = "../support/postgres.rs"]
 mod postgres;
-#[path = "../support/installed.rs"]
-mod installed;
 #[path = "../oracle/random.rs"]
 mod random;
 

@@ -52,7 +52,14 @@ impl Mode {
     /// `set_later` where the session was told to be read-only after its login, so that RESET ALL would undo it.
     #[must_use]
     pub fn opened(read_only: bool, set_later: bool) -> Self {
-        Self { opened_read_only: read_only && !set_later, writable: !read_only, reset: false, bounded: false, looks: 0, known: None }
+        Self {
+            opened_read_only: read_only && !set_later,
+            writable: !read_only,
+            reset: false,
+            bounded: false,
+            looks: 0,
+            known: None,
+        }
     }
 
     fn wanted(&mut self, grants: &Arc<[Arc<Grant>]>, now: Timestamp) -> Wanted {

@@ -7,8 +7,8 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use super::names::Process;
-use crate::session::side::{self, SideClient, SideError};
 use crate::session::places::Unsuited;
+use crate::session::side::{self, SideClient, SideError};
 use crate::session::upstream::Upstream;
 
 /// For one turn at the connection, the wait for it left out: what takes longer is given up, with the connection.
