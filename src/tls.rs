@@ -1,12 +1,18 @@
 //! TLS as both listeners use it: certificates from PEM files, changed without a restart; TLS 1.2 and later;
 //! the cryptography chosen here and passed on, never a process-wide default.
 
+mod clients;
+mod names;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use clients::ClientAuthority;
+pub use names::NamedCertificates;
+
 use arc_swap::ArcSwap;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::{Error as PemError, PemObject};
@@ -79,16 +85,25 @@ pub fn server_config(
     client_ca: Option<&Path>,
     alpn: &[&[u8]],
 ) -> Result<Arc<ServerConfig>, TlsError> {
+    let clients = client_ca.map(|ca| ClientAuthority { ca: ca.to_owned(), crls: Vec::new() });
+    server_config_with(certificate, clients.as_ref(), alpn)
+}
+
+/// The same with any choice of certificates, and with lists of revoked client certificates.
+///
+/// # Errors
+/// Where the authority's file or a list cannot be used.
+pub fn server_config_with(
+    certificates: Arc<dyn ResolvesServerCert>,
+    clients: Option<&ClientAuthority>,
+    alpn: &[&[u8]],
+) -> Result<Arc<ServerConfig>, TlsError> {
     let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
-    let builder = match client_ca {
+    let builder = match clients {
         None => builder.with_no_client_auth(),
-        Some(path) => {
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(read_roots(path)?), provider());
-            let verifier = verifier.allow_unauthenticated().build();
-            builder.with_client_cert_verifier(verifier.map_err(|error| authority(path, &error))?)
-        }
+        Some(clients) => builder.with_client_cert_verifier(clients.verifier()?),
     };
-    let mut config = builder.with_cert_resolver(certificate);
+    let mut config = builder.with_cert_resolver(certificates);
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(Arc::new(config))
 }
@@ -190,7 +205,11 @@ pub(crate) fn read_roots(path: &Path) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-fn read_certified_key(cert: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
+/// A chain and its key, which belong together.
+///
+/// # Errors
+/// Where a file cannot be read or used.
+pub fn read_certified_key(cert: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
     let chain = read_certificates(cert)?;
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| pem_error(key, "private key", &error))?;
     CertifiedKey::from_der(chain, private, &provider()).map_err(|error| TlsError::Unusable {

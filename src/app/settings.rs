@@ -167,10 +167,23 @@ fn upstream(url: &UpstreamUrl, password: Option<Secret>) -> UpstreamSettings {
 /// What clients of the proxy are shown. ALPN is `postgresql` alone.
 pub fn server_tls(config: &Config) -> anyhow::Result<ServerTls> {
     let files = &config.proxy.tls;
-    let certificate = tls::ReloadableCertificate::load(&files.cert, &files.key)?;
-    let leaf = certificate.end_entity_der();
-    let server = tls::server_config(certificate, config.proxy.client_ca.as_deref(), &[session::ALPN])?;
-    Ok(ServerTls::new(Arc::unwrap_or_clone(server), &leaf))
+    let certificate = Arc::new(tls::read_certified_key(&files.cert, &files.key)?);
+    let mut others = Vec::new();
+    for files in &config.proxy.certificates {
+        others.push(Arc::new(tls::read_certified_key(&files.cert, &files.key)?));
+    }
+    let certificates = Arc::new(tls::NamedCertificates::new(certificate, others));
+    if let Some(nameless) = certificates.nameless().and_then(|at| config.proxy.certificates.get(at)) {
+        anyhow::bail!("{}: no DNS name among its subject alternative names", nameless.cert.display());
+    }
+    let clients = config.proxy.client_ca.clone();
+    let clients = clients.map(|ca| tls::ClientAuthority { ca, crls: config.proxy.client_crl.clone() });
+    let server = tls::server_config_with(
+        Arc::clone(&certificates) as Arc<dyn rustls::server::ResolvesServerCert>,
+        clients.as_ref(),
+        &[session::ALPN],
+    )?;
+    Ok(ServerTls::named(Arc::unwrap_or_clone(server), certificates))
 }
 
 /// What callers of the control port are shown, and the handle that reads it again.

@@ -72,8 +72,12 @@ pub struct ProxySettings {
     pub public_host: String,
     pub public_port: u16,
     pub tls: TlsFiles,
+    /// Certificates for who asks for one of their names, in place of `tls`.
+    pub certificates: Vec<TlsFiles>,
     /// Signs the client certificates that are accepted, where any are.
     pub client_ca: Option<PathBuf>,
+    /// Lists of client certificates that were revoked.
+    pub client_crl: Vec<PathBuf>,
     /// Threads that serve sessions, where the configuration says how many.
     pub workers: Option<usize>,
     pub max_connections: usize,

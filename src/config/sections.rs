@@ -28,6 +28,8 @@ pub(super) fn proxy(root: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>
         "tls_cert",
         "tls_key",
         "client_ca",
+        "client_crl",
+        "certificate",
         "public_host",
         "public_port",
         "workers",
@@ -40,6 +42,18 @@ pub(super) fn proxy(root: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>
     let listen = listen_address(&table);
     let tls = tls_files(&table, directory, files);
     let client_ca = table.text("client_ca").map(|text| FileUse::add(files, &text, directory, FileKind::Plain));
+    let client_crl = table.texts("client_crl").unwrap_or_default();
+    let client_crl: Vec<_> =
+        client_crl.iter().map(|text| FileUse::add(files, text, directory, FileKind::Plain)).collect();
+    if client_ca.is_none() && !client_crl.is_empty() {
+        table.refuse("client_crl", "says which of client_ca's certificates were revoked; there is no client_ca");
+    }
+    let certificates = table.tables("certificate");
+    let certificates = certificates.iter().filter_map(|certificate| {
+        certificate.allow(&["tls_cert", "tls_key"]);
+        tls_files(certificate, directory, files)
+    });
+    let certificates: Vec<_> = certificates.collect();
     let public_host = table.text("public_host").and_then(|text| text.read(check_host));
     let public_port = table.integer("public_port", 1, u64::from(u16::MAX));
     let handshake_timeout = table.duration("handshake_timeout").unwrap_or(Duration::from_secs(30));
@@ -60,7 +74,9 @@ pub(super) fn proxy(root: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>
         public_host: public_host.unwrap_or_else(|| reachable_host(listen.ip())),
         public_port: public_port.and_then(|port| u16::try_from(port).ok()).unwrap_or(listen.port()),
         tls: tls?,
+        certificates,
         client_ca,
+        client_crl,
         workers: table.integer("workers", 1, 1_024).and_then(|count| usize::try_from(count).ok()),
         max_connections,
         max_connections_per_address,

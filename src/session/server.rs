@@ -306,7 +306,8 @@ impl Server {
             }
             Ok(Ok(Opening::Cancel { process, key })) => self.cancel(address.ip(), process, &key).await,
             Ok(Ok(Opening::Startup { stream, rest, startup })) => {
-                let arrival = open::Arrival::new(stream, rest, startup, address, tls.binding.clone());
+                let binding = tls.binding(stream.get_ref().1.server_name());
+                let arrival = open::Arrival::new(stream, rest, startup, address, binding);
                 open::serve(self, arrival, deadline).await;
             }
         }

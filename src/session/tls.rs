@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use super::settings::SslMode;
+use crate::tls::NamedCertificates;
 
 /// The protocol name that direct TLS must agree on.
 pub const ALPN: &[u8] = b"postgresql";
@@ -19,26 +20,56 @@ pub const ALPN: &[u8] = b"postgresql";
 /// The server's side of TLS, and what SCRAM binds itself to.
 pub struct ServerTls {
     pub config: Arc<rustls::ServerConfig>,
-    /// `tls-server-end-point` of the certificate; `None` where RFC 5929 defines none (Ed25519).
-    pub binding: Option<Vec<u8>>,
+    bindings: Bindings,
+}
+
+/// `tls-server-end-point` of what clients are shown; `None` where RFC 5929 defines none (Ed25519).
+enum Bindings {
+    One(Option<Vec<u8>>),
+    /// In the order of the certificates.
+    Named(Arc<NamedCertificates>, Vec<Option<Vec<u8>>>),
 }
 
 impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerTls").field("binding", &self.binding.is_some()).finish_non_exhaustive()
+        f.debug_struct("ServerTls").finish_non_exhaustive()
     }
 }
 
 impl ServerTls {
     /// Takes a configuration and the certificate that it serves. Offers ALPN `postgresql` besides what it offers.
     #[must_use]
-    pub fn new(mut config: rustls::ServerConfig, certificate: &CertificateDer<'_>) -> Self {
+    pub fn new(config: rustls::ServerConfig, certificate: &CertificateDer<'_>) -> Self {
+        Self::with(config, Bindings::One(end_point_binding(certificate)))
+    }
+
+    /// The same where `config` serves one of several, by the name that is asked for.
+    #[must_use]
+    pub fn named(config: rustls::ServerConfig, certificates: Arc<NamedCertificates>) -> Self {
+        let bindings = certificates.iter().map(|key| key.end_entity_cert().ok().and_then(end_point_binding)).collect();
+        Self::with(config, Bindings::Named(certificates, bindings))
+    }
+
+    fn with(mut config: rustls::ServerConfig, bindings: Bindings) -> Self {
         if !config.alpn_protocols.iter().any(|protocol| protocol == ALPN) {
             config.alpn_protocols.push(ALPN.to_vec());
         }
         // Tickets would let a client come back without its certificate being looked at again.
         config.send_tls13_tickets = 0;
-        Self { config: Arc::new(config), binding: end_point_binding(certificate) }
+        Self { config: Arc::new(config), bindings }
+    }
+
+    /// What SCRAM binds itself to with a client that asked for this name.
+    #[must_use]
+    pub fn binding(&self, asked: Option<&str>) -> Option<Vec<u8>> {
+        match &self.bindings {
+            Bindings::One(binding) => binding.clone(),
+            Bindings::Named(certificates, bindings) => {
+                let shown = certificates.choose(asked);
+                let at = certificates.iter().position(|certificate| Arc::ptr_eq(certificate, shown))?;
+                bindings.get(at).cloned().flatten()
+            }
+        }
     }
 }
 

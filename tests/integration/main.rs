@@ -13,6 +13,7 @@ mod support;
 
 mod audit;
 mod bad_input;
+mod certificates;
 mod clients;
 mod control;
 mod denials;
@@ -49,6 +50,7 @@ type Case = (&'static str, fn(&Bench));
 
 fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
     let cases: Vec<Case> = [
+        certificates::CASES,
         clients::CASES,
         denials::CASES,
         ends::CASES,

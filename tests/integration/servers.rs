@@ -1,12 +1,13 @@
 //! Every version of PostgreSQL as an upstream, and the newer ways to speak to servers and to be spoken to: direct TLS and
 //! protocol 3.2, with a real libpq 18.
 
+use std::io::{Read, Write};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use crate::Case;
 use crate::support::{
-    Bench, Credentials, Postgres, Proxy, Scopes, Setup, config, connect, installed, signal, wait_until,
+    Bench, Credentials, Postgres, Proxy, Scopes, Setup, config, connect, installed, raw, signal, wait_until,
 };
 
 pub const CASES: &[Case] = &[
@@ -16,6 +17,7 @@ pub const CASES: &[Case] = &[
     ("servers::postgresql_17", |bench| version(bench, 17)),
     ("servers::postgresql_18", version_18),
     ("servers::libpq_18_speaks_its_own_protocol", libpq_18),
+    ("servers::versions_and_options_are_negotiated", negotiated),
 ];
 
 const FUNCTIONS: &str = r#"
@@ -163,6 +165,29 @@ fn libpq_18(bench: &Bench) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let cancels = proxy.audit(&["--principal", "alice"]);
     assert_eq!(cancels.iter().filter(|record| record["event"] == "cancel").count(), 3, "{cancels:?}");
+}
+
+/// What a client is told of a version or an option that is not spoken here: as PostgreSQL 18 tells it, before anything else.
+fn negotiated(bench: &Bench) {
+    let proxy = bench.proxy();
+    let told = |minor: u8, options: &[(&str, &str)]| {
+        let mut packet = raw::startup(&[&[("user", "alice"), ("database", "plain")], options].concat());
+        packet[7] = minor;
+        let mut stream = raw::tls(&proxy);
+        stream.write_all(&packet).unwrap();
+        let mut first = [0; 5];
+        stream.read_exact(&mut first).unwrap();
+        let mut body = vec![0; usize::from(first[4]) - 4];
+        stream.read_exact(&mut body).unwrap();
+        (first[0], body)
+    };
+    let option = ("_pq_.tea", "green");
+    for minor in [0, 1, 2] {
+        assert_eq!(told(minor, &[]).0, b'R', "3.{minor} is spoken");
+    }
+    assert_eq!(told(3, &[]), (b'v', b"\0\x03\0\x02\0\0\0\0".to_vec()));
+    assert_eq!(told(99, &[option]), (b'v', b"\0\x03\0\x02\0\0\0\x01_pq_.tea\0".to_vec()));
+    assert_eq!(told(0, &[option]), (b'v', b"\0\x03\0\0\0\0\0\x01_pq_.tea\0".to_vec()));
 }
 
 /// Runs a script with Debian's Python and psycopg with a libpq 18 of its own.
