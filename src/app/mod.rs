@@ -44,6 +44,7 @@ pub fn check(path: &Path) -> anyhow::Result<Vec<String>> {
     let config = load(path)?;
     settings::server_tls(&config)?;
     settings::control_tls(&config)?;
+    settings::session_directory(&config)?;
     Sinks::check(&sinks::settings(&config)?)?;
     runtime()?.block_on(settings::reach_upstreams(&config))
 }

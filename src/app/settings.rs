@@ -10,13 +10,13 @@ use aws_lc_rs::hmac;
 use crate::access::{Region, Secret};
 use crate::audit::{self, HashKey, Shelf};
 use crate::config::{
-    Config, ParameterRecording, Protocol, Provision, SecondOpinion, SessionAttrs, SslMode, StoreLocation, UpstreamHost,
-    UpstreamPlace, UpstreamUrl,
+    Config, Issuer, Login, ParameterRecording, Protocol, Provision, SecondOpinion, SessionAttrs, SslMode,
+    StoreLocation, TokenAlgorithm, UpstreamHost, UpstreamPlace, UpstreamUrl,
 };
 use crate::policy::DatabasePolicy;
 use crate::session::{self, DatabaseSettings, RoleSettings, ServerTls, UpstreamSettings};
 use crate::wire::scram::Verifier;
-use crate::{control, tls};
+use crate::{control, identity, tls};
 
 /// The session side's bounds.
 pub fn session_settings(config: &Config, salt_secret: [u8; 32], hash_key: HashKey) -> session::Settings {
@@ -51,13 +51,47 @@ pub fn balancers(config: &Config) -> session::Balancers {
 
 /// Who may log in.
 pub fn session_directory(config: &Config) -> anyhow::Result<session::Directory> {
+    let issuers = issuers(config)?;
     let mut users = Vec::new();
     for user in &config.users {
         let scram = user.scram.as_ref().map(|secret| Verifier::parse(secret.expose())).transpose();
         let scram = scram.map_err(|_| anyhow::anyhow!("user \"{}\": scram is no verifier", user.principal.name))?;
-        users.push(session::User { principal: user.principal.clone(), scram });
+        let issuer = |named: &String| {
+            let found = issuers.iter().find(|issuer| issuer.settings().issuer == *named).map(Arc::clone);
+            found.ok_or_else(|| anyhow::anyhow!("user \"{}\": unknown issuer {named}", user.principal.name))
+        };
+        let login = match &user.login {
+            Login::Password => session::Login::Password,
+            Login::Oauth(named) => session::Login::Oauth(issuer(named)?),
+            Login::TokenAsPassword(named) => session::Login::TokenAsPassword(issuer(named)?),
+        };
+        users.push(session::User { principal: user.principal.clone(), scram, login });
     }
     Ok(session::Directory::new(users))
+}
+
+/// Whose tokens are taken. Their keys are fetched when somebody brings a token.
+fn issuers(config: &Config) -> anyhow::Result<Vec<Arc<identity::Issuer>>> {
+    let issuer = |issuer: &Issuer| {
+        let algorithms = issuer.algorithms.iter().map(|algorithm| match algorithm {
+            TokenAlgorithm::Rs256 => identity::Algorithm::Rs256,
+            TokenAlgorithm::Es256 => identity::Algorithm::Es256,
+            TokenAlgorithm::EdDsa => identity::Algorithm::EdDsa,
+        });
+        let settings = identity::IssuerSettings {
+            issuer: issuer.issuer.clone(),
+            audience: issuer.audience.clone(),
+            jwks_url: issuer.jwks_url.clone(),
+            ca: issuer.ca.clone(),
+            principal_claim: issuer.principal_claim.clone(),
+            groups_claim: issuer.groups_claim.clone(),
+            algorithms: algorithms.collect(),
+            leeway: issuer.leeway,
+            scope: issuer.scope.clone(),
+        };
+        Ok(Arc::new(identity::Issuer::new(settings)?))
+    };
+    config.issuers.iter().map(issuer).collect()
 }
 
 /// Who may call the control port, and what they may ask for.

@@ -5,6 +5,7 @@ mod database;
 mod duration;
 mod export;
 mod files;
+mod identity;
 mod names;
 mod problems;
 mod reader;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 pub use self::database::PasswordSource;
 pub use self::duration::parse_duration;
+pub use self::identity::{Issuer, Login, TokenAlgorithm};
 pub use self::problems::{ConfigErrors, Problem};
 pub use self::sink::{ArchiveLocation, Sink, SinkFormat, SinkKind, SinkStart};
 pub use self::upstream::{LoginOptions, Protocol, SessionAttrs, SslMode, UpstreamHost, UpstreamPlace, UpstreamUrl};
@@ -59,6 +61,8 @@ pub struct Config {
     /// What the regions say of the data in them.
     pub region_rules: Arc<BTreeMap<Region, RegionRule>>,
     pub users: Vec<User>,
+    /// Whose tokens are taken.
+    pub issuers: Vec<Issuer>,
     pub databases: Vec<Database>,
     pub scopes: Vec<Scope>,
     files: Vec<FileUse>,
@@ -157,6 +161,7 @@ pub struct User {
     pub token_hash: Option<TokenHash>,
     /// The verifier of a stable database password, in the format of `pg_authid.rolpassword`.
     pub scram: Option<Secret>,
+    pub login: Login,
 }
 
 /// One `[[database]]`
@@ -258,7 +263,7 @@ impl Config {
     }
 
     fn build(path: &Path, text: &str, root: &Table<'_>) -> Option<Self> {
-        root.allow(&["proxy", "control", "store", "audit", "regions", "user", "database", "scope"]);
+        root.allow(&["proxy", "control", "store", "audit", "regions", "identity", "user", "database", "scope"]);
         let directory = path.parent().unwrap_or(Path::new(""));
         let mut files = Vec::new();
         let names = Names::collect(root);
@@ -269,7 +274,8 @@ impl Config {
         let sinks = sink::sinks(root, directory, &names, &mut files);
         let sections::Regions { declared: regions, networks, rules } = sections::regions(root, &names);
         let region_rules = Arc::new(rules);
-        let users = user::users(root, &names);
+        let issuers = identity::issuers(root, directory, &mut files);
+        let users = user::users(root, &names, &issuers);
         let databases = database::databases(root, directory, &names, &region_rules, &mut files);
         let scopes = scope::scopes(root, &names);
         let (proxy, control) = (proxy?, control?);
@@ -291,6 +297,7 @@ impl Config {
             networks,
             region_rules,
             users,
+            issuers,
             databases,
             scopes,
             files,

@@ -3,18 +3,19 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::identity::{self, Issuer, Login};
 use super::names::{Names, check_name, check_unique};
 use super::reader::{Table, Text};
 use super::sections::region_of;
 use super::{Secret, User};
 use crate::access::{Principal, TokenHash};
 
-pub(super) fn users(root: &Table<'_>, names: &Names) -> Vec<User> {
+pub(super) fn users(root: &Table<'_>, names: &Names, issuers: &[Issuer]) -> Vec<User> {
     let mut seen = Vec::new();
     let mut tokens: Vec<(TokenHash, Text<'_>)> = Vec::new();
     let mut users = Vec::new();
     for table in root.tables("user") {
-        table.allow(&["name", "groups", "token_hash", "scram", "region"]);
+        table.allow(&["name", "groups", "token_hash", "scram", "region", "login", "issuer"]);
         let name = table.required_text("name");
         let groups = table.texts("groups").unwrap_or_default();
         let groups: Vec<String> = groups.iter().filter_map(|text| text.read(check_name)).collect();
@@ -28,11 +29,15 @@ pub(super) fn users(root: &Table<'_>, names: &Names) -> Vec<User> {
             Some(hash)
         });
         let scram = table.text("scram").and_then(|text| text.read(check_verifier));
+        let login = identity::login(&table, issuers);
+        if login != Login::Password && scram.is_some() {
+            table.refuse("scram", "is a password, and this user logs in by tokens");
+        }
         let region = region_of(&table, names);
         let Some(name) = name else { continue };
         check_unique(&mut seen, &name);
         let Some(name) = name.read(check_name) else { continue };
-        users.push(User { principal: Principal { name, groups, region }, token_hash, scram });
+        users.push(User { principal: Principal { name, groups, region }, token_hash, scram, login });
     }
     users
 }

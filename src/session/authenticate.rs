@@ -1,12 +1,13 @@
-//! Who a client is: a certificate that names it, or a password by SCRAM. Says the same to all who fail.
+//! Who a client is: a certificate that names it, a token, or a password by SCRAM. Says the same to all who fail.
 
 use bytes::BytesMut;
 use tokio::io::AsyncWriteExt as _;
 
+use super::bearer;
 use super::handshake::ClientStream;
 use super::nonce::nonce;
 use super::routes;
-use super::settings::{Dependencies, Settings, User};
+use super::settings::{Dependencies, Login, Settings, User};
 use super::tls::certificate_identities;
 use super::transport::{ReadError, read_frame};
 use crate::wire::encode::{self, ClientVisible};
@@ -22,6 +23,8 @@ const MAX_MESSAGE: usize = 4 * 1024;
 pub enum AuthError {
     /// The secret is wrong, or nobody has that name: told apart only by `why`, which is for the journal.
     Refused { said: ClientVisible, why: &'static str },
+    /// It asked where to get a token: no failed login, and no login.
+    Asked { said: ClientVisible },
     /// The peer is gone or broke the protocol; it may be told what.
     Broken(Option<ClientVisible>),
     /// Whether the secret is right cannot be known now.
@@ -56,7 +59,7 @@ pub struct Talk<'a> {
 }
 
 impl Talk<'_> {
-    async fn say(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    pub(super) async fn say(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.untold.extend_from_slice(bytes);
         self.stream.write_all(&self.untold.split()).await?;
         self.stream.flush().await
@@ -99,6 +102,15 @@ pub async fn authenticate(
             Some(_) | None => Err(AuthError::Refused { said, why: "the client certificate names somebody else" }),
         };
     }
+    if let Some(user) = &user {
+        match &user.login {
+            Login::Password => {}
+            Login::Oauth(issuer) => return bearer::oauth(talk, attempt, issuer, user.clone(), parts).await,
+            Login::TokenAsPassword(issuer) => {
+                return bearer::password(talk, attempt, issuer, user.clone(), parts).await;
+            }
+        }
+    }
     let verifiers = verifiers(user.as_ref(), attempt, parts).await?;
     let candidates = Candidates::new(verifiers, &scram::stable_salt(&settings.salt_secret, attempt.user));
     exchange(talk, attempt, candidates).await?;
@@ -136,7 +148,7 @@ async fn verifiers(
 async fn exchange(mut talk: Talk<'_>, attempt: &Attempt<'_>, candidates: Candidates) -> Result<(), AuthError> {
     let offer: &[&str] = if attempt.binding.is_some() { &[scram::PLUS, scram::PLAIN] } else { &[scram::PLAIN] };
     talk.say(&encode::authentication_sasl(offer)).await?;
-    let frame = password_message(&mut talk).await?;
+    let frame = password_message(&mut talk, MAX_MESSAGE).await?;
     let (mechanism, first) = frontend::sasl_initial(&frame).map_err(ReadError::from)?;
     if !offer.contains(&mechanism) {
         return Err(broken("client selected an invalid SASL authentication mechanism"));
@@ -146,14 +158,14 @@ async fn exchange(mut talk: Talk<'_>, attempt: &Attempt<'_>, candidates: Candida
     let exchange =
         Exchange::start(mechanism, attempt.binding, first, &nonce, candidates).map_err(|e| refused(e, attempt))?;
     talk.say(&encode::authentication_sasl_continue(exchange.server_first())).await?;
-    let last = password_message(&mut talk).await?;
+    let last = password_message(&mut talk, MAX_MESSAGE).await?;
     let answer = exchange.finish(&last).map_err(|error| refused(error, attempt))?;
     talk.untold.extend_from_slice(&encode::authentication_sasl_final(&answer));
     Ok(())
 }
 
-async fn password_message(talk: &mut Talk<'_>) -> Result<Vec<u8>, AuthError> {
-    let frame = read_frame(talk.stream, talk.read, MAX_MESSAGE).await?;
+pub(super) async fn password_message(talk: &mut Talk<'_>, limit: usize) -> Result<Vec<u8>, AuthError> {
+    let frame = read_frame(talk.stream, talk.read, limit).await?;
     if frame.tag() != b'p' {
         return Err(broken("expected SASL response"));
     }
@@ -171,6 +183,6 @@ fn refused(error: ScramError, attempt: &Attempt<'_>) -> AuthError {
     }
 }
 
-fn broken(text: &str) -> AuthError {
+pub(super) fn broken(text: &str) -> AuthError {
     AuthError::Broken(Some(ClientVisible::fatal(sqlstate::PROTOCOL_VIOLATION, text)))
 }

@@ -2,7 +2,7 @@
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `server`, `balancer`, `handshake`, `parameters`, `authenticate`, `throttle`, `refusals`, `routes`, `open` | from a connection to a session |
+//! | `server`, `balancer`, `handshake`, `parameters`, `authenticate`, `bearer`, `throttle`, `refusals`, `routes`, `open` | from a connection to a session |
 //! | `relay`, `peer`, `replies`, `given`, `reason`, `ends`, `pulse`, `contained` | the session's one task: both directions, what is owed, when it must end |
 //! | `gate`, `judge`, `pass`, `special`, `names`, `analysis`, `catalogs`, `opinions` | what may go upstream, and why |
 //! | `upstream`, `places`, `login`, `salted`, `nonce`, `transport`, `tls`, `side` | the leg to PostgreSQL |
@@ -14,6 +14,7 @@ pub mod analysis;
 mod aside;
 mod authenticate;
 mod balancer;
+mod bearer;
 mod binds;
 mod bulk;
 mod catalogs;
@@ -62,7 +63,7 @@ pub use roles::{Examined, examine};
 pub use routes::find as find_database;
 pub use server::Server;
 pub use settings::{
-    DatabaseSettings, Dependencies, Directory, ParameterRecording, Place, RoleSettings, SecondOpinion, SessionAttrs,
-    Settings, SslMode, UpstreamSettings, User,
+    DatabaseSettings, Dependencies, Directory, Login, ParameterRecording, Place, RoleSettings, SecondOpinion,
+    SessionAttrs, Settings, SslMode, UpstreamSettings, User,
 };
 pub use tls::{ALPN, ServerTls};

@@ -148,6 +148,7 @@ impl Opening {
                 self.denied(arrival.address, why, &said).await;
                 Err(Some(said))
             }
+            Err(AuthError::Asked { said }) => Err(Some(said)),
             Err(AuthError::Broken(said)) => {
                 let why = said.as_ref().map(|said| format!(": {}", said.message)).unwrap_or_default();
                 let why = format!("authentication was broken off{why}");

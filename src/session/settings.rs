@@ -14,6 +14,7 @@ use super::registry::Registry;
 use super::tls::ServerTls;
 use crate::access::{Clock, Principal, RegionNetworks, Scope, Secret};
 use crate::audit::{HashKey, Journal};
+use crate::identity::Issuer;
 use crate::policy::DatabasePolicy;
 use crate::store::{GrantBook, SharedStore};
 use crate::wire::scram::Verifier;
@@ -116,6 +117,19 @@ pub struct User {
     pub principal: Principal,
     /// A stable password's verifier, besides those that are minted.
     pub scram: Option<Verifier>,
+    pub login: Login,
+}
+
+/// How a user logs in who shows no certificate.
+#[derive(Clone, Debug, Default)]
+pub enum Login {
+    /// By SCRAM.
+    #[default]
+    Password,
+    /// By a token, with OAUTHBEARER.
+    Oauth(Arc<Issuer>),
+    /// By a token in place of the password.
+    TokenAsPassword(Arc<Issuer>),
 }
 
 impl Directory {

@@ -73,6 +73,12 @@ impl ClientVisible {
     }
 }
 
+/// AuthenticationCleartextPassword.
+#[must_use]
+pub fn authentication_cleartext() -> Bytes {
+    message(b'R', |body| body.put_u32(3))
+}
+
 /// AuthenticationSASL with the mechanisms on offer, the best first.
 #[must_use]
 pub fn authentication_sasl(mechanisms: &[&str]) -> Bytes {

@@ -185,6 +185,17 @@ pub fn sasl_initial(body: &[u8]) -> Result<(&str, Option<&[u8]>), ProtocolError>
     Ok((mechanism, data))
 }
 
+/// A PasswordMessage's password.
+///
+/// # Errors
+/// Where the body is not one text.
+pub fn password(body: &[u8]) -> Result<&str, ProtocolError> {
+    let mut reader = Reader::new(body);
+    let password = reader.cstr()?;
+    reader.finish()?;
+    Ok(password)
+}
+
 fn formats(reader: &mut Reader<'_>) -> Result<Vec<bool>, ProtocolError> {
     let count = reader.u16()?;
     let mut formats = Vec::new();

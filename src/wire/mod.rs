@@ -4,6 +4,7 @@ pub mod backend;
 pub mod encode;
 pub mod frame;
 pub mod frontend;
+pub mod oauth;
 pub mod proxy_header;
 mod reader;
 pub mod scram;

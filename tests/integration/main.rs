@@ -27,6 +27,7 @@ mod records;
 mod residency;
 mod roles;
 mod servers;
+mod tokens;
 mod witness;
 
 use std::process::ExitCode;
@@ -66,6 +67,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         residency::CASES,
         roles::CASES,
         servers::CASES,
+        tokens::CASES,
         witness::CASES,
     ]
     .concat();

@@ -92,7 +92,11 @@ impl Bench {
         tokio::spawn(Arc::clone(&grants).run(Duration::from_millis(500), CancellationToken::new()));
         let journal =
             Journal::open(audit::Settings::new(directory.path().join("audit"), audit::Durability::Written)).unwrap();
-        let user = User { principal: principal("alice"), scram: Some(Verifier::derive("pencil", b"salt", 4096)) };
+        let user = User {
+            principal: principal("alice"),
+            scram: Some(Verifier::derive("pencil", b"salt", 4096)),
+            login: pgward::session::Login::Password,
+        };
         let upstream = UpstreamSettings {
             places: vec![pgward::session::Place {
                 host: postgres.socket_directory().display().to_string(),

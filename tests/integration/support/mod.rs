@@ -1,6 +1,7 @@
 //! What the cases share: one PostgreSQL, proxies on it, and the people who ask and approve.
 
 pub mod balancer;
+pub mod idp;
 #[path = "../../support/installed.rs"]
 pub mod installed;
 mod postgres;

@@ -1,0 +1,162 @@
+//! Tokens, good and bad, by keys made here.
+#![allow(clippy::unwrap_used)]
+
+use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
+use jsonwebtoken::{EncodingKey, Header};
+use serde_json::{Value, json};
+
+use super::keys::choose;
+use super::*;
+
+const NOW: i64 = 1_800_000_000;
+
+fn settings() -> IssuerSettings {
+    IssuerSettings {
+        issuer: "https://idp.example".into(),
+        audience: "pgward".into(),
+        jwks_url: None,
+        ca: None,
+        principal_claim: "preferred_username".into(),
+        groups_claim: Some("groups".into()),
+        algorithms: vec![Algorithm::Es256, Algorithm::EdDsa],
+        leeway: Duration::from_secs(30),
+        scope: "openid".into(),
+    }
+}
+
+/// A key pair, and what the provider publishes of it.
+fn pair(algorithm: jsonwebtoken::Algorithm, kid: &str) -> (EncodingKey, Jwk) {
+    let of =
+        if algorithm == jsonwebtoken::Algorithm::EdDSA { &rcgen::PKCS_ED25519 } else { &rcgen::PKCS_ECDSA_P256_SHA256 };
+    let der = rcgen::KeyPair::generate_for(of).unwrap().serialize_der();
+    let key = if algorithm == jsonwebtoken::Algorithm::EdDSA {
+        EncodingKey::from_ed_der(&der)
+    } else {
+        EncodingKey::from_ec_der(&der)
+    };
+    let mut published = Jwk::from_encoding_key(&key, algorithm).unwrap();
+    published.common.key_id = Some(kid.to_owned());
+    (key, published)
+}
+
+fn claims() -> Value {
+    json!({"iss": "https://idp.example", "aud": ["other", "pgward"], "exp": NOW + 60, "nbf": NOW,
+           "preferred_username": "alice", "groups": ["dev", "@dba", 7]})
+}
+
+fn with(key: &str, value: Value) -> Value {
+    let mut claims = claims();
+    claims.as_object_mut().unwrap().insert(key.to_owned(), value);
+    claims
+}
+
+fn without(key: &str) -> Value {
+    let mut claims = claims();
+    claims.as_object_mut().unwrap().remove(key).unwrap();
+    claims
+}
+
+fn verify(text: &str, keys: &[Jwk]) -> Result<Identified, Rejected> {
+    let head = token::head(text, &settings())?;
+    let key = choose(keys, &head).ok_or(Rejected::UnknownKey)?;
+    token::verify(text, &head, &key, &settings(), Timestamp::from_second(NOW).unwrap())
+}
+
+fn header(algorithm: jsonwebtoken::Algorithm, kid: &str) -> Header {
+    Header { kid: Some(kid.to_owned()), ..Header::new(algorithm) }
+}
+
+#[test]
+fn a_good_token_names_somebody() {
+    for algorithm in [jsonwebtoken::Algorithm::ES256, jsonwebtoken::Algorithm::EdDSA] {
+        let (key, published) = pair(algorithm, "one");
+        let text = jsonwebtoken::encode(&header(algorithm, "one"), &claims(), &key).unwrap();
+        let found = verify(&text, std::slice::from_ref(&published)).unwrap();
+        // What is marked as a group where rules list them is none of the provider's.
+        assert_eq!(found, Identified { principal: "alice".into(), groups: vec!["dev".into()] });
+        let nameless = Header::new(algorithm);
+        let text = jsonwebtoken::encode(&nameless, &claims(), &key).unwrap();
+        assert!(verify(&text, std::slice::from_ref(&published)).is_ok(), "the only key that it could be");
+        let other = Jwk { common: published.common.clone(), algorithm: pair(algorithm, "two").1.algorithm };
+        assert_eq!(verify(&text, &[published, other]), Err(Rejected::UnknownKey), "one of two");
+    }
+}
+
+#[test]
+fn what_a_token_says_has_to_be_right() {
+    let es256 = jsonwebtoken::Algorithm::ES256;
+    let (key, published) = pair(es256, "one");
+    for (claims, expected) in [
+        (with("iss", json!("https://idp.example/")), Rejected::Issuer),
+        (with("iss", json!(["https://idp.example"])), Rejected::Issuer),
+        (without("iss"), Rejected::Issuer),
+        (with("aud", json!("pgward2")), Rejected::Audience),
+        (with("aud", json!({"pgward": 1})), Rejected::Audience),
+        (without("aud"), Rejected::Audience),
+        (with("exp", json!(NOW - 31)), Rejected::Expired),
+        (with("exp", json!("never")), Rejected::Expired),
+        (without("exp"), Rejected::Expired),
+        (with("nbf", json!(NOW + 31)), Rejected::TooEarly),
+        (with("nbf", json!("now")), Rejected::TooEarly),
+        (without("preferred_username"), Rejected::Nobody),
+        (with("preferred_username", json!("")), Rejected::Nobody),
+        (with("preferred_username", json!("a\nb")), Rejected::Nobody),
+        (with("preferred_username", json!(["alice"])), Rejected::Nobody),
+    ] {
+        let text = jsonwebtoken::encode(&header(es256, "one"), &claims, &key).unwrap();
+        assert_eq!(verify(&text, std::slice::from_ref(&published)), Err(expected), "{claims}");
+    }
+    let late = jsonwebtoken::encode(&header(es256, "one"), &with("exp", json!(NOW - 29)), &key).unwrap();
+    assert!(verify(&late, &[published]).is_ok(), "clocks differ a little");
+}
+
+#[test]
+fn only_the_right_key_signs() {
+    let es256 = jsonwebtoken::Algorithm::ES256;
+    let (key, published) = pair(es256, "one");
+    let (_, other) = pair(es256, "one");
+    let text = jsonwebtoken::encode(&header(es256, "one"), &claims(), &key).unwrap();
+    assert_eq!(verify(&text, &[other]), Err(Rejected::Signature));
+    let mut encrypting = published.clone();
+    encrypting.common.public_key_use = Some(PublicKeyUse::Encryption);
+    assert_eq!(verify(&text, &[encrypting]), Err(Rejected::UnknownKey));
+    let (head, rest) = text.split_once('.').unwrap();
+    let (body, signature) = rest.split_once('.').unwrap();
+    for broken in ["".to_owned(), "a.b".to_owned(), format!("{head}.{body}"), "x".repeat(MAX_TOKEN + 1)] {
+        assert_eq!(verify(&broken, std::slice::from_ref(&published)), Err(Rejected::Malformed));
+    }
+    for changed in [format!("{head}.{body}."), format!("{head}.{body}x.{signature}")] {
+        assert_eq!(verify(&changed, std::slice::from_ref(&published)), Err(Rejected::Signature));
+    }
+}
+
+/// A public key taken for a shared secret, no signature at all, and kinds of tokens that are not for logging in.
+#[test]
+fn other_algorithms_and_kinds_are_refused() {
+    use base64::Engine as _;
+    let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+    let (key, published) = pair(jsonwebtoken::Algorithm::ES256, "one");
+    let body = encode(&claims().to_string());
+    for algorithm in ["none", "None", "HS256", "RS256", "ES384", "PS256"] {
+        let header = encode(&json!({"alg": algorithm, "kid": "one"}).to_string());
+        let found = verify(&format!("{header}.{body}.AAAA"), std::slice::from_ref(&published));
+        assert!(matches!(found, Err(Rejected::Algorithm | Rejected::Malformed)), "{algorithm}: {found:?}");
+    }
+    let secret = EncodingKey::from_secret(serde_json::to_string(&published).unwrap().as_bytes());
+    let confused = jsonwebtoken::encode(&header(jsonwebtoken::Algorithm::HS256, "one"), &claims(), &secret).unwrap();
+    assert_eq!(verify(&confused, std::slice::from_ref(&published)), Err(Rejected::Algorithm));
+    for kind in ["logout+jwt", "dpop+jwt"] {
+        let header = Header { typ: Some(kind.to_owned()), ..header(jsonwebtoken::Algorithm::ES256, "one") };
+        let text = jsonwebtoken::encode(&header, &claims(), &key).unwrap();
+        assert_eq!(verify(&text, std::slice::from_ref(&published)), Err(Rejected::Kind));
+    }
+}
+
+#[test]
+fn providers_are_at_https_urls() {
+    for url in ["http://idp.example", "https://idp.example/?a=b", "https://idp.example#x", "idp.example", "file:///x"] {
+        assert!(Issuer::new(IssuerSettings { issuer: url.into(), ..settings() }).is_err(), "{url}");
+    }
+    let issuer = Issuer::new(IssuerSettings { issuer: "https://idp.example/realm/".into(), ..settings() }).unwrap();
+    assert_eq!(issuer.configuration_url(), "https://idp.example/realm/.well-known/openid-configuration");
+}
