@@ -128,7 +128,8 @@ fn check_word(text: &str) -> Result<String, String> {
 
 /// `login` and `issuer` of a `[[user]]`.
 pub(super) fn login(table: &Table<'_>, issuers: &[Issuer]) -> Login {
-    let choices: [(&str, Option<fn(String) -> Login>); 3] =
+    type Make = Option<fn(String) -> Login>;
+    let choices: [(&str, Make); 3] =
         [("password", None), ("oauth", Some(Login::Oauth)), ("token-as-password", Some(Login::TokenAsPassword))];
     let issuer = table.text("issuer");
     let make = table.text("login").and_then(|text| text.choose(&choices)).flatten();

@@ -51,6 +51,7 @@ fn parse(text: &str) -> Result<Config, ConfigErrors> {
     Config::parse(Path::new("proxy.toml"), text)
 }
 
+mod identity;
 mod messages;
 mod provision;
 mod residency;

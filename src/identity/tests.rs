@@ -18,7 +18,7 @@ fn settings() -> IssuerSettings {
         ca: None,
         principal_claim: "preferred_username".into(),
         groups_claim: Some("groups".into()),
-        algorithms: vec![Algorithm::Es256, Algorithm::EdDsa],
+        algorithms: vec![Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa],
         leeway: Duration::from_secs(30),
         scope: "openid".into(),
     }
@@ -26,15 +26,29 @@ fn settings() -> IssuerSettings {
 
 /// A key pair, and what the provider publishes of it.
 fn pair(algorithm: jsonwebtoken::Algorithm, kid: &str) -> (EncodingKey, Jwk) {
-    let of =
-        if algorithm == jsonwebtoken::Algorithm::EdDSA { &rcgen::PKCS_ED25519 } else { &rcgen::PKCS_ECDSA_P256_SHA256 };
-    let der = rcgen::KeyPair::generate_for(of).unwrap().serialize_der();
-    let key = if algorithm == jsonwebtoken::Algorithm::EdDSA {
-        EncodingKey::from_ed_der(&der)
-    } else {
-        EncodingKey::from_ec_der(&der)
+    use base64::Engine as _;
+    let (key, mut published) = match algorithm {
+        jsonwebtoken::Algorithm::EdDSA => {
+            let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+            let x = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(pair.public_key_raw());
+            let published = json!({"kty": "OKP", "crv": "Ed25519", "x": x});
+            (EncodingKey::from_ed_der(&pair.serialize_der()), serde_json::from_value(published).unwrap())
+        }
+        jsonwebtoken::Algorithm::RS256 => {
+            let pair = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
+            let der = aws_lc_rs::encoding::AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair).unwrap();
+            // Behind 26 bytes that say so much, PKCS#8 holds the PKCS#1 that the library takes.
+            let key = EncodingKey::from_rsa_der(der.as_ref().get(26..).unwrap());
+            let published = Jwk::from_encoding_key(&key, algorithm).unwrap();
+            (key, published)
+        }
+        _ => {
+            let der = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap().serialize_der();
+            let key = EncodingKey::from_ec_der(&der);
+            let published = Jwk::from_encoding_key(&key, algorithm).unwrap();
+            (key, published)
+        }
     };
-    let mut published = Jwk::from_encoding_key(&key, algorithm).unwrap();
     published.common.key_id = Some(kid.to_owned());
     (key, published)
 }
@@ -68,7 +82,7 @@ fn header(algorithm: jsonwebtoken::Algorithm, kid: &str) -> Header {
 
 #[test]
 fn a_good_token_names_somebody() {
-    for algorithm in [jsonwebtoken::Algorithm::ES256, jsonwebtoken::Algorithm::EdDSA] {
+    for algorithm in [jsonwebtoken::Algorithm::RS256, jsonwebtoken::Algorithm::ES256, jsonwebtoken::Algorithm::EdDSA] {
         let (key, published) = pair(algorithm, "one");
         let text = jsonwebtoken::encode(&header(algorithm, "one"), &claims(), &key).unwrap();
         let found = verify(&text, std::slice::from_ref(&published)).unwrap();
@@ -137,7 +151,7 @@ fn other_algorithms_and_kinds_are_refused() {
     let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
     let (key, published) = pair(jsonwebtoken::Algorithm::ES256, "one");
     let body = encode(&claims().to_string());
-    for algorithm in ["none", "None", "HS256", "RS256", "ES384", "PS256"] {
+    for algorithm in ["none", "None", "HS256", "HS512", "ES384", "PS256", "RS512"] {
         let header = encode(&json!({"alg": algorithm, "kid": "one"}).to_string());
         let found = verify(&format!("{header}.{body}.AAAA"), std::slice::from_ref(&published));
         assert!(matches!(found, Err(Rejected::Algorithm | Rejected::Malformed)), "{algorithm}: {found:?}");
