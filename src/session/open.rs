@@ -243,7 +243,7 @@ impl Opening {
         };
         let judge = Judge::new(Arc::clone(&database), &who.principal, client);
         let parameters = (server.settings.parameters, server.settings.hash_key.clone());
-        let mut recorder = Recorder::new(Arc::clone(&parts.journal), Arc::clone(&parts.clock), who, parameters);
+        let mut recorder = Recorder::new(server.turns.here(), Arc::clone(&parts.clock), who, parameters);
         let mut opened = recorder.entry(Event::SessionOpen);
         opened.detail = role.as_ref().map(|role| format!("logged in to the database as role {}", role.name()));
         recorder.require(opened).await.map_err(|error| {

@@ -19,8 +19,8 @@ use super::replies::Running;
 use super::settings::ParameterRecording;
 use crate::access::{Clock, Grant, Principal, Region, SessionId};
 use crate::audit::{
-    EndDraft, EndedBy, Event, HashKey, Journal, Protocol, Record, RecordedRelation, RecordedVerdict, RelationsPart,
-    SessionPart,
+    EndDraft, EndedBy, Event, HashKey, Protocol, Record, RecordedRelation, RecordedVerdict, RelationsPart, SessionPart,
+    Turn,
 };
 use crate::catalog::{Columns, Footprint};
 use crate::policy::{Denial, Permit};
@@ -45,7 +45,7 @@ pub struct Who {
 /// A session's way to the journal.
 #[derive(Debug)]
 pub struct Recorder {
-    journal: Arc<Journal>,
+    turn: Arc<Turn>,
     clock: Arc<Clock>,
     base: Box<Record>,
     /// The same, as its records bear it.
@@ -75,7 +75,7 @@ pub enum Item {
 
 impl Recorder {
     #[must_use]
-    pub fn new(journal: Arc<Journal>, clock: Arc<Clock>, who: Who, parameters: (ParameterRecording, HashKey)) -> Self {
+    pub fn new(turn: Arc<Turn>, clock: Arc<Clock>, who: Who, parameters: (ParameterRecording, HashKey)) -> Self {
         let mut base = Record::new(Timestamp::UNIX_EPOCH, Event::Statement);
         base.session = Some(who.session.clone());
         base.principal = Some(who.principal.name);
@@ -88,7 +88,7 @@ impl Recorder {
         let part = SessionPart::new(&who.session, &base);
         let (now, admission) = (clock.now(), Admission::default());
         let base = Box::new(base);
-        Self { journal, clock, base, part, under: None, now, parameters, admission, reason: None }
+        Self { turn, clock, base, part, under: None, now, parameters, admission, reason: None }
     }
 
     pub fn set_application_name(&mut self, name: String) {
@@ -105,7 +105,7 @@ impl Recorder {
 
     /// Records how a statement ended.
     pub fn end(&self, running: &Running, outcome: &Outcome, now: Timestamp) {
-        let ended = self.journal.end(&EndDraft {
+        let ended = self.turn.end(&EndDraft {
             time: now,
             session: &self.part,
             data_region: running.data_region.as_ref(),
@@ -118,12 +118,8 @@ impl Recorder {
             duration_us: u64::try_from(running.started.elapsed().as_micros()).ok(),
             ended_by: outcome.ended_by,
         });
-        match ended {
-            Ok(true) => {
-                tokio::spawn(flush(Arc::clone(&self.journal)));
-            }
-            Ok(false) => {}
-            Err(error) => tracing::error!(%error, "an ending could not be recorded"),
+        if let Err(error) = ended {
+            tracing::error!(%error, "an ending could not be recorded");
         }
     }
 
@@ -192,14 +188,6 @@ impl Recorder {
         let (how, key) = &self.parameters;
         Arc::new(Parameters::new(bound, *how, key))
     }
-}
-
-/// Writes the ends of statements that no other record has taken along, once whatever is ready to run has run: what ends at the
-/// same time is one write.
-async fn flush(journal: Arc<Journal>) {
-    tokio::task::yield_now().await;
-    // That it failed is in the log.
-    let _ = journal.flush();
 }
 
 /// Fills in what the verdict rests on.

@@ -30,7 +30,7 @@ use super::throttle::{Network, Throttle};
 use super::tls::TlsError;
 use super::upstream::Upstream;
 use crate::access::{Allowance, Grant};
-use crate::audit::{Event, Record};
+use crate::audit::{Event, Record, Turns};
 use crate::catalog::Snapshot;
 use crate::policy::Exported;
 use crate::sql::Limits;
@@ -59,6 +59,8 @@ pub struct Server {
     pub(super) failed_logins_of_user: Throttle<(Network, String)>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) refusals: Allowance<Network>,
+    /// What sessions of one thread record together.
+    pub(super) turns: Turns,
     pub(super) pulse: Arc<Pulse>,
     cancels: Throttle<Network>,
     databases: Mutex<HashMap<String, Arc<Database>>>,
@@ -80,6 +82,7 @@ impl Server {
             failed_logins_of_user: Throttle::new(settings.max_failed_logins_of_user, MINUTE),
             ledger: Arc::new(Ledger::new(Arc::clone(&parts.store))),
             refusals: Allowance::new(refusals::MOST),
+            turns: Turns::new(Arc::clone(&parts.journal)),
             pulse: Pulse::new(Arc::clone(&parts.grants), settings.store_lease, Arc::clone(&parts.clock)),
             cancels: Throttle::new(MAX_CANCELS, MINUTE),
             databases: Mutex::default(),

@@ -7,6 +7,7 @@ mod finding;
 mod keeping;
 mod reading;
 mod tamper;
+mod turn;
 mod writing;
 
 use std::path::Path;

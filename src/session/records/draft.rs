@@ -117,7 +117,7 @@ impl Recorder {
             relations: &draft.relations,
             policy_version: draft.version,
         };
-        self.journal.allowed(permit, &statement)
+        self.turn.journal().allowed(permit, &statement)
     }
 
     /// The same entry as a record, without what the statement touches.
