@@ -427,7 +427,7 @@ fn told(error: &UpstreamError) -> Option<ClientVisible> {
     }
 }
 
-fn no_grant(principal: &Principal, database: &str, scopes: &[Scope]) -> ClientVisible {
+fn no_grant(principal: &Principal, database: &str, scopes: &[Arc<Scope>]) -> ClientVisible {
     let text = format!("no live grant for \"{}\" on \"{database}\"", principal.name);
     let said = ClientVisible::fatal(sqlstate::INVALID_AUTHORIZATION, text);
     match scopes.iter().find(|scope| scope.may_request(principal)) {
