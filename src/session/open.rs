@@ -372,7 +372,7 @@ impl Prepared {
             shutdown: server.stop.clone(),
             last_live: live,
         };
-        let mut client = Peer::new(*arrival.stream, arrival.rest, Room::OF_CLIENT);
+        let mut client = Peer::new(arrival.stream, arrival.rest, Room::OF_CLIENT);
         client.push(greeting(arrival.untold, &backend.parameters, entry.key()));
         let relay = Box::new(Relay {
             client,

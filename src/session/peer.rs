@@ -182,3 +182,46 @@ impl Peer<Transport> {
         self.stream.abort();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncWriteExt as _, DuplexStream};
+
+    use super::*;
+
+    /// What is read, as far as it is there.
+    async fn read_on(peer: &mut Peer<DuplexStream>, room: usize) -> Vec<u8> {
+        let mut read = Vec::new();
+        while let Poll::Ready(bytes) = poll_fn(|cx| Poll::Ready(peer.poll_read(cx))).await {
+            assert_ne!(bytes.unwrap(), 0);
+            if peer.input.len() >= room {
+                read.extend_from_slice(&peer.input.split());
+                peer.shrink();
+            }
+        }
+        read.extend_from_slice(&peer.input.split());
+        peer.shrink();
+        read
+    }
+
+    #[tokio::test]
+    async fn a_session_that_waits_holds_no_input_however_much_it_has_read() {
+        for room in [Room::OF_CLIENT, Room::OF_UPSTREAM] {
+            let (mut near, far) = tokio::io::duplex(1 << 20);
+            let mut peer = Peer::new(far, BytesMut::new(), room);
+            let sent: Vec<u8> = (0..250_000_u32).flat_map(u32::to_le_bytes).collect();
+            near.write_all(&sent).await.unwrap();
+            let read = read_on(&mut peer, 64 * 1024).await;
+            assert!(read == sent && peer.is_busy());
+            // It looks once more, since much came before: nothing is there, and no room stays.
+            assert!(poll_fn(|cx| Poll::Ready(peer.poll_read(cx))).await.is_pending());
+            assert_eq!(peer.input.capacity(), 0);
+            near.write_all(b"little").await.unwrap();
+            assert_eq!(read_on(&mut peer, usize::MAX).await, b"little");
+            assert!(!peer.is_busy() && peer.input.capacity() == 0);
+        }
+    }
+}

@@ -69,7 +69,7 @@ pub enum Finish {
 /// What a session's loop works on.
 #[derive(Debug)]
 pub struct Relay {
-    pub client: Peer<ClientStream>,
+    pub client: Peer<Box<ClientStream>>,
     pub upstream: Peer<Transport>,
     pub gate: Gate,
     pub replies: Replies,
