@@ -359,6 +359,7 @@ struct Prepared {
 
 impl Prepared {
     /// The session, when it must end, and what keeps it listed meanwhile.
+    #[expect(clippy::boxed_local, reason = "moved out of by the caller, its box would stay as long as the session")]
     fn into_relay(self: Box<Self>, server: &Arc<Server>, arrival: Box<Arrival>) -> (Box<Relay>, Ends, Listed) {
         let Self { listed, database, backend, gate, grants, set, live, now, mode, role } = *self;
         let parts = &server.parts;
