@@ -279,18 +279,32 @@ impl Server {
         self.serve(stream, from, deadline).await
     }
 
+    /// Serves a client to its end.
     async fn serve(
         self: &Arc<Self>,
         stream: TcpStream,
         from: Origin,
         deadline: Deadline,
     ) -> Result<(), HandshakeError> {
+        // Boxed, as all that comes before the session itself: the task holds it no longer than it takes.
+        if let Some(arrival) = Box::pin(self.receive(stream, from, deadline)).await? {
+            open::serve(self, arrival, deadline).await;
+        }
+        Ok(())
+    }
+
+    /// A client that has said who it wants to be; `None` where nothing more is to be done for it.
+    async fn receive(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        from: Origin,
+        deadline: Deadline,
+    ) -> Result<Option<Box<open::Arrival>>, HandshakeError> {
         let tls = self.parts.tls.load_full();
         let address = from.address;
-        // Boxed, as all that comes before the session itself: the task holds it no longer than it takes.
         let opening = Box::pin(tokio::time::timeout_at(deadline, handshake::open(stream, Arc::clone(&tls.config))));
         let opened = tokio::select! {
-            () = self.stopping.cancelled() => return Ok(()),
+            () = self.stopping.cancelled() => return Ok(None),
             opened = opening => opened,
         };
         match opened {
@@ -309,10 +323,10 @@ impl Server {
             Ok(Ok(Opening::Cancel { process, key })) => self.cancel(address.ip(), process, &key).await,
             Ok(Ok(Opening::Startup { stream, rest, startup })) => {
                 let arrival = open::Arrival::new(stream, rest, startup, address, tls.binding.clone());
-                open::serve(self, arrival, deadline).await;
+                return Ok(Some(Box::new(arrival)));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Passes a cancel request on, if its key is a live session's. Whoever sent it learns nothing.
