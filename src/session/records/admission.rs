@@ -39,7 +39,7 @@ impl Recorder {
     pub async fn settle(&mut self, items: Vec<Item>) -> Settled {
         let mut settled = Settled::default();
         let mut admitted: Vec<(Permit, Draft)> = Vec::new();
-        let mut others: Vec<(Record, bool)> = Vec::new();
+        let mut others: Vec<(Box<Record>, bool)> = Vec::new();
         for item in items {
             match item {
                 Item::Admit(permit, draft) => {
@@ -48,11 +48,11 @@ impl Recorder {
                 }
                 Item::Refuse(record) => {
                     self.admit(&mut admitted, &mut settled).await;
-                    others.push((*record, false));
+                    others.push((record, false));
                 }
                 Item::Message(record) => {
                     self.admit(&mut admitted, &mut settled).await;
-                    others.push((*record, true));
+                    others.push((record, true));
                 }
                 Item::Moved(_) => {
                     self.admit(&mut admitted, &mut settled).await;
@@ -125,22 +125,23 @@ impl Recorder {
     }
 
     /// Refusals, and messages that must not go unrecorded.
-    async fn write(&mut self, others: &mut Vec<(Record, bool)>, settled: &mut Settled) {
+    async fn write(&mut self, others: &mut Vec<(Box<Record>, bool)>, settled: &mut Settled) {
         if !others.is_empty() {
             Box::pin(self.write_all(std::mem::take(others), settled)).await;
         }
     }
 
-    async fn write_all(&mut self, others: Vec<(Record, bool)>, settled: &mut Settled) {
+    async fn write_all(&mut self, others: Vec<(Box<Record>, bool)>, settled: &mut Settled) {
         settled.receipts.extend(others.iter().map(|_| None));
-        let (first, second): (Vec<_>, Vec<_>) = (others.iter().map(|(record, _)| record.clone()).collect(), others);
+        let (first, second): (Vec<_>, Vec<_>) =
+            (others.iter().map(|(record, _)| Record::clone(record)).collect(), others);
         if self.turn.journal().record_all(first).await.is_ok() {
             settled.recorded.extend(second.iter().map(|_| true));
             return;
         }
         // A refusal may be recorded where nothing else may.
         for (record, must) in second {
-            match self.turn.journal().record(record).await {
+            match self.turn.journal().record(*record).await {
                 Ok(_) => settled.recorded.push(true),
                 Err(error) => {
                     tracing::error!(%error, must, "a refusal or a message could not be recorded");
