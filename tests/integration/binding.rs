@@ -2,6 +2,7 @@
 //! Whoever stands between speaks TLS with a certificate that pgward trusts, and to the real PostgreSQL as a client.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rustls::pki_types::pem::PemObject as _;
@@ -18,6 +19,7 @@ pub const CASES: &[Case] = &[
     ("binding::another_trusted_certificate_is_found_out", other_certificate),
     ("binding::an_offer_without_channel_binding_is_found_out", edited_offer),
     ("binding::a_server_that_asks_for_the_password_is_told_nothing", asks_for_the_password),
+    ("binding::nor_is_it_by_the_connection_for_the_catalogs", asks_for_the_password_at_once),
 ];
 
 /// What whoever stands between does besides handing on bytes.
@@ -30,31 +32,42 @@ enum Does {
     AsksForThePassword,
 }
 
-/// Somebody between pgward and PostgreSQL.
+/// Somebody between pgward and PostgreSQL, who hands on bytes under the server's own certificate until told to do else.
 struct Between {
     port: u16,
+    turned: Arc<AtomicBool>,
     /// What pgward said before it was logged in, and after it had been asked for authentication.
     said: Arc<Mutex<Vec<u8>>>,
     _runtime: tokio::runtime::Runtime,
 }
 
 impl Between {
-    /// With the certificate and key in `shown`.
+    /// Shows the certificate in `shown` once it has turned.
     fn start(bench: &Bench, shown: &Path, does: Does) -> Self {
         let said = Arc::new(Mutex::new(Vec::new()));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (acceptor, connector) = (acceptor(shown), connector(&bench.certs));
+        let (honest, shown, connector) = (acceptor(&bench.certs), acceptor(shown), connector(&bench.certs));
         let (heard, upstream) = (Arc::clone(&said), bench.postgres.port);
+        let turned = Arc::new(AtomicBool::new(false));
+        let has_turned = Arc::clone(&turned);
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, does) =
+                    if has_turned.load(Ordering::SeqCst) { (&shown, does) } else { (&honest, Does::Nothing) };
                 let (acceptor, connector, heard) = (acceptor.clone(), connector.clone(), Arc::clone(&heard));
                 // A connection that breaks off is what the cases are about.
                 tokio::spawn(async move { drop(relay(stream, upstream, acceptor, connector, does, heard).await) });
             }
         });
-        Self { port, said, _runtime: runtime }
+        Self { port, turned, said, _runtime: runtime }
+    }
+
+    /// From now on it is dishonest; what was said until now is forgotten.
+    fn turn(&self) {
+        self.turned.store(true, Ordering::SeqCst);
+        self.said.lock().unwrap().clear();
     }
 
     fn heard(&self, text: &str) -> bool {
@@ -165,20 +178,25 @@ fn other_certificate(bench: &Bench) {
     let pem = [&bench.certs, &other].map(|certs| std::fs::read_to_string(certs.join("ca.crt")).unwrap());
     std::fs::write(&both, pem.concat()).unwrap();
     let between = Between::start(bench, &other, Does::Nothing);
-    is_refused(bench, &proxy(bench, &between, Some(&both)), "SCRAM channel binding check failed");
+    is_refused(bench, &between, Some(&both), "SCRAM channel binding check failed");
     assert!(between.heard("p=tls-server-end-point,,"));
 }
 
 fn edited_offer(bench: &Bench) {
     let between = Between::start(bench, &bench.certs, Does::EditsTheOffer);
-    is_refused(bench, &proxy(bench, &between, None), "SCRAM channel binding negotiation error");
+    is_refused(bench, &between, None, "SCRAM channel binding negotiation error");
     assert!(between.heard("y,,"));
 }
 
-/// PostgreSQL itself broke the login off, for that reason.
-fn is_refused(bench: &Bench, proxy: &Proxy, why: &str) {
+/// Once whoever stands between has turned, PostgreSQL itself breaks logins off, for that reason.
+fn is_refused(bench: &Bench, between: &Between, roots: Option<&Path>, why: &str) {
+    let proxy = proxy(bench, between, roots);
+    let alice = proxy.credentials("alice", "plain");
+    let (_, err, ok) = proxy.sql(&alice, "SELECT 1");
+    assert!(ok, "{err}");
+    between.turn();
     let before = bench.postgres.log().matches(why).count();
-    let (_, err, ok) = proxy.sql(&proxy.credentials("alice", "plain"), "SELECT 1");
+    let (_, err, ok) = proxy.sql(&alice, "SELECT 1");
     assert!(!ok && err.contains("FATAL") && err.contains("cannot be reached"), "{err}");
     assert!(bench.postgres.log().matches(why).count() > before, "PostgreSQL has not said: {why}");
     assert!(proxy.log().contains(why), "the operator is told: {}", proxy.log());
@@ -188,7 +206,21 @@ fn asks_for_the_password(bench: &Bench) {
     let between = Between::start(bench, &bench.certs, Does::AsksForThePassword);
     let proxy = proxy(bench, &between, None);
     let (_, err, ok) = proxy.sql(&proxy.credentials("alice", "plain"), "SELECT 1");
+    assert!(ok, "{err}");
+    between.turn();
+    is_told_nothing(&between, &proxy);
+}
+
+fn asks_for_the_password_at_once(bench: &Bench) {
+    let between = Between::start(bench, &bench.certs, Does::AsksForThePassword);
+    between.turn();
+    is_told_nothing(&between, &proxy(bench, &between, None));
+}
+
+fn is_told_nothing(between: &Between, proxy: &Proxy) {
+    let (_, err, ok) = proxy.sql(&proxy.credentials("alice", "plain"), "SELECT 1");
     assert!(!ok && err.contains("FATAL") && err.contains("cannot be reached"), "{err}");
+    assert!(proxy.log().contains("authentication by method 3, which is refused"), "{}", proxy.log());
     let password = std::fs::read_to_string(proxy.setup.dir.join("admin_password")).unwrap();
     assert!(!between.heard(password.trim()), "the password was told");
     assert!(!between.heard("p"), "nothing at all was answered");
