@@ -281,7 +281,7 @@ async fn what_is_known_by_its_shape_is_what_its_letter_says() {
     texts.sort();
     texts.dedup();
     let mut tally = Tally { texts: 0, by_shape: 0, wrong: Vec::new() };
-    compare(&texts, &shop, rounds(8), &mut tally).await;
+    compare(&texts, &shop, rounds(6), &mut tally).await;
     eprintln!("{} of {} texts were known by their shape", tally.by_shape, tally.texts);
     assert!(tally.wrong.is_empty(), "{}:\n{}", tally.wrong.len(), tally.wrong[..tally.wrong.len().min(5)].join("\n\n"));
     assert!(tally.by_shape * 20 > tally.texts, "{} of {}", tally.by_shape, tally.texts);
@@ -307,7 +307,7 @@ async fn what_clients_send_is_known_by_its_shape_as_by_its_letter() {
         }
         let snapshot = Snapshot::load(&client).await.unwrap();
         let mut tally = Tally { texts: 0, by_shape: 0, wrong: Vec::new() };
-        compare(&texts, &snapshot, rounds(5), &mut tally).await;
+        compare(&texts, &snapshot, rounds(4), &mut tally).await;
         eprintln!("{source}: {} of {} texts were known by their shape", tally.by_shape, tally.texts);
         assert!(
             tally.wrong.is_empty(),
