@@ -6,6 +6,7 @@ use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::guarded::Guarded;
 use super::upstream::Upstream;
 
 /// Logs in with the upstream's own credential, over TLS where sessions go over TLS.
@@ -30,7 +31,7 @@ pub async fn connect(
     match upstream.tls() {
         Some(tls) if !settings.host.starts_with('/') => {
             config.ssl_mode(SslMode::Require).channel_binding(ChannelBinding::Prefer);
-            let (client, connection) = config.connect(MakeRustlsConnect::new(tls.as_ref().clone())).await?;
+            let (client, connection) = config.connect(Guarded(MakeRustlsConnect::new(tls.as_ref().clone()))).await?;
             tokio::spawn(run(connection, application_name));
             Ok(client)
         }

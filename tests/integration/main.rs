@@ -13,6 +13,7 @@ mod support;
 
 mod audit;
 mod bad_input;
+mod binding;
 mod clients;
 mod control;
 mod denials;
@@ -53,6 +54,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         audit::CASES,
         control::CASES,
         bad_input::CASES,
+        binding::CASES,
         faults::CASES,
         guards::CASES,
         judge::CASES,
