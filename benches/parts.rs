@@ -1,13 +1,16 @@
-//! What the parts cost, apart from each other: finding the frames of a stream, reading a statement, a client's SCRAM.
-//! Verdicts and records have benchmarks of their own (`verdict`, `journal`).
+//! What the parts cost, apart from each other: finding the frames of a stream, counting rows by their headers, reading a
+//! statement, a client's SCRAM. Verdicts and records have benchmarks of their own (`verdict`, `journal`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark")]
 
 #[path = "support/work.rs"]
 mod work;
 
+use std::hint::black_box;
+
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use pgward::sql::{self, Limits};
+use pgward::wire::frame;
 
 /// The allocator of the program.
 #[global_allocator]
@@ -29,6 +32,23 @@ fn frames(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// As the answers of a server are counted on their way to a client.
+fn rows(criterion: &mut Criterion) {
+    for row in [80, 1000] {
+        let stream = work::rows(row, 256 * 1024);
+        let (rows, bytes) = frame::rows(&stream);
+        assert_eq!((rows as usize, bytes), (work::count(&stream), stream.len()));
+        let mut group = criterion.benchmark_group(format!("rows of {row} bytes, counted"));
+        for (name, throughput) in
+            [("by bytes", Throughput::Bytes(bytes as u64)), ("by rows", Throughput::Elements(rows))]
+        {
+            group.throughput(throughput);
+            group.bench_function(name, |bencher| bencher.iter(|| frame::rows(black_box(&stream))));
+        }
+        group.finish();
+    }
+}
+
 fn statements(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("read");
     for (name, text) in work::STATEMENTS {
@@ -45,5 +65,5 @@ fn scram(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, frames, statements, scram);
+criterion_group!(benches, frames, rows, statements, scram);
 criterion_main!(benches);

@@ -83,7 +83,9 @@ pub fn work(arguments: &[String]) -> Result<()> {
             ("storm", [sessions]) => storm(&target, sessions.parse()?).await,
             ("hold", [sessions, text]) => hold_on(&target, sessions.parse()?, text).await,
             ("rounds", [sessions, seconds, text]) => rounds(&target, sessions.parse()?, seconds.parse()?, text).await,
-            ("distinct", [count, first]) => distinct(&target, count.parse()?, first.parse()?).await,
+            ("distinct", [count, first, seconds]) => {
+                distinct(&target, count.parse()?, first.parse()?, seconds.parse()?).await
+            }
             ("prepare", [count]) => prepare(&target, count.parse()?).await,
             (other, _) => bail!("{other} is no job"),
         }
@@ -191,13 +193,17 @@ async fn rounds(target: &Target, sessions: usize, seconds: f64, text: &str) -> R
     Ok(json!({ "statements": statements }))
 }
 
-/// Statements of which no two have the same words, so that nothing that was kept of one serves another.
-async fn distinct(target: &Target, count: u64, first: u64) -> Result<Value> {
+/// Statements of which no two have the same words, so that nothing that was kept of one serves another; as many as there is
+/// time for.
+async fn distinct(target: &Target, count: u64, first: u64, seconds: u64) -> Result<Value> {
     let mut client = Client::connect(target).await?;
-    for number in first..first + count {
-        client.query(&format!("SELECT 1 AS c{number}")).await?;
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let mut done = 0;
+    while done < count && Instant::now() < until {
+        client.query(&format!("SELECT abalance AS c{} FROM pgbench_accounts WHERE aid = 1", first + done)).await?;
+        done += 1;
     }
-    Ok(json!({ "statements": count }))
+    Ok(json!({ "statements": done }))
 }
 
 /// Prepared statements that stay in one session, which then waits for a line.

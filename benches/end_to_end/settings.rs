@@ -42,6 +42,8 @@ pub struct Settings {
     pub idle_sessions: usize,
     /// Distinct statements in the test of bounded caches.
     pub distinct_statements: u64,
+    /// They end after this long, however many are still to come.
+    pub distinct_seconds: u64,
     /// Gigabytes through one session in the test of flat memory.
     pub gigabytes: u64,
     /// Live grants in the test of their cost.
@@ -87,7 +89,8 @@ impl Settings {
             },
             scale: value("SCALE", 20)?,
             idle_sessions: value("IDLE_SESSIONS", 10_000)?,
-            distinct_statements: value("DISTINCT_STATEMENTS", 500_000)?,
+            distinct_statements: value("DISTINCT_STATEMENTS", 10_000_000)?,
+            distinct_seconds: value("DISTINCT_SECONDS", 600)?,
             gigabytes: value("GIGABYTES", 10)?,
             grants: value("GRANTS", 100_000)?,
             pgward: variable("PGWARD_BIN").map_or_else(|| env!("CARGO_BIN_EXE_pgward").into(), PathBuf::from),

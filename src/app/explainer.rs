@@ -70,7 +70,7 @@ impl Explainer {
         let exported = self.server.exported(&grants).await;
         let exported = exported.map_err(|error| ExplainError::Failed(error.to_string()))?;
         let writable = grants.iter().any(|grant| grant.is_live_at(clock.now()) && !grant.scope.is_read_only());
-        let may_request = |scope: &&crate::access::Scope| scope.may_request(&question.principal);
+        let may_request = |scope: &&Arc<crate::access::Scope>| scope.may_request(&question.principal);
         Ok(Context {
             database: Arc::clone(&settings.policy),
             principal: question.principal.name.as_str().into(),
@@ -80,7 +80,7 @@ impl Explainer {
             search_paths: snapshot.search_paths(),
             // A question has no session: it is asked of one that was opened now and has given its reason.
             session: SessionState { has_reason: true, writable, opened_read_only: !writable },
-            requestable: settings.scopes.iter().filter(may_request).cloned().map(Arc::new).collect(),
+            requestable: settings.scopes.iter().filter(may_request).cloned().collect(),
             exported,
         })
     }

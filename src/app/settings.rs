@@ -152,7 +152,7 @@ pub fn databases(config: &Config) -> anyhow::Result<HashMap<String, Arc<Database
                         Some(RoleSettings { statement_timeout, idle_in_transaction_timeout })
                     }
                 },
-                scopes: config.scopes.iter().filter(|scope| scope.database == *name).cloned().collect(),
+                scopes: config.scopes.iter().filter(|scope| scope.database == *name).cloned().map(Arc::new).collect(),
             };
             databases.insert(route, Arc::new(settings));
         }

@@ -136,16 +136,19 @@ impl Appender {
         self.held.len()
     }
 
-    /// Appends the ends that wait, and behind them the records, all or none of these.
-    pub(super) fn append(&mut self, records: Vec<Unnumbered>, class: Class) -> Result<Appended, JournalError> {
+    /// Appends the ends that wait, and behind them the records, all or none of these. They are taken, unless that fails.
+    pub(super) fn append(&mut self, records: &mut Vec<Unnumbered>, class: Class) -> Result<Appended, JournalError> {
         let mut batch = std::mem::take(&mut self.held);
         let ends = batch.len();
-        batch.extend(records);
+        batch.append(records);
         let appended = match self.append_batch(&batch, class) {
             Ok(appended) => Ok(Appended { first_seq: appended.first_seq + ends as u64, ..appended }),
             Err(error) if ends == 0 => Err(error),
             Err(_) => self.append_apart(&batch, ends, class),
         };
+        if appended.is_err() {
+            records.extend(batch.drain(ends..));
+        }
         batch.clear();
         self.held = batch;
         appended

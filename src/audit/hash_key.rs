@@ -6,20 +6,21 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 
 /// Bytes of the key.
 const LENGTH: usize = 32;
 
-/// A key for HMAC-SHA-256.
+/// A key for HMAC-SHA-256. Every session has it, so it is shared: prepared for use it takes more than a KiB.
 #[derive(Clone)]
-pub struct HashKey(hmac::Key);
+pub struct HashKey(Arc<hmac::Key>);
 
 impl HashKey {
     #[must_use]
     pub fn new(secret: &[u8; LENGTH]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
+        Self(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret)))
     }
 
     /// A key that nobody keeps.

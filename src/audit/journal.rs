@@ -27,7 +27,6 @@ use super::stream::{Layout, Stream};
 use super::syncer::{self, Syncer};
 use super::verify::{Expected, Report, verify_against};
 use super::{Counters, Durability, Event, JournalError, Receipt, Record, RecordedVerdict, Settings, Subscription};
-use crate::access::GrantId;
 use crate::policy::Permit;
 use crate::tlog::{Checkpoint, CheckpointFile, Verifier};
 
@@ -58,13 +57,16 @@ pub struct Journal {
 #[must_use = "what was written is to be settled"]
 pub struct Unsettled {
     receipts: Vec<Receipt>,
-    last_seq: u64,
 }
 
 impl Unsettled {
-    /// What was written: each record's `seq`, and the grant that allows its statement.
-    pub fn written(&self) -> impl Iterator<Item = (u64, &GrantId)> {
-        self.receipts.iter().map(|receipt| (receipt.seq(), receipt.grant()))
+    pub(super) fn new(receipts: Vec<Receipt>) -> Self {
+        Self { receipts }
+    }
+
+    /// The first record's `seq`.
+    pub fn first_seq(&self) -> Option<u64> {
+        self.receipts.first().map(Receipt::seq)
     }
 }
 
@@ -137,7 +139,7 @@ impl Journal {
         let recovered = recover(&places, &settings.signing_key, settings.origin.as_deref())?;
         let verifier = recovered.signing.verifier();
         let rotated = name_verifier(&settings.dir, &verifier).map_err(failed)?;
-        let opening = opening_records(&recovered, rotated.then_some(&verifier), &settings)?;
+        let mut opening = opening_records(&recovered, rotated.then_some(&verifier), &settings)?;
         let reserve = Reserve::take(medium.reserve().map_err(failed)?, tuning.reserve_pause);
         let main = Stream::new(medium, recovered.main).map_err(failed)?;
         let mut streams = regions.drain(..).zip(&recovered.regions);
@@ -153,7 +155,7 @@ impl Journal {
         let layout = Layout { journal_id: recovered.journal_id, segment_bytes: tuning.segment_bytes };
         let handover = Handover::new(tuning.handover_bytes);
         let mut appender = Appender::new(layout, main, shelves, buckets, reserve, recovered.records, handover);
-        appender.append(opening, Class::Ending)?;
+        appender.append(&mut opening, Class::Ending)?;
         let records = appender.records();
         let shared = Arc::new(Shared {
             written: watch::Sender::new(records),
@@ -207,12 +209,18 @@ impl Journal {
     /// Where not all of them could be recorded; then none may pass.
     pub async fn admit(&self, items: Vec<(Permit, Record)>) -> Result<Vec<Receipt>, JournalError> {
         let shelves = &self.settings.shelves;
-        let allowed = items.into_iter().map(|(permit, record)| Allowed::of_record(permit, record, shelves));
-        let allowed = allowed.collect::<io::Result<_>>().map_err(|error| self.unencoded(&error))?;
-        self.settle(self.write_allowed(allowed)?).await
+        let (mut permits, mut records) = (Vec::new(), Vec::new());
+        for (permit, record) in items {
+            let allowed = Allowed::of_record(permit, record, shelves).map_err(|error| self.unencoded(&error))?;
+            permits.push(allowed.permit);
+            records.push(allowed.unnumbered);
+        }
+        let first_seq = self.write_together(&mut records, Class::Opening)?;
+        let receipts = permits.into_iter().zip(first_seq..).map(|(permit, seq)| Receipt::new(permit, seq));
+        self.settle(Unsettled::new(receipts.collect())).await
     }
 
-    /// Makes a permitted statement ready for [`Self::write_allowed`].
+    /// Makes a permitted statement ready to be written.
     ///
     /// # Errors
     /// Where it cannot be recorded.
@@ -220,29 +228,15 @@ impl Journal {
         Allowed::of_draft(permit, draft, &self.settings.shelves).map_err(|error| self.unencoded(&error))
     }
 
-    /// The first half of [`Self::admit`], which waits for nothing: writes the records.
-    ///
-    /// # Errors
-    /// Where not all of them could be written; then none may pass.
-    pub fn write_allowed(&self, items: Vec<Allowed>) -> Result<Unsettled, JournalError> {
-        let mut permits = Vec::with_capacity(items.len());
-        let mut records = Vec::with_capacity(items.len());
-        for Allowed { permit, unnumbered } in items {
-            permits.push(permit);
-            records.push(unnumbered);
-        }
-        let (first_seq, last_seq) = self.write(records, Class::Opening)?;
-        let receipts = permits.into_iter().zip(first_seq..).map(|(permit, seq)| Receipt::new(permit, seq)).collect();
-        Ok(Unsettled { receipts, last_seq })
-    }
-
-    /// The second half: gives the receipts once the records are as durable as is asked for. Cancel safe.
+    /// Gives the receipts once the records are as durable as is asked for. Cancel safe.
     ///
     /// # Errors
     /// Where they could not be brought to disk; then none may pass.
     pub async fn settle(&self, unsettled: Unsettled) -> Result<Vec<Receipt>, JournalError> {
-        if self.settings.durability == Durability::Synced && !unsettled.receipts.is_empty() {
-            Box::pin(self.syncer.bring_to_disk(unsettled.last_seq)).await?;
+        if self.settings.durability == Durability::Synced
+            && let Some(last) = unsettled.receipts.last()
+        {
+            Box::pin(self.syncer.bring_to_disk(last.seq())).await?;
         }
         Ok(unsettled.receipts)
     }
@@ -267,7 +261,7 @@ impl Journal {
     /// # Errors
     /// Where they could not be written: they are lost then.
     pub fn flush(&self) -> Result<(), JournalError> {
-        let flushed = self.write(Vec::new(), Class::Ending);
+        let flushed = self.write(&mut Vec::new(), Class::Ending);
         if let Err(error) = &flushed {
             tracing::error!(%error, "ends of statements could not be recorded");
         }
@@ -440,8 +434,13 @@ impl Journal {
         JournalError(error.to_string())
     }
 
-    async fn append(&self, encoded: Vec<Unnumbered>, class: Class) -> Result<u64, JournalError> {
-        let (first_seq, last_seq) = self.write(encoded, class)?;
+    /// Writes the records, all or none, and answers the first one's `seq`. Where that fails they are left in place.
+    pub(super) fn write_together(&self, records: &mut Vec<Unnumbered>, class: Class) -> Result<u64, JournalError> {
+        self.write(records, class).map(|(first_seq, _)| first_seq)
+    }
+
+    async fn append(&self, mut encoded: Vec<Unnumbered>, class: Class) -> Result<u64, JournalError> {
+        let (first_seq, last_seq) = self.write(&mut encoded, class)?;
         if self.settings.durability == Durability::Synced {
             self.syncer.bring_to_disk(last_seq).await?;
         }
@@ -449,7 +448,7 @@ impl Journal {
     }
 
     /// The write alone, in a function that cannot await under the guard.
-    fn write(&self, encoded: Vec<Unnumbered>, class: Class) -> Result<(u64, u64), JournalError> {
+    fn write(&self, encoded: &mut Vec<Unnumbered>, class: Class) -> Result<(u64, u64), JournalError> {
         let count = encoded.len() as u64;
         let (appended, last_seq, finished) = {
             let mut appender = self.shared.appender();

@@ -7,6 +7,7 @@
 //! | `retention`, `keys`, `purge`, `hold` | how long texts are kept; the keys that are destroyed then; doing so; what is kept all the same |
 //! | `segment`, `stream`, `medium`, `reserve` | the files: their names; writing one directory's; the operations on them; the space set aside |
 //! | `recovery`, `appender`, `numbers`, `syncer`, `journal` | where a journal ended; writing; numbering sessions; group commit; what callers hold |
+//! | `turn` | one write for what the sessions of a thread want recorded at the same time |
 //! | `handover`, `intake`, `notary`, `settling`, `signing` | the log over the records: what was just written; taking it up; checkpoints; tiles on disk; the key |
 //! | `bundle` | a proof of one record, to be handed on |
 //! | `frames`, `reader`, `subscription`, `export`, `verify` | reading the files, which needs no writer |
@@ -58,6 +59,7 @@ mod subscription;
 mod syncer;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod verify;
 
 use std::path::PathBuf;
@@ -81,6 +83,7 @@ pub use retention::{Kind, Retention, Shelf};
 pub use search::{Filter, MAX_RESULTS, RowRange, search};
 pub use story::{Selector, Statement, Story, story};
 pub use subscription::Subscription;
+pub use turn::{Joined, Seat, Turn, Turns};
 pub use verify::{Expected, Report, verify, verify_against};
 
 /// When a record counts as made.

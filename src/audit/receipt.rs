@@ -3,8 +3,8 @@
 use crate::access::{GrantId, Guards, Region};
 use crate::policy::{ExportClaim, Permit};
 
-/// Proof that one statement was permitted and recorded. Only [`super::Journal::admit`] makes one, and it takes a
-/// [`Permit`] to do so; forwarding a frame with SQL consumes it.
+/// Proof that one statement was permitted and recorded. Only [`super::Journal::settle`] gives one away, for a
+/// [`Permit`]; forwarding a frame with SQL consumes it.
 #[derive(Debug)]
 #[must_use = "a receipt that is dropped lets nothing through"]
 pub struct Receipt {

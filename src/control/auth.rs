@@ -13,7 +13,8 @@ use axum::response::Response;
 
 use super::problem::Problem;
 use super::server::Shared;
-use crate::access::{AccessRequest, Grant, Principal, TokenHash};
+use crate::access::{AccessRequest, Grant, Principal, Scope, TokenHash};
+use crate::store::Wanted;
 
 /// The socket's other end, and whether it ever showed a valid token.
 #[derive(Clone, Debug)]
@@ -87,14 +88,25 @@ impl Caller {
     /// Own requests, those that the caller may decide on, and for administrators all.
     #[must_use]
     pub fn may_see_request(&self, request: &AccessRequest) -> bool {
-        self.admin || request.principal.name == self.principal.name || request.scope.may_approve(&self.principal)
+        self.sees(&request.principal.name, &request.scope)
     }
 
     /// Own grants, those of scopes that the caller approves, and for administrators all. Who may see one may end it:
     /// giving up access needs nobody's leave, and who may open a door may shut it.
     #[must_use]
     pub fn may_end_grant(&self, grant: &Grant) -> bool {
-        self.admin || grant.principal == self.principal.name || grant.scope.may_approve(&self.principal)
+        self.sees(&grant.principal, &grant.scope)
+    }
+
+    /// The same, for a listing of requests or grants.
+    #[must_use]
+    pub fn may_see(&self) -> Wanted {
+        let caller = self.clone();
+        Box::new(move |principal, scope| caller.sees(principal, scope))
+    }
+
+    fn sees(&self, principal: &str, scope: &Scope) -> bool {
+        self.admin || principal == self.principal.name || scope.may_approve(&self.principal)
     }
 
     /// Own sessions, and for administrators all.

@@ -6,7 +6,9 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::io::poll_read_buf;
 
 /// Bytes that are read at once while much comes.
 const AHEAD: usize = 64 * 1024;
@@ -18,70 +20,57 @@ const LITTLE: usize = 4 * 1024;
 /// A stream with what was read ahead of its reader.
 pub struct Bulk<S> {
     stream: S,
-    ahead: Option<Ahead>,
+    /// Bytes that were read and not asked for yet; without room for any while there are none.
+    ahead: BytesMut,
     /// Reads in a row that filled what they were given.
     full: u8,
 }
 
-/// Bytes that were read and not asked for yet.
-struct Ahead {
-    bytes: Box<[u8]>,
-    from: usize,
-    to: usize,
-}
-
 impl<S> Bulk<S> {
     pub fn new(stream: S) -> Self {
-        Self { stream, ahead: None, full: 0 }
+        Self { stream, ahead: BytesMut::new(), full: 0 }
     }
 }
 
 impl<S: AsyncRead + Unpin> Bulk<S> {
-    /// Fills the buffer; where nothing is there to fill it with, it is given back.
+    /// Reads as much as there is; where nothing is there, no room is kept for it.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut bytes = vec![0; AHEAD].into_boxed_slice();
-        let mut space = ReadBuf::new(&mut bytes);
-        if Pin::new(&mut self.stream).poll_read(cx, &mut space)?.is_pending() {
+        // Not cleared first: what is read is written once.
+        let mut ahead = BytesMut::with_capacity(AHEAD);
+        let Poll::Ready(read) = poll_read_buf(Pin::new(&mut self.stream), cx, &mut ahead)? else {
             // Not again at each look: the next read has to show first that much comes.
             self.full = MANY - 1;
             return Poll::Pending;
-        }
-        let to = space.filled().len();
-        self.full = if to < LITTLE { 0 } else { self.full };
-        self.ahead = Some(Ahead { bytes, from: 0, to });
+        };
+        self.full = if read < LITTLE { 0 } else { self.full };
+        self.ahead = ahead;
         Poll::Ready(Ok(()))
     }
-}
 
-impl Ahead {
-    fn read(&mut self, buf: &mut ReadBuf<'_>) {
-        let there = self.bytes.get(self.from..self.to).unwrap_or_default();
-        let taken = there.len().min(buf.remaining());
-        buf.put_slice(there.get(..taken).unwrap_or_default());
-        self.from += taken;
-    }
-
-    fn is_read(&self) -> bool {
-        self.from >= self.to
+    /// Hands on what was read ahead.
+    fn take(&mut self, buf: &mut ReadBuf<'_>) {
+        let taken = self.ahead.len().min(buf.remaining());
+        buf.put_slice(self.ahead.get(..taken).unwrap_or_default());
+        self.ahead.advance(taken);
+        if self.ahead.is_empty() {
+            self.ahead = BytesMut::new();
+        }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Bulk<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.ahead.is_none() && self.full < MANY {
+        if self.ahead.is_empty() && self.full < MANY {
             let (before, room) = (buf.filled().len(), buf.remaining());
             ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
             let read = buf.filled().len() - before;
             self.full = if read == room && read >= LITTLE { self.full + 1 } else { 0 };
             return Poll::Ready(Ok(()));
         }
-        if self.ahead.is_none() {
+        if self.ahead.is_empty() {
             ready!(self.poll_fill(cx))?;
         }
-        if let Some(ahead) = &mut self.ahead {
-            ahead.read(buf);
-        }
-        self.ahead.take_if(|ahead| ahead.is_read());
+        self.take(buf);
         Poll::Ready(Ok(()))
     }
 }
@@ -114,7 +103,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Bulk<S> {
 
 impl<S> fmt::Debug for Bulk<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bulk").field("ahead", &self.ahead.is_some()).finish_non_exhaustive()
+        f.debug_struct("Bulk").field("ahead", &!self.ahead.is_empty()).finish_non_exhaustive()
     }
 }
 
@@ -146,12 +135,12 @@ mod tests {
             if read == 0 {
                 break;
             }
-            was_ahead |= bulk.ahead.is_some();
+            was_ahead |= !bulk.ahead.is_empty();
             received.extend_from_slice(&piece[..read]);
         }
         sender.await.unwrap();
         assert!(received == expected && was_ahead);
-        assert!(bulk.ahead.is_none(), "what is read to its end holds nothing");
+        assert!(bulk.ahead.capacity() == 0, "what is read to its end holds nothing");
     }
 
     #[tokio::test]
@@ -162,7 +151,7 @@ mod tests {
         for _ in 0..20 {
             near.write_all(&[7; 300]).await.unwrap();
             assert_eq!(bulk.read(&mut piece).await.unwrap(), 300);
-            assert!(bulk.ahead.is_none());
+            assert!(bulk.ahead.capacity() == 0);
         }
     }
 }

@@ -133,7 +133,8 @@ impl Keeper {
         // Once more on a new connection: the old one may have been closed long ago.
         for _ in 0..2 {
             let reused = side.is_some();
-            match tokio::time::timeout(TIMEOUT, self.ask(&mut side)).await {
+            // Boxed: most who would ask find the answer there, and should not be as large as the question.
+            match tokio::time::timeout(TIMEOUT, Box::pin(self.ask(&mut side))).await {
                 Ok(Ok(snapshot)) => return Ok(snapshot),
                 Ok(Err(error)) => tracing::warn!(%error, "the catalogs cannot be read"),
                 Err(_) => tracing::warn!("reading the catalogs takes too long"),

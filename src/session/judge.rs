@@ -133,8 +133,8 @@ impl Evidence {
 impl Judge {
     #[must_use]
     pub fn new(database: Arc<Database>, principal: &Principal, client: Client) -> Self {
-        let may_request = |scope: &&Scope| scope.may_request(principal);
-        let requestable = database.settings.scopes.iter().filter(may_request).cloned().map(Arc::new).collect();
+        let may_request = |scope: &&Arc<Scope>| scope.may_request(principal);
+        let requestable = database.settings.scopes.iter().filter(may_request).cloned().collect();
         let Client { region, grants, clock, metrics, ledger, search_paths, role } = client;
         let context = Context {
             database: Arc::clone(&database.settings.policy),

@@ -16,7 +16,7 @@ use super::gate::Gate;
 use super::handshake::{ClientStream, refuse};
 use super::judge::{Client, Database, Judge};
 use super::parameters::{self, Requested};
-use super::peer::Peer;
+use super::peer::{Peer, Room};
 use super::records::{Recorder, Who};
 use super::registry::{CancelKey, Listed, NewEntry, SessionInfo};
 use super::relay::{Mode, Owed, Relay};
@@ -65,7 +65,7 @@ impl Arrival {
 }
 
 /// Makes a session of an arrival, or tells it why not.
-pub async fn serve(server: &Arc<Server>, arrival: Arrival, deadline: Deadline) {
+pub async fn serve(server: &Arc<Server>, arrival: Box<Arrival>, deadline: Deadline) {
     // Each part in a box of its own, which is gone when the next begins: an idle session holds what the last one needs.
     if let Some((prepared, arrival)) = Box::pin(open(server, arrival, deadline)).await {
         let (relay, ends, listed) = prepared.into_relay(server, arrival);
@@ -77,7 +77,11 @@ pub async fn serve(server: &Arc<Server>, arrival: Arrival, deadline: Deadline) {
 }
 
 /// A session that only needs to be run; `None` where the client has been told why there is none.
-async fn open(server: &Arc<Server>, mut arrival: Arrival, deadline: Deadline) -> Option<(Box<Prepared>, Arrival)> {
+async fn open(
+    server: &Arc<Server>,
+    mut arrival: Box<Arrival>,
+    deadline: Deadline,
+) -> Option<(Box<Prepared>, Box<Arrival>)> {
     let requested = match parameters::read(&arrival.startup) {
         Ok(requested) => requested,
         Err(error) => {
@@ -248,7 +252,7 @@ impl Opening {
         };
         let judge = Judge::new(Arc::clone(&database), &who.principal, client);
         let parameters = (server.settings.parameters, server.settings.hash_key.clone());
-        let mut recorder = Recorder::new(Arc::clone(&parts.journal), Arc::clone(&parts.clock), who, parameters);
+        let mut recorder = Recorder::new(server.turns.here(), Arc::clone(&parts.clock), who, parameters);
         let mut opened = recorder.entry(Event::SessionOpen);
         opened.detail = role.as_ref().map(|role| format!("logged in to the database as role {}", role.name()));
         recorder.require(opened).await.map_err(|error| {
@@ -395,8 +399,9 @@ struct Prepared {
 
 impl Prepared {
     /// The session, when it must end, and what keeps it listed meanwhile.
-    fn into_relay(self, server: &Arc<Server>, arrival: Arrival) -> (Box<Relay>, Ends, Listed) {
-        let Self { listed, database, search_paths, backend, gate, grants, set, live, now, mode, role } = self;
+    #[expect(clippy::boxed_local, reason = "moved out of by the caller, its box would stay as long as the session")]
+    fn into_relay(self: Box<Self>, server: &Arc<Server>, arrival: Box<Arrival>) -> (Box<Relay>, Ends, Listed) {
+        let Self { listed, database, search_paths, backend, gate, grants, set, live, now, mode, role } = *self;
         let parts = &server.parts;
         let entry = Arc::clone(listed.entry());
         let ends = Ends {
@@ -408,11 +413,11 @@ impl Prepared {
             shutdown: server.stop.clone(),
             last_live: live,
         };
-        let mut client = Peer::new(*arrival.stream, arrival.rest);
+        let mut client = Peer::new(arrival.stream, arrival.rest, Room::OF_CLIENT);
         client.push(greeting(arrival.untold, &backend.parameters, entry.key()));
         let relay = Box::new(Relay {
             client,
-            upstream: Peer::new(backend.transport, backend.rest),
+            upstream: Peer::new(backend.transport, backend.rest, Room::OF_UPSTREAM),
             gate,
             replies: Replies::new(server.settings.max_message, !mode.writable, search_paths),
             database,
@@ -463,7 +468,7 @@ fn told(error: &UpstreamError) -> Option<ClientVisible> {
     }
 }
 
-fn no_grant(principal: &Principal, database: &str, scopes: &[Scope]) -> ClientVisible {
+fn no_grant(principal: &Principal, database: &str, scopes: &[Arc<Scope>]) -> ClientVisible {
     let text = format!("no live grant for \"{}\" on \"{database}\"", principal.name);
     let said = ClientVisible::fatal(sqlstate::INVALID_AUTHORIZATION, text);
     match scopes.iter().find(|scope| scope.may_request(principal)) {

@@ -8,13 +8,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::io::poll_read_buf;
 
 use super::transport::Transport;
 
 /// Read at once while little comes: on the stack, so that an idle session holds no buffer.
 const SMALL_READ: usize = 4 * 1024;
-/// Read at once while much comes.
-const LARGE_READ: usize = 32 * 1024;
 /// Pieces handed to one write.
 const MAX_SLICES: usize = 16;
 
@@ -28,14 +27,32 @@ pub struct Peer<S> {
     unflushed: bool,
     ended: bool,
     busy: bool,
+    room: Room,
+}
+
+/// Room for reading while much comes.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// A read is not begun with less.
+    least: usize,
+    /// Where there is less, so much is made.
+    made: usize,
+}
+
+impl Room {
+    /// For a client: what is handled together and a TLS record more, made once; one read gives a record of 16 KiB at most.
+    pub const OF_CLIENT: Self = Self { least: 16 * 1024, made: 80 * 1024 };
+    /// For an upstream: what it says goes on with every read.
+    pub const OF_UPSTREAM: Self = Self { least: 32 * 1024, made: 32 * 1024 };
 }
 
 /// Output beyond which nothing more is read from the other side.
 pub const HIGH_WATER: usize = 256 * 1024;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
-    pub fn new(stream: S, input: BytesMut) -> Self {
-        Self { stream, input, output: VecDeque::new(), output_length: 0, unflushed: false, ended: false, busy: false }
+    pub fn new(stream: S, input: BytesMut, room: Room) -> Self {
+        let output = VecDeque::new();
+        Self { stream, input, output, output_length: 0, unflushed: false, ended: false, busy: false, room }
     }
 
     /// Queues bytes for writing.
@@ -69,7 +86,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     pub fn shrink(&mut self) {
         if self.input.is_empty() {
             self.input = BytesMut::new();
-            self.busy = false;
             self.output.shrink_to(4);
         }
     }
@@ -102,8 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     /// the input whatever happens next.
     pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let read = if self.busy {
-            self.input.reserve(LARGE_READ);
-            ready!(tokio_util_read(Pin::new(&mut self.stream), cx, &mut self.input))?
+            ready!(self.poll_read_much(cx))?
         } else {
             let mut space = [MaybeUninit::uninit(); SMALL_READ];
             let mut buffer = ReadBuf::uninit(&mut space);
@@ -114,6 +129,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         self.busy = read >= SMALL_READ;
         self.ended = read == 0;
         Poll::Ready(Ok(read))
+    }
+
+    /// Reads into the input itself. Room is made once for what is handled together: making more of it moves what is there.
+    fn poll_read_much(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.input.capacity() - self.input.len() < self.room.least {
+            self.input.reserve(self.room.made);
+        }
+        let polled = poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input);
+        if polled.is_pending() && self.input.is_empty() {
+            // What came is handled, and nothing more is there: this may be the last for hours.
+            self.input = BytesMut::new();
+        }
+        polled
     }
 
     /// Writes what waits and closes the stream, for as long as the caller cares to wait.
@@ -155,10 +183,45 @@ impl Peer<Transport> {
     }
 }
 
-fn tokio_util_read<S: AsyncRead>(
-    stream: Pin<&mut S>,
-    cx: &mut Context<'_>,
-    buffer: &mut BytesMut,
-) -> Poll<io::Result<usize>> {
-    tokio_util::io::poll_read_buf(stream, cx, buffer)
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncWriteExt as _, DuplexStream};
+
+    use super::*;
+
+    /// What is read, as far as it is there.
+    async fn read_on(peer: &mut Peer<DuplexStream>, room: usize) -> Vec<u8> {
+        let mut read = Vec::new();
+        while let Poll::Ready(bytes) = poll_fn(|cx| Poll::Ready(peer.poll_read(cx))).await {
+            assert_ne!(bytes.unwrap(), 0);
+            if peer.input.len() >= room {
+                read.extend_from_slice(&peer.input.split());
+                peer.shrink();
+            }
+        }
+        read.extend_from_slice(&peer.input.split());
+        peer.shrink();
+        read
+    }
+
+    #[tokio::test]
+    async fn a_session_that_waits_holds_no_input_however_much_it_has_read() {
+        for room in [Room::OF_CLIENT, Room::OF_UPSTREAM] {
+            let (mut near, far) = tokio::io::duplex(1 << 20);
+            let mut peer = Peer::new(far, BytesMut::new(), room);
+            let sent: Vec<u8> = (0..250_000_u32).flat_map(u32::to_le_bytes).collect();
+            near.write_all(&sent).await.unwrap();
+            let read = read_on(&mut peer, 64 * 1024).await;
+            assert!(read == sent && peer.is_busy());
+            // It looks once more, since much came before: nothing is there, and no room stays.
+            assert!(poll_fn(|cx| Poll::Ready(peer.poll_read(cx))).await.is_pending());
+            assert_eq!(peer.input.capacity(), 0);
+            near.write_all(b"little").await.unwrap();
+            assert_eq!(read_on(&mut peer, usize::MAX).await, b"little");
+            assert!(!peer.is_busy() && peer.input.capacity() == 0);
+        }
+    }
 }

@@ -19,8 +19,8 @@ use super::replies::Running;
 use super::settings::ParameterRecording;
 use crate::access::{Clock, Grant, Principal, Region, SessionId};
 use crate::audit::{
-    EndDraft, EndedBy, Event, HashKey, Journal, Protocol, Record, RecordedRelation, RecordedVerdict, RelationsPart,
-    SessionPart,
+    EndDraft, EndedBy, Event, HashKey, Protocol, Record, RecordedRelation, RecordedVerdict, RelationsPart, SessionPart,
+    Turn,
 };
 use crate::catalog::{Columns, Footprint};
 use crate::policy::{Denial, Permit};
@@ -42,12 +42,28 @@ pub struct Who {
     pub upstream_region: Region,
 }
 
+impl Who {
+    /// A record that says so, and nothing else.
+    fn record(&self) -> Record {
+        let mut record = Record::new(Timestamp::UNIX_EPOCH, Event::Statement);
+        record.session = Some(self.session.clone());
+        record.principal = Some(self.principal.name.clone());
+        record.groups.clone_from(&self.principal.groups);
+        record.client_addr = Some(self.client_addr.clone());
+        record.client_region.clone_from(&self.client_region);
+        record.application_name = (!self.application_name.is_empty()).then(|| self.application_name.clone());
+        record.database = Some(self.database.clone());
+        record.upstream_region = Some(self.upstream_region.clone());
+        record
+    }
+}
+
 /// A session's way to the journal.
 #[derive(Debug)]
 pub struct Recorder {
-    journal: Arc<Journal>,
+    turn: Arc<Turn>,
     clock: Arc<Clock>,
-    base: Box<Record>,
+    who: Who,
     /// The same, as its records bear it.
     part: SessionPart,
     /// The grant that the last statement went under.
@@ -75,27 +91,15 @@ pub enum Item {
 
 impl Recorder {
     #[must_use]
-    pub fn new(journal: Arc<Journal>, clock: Arc<Clock>, who: Who, parameters: (ParameterRecording, HashKey)) -> Self {
-        let mut base = Record::new(Timestamp::UNIX_EPOCH, Event::Statement);
-        base.session = Some(who.session.clone());
-        base.principal = Some(who.principal.name);
-        base.groups = who.principal.groups;
-        base.client_addr = Some(who.client_addr);
-        base.client_region = who.client_region;
-        base.application_name = (!who.application_name.is_empty()).then_some(who.application_name);
-        base.database = Some(who.database);
-        base.upstream_region = Some(who.upstream_region);
-        let part = SessionPart::new(&who.session, &base);
+    pub fn new(turn: Arc<Turn>, clock: Arc<Clock>, who: Who, parameters: (ParameterRecording, HashKey)) -> Self {
+        let part = SessionPart::new(&who.session, &who.record());
         let (now, admission) = (clock.now(), Admission::default());
-        let base = Box::new(base);
-        Self { journal, clock, base, part, under: None, now, parameters, admission, reason: None }
+        Self { turn, clock, who, part, under: None, now, parameters, admission, reason: None }
     }
 
     pub fn set_application_name(&mut self, name: String) {
-        self.base.application_name = (!name.is_empty()).then_some(name);
-        if let Some(session) = &self.base.session {
-            self.part = SessionPart::new(session, &self.base);
-        }
+        self.who.application_name = name;
+        self.part = SessionPart::new(&self.who.session, &self.who.record());
     }
 
     /// The time that the records of the messages that follow bear.
@@ -105,7 +109,7 @@ impl Recorder {
 
     /// Records how a statement ended.
     pub fn end(&self, running: &Running, outcome: &Outcome, now: Timestamp) {
-        let ended = self.journal.end(&EndDraft {
+        let ended = self.turn.end(&EndDraft {
             time: now,
             session: &self.part,
             data_region: running.data_region.as_ref(),
@@ -118,19 +122,15 @@ impl Recorder {
             duration_us: u64::try_from(running.started.elapsed().as_micros()).ok(),
             ended_by: outcome.ended_by,
         });
-        match ended {
-            Ok(true) => {
-                tokio::spawn(flush(Arc::clone(&self.journal)));
-            }
-            Ok(false) => {}
-            Err(error) => tracing::error!(%error, "an ending could not be recorded"),
+        if let Err(error) = ended {
+            tracing::error!(%error, "an ending could not be recorded");
         }
     }
 
     /// An entry of this session; the journal numbers it.
     #[must_use]
     pub fn entry(&self, event: Event) -> Record {
-        let mut record = Record::clone(&self.base);
+        let mut record = self.who.record();
         record.time = self.clock.now();
         record.event = event;
         record
@@ -192,14 +192,6 @@ impl Recorder {
         let (how, key) = &self.parameters;
         Arc::new(Parameters::new(bound, *how, key))
     }
-}
-
-/// Writes the ends of statements that no other record has taken along, once whatever is ready to run has run: what ends at the
-/// same time is one write.
-async fn flush(journal: Arc<Journal>) {
-    tokio::task::yield_now().await;
-    // That it failed is in the log.
-    let _ = journal.flush();
 }
 
 /// Fills in what the verdict rests on.

@@ -69,7 +69,7 @@ pub enum Finish {
 /// What a session's loop works on.
 #[derive(Debug)]
 pub struct Relay {
-    pub client: Peer<ClientStream>,
+    pub client: Peer<Box<ClientStream>>,
     pub upstream: Peer<Transport>,
     pub gate: Gate,
     pub replies: Replies,
@@ -285,8 +285,7 @@ impl Relay {
             self.client.push(piece);
         }
         self.metrics.bytes_to_clients.inc_by(bytes);
-        self.finished.extend(happened.ended.drain(..));
-        self.record_finished();
+        self.finish(std::mem::take(&mut happened.ended));
         if self.replies.is_idle() {
             self.entry.set_statement(None);
         }
@@ -304,6 +303,16 @@ impl Relay {
         if happened.fatal { Err(Finish::UpstreamLeft { told: true }) } else { Ok(happened.short) }
     }
 
+    /// Notes ends of statements, and records them. Room for them is not kept: between statements a session holds none.
+    fn finish(&mut self, ended: Vec<(Running, Outcome)>) {
+        if self.finished.is_empty() {
+            self.finished = ended.into();
+        } else {
+            self.finished.extend(ended);
+        }
+        self.record_finished();
+    }
+
     /// Records the ends of statements.
     fn record_finished(&mut self) {
         if self.finished.is_empty() {
@@ -313,6 +322,7 @@ impl Relay {
         while let Some((running, outcome)) = self.finished.pop_front() {
             self.ended(running, outcome, now);
         }
+        self.finished = VecDeque::new();
     }
 
     /// Passes the client's messages through the gate, as far as they are whole and the upstream takes them.

@@ -68,7 +68,8 @@ pub fn check(
         .detail(format!("The upstream \"{}\" lies in region {region}.", settings.route));
     let other = of(databases, name).into_iter().find(|other| covers(other));
     let scope = || {
-        let may_help = |scope: &&crate::access::Scope| scope.may_request(principal) && scope.regions.contains(region);
+        let may_help =
+            |scope: &&Arc<crate::access::Scope>| scope.may_request(principal) && scope.regions.contains(region);
         settings.scopes.iter().find(may_help)
     };
     Err(match (other, scope()) {

@@ -31,7 +31,7 @@ use super::throttle::{Network, Throttle};
 use super::tls::TlsError;
 use super::upstream::Upstream;
 use crate::access::{Allowance, Grant};
-use crate::audit::{Event, Record};
+use crate::audit::{Event, Record, Turns};
 use crate::catalog::Snapshot;
 use crate::policy::Exported;
 use crate::sql::Limits;
@@ -60,6 +60,8 @@ pub struct Server {
     pub(super) failed_logins_of_user: Throttle<(Network, String)>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) refusals: Allowance<Network>,
+    /// What sessions of one thread record together.
+    pub(super) turns: Turns,
     pub(super) pulse: Arc<Pulse>,
     cancels: Throttle<Network>,
     databases: Mutex<HashMap<String, Arc<Database>>>,
@@ -81,6 +83,7 @@ impl Server {
             failed_logins_of_user: Throttle::new(settings.max_failed_logins_of_user, MINUTE),
             ledger: Arc::new(Ledger::new(Arc::clone(&parts.store))),
             refusals: Allowance::new(refusals::MOST),
+            turns: Turns::new(Arc::clone(&parts.journal)),
             pulse: Pulse::new(Arc::clone(&parts.grants), settings.store_lease, Arc::clone(&parts.clock)),
             cancels: Throttle::new(MAX_CANCELS, MINUTE),
             databases: Mutex::default(),
@@ -277,18 +280,32 @@ impl Server {
         self.serve(stream, from, deadline).await
     }
 
+    /// Serves a client to its end.
     async fn serve(
         self: &Arc<Self>,
         stream: TcpStream,
         from: Origin,
         deadline: Deadline,
     ) -> Result<(), HandshakeError> {
+        // Boxed, as all that comes before the session itself: the task holds it no longer than it takes.
+        if let Some(arrival) = Box::pin(self.receive(stream, from, deadline)).await? {
+            open::serve(self, arrival, deadline).await;
+        }
+        Ok(())
+    }
+
+    /// A client that has said who it wants to be; `None` where nothing more is to be done for it.
+    async fn receive(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        from: Origin,
+        deadline: Deadline,
+    ) -> Result<Option<Box<open::Arrival>>, HandshakeError> {
         let tls = self.parts.tls.load_full();
         let address = from.address;
-        // Boxed, as all that comes before the session itself: the task holds it no longer than it takes.
         let opening = Box::pin(tokio::time::timeout_at(deadline, handshake::open(stream, Arc::clone(&tls.config))));
         let opened = tokio::select! {
-            () = self.stopping.cancelled() => return Ok(()),
+            () = self.stopping.cancelled() => return Ok(None),
             opened = opening => opened,
         };
         match opened {
@@ -308,10 +325,10 @@ impl Server {
             Ok(Ok(Opening::Startup { stream, rest, startup })) => {
                 let binding = tls.binding(stream.get_ref().1.server_name());
                 let arrival = open::Arrival::new(stream, rest, startup, address, binding);
-                open::serve(self, arrival, deadline).await;
+                return Ok(Some(Box::new(arrival)));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Passes a cancel request on, if its key is a live session's. Whoever sent it learns nothing.

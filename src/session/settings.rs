@@ -154,7 +154,7 @@ pub struct DatabaseSettings {
     pub policy: Arc<DatabasePolicy>,
     pub upstream: Arc<UpstreamSettings>,
     /// The scopes of this database, in the order of the configuration.
-    pub scopes: Vec<Scope>,
+    pub scopes: Vec<Arc<Scope>>,
     pub second_opinion: SecondOpinion,
     /// Whether each session logs in as a short-lived role of its own, and how those are made.
     pub roles: Option<RoleSettings>,

@@ -9,6 +9,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Connection, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::guarded::Guarded;
 use super::places::{Attempt, Said, Unsuited, is_on};
 use super::upstream::{CANNOT_CONNECT_NOW, Upstream};
 
@@ -101,7 +102,7 @@ async fn connect_to(
         Some(tls) if place.socket().is_none() => {
             let negotiation = if settings.direct_tls { SslNegotiation::Direct } else { SslNegotiation::Postgres };
             config.ssl_mode(SslMode::Require).ssl_negotiation(negotiation).channel_binding(ChannelBinding::Prefer);
-            log_in(&config, MakeRustlsConnect::new(tls.as_ref().clone()), attempt, application_name).await
+            log_in(&config, Guarded(MakeRustlsConnect::new(tls.as_ref().clone())), attempt, application_name).await
         }
         Some(_) | None => {
             config.ssl_mode(SslMode::Disable);

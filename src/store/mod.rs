@@ -13,8 +13,8 @@ pub use book::{GrantBook, GrantSet};
 pub use sqlite::SqliteStore;
 
 use crate::access::{
-    AccessRequest, Amount, ApprovalRefused, Decision, ExportLimit, Grant, GrantId, Principal, RequestId,
-    WithdrawalRefused,
+    AccessRequest, Amount, ApprovalRefused, Decision, ExportLimit, Grant, GrantId, Principal, RequestId, RequestState,
+    Scope, WithdrawalRefused,
 };
 
 /// Why the store did not do what was asked.
@@ -73,6 +73,10 @@ pub enum GrantNews {
     Changed(Vec<Grant>),
 }
 
+/// Whether a listing is to have what is some principal's under some scope. Asked of every candidate while the store is held:
+/// it has to be cheap.
+pub type Wanted = Box<dyn Fn(&str, &Scope) -> bool + Send>;
+
 /// Durable state. Every method is one transaction: it is done whole or not at all, and what it answers is what is stored.
 #[async_trait::async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
@@ -80,8 +84,18 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     async fn request(&self, id: &RequestId) -> Result<AccessRequest, StoreError>;
 
-    /// All requests, oldest first, expired ones marked as such at `now`.
-    async fn requests(&self, now: Timestamp) -> Result<Vec<AccessRequest>, StoreError>;
+    /// The newest `most` of the requests that are wanted, with the grants that came of them, oldest first; in this state at
+    /// `now`, or in any.
+    async fn list_requests(
+        &self,
+        wanted: Wanted,
+        state: Option<RequestState>,
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Vec<(AccessRequest, Option<Grant>)>, StoreError>;
+
+    /// How many requests of a principal's are pending at `now`.
+    async fn pending_requests(&self, principal: &str, now: Timestamp) -> Result<usize, StoreError>;
 
     /// Takes one decision ([`AccessRequest::decide`]) and stores the grant that comes of it.
     async fn decide(
@@ -101,14 +115,17 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The grant that came of a request, where one did.
     async fn grant_of_request(&self, id: &RequestId) -> Result<Option<Grant>, StoreError>;
 
-    /// Grants that are not over at `now`: live ones and those still to come.
-    async fn open_grants(&self, now: Timestamp) -> Result<Vec<Grant>, StoreError>;
+    /// The newest `most` of the grants that are wanted, oldest first: those that are not over at `open_at` (live ones and
+    /// those still to come), or all.
+    async fn list_grants(
+        &self,
+        wanted: Wanted,
+        open_at: Option<Timestamp>,
+        most: usize,
+    ) -> Result<Vec<Grant>, StoreError>;
 
     /// What became of the grants since a mark, and the mark to ask with next. Costs what has changed, not what there is.
     async fn grant_news(&self, since: Option<GrantMark>, now: Timestamp) -> Result<(GrantMark, GrantNews), StoreError>;
-
-    /// Every grant, oldest first.
-    async fn grants(&self) -> Result<Vec<Grant>, StoreError>;
 
     async fn revoke(&self, id: &GrantId, by: &str, reason: Option<String>, now: Timestamp)
     -> Result<Grant, StoreError>;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Credential, MAX_CREDENTIALS, SharedStore, Store, StoreError};
+use super::{Credential, MAX_CREDENTIALS, SharedStore, Store, StoreError, Wanted};
 use crate::access::{
     AccessRequest, Amount, ApprovalRefused, Decision, ExportLimit, GrantId, NewRequest, ObjectPattern, Operation,
     OperationSet, Principal, Privilege, Region, RequestId, RequestState, Scope, Subject,
@@ -64,6 +64,19 @@ pub(super) async fn approve(
     store.decide(id, &person(by, "dba"), Decision::Approve, None, now).await
 }
 
+pub(super) fn everything() -> Wanted {
+    Box::new(|_, _| true)
+}
+
+pub(super) async fn requests(store: &dyn Store, now: Timestamp) -> Vec<AccessRequest> {
+    let listed = store.list_requests(everything(), None, usize::MAX, now).await.unwrap();
+    listed.into_iter().map(|(request, _)| request).collect()
+}
+
+pub(super) async fn grants(store: &dyn Store) -> Vec<crate::access::Grant> {
+    store.list_grants(everything(), None, usize::MAX).await.unwrap()
+}
+
 /// Runs everything on a store that is empty.
 pub(super) async fn run(store: SharedStore) {
     assert_eq!(store.latest_instant().await.unwrap(), None);
@@ -75,6 +88,7 @@ pub(super) async fn run(store: SharedStore) {
     denies_withdraws_expires(&*store).await;
     revokes_once(&*store).await;
     lists_open_grants(&*store).await;
+    lists_the_newest_that_are_wanted(&*store).await;
     caps_credentials(&*store).await;
     knows_the_latest_instant(&*store).await;
     never_lets_more_leave_than_may(Arc::clone(&store)).await;
@@ -90,7 +104,7 @@ async fn keeps_requests(store: &dyn Store) {
     assert_eq!(kept, full);
     assert_eq!(kept.digest(), full.digest());
     assert!(matches!(store.file_request(&full).await, Err(StoreError::Failed(_))), "an id is filed once");
-    assert_eq!(store.requests(noon()).await.unwrap(), [full]);
+    assert_eq!(requests(store, noon()).await, [full]);
     let nobody = RequestId::from_text("req_none");
     assert!(matches!(store.request(&nobody).await, Err(StoreError::NotFound("request"))));
     assert!(matches!(approve(store, &nobody, "bob", noon()).await, Err(StoreError::NotFound("request"))));
@@ -160,10 +174,10 @@ async fn denies_withdraws_expires(store: &dyn Store) {
     store.file_request(&waiting).await.unwrap();
     let day = 24 * 3600;
     let state = |requests: Vec<AccessRequest>| requests.into_iter().find(|r| r.id == waiting.id).unwrap().state;
-    assert_eq!(state(store.requests(after(day - 1)).await.unwrap()), RequestState::Pending);
+    assert_eq!(state(requests(store, after(day - 1)).await), RequestState::Pending);
     let late = approve(store, &waiting.id, "bob", after(day)).await;
     assert!(matches!(late, Err(StoreError::Refused(ApprovalRefused::NotPending(RequestState::Expired)))));
-    assert_eq!(state(store.requests(after(day)).await.unwrap()), RequestState::Expired);
+    assert_eq!(state(requests(store, after(day)).await), RequestState::Expired);
     assert_eq!(store.request(&waiting.id).await.unwrap().state, RequestState::Expired, "stored by the listing");
 }
 
@@ -190,14 +204,47 @@ async fn lists_open_grants(store: &dyn Store) {
     later.starts = Some(after(600));
     store.file_request(&later).await.unwrap();
     let grant = approve(store, &later.id, "bob", noon()).await.unwrap().1.unwrap();
-    let open = |now| async move { store.open_grants(now).await.unwrap() };
+    let open = |now| async move { store.list_grants(everything(), Some(now), usize::MAX).await.unwrap() };
     assert!(open(noon()).await.contains(&grant), "one still to come is open");
     assert!(open(after(600)).await.contains(&grant));
     assert!(!open(grant.expires_at).await.contains(&grant), "the end is exclusive");
     store.revoke(&grant.id, "bob", None, after(1)).await.unwrap();
     assert!(open(noon()).await.iter().all(|open| open.id != grant.id), "a revoked one is not");
-    let all = store.grants().await.unwrap();
+    let all = grants(store).await;
     assert_eq!(all.last().map(|last| &last.id), Some(&grant.id), "the listing of all has it, newest last");
+}
+
+async fn lists_the_newest_that_are_wanted(store: &dyn Store) {
+    let mut own = Vec::new();
+    for number in 0..3 {
+        for name in ["frank", "grace"] {
+            let filed = AccessRequest { principal: person(name, "dev"), created_at: after(number), ..request(1) };
+            store.file_request(&filed).await.unwrap();
+            let (filed, grant) = approve(store, &filed.id, "bob", after(3)).await.unwrap();
+            own.extend(grant.filter(|_| name == "frank").map(|grant| (filed, Some(grant))));
+        }
+    }
+    let pending = AccessRequest { principal: person("frank", "dev"), ..request(1) };
+    store.file_request(&pending).await.unwrap();
+    let franks = || -> Wanted { Box::new(|principal, scope| principal == "frank" && scope.name == "orders-read") };
+    let approved = Some(RequestState::Approved);
+    assert_eq!(store.list_requests(franks(), approved, 10, after(4)).await.unwrap(), own, "oldest first");
+    assert_eq!(store.list_requests(franks(), approved, 2, after(4)).await.unwrap(), own[1..], "the newest");
+    assert_eq!(store.list_requests(franks(), None, 10, after(4)).await.unwrap().len(), 4);
+    let expired = Some(RequestState::Expired);
+    assert_eq!(store.list_requests(franks(), expired, 10, after(4)).await.unwrap(), []);
+    assert_eq!(store.pending_requests("frank", after(4)).await.unwrap(), 1);
+    assert_eq!(store.pending_requests("grace", after(4)).await.unwrap(), 0);
+    let day = 24 * 3600;
+    assert_eq!(store.pending_requests("frank", after(day)).await.unwrap(), 0, "it has run out");
+    assert_eq!(store.list_requests(franks(), expired, 10, after(day)).await.unwrap()[0].0.id, pending.id);
+
+    let own: Vec<_> = own.into_iter().filter_map(|(_, grant)| grant).collect();
+    assert_eq!(store.list_grants(franks(), Some(after(4)), 2).await.unwrap(), own[1..]);
+    let revoked = store.revoke(&own[2].id, "bob", None, after(5)).await.unwrap();
+    assert_eq!(store.list_grants(franks(), Some(after(6)), 2).await.unwrap(), own[..2], "one that is over makes room");
+    assert_eq!(store.list_grants(franks(), None, 2).await.unwrap(), [own[1].clone(), revoked]);
+    assert_eq!(store.list_grants(Box::new(|_, _| false), None, 2).await.unwrap(), []);
 }
 
 async fn caps_credentials(store: &dyn Store) {

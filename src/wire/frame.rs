@@ -75,6 +75,21 @@ pub fn take(buffer: &mut BytesMut, limit: usize) -> Result<Option<Frame>, Protoc
     Ok(Some(Frame { tag: header.tag, bytes: buffer.split_to(header.total()).freeze() }))
 }
 
+/// Counts the whole rows (DataRow, CopyData) at the front of `buffer`, and answers their bytes besides. Only headers are looked
+/// at; what follows the last of them, a piece of a row too, is left to others.
+#[must_use]
+pub fn rows(buffer: &[u8]) -> (u64, usize) {
+    let (mut rest, mut rows) = (buffer, 0);
+    while let Some([b'D' | b'd', a, b, c, d]) = rest.first_chunk() {
+        // The sign of a length that cannot be one makes it longer than any buffer.
+        let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+        let next = rest.get(length.saturating_add(1)..).filter(|_| length >= 4);
+        let Some(next) = next else { break };
+        (rest, rows) = (next, rows + 1);
+    }
+    (rows, buffer.len() - rest.len())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -99,6 +114,21 @@ mod tests {
         let mut buffer = BytesMut::from(&[b'Q', 0x7f, 0xff, 0xff, 0xff][..]);
         assert_eq!(take(&mut buffer, 1000), Err(ProtocolError::TooLong(0x7fff_fffb, 1000)));
         assert_eq!(header(b"GET /").unwrap().unwrap().tag, b'G');
+    }
+
+    #[test]
+    fn whole_rows_at_the_front_are_counted() {
+        let stream = [message(b'D', b"one"), message(b'd', b""), message(b'D', b"three")].concat();
+        assert_eq!(rows(&stream), (3, stream.len()));
+        for cut in [1, 4, 6] {
+            assert_eq!(rows(&stream[..stream.len() - cut]), (2, 13), "a piece of a row waits");
+        }
+        assert_eq!(rows(&[stream.clone(), message(b'C', b"SELECT 3\0")].concat()), (3, stream.len()));
+        assert_eq!(rows(b""), (0, 0));
+        for length in [i32::MIN, -1, 0, 3] {
+            let bytes = [&b"D"[..], &length.to_be_bytes(), b"xxxx"].concat();
+            assert_eq!(rows(&bytes), (0, 0), "{length} is no length");
+        }
     }
 
     proptest! {

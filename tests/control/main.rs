@@ -4,6 +4,7 @@
 mod audit;
 mod edges;
 mod life;
+mod many;
 mod rights;
 
 use std::net::SocketAddr;

@@ -13,6 +13,7 @@ mod support;
 
 mod audit;
 mod bad_input;
+mod binding;
 mod certificates;
 mod clients;
 mod control;
@@ -58,6 +59,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         audit::CASES,
         control::CASES,
         bad_input::CASES,
+        binding::CASES,
         faults::CASES,
         guards::CASES,
         hosts::CASES,

@@ -124,7 +124,7 @@ impl Bench {
             }),
             upstream: Arc::new(upstream),
             second_opinion: pgward::session::SecondOpinion::Off,
-            scopes: vec![scope("read", &["public.notes"], &[Operation::Select], None)],
+            scopes: vec![Arc::new(scope("read", &["public.notes"], &[Operation::Select], None))],
             roles: None,
         };
         let databases = HashMap::from([("plain".to_owned(), Arc::new(database))]);

@@ -11,6 +11,7 @@
 )]
 
 mod bench;
+mod endings;
 mod guards;
 #[path = "../support/postgres.rs"]
 mod postgres;
@@ -49,6 +50,7 @@ async fn sessions() {
     step("row_limits", row_limits(&bench, &grant)).await;
     step("what_waits_ends_with_the_session", what_waits_ends_with_the_session(&bench)).await;
     step("what_waits_ends_with_its_grant", what_waits_ends_with_its_grant(&bench)).await;
+    step("endings", endings::endings(&bench)).await;
     step("ends", ends(&bench)).await;
     step("violations", violations(&bench)).await;
     step("shutdown", shutdown(&bench)).await;

@@ -11,19 +11,19 @@ use crate::access::Region;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Statements for ten days, all else for a year.
-fn short(dir: &Path) -> Settings {
+pub(super) fn short(dir: &Path) -> Settings {
     let mut settings = settings(dir, Durability::Written);
     settings.shelves[0].retention = Retention { statement: 10 * DAY, ..Retention::all(365 * DAY) };
     settings
 }
 
-fn open_as(settings: Settings, segment_bytes: u64) -> Arc<Journal> {
+pub(super) fn open_as(settings: Settings, segment_bytes: u64) -> Arc<Journal> {
     let medium = Directory::lock(&settings.dir).unwrap();
     let tuning = Tuning { segment_bytes, ..Tuning::default() };
     Journal::open_on(settings, Box::new(medium), tuning).unwrap()
 }
 
-fn in_days(days: i64) -> Timestamp {
+pub(super) fn in_days(days: i64) -> Timestamp {
     Timestamp::now() + SignedDuration::from_hours(24 * days)
 }
 
@@ -33,7 +33,7 @@ fn now(mut record: Record) -> Record {
 }
 
 /// One session with a statement for each text, and its end.
-async fn session(journal: &Journal, id: &str, texts: &[&str], adorn: impl Fn(&mut Record)) {
+pub(super) async fn session(journal: &Journal, id: &str, texts: &[&str], adorn: impl Fn(&mut Record)) {
     let adorned = |record: Record| {
         let mut record = now(record);
         adorn(&mut record);
@@ -52,7 +52,7 @@ fn events(journal: &Journal) -> Vec<(Event, Option<String>)> {
     std::iter::from_fn(|| reader.read().unwrap()).map(|entry| (entry.record.event, entry.record.statement)).collect()
 }
 
-fn texts(journal: &Journal) -> Vec<String> {
+pub(super) fn texts(journal: &Journal) -> Vec<String> {
     events(journal).into_iter().filter_map(|(_, text)| text).collect()
 }
 
@@ -154,7 +154,7 @@ async fn an_erasure_that_nobody_recorded_is_named() {
 }
 
 /// A journal whose region `eu` keeps its own.
-fn with_region(dir: &Path) -> Settings {
+pub(super) fn with_region(dir: &Path) -> Settings {
     let mut settings = short(&dir.join("main"));
     settings.shelves.push(Shelf {
         region: Some(Region::new("eu")),

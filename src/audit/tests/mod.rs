@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
+mod apart;
 mod disk;
 mod finding;
 mod keeping;
 mod reading;
 mod tamper;
+mod turn;
 mod writing;
 
 use std::path::Path;

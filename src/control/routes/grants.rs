@@ -28,13 +28,8 @@ pub async fn list(
     Params(filter): Params<GrantFilter>,
 ) -> Result<Json<Vec<GrantView>>, Problem> {
     let now = shared.clock.now();
-    let mut grants = match filter.all {
-        true => shared.store.grants().await?,
-        false => shared.store.open_grants(now).await?,
-    };
-    grants.retain(|grant| caller.may_end_grant(grant));
-    let surplus = grants.len().saturating_sub(MAX_LISTED);
-    grants.drain(..surplus);
+    let open_at = (!filter.all).then_some(now);
+    let grants = shared.store.list_grants(caller.may_see(), open_at, MAX_LISTED).await?;
     Ok(Json(grants.into_iter().map(|grant| views::grant(grant, now)).collect()))
 }
 

@@ -1,6 +1,5 @@
 //! Filing, listing and withdrawing access requests.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 
-use crate::access::{
-    AccessRequest, ApprovalRefused, Grant, NewRequest, Principal, RequestId, RequestState, Scope, WithdrawalRefused,
-};
+use crate::access::{AccessRequest, ApprovalRefused, NewRequest, Principal, RequestId, Scope, WithdrawalRefused};
 use crate::audit::Event;
 use crate::control::api::{NewAccessRequest, RequestFilter, RequestView};
 use crate::control::auth::Caller;
@@ -39,9 +36,7 @@ async fn file_now(shared: Arc<Shared>, caller: Caller, new: NewAccessRequest) ->
     let _turn = shared.turn.lock().await;
     let scope = scope_named(&shared, &new.scope)?;
     let now = shared.clock.now();
-    let pending =
-        |request: &&AccessRequest| request.state == RequestState::Pending && request.principal.name == caller.name();
-    if shared.store.requests(now).await?.iter().filter(pending).count() >= MAX_PENDING {
+    if shared.store.pending_requests(caller.name(), now).await? >= MAX_PENDING {
         let problem = Problem::too_many(format!("you have {MAX_PENDING} requests pending"), 60);
         return Err(Problem { hint: Some("withdraw one with `pgward withdraw`".to_owned()), ..problem });
     }
@@ -73,18 +68,9 @@ pub async fn list(
     caller: Caller,
     Params(filter): Params<RequestFilter>,
 ) -> Result<Json<Vec<RequestView>>, Problem> {
-    let mut requests = shared.store.requests(shared.clock.now()).await?;
-    requests
-        .retain(|request| caller.may_see_request(request) && filter.state.is_none_or(|state| state == request.state));
-    let surplus = requests.len().saturating_sub(MAX_LISTED);
-    requests.drain(..surplus);
-    let grants = shared.store.grants().await?;
-    let by_request: HashMap<&RequestId, &Grant> = grants.iter().map(|grant| (&grant.request, grant)).collect();
-    let views = requests.into_iter().map(|request| {
-        let grant = by_request.get(&request.id).copied();
-        views::request(request, grant)
-    });
-    Ok(Json(views.collect()))
+    let now = shared.clock.now();
+    let requests = shared.store.list_requests(caller.may_see(), filter.state, MAX_LISTED, now).await?;
+    Ok(Json(requests.into_iter().map(|(request, grant)| views::request(request, grant.as_ref())).collect()))
 }
 
 /// Shows one request.

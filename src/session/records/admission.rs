@@ -1,9 +1,11 @@
 //! A session's way to the journal. What was admitted is known until it was sent, so that whatever is dropped in between, each
 //! allowed statement's record gets its end.
 
+use std::sync::Arc;
+
 use super::{Draft, Item, Recorder};
 use crate::access::GrantId;
-use crate::audit::{JournalError, Receipt, Record};
+use crate::audit::{JournalError, Receipt, Record, Seat};
 use crate::policy::Permit;
 
 /// What became of a batch's items, by their places.
@@ -15,10 +17,21 @@ pub struct Settled {
     pub recorded: Vec<bool>,
 }
 
-/// What has been written to the journal and not been sent yet.
+/// What has been given to the journal and not been sent yet.
 #[derive(Debug, Default)]
 pub(super) struct Admission {
+    seat: Arc<Seat>,
+    /// Of what waits to be written: the grants, in order.
+    waiting: Vec<GrantId>,
+    /// Written.
     unsent: Vec<(u64, GrantId)>,
+}
+
+impl Admission {
+    /// What waited has been written, from `first_seq` on.
+    fn written(&mut self, first_seq: u64) {
+        self.unsent.extend((first_seq..).zip(self.waiting.drain(..)));
+    }
 }
 
 impl Recorder {
@@ -26,7 +39,7 @@ impl Recorder {
     pub async fn settle(&mut self, items: Vec<Item>) -> Settled {
         let mut settled = Settled::default();
         let mut admitted: Vec<(Permit, Draft)> = Vec::new();
-        let mut others: Vec<(Record, bool)> = Vec::new();
+        let mut others: Vec<(Box<Record>, bool)> = Vec::new();
         for item in items {
             match item {
                 Item::Admit(permit, draft) => {
@@ -35,11 +48,11 @@ impl Recorder {
                 }
                 Item::Refuse(record) => {
                     self.admit(&mut admitted, &mut settled).await;
-                    others.push((*record, false));
+                    others.push((record, false));
                 }
                 Item::Message(record) => {
                     self.admit(&mut admitted, &mut settled).await;
-                    others.push((*record, true));
+                    others.push((record, true));
                 }
                 Item::Moved(_) => {
                     self.admit(&mut admitted, &mut settled).await;
@@ -73,6 +86,10 @@ impl Recorder {
 
     /// What was written as admitted and will never be sent.
     pub fn take_unsent(&mut self) -> Vec<(u64, GrantId)> {
+        match self.turn.leave(&self.admission.seat) {
+            Some(first_seq) => self.admission.written(first_seq),
+            None => self.admission.waiting.clear(),
+        }
         std::mem::take(&mut self.admission.unsent)
     }
 
@@ -96,29 +113,35 @@ impl Recorder {
 
     /// Where the session stops waiting, what was written is among the unsent.
     async fn try_admit(&mut self, items: &mut Vec<(Permit, Draft)>) -> Result<Vec<Receipt>, JournalError> {
+        self.admission.waiting.clear();
+        self.admission.waiting.extend(items.iter().map(|(permit, _)| permit.grant().clone()));
         let allowed = items.drain(..).map(|(permit, draft)| self.ready(permit, &draft)).collect::<Result<_, _>>()?;
-        let unsettled = self.journal.write_allowed(allowed)?;
-        self.admission.unsent.extend(unsettled.written().map(|(seq, grant)| (seq, grant.clone())));
-        self.journal.settle(unsettled).await
+        let joined = self.turn.join(&self.admission.seat, allowed);
+        let unsettled = self.turn.written(&self.admission.seat, joined).await?;
+        if let Some(first_seq) = unsettled.first_seq() {
+            self.admission.written(first_seq);
+        }
+        self.turn.journal().settle(unsettled).await
     }
 
     /// Refusals, and messages that must not go unrecorded.
-    async fn write(&mut self, others: &mut Vec<(Record, bool)>, settled: &mut Settled) {
+    async fn write(&mut self, others: &mut Vec<(Box<Record>, bool)>, settled: &mut Settled) {
         if !others.is_empty() {
             Box::pin(self.write_all(std::mem::take(others), settled)).await;
         }
     }
 
-    async fn write_all(&mut self, others: Vec<(Record, bool)>, settled: &mut Settled) {
+    async fn write_all(&mut self, others: Vec<(Box<Record>, bool)>, settled: &mut Settled) {
         settled.receipts.extend(others.iter().map(|_| None));
-        let (first, second): (Vec<_>, Vec<_>) = (others.iter().map(|(record, _)| record.clone()).collect(), others);
-        if self.journal.record_all(first).await.is_ok() {
+        let (first, second): (Vec<_>, Vec<_>) =
+            (others.iter().map(|(record, _)| Record::clone(record)).collect(), others);
+        if self.turn.journal().record_all(first).await.is_ok() {
             settled.recorded.extend(second.iter().map(|_| true));
             return;
         }
         // A refusal may be recorded where nothing else may.
         for (record, must) in second {
-            match self.journal.record(record).await {
+            match self.turn.journal().record(*record).await {
                 Ok(_) => settled.recorded.push(true),
                 Err(error) => {
                     tracing::error!(%error, must, "a refusal or a message could not be recorded");
@@ -130,7 +153,7 @@ impl Recorder {
 
     /// Records something that cannot be stopped by not being recorded: a refusal, an end.
     pub async fn note(&mut self, record: Record) {
-        if let Err(error) = Box::pin(self.journal.record(record)).await {
+        if let Err(error) = Box::pin(self.turn.journal().record(record)).await {
             tracing::error!(%error, "an ending or a refusal could not be recorded");
         }
     }
@@ -140,6 +163,6 @@ impl Recorder {
     /// # Errors
     /// Where it could not be.
     pub async fn require(&mut self, record: Record) -> Result<u64, JournalError> {
-        self.journal.record(record).await
+        self.turn.journal().record(record).await
     }
 }

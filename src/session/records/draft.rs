@@ -117,13 +117,13 @@ impl Recorder {
             relations: &draft.relations,
             policy_version: draft.version,
         };
-        self.journal.allowed(permit, &statement)
+        self.turn.journal().allowed(permit, &statement)
     }
 
     /// The same entry as a record, without what the statement touches.
     #[must_use]
     pub fn spelled(&self, draft: &Draft) -> Box<Record> {
-        let mut record = self.base.clone();
+        let mut record = Box::new(self.who.record());
         record.time = draft.time;
         record.event = Event::Statement;
         record.protocol = Some(draft.protocol);

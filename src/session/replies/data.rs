@@ -9,7 +9,7 @@ use crate::session::names::Names;
 use crate::session::records::Outcome;
 use crate::wire::Header;
 use crate::wire::encode::ClientVisible;
-use crate::wire::frame::HEADER_LENGTH;
+use crate::wire::frame::{self, HEADER_LENGTH};
 
 impl Replies {
     /// Counts the rows at the front of `input` that go on whatever they hold, and answers how many bytes they are. Only their
@@ -22,15 +22,7 @@ impl Replies {
         if running.is_bounded() || running.binary_copy || running.ending.is_some() {
             return 0;
         }
-        let (mut rest, mut rows) = (input, 0);
-        while let Some([b'D' | b'd', a, b, c, d]) = rest.first_chunk() {
-            // The sign of a length that cannot be one makes it longer than any input.
-            let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
-            let next = rest.get(length.saturating_add(1)..).filter(|_| length >= 4);
-            let Some(next) = next else { break };
-            (rest, rows) = (next, rows + 1);
-        }
-        let bytes = input.len() - rest.len();
+        let (rows, bytes) = frame::rows(input);
         running.rows += rows;
         running.bytes += bytes as u64;
         running.returned += bytes as u64 - rows * HEADER_LENGTH as u64;

@@ -55,9 +55,10 @@ pub(super) fn find_sharing(tx: &Transaction<'_>, id: &GrantId, scopes: &Scopes) 
     found.map(|raw| raw.parse(|text| scopes.read(text))).transpose()
 }
 
-/// Every one, oldest first.
-pub(super) fn all(tx: &Transaction<'_>) -> Result<Vec<Grant>, StoreError> {
-    many(tx, "ORDER BY grants.rowid", [], own)
+/// The one in that row of the table, its scope held together with others.
+pub(super) fn at(tx: &Transaction<'_>, row: i64, scopes: &Scopes) -> Result<Grant, StoreError> {
+    let mut statement = tx.prepare_cached(&select("WHERE grants.rowid = ?1"))?;
+    statement.query_row([row], RawGrant::read)?.parse(|text| scopes.read(text))
 }
 
 pub(super) fn revoke(

@@ -4,6 +4,7 @@ mod credentials;
 mod exports;
 mod file;
 mod grants;
+mod listing;
 mod news;
 mod recent;
 mod requests;
@@ -21,8 +22,8 @@ use tokio::sync::Mutex;
 use self::file::DatabaseFile;
 use self::news::Scopes;
 use self::recent::Recent;
-use super::{Credential, GrantMark, GrantNews, Reserved, Store, StoreError};
-use crate::access::{AccessRequest, Amount, Decision, ExportLimit, Grant, GrantId, Principal, RequestId};
+use super::{Credential, GrantMark, GrantNews, Reserved, Store, StoreError, Wanted};
+use crate::access::{AccessRequest, Amount, Decision, ExportLimit, Grant, GrantId, Principal, RequestId, RequestState};
 
 /// How long a transaction waits for a lock that another process holds on the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -99,12 +100,24 @@ impl Store for SqliteStore {
         self.read(move |tx| requests::by_id(tx, &id)).await
     }
 
-    async fn requests(&self, now: Timestamp) -> Result<Vec<AccessRequest>, StoreError> {
+    async fn list_requests(
+        &self,
+        wanted: Wanted,
+        state: Option<RequestState>,
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Vec<(AccessRequest, Option<Grant>)>, StoreError> {
         if let Err(error) = self.expire_stale(now).await {
             // The listing marks them by itself; what cannot be written down now is written down by the next.
             tracing::debug!(%error, "cannot store which requests have run out");
         }
-        self.read(move |tx| requests::all(tx, now)).await
+        let scopes = Arc::clone(&self.scopes);
+        self.read(move |tx| listing::requests(tx, &wanted, state, most, now, &scopes)).await
+    }
+
+    async fn pending_requests(&self, principal: &str, now: Timestamp) -> Result<usize, StoreError> {
+        let principal = principal.to_owned();
+        self.read(move |tx| requests::pending_of(tx, &principal, now)).await
     }
 
     async fn decide(
@@ -150,18 +163,23 @@ impl Store for SqliteStore {
         self.read(move |tx| grants::of_request(tx, &id)).await
     }
 
-    async fn open_grants(&self, now: Timestamp) -> Result<Vec<Grant>, StoreError> {
+    async fn list_grants(
+        &self,
+        wanted: Wanted,
+        open_at: Option<Timestamp>,
+        most: usize,
+    ) -> Result<Vec<Grant>, StoreError> {
         let scopes = Arc::clone(&self.scopes);
-        self.read(move |tx| grants::open(tx, now, &scopes)).await
+        self.read(move |tx| match open_at {
+            Some(now) => listing::open_grants(tx, &wanted, now, most, &scopes),
+            None => listing::all_grants(tx, &wanted, most, &scopes),
+        })
+        .await
     }
 
     async fn grant_news(&self, since: Option<GrantMark>, now: Timestamp) -> Result<(GrantMark, GrantNews), StoreError> {
         let scopes = Arc::clone(&self.scopes);
         self.read(move |tx| news::since(tx, since, now, &scopes)).await
-    }
-
-    async fn grants(&self) -> Result<Vec<Grant>, StoreError> {
-        self.read(grants::all).await
     }
 
     async fn revoke(

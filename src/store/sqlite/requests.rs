@@ -44,18 +44,22 @@ pub(super) fn by_id(tx: &Transaction<'_>, id: &RequestId) -> Result<AccessReques
     Ok(request)
 }
 
-/// All requests, oldest first, those that ran out by `now` marked so.
-pub(super) fn all(tx: &Transaction<'_>, now: Timestamp) -> Result<Vec<AccessRequest>, StoreError> {
-    let mut statement = tx.prepare_cached("SELECT * FROM requests ORDER BY created_at, rowid")?;
-    let rows = statement.query_map([], RawRequest::read)?;
-    let mut requests = Vec::new();
-    for row in rows {
-        let mut request = row?.parse()?;
-        request.approvals = approvals_of(tx, &request.id)?;
-        request.expire(now);
-        requests.push(request);
-    }
-    Ok(requests)
+/// The one in that row of the table.
+pub(super) fn at(tx: &Transaction<'_>, row: i64) -> Result<AccessRequest, StoreError> {
+    let mut statement = tx.prepare_cached("SELECT * FROM requests WHERE rowid = ?1")?;
+    let mut request = statement.query_row([row], RawRequest::read)?.parse()?;
+    request.approvals = approvals_of(tx, &request.id)?;
+    Ok(request)
+}
+
+/// How many of a principal's are pending at `now`. All that are pending are few, and those of a principal may be many: hence
+/// the plus sign, which keeps SQLite from looking for the principal first.
+pub(super) fn pending_of(tx: &Transaction<'_>, principal: &str, now: Timestamp) -> Result<usize, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT count(*) FROM requests WHERE state = 'pending' AND created_at > ?2 AND +principal = ?1",
+    )?;
+    let pending: i64 = statement.query_row((principal, latest_stale(now)?), |row| row.get(0))?;
+    usize::try_from(pending).map_err(|error| damaged(&error))
 }
 
 pub(super) fn set_state(tx: &Transaction<'_>, request: &AccessRequest) -> Result<(), StoreError> {

@@ -52,7 +52,7 @@ async fn two_processes_approve_at_once() {
         }
         assert_eq!(won, 1);
     }
-    assert_eq!(stores[1].grants().await.unwrap().len(), 20);
+    assert_eq!(suite::grants(&*stores[1]).await.len(), 20);
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn reopening_keeps_everything() {
     drop(store);
     let store = SqliteStore::open(&path).unwrap();
     assert_eq!(store.request(&filed.id).await.unwrap(), decided);
-    assert_eq!(store.grants().await.unwrap(), [revoked]);
+    assert_eq!(suite::grants(&store).await, [revoked]);
     assert_eq!(store.latest_instant().await.unwrap(), Some(after(1)));
 }
 
@@ -156,7 +156,7 @@ async fn a_full_file_fails_the_call_and_changes_nothing() {
     large.reason = "x".repeat(100_000);
     let error = failure(store.file_request(&large).await);
     assert!(error.contains("no space is left"), "{error}");
-    assert_eq!(store.requests(noon()).await.unwrap(), []);
+    assert_eq!(suite::requests(&store, noon()).await, []);
 }
 
 #[tokio::test]
@@ -189,8 +189,8 @@ async fn a_reader_is_not_held_up_by_a_writer() {
     store.file_request(&request(1)).await.unwrap();
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    assert_eq!(store.open_grants(noon()).await.unwrap(), []);
-    let listed = store.requests(after(7 * 24 * 3600)).await.unwrap();
+    assert_eq!(store.list_grants(suite::everything(), Some(noon()), 500).await.unwrap(), []);
+    let listed = suite::requests(&store, after(7 * 24 * 3600)).await;
     assert_eq!(listed[0].state, crate::access::RequestState::Expired, "told, though it cannot be stored now");
 }
 

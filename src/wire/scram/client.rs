@@ -102,7 +102,7 @@ pub enum ServerError {
     Malformed,
     #[error("the server's nonce does not go on from ours")]
     Nonce,
-    #[error("the server asks for {0} iterations; at most 100000 are made")]
+    #[error("the server asks for {0} iterations; at most {MAX_ITERATIONS} are made")]
     Iterations(u32),
     #[error("the server broke off: {0}")]
     Refused(String),
