@@ -12,6 +12,7 @@ pub use names::NamedCertificates;
 
 use arc_swap::ArcSwap;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -85,23 +86,23 @@ pub fn server_config(
     client_ca: Option<&Path>,
     alpn: &[&[u8]],
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    let clients = client_ca.map(|ca| ClientAuthority { ca: ca.to_owned(), crls: Vec::new() });
-    server_config_with(certificate, clients.as_ref(), alpn)
+    let clients = client_ca.map(|ca| ClientAuthority { ca: ca.to_owned(), crls: Vec::new() }.verifier());
+    server_config_with(certificate, clients.transpose()?, alpn)
 }
 
-/// The same with any choice of certificates, and with lists of revoked client certificates.
+/// The same with any choice of certificates, and with what looks at those of clients.
 ///
 /// # Errors
-/// Where the authority's file or a list cannot be used.
+/// Where the cryptography cannot be set up.
 pub fn server_config_with(
     certificates: Arc<dyn ResolvesServerCert>,
-    clients: Option<&ClientAuthority>,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
     alpn: &[&[u8]],
 ) -> Result<Arc<ServerConfig>, TlsError> {
     let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
     let builder = match clients {
         None => builder.with_no_client_auth(),
-        Some(clients) => builder.with_client_cert_verifier(clients.verifier()?),
+        Some(clients) => builder.with_client_cert_verifier(clients),
     };
     let mut config = builder.with_cert_resolver(certificates);
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();

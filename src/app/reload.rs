@@ -48,6 +48,7 @@ impl Parts {
         self.networks.store(config.networks.clone().into());
         self.balancers.store(settings::balancers(&config).into());
         self.directory.store(control.into());
+        self.session.end_unaccepted();
         Ok((config, sinks))
     }
 

@@ -211,13 +211,14 @@ pub fn server_tls(config: &Config) -> anyhow::Result<ServerTls> {
         anyhow::bail!("{}: no DNS name among its subject alternative names", nameless.cert.display());
     }
     let clients = config.proxy.client_ca.clone();
-    let clients = clients.map(|ca| tls::ClientAuthority { ca, crls: config.proxy.client_crl.clone() });
+    let clients = clients.map(|ca| tls::ClientAuthority { ca, crls: config.proxy.client_crl.clone() }.verifier());
+    let clients = clients.transpose()?;
     let server = tls::server_config_with(
         Arc::clone(&certificates) as Arc<dyn rustls::server::ResolvesServerCert>,
-        clients.as_ref(),
+        clients.clone(),
         &[session::ALPN],
     )?;
-    Ok(ServerTls::named(Arc::unwrap_or_clone(server), certificates))
+    Ok(ServerTls::named(Arc::unwrap_or_clone(server), certificates, clients))
 }
 
 /// What callers of the control port are shown, and the handle that reads it again.

@@ -34,6 +34,8 @@ use crate::wire::encode::{self, ClientVisible};
 use crate::wire::sqlstate;
 use crate::wire::startup::Startup;
 
+const MOVES: &str = "the database moves to another server; try again";
+
 /// A client that has said who it wants to be.
 #[derive(Debug)]
 pub struct Arrival {
@@ -230,15 +232,24 @@ impl Opening {
             statements: 0,
         };
         let target = database.upstream.cancel_target(&backend);
+        let certificates = arrival.stream.get_ref().1.peer_certificates().map(Box::<[_]>::from);
         let listed = parts
             .registry
-            .enter(NewEntry { info, target, long_key: self.requested.has_long_key() })
+            .enter(NewEntry {
+                info,
+                target,
+                long_key: self.requested.has_long_key(),
+                certificates: certificates.clone(),
+            })
             .map_err(|_| ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, "no cancel key can be made now"))?;
-        // What was listed before is ended with the rest; what comes after has to look.
+        // What was listed before a change is ended by whoever made it; what comes after has to look.
         if database.upstream.places().current() != Some(backend.at) {
+            return Err(ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, MOVES));
+        }
+        if certificates.is_some_and(|chain| !parts.tls.load().accepts(&chain)) {
             return Err(ClientVisible::fatal(
-                sqlstate::CANNOT_CONNECT_NOW,
-                "the database moves to another server; try again",
+                sqlstate::INVALID_AUTHORIZATION,
+                "the client certificate is not accepted",
             ));
         }
         let client = Client {
@@ -289,7 +300,7 @@ impl Opening {
                 return Ok(reached);
             }
         }
-        Err(ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, "the database moves to another server; try again"))
+        Err(ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, MOVES))
     }
 
     /// `None` where the backend would be on another server than the catalogs were read of.

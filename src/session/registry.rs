@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use dashmap::DashMap;
 use jiff::Timestamp;
+use rustls::pki_types::CertificateDer;
 use subtle::ConstantTimeEq as _;
 use tokio_util::sync::CancellationToken;
 
@@ -66,6 +67,16 @@ impl Registry {
         }
     }
 
+    /// Ends the sessions that were logged in to by certificates that are not good any more.
+    pub(super) fn end_unaccepted(&self, accepts: impl Fn(&[CertificateDer<'_>]) -> bool) {
+        let is_over = |entry: &Entry| entry.certificates.as_deref().is_some_and(|chain| !accepts(chain));
+        let over = self.sessions.iter().filter(|entry| is_over(entry));
+        let ids: Vec<SessionId> = over.map(|entry| entry.info.id.clone()).collect();
+        for id in ids {
+            self.kill(&id, "pgward", Some("the client's certificate is not accepted any more"));
+        }
+    }
+
     /// Lists a session under a process number that nobody else has; it stays listed until the guard is dropped.
     ///
     /// # Errors
@@ -102,6 +113,8 @@ pub(super) struct NewEntry {
     pub target: CancelTarget,
     /// The client speaks protocol 3.2 or later.
     pub long_key: bool,
+    /// What the client logged in by, where that was a certificate.
+    pub certificates: Option<Box<[CertificateDer<'static>]>>,
 }
 
 /// What PostgreSQL 18 makes its own keys of.
@@ -145,6 +158,7 @@ pub(super) struct Entry {
     killed: OnceLock<Kill>,
     kill: CancellationToken,
     target: CancelTarget,
+    certificates: Option<Box<[CertificateDer<'static>]>>,
     cancelled: AtomicBool,
 }
 
@@ -166,6 +180,7 @@ impl Entry {
             killed: OnceLock::new(),
             kill: CancellationToken::new(),
             target: new.target,
+            certificates: new.certificates,
             cancelled: AtomicBool::new(false),
         }
     }

@@ -353,6 +353,12 @@ impl Server {
         entry.target().cancel().await;
     }
 
+    /// Ends the sessions of clients whose certificates are not accepted any more: after a change of what is.
+    pub fn end_unaccepted(&self) {
+        let tls = self.parts.tls.load_full();
+        self.parts.registry.end_unaccepted(|chain| tls.accepts(chain));
+    }
+
     /// What has left its region under these grants.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use super::settings::SslMode;
@@ -21,6 +22,8 @@ pub const ALPN: &[u8] = b"postgresql";
 pub struct ServerTls {
     pub config: Arc<rustls::ServerConfig>,
     bindings: Bindings,
+    /// Looks at clients' certificates.
+    clients: Option<Arc<dyn ClientCertVerifier>>,
 }
 
 /// `tls-server-end-point` of what clients are shown; `None` where RFC 5929 defines none (Ed25519).
@@ -40,23 +43,38 @@ impl ServerTls {
     /// Takes a configuration and the certificate that it serves. Offers ALPN `postgresql` besides what it offers.
     #[must_use]
     pub fn new(config: rustls::ServerConfig, certificate: &CertificateDer<'_>) -> Self {
-        Self::with(config, Bindings::One(end_point_binding(certificate)))
+        Self::with(config, Bindings::One(end_point_binding(certificate)), None)
     }
 
-    /// The same where `config` serves one of several, by the name that is asked for.
+    /// The same where `config` serves one of several, by the name that is asked for, and has `clients` look at theirs.
     #[must_use]
-    pub fn named(config: rustls::ServerConfig, certificates: Arc<NamedCertificates>) -> Self {
+    pub fn named(
+        config: rustls::ServerConfig,
+        certificates: Arc<NamedCertificates>,
+        clients: Option<Arc<dyn ClientCertVerifier>>,
+    ) -> Self {
         let bindings = certificates.iter().map(|key| key.end_entity_cert().ok().and_then(end_point_binding)).collect();
-        Self::with(config, Bindings::Named(certificates, bindings))
+        Self::with(config, Bindings::Named(certificates, bindings), clients)
     }
 
-    fn with(mut config: rustls::ServerConfig, bindings: Bindings) -> Self {
+    fn with(
+        mut config: rustls::ServerConfig,
+        bindings: Bindings,
+        clients: Option<Arc<dyn ClientCertVerifier>>,
+    ) -> Self {
         if !config.alpn_protocols.iter().any(|protocol| protocol == ALPN) {
             config.alpn_protocols.push(ALPN.to_vec());
         }
         // Tickets would let a client come back without its certificate being looked at again.
         config.send_tls13_tickets = 0;
-        Self { config: Arc::new(config), bindings }
+        Self { config: Arc::new(config), bindings, clients }
+    }
+
+    /// Whether a client's chain, its own certificate first, is one that may be logged in by now.
+    #[must_use]
+    pub fn accepts(&self, chain: &[CertificateDer<'_>]) -> bool {
+        let (Some(clients), Some((own, intermediates))) = (&self.clients, chain.split_first()) else { return false };
+        clients.verify_client_cert(own, intermediates, UnixTime::now()).is_ok()
     }
 
     /// What SCRAM binds itself to with a client that asked for this name.

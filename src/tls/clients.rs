@@ -21,7 +21,11 @@ pub struct ClientAuthority {
 }
 
 impl ClientAuthority {
-    pub(super) fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    /// What looks at a client's certificates.
+    ///
+    /// # Errors
+    /// Where a file cannot be read or used.
+    pub fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
         let roots = Arc::new(read_roots(&self.ca)?);
         let mut lists = Vec::new();
         for path in &self.crls {

@@ -1,7 +1,8 @@
 //! Certificates at the proxy's port: several, by the name that is asked for, and client certificates that were revoked.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer, KeyIdMethod, KeyPair,
@@ -75,18 +76,21 @@ fn revoked_client_certificate(bench: &Bench) {
         proxy.grant(person, "plain-read", "30m");
     }
     let by_certificate = |person: &str| {
-        let minted = Credentials { user: person.into(), password: String::new(), database: "plain".into() };
-        let mut psql: Command = proxy.psql_with(&minted);
-        psql.env_remove("PGPASSWORD").env("PGSSLCERT", proxy.setup.dir.join(format!("{person}.crt")));
-        psql.env("PGSSLKEY", proxy.setup.dir.join(format!("{person}.key")));
-        let output = psql.args(["-w", "-At", "-c", "SELECT 42"]).output().unwrap();
+        let output = psql(&proxy, person, "SELECT 42").output().unwrap();
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let (ok, err) = by_certificate("alice");
     assert!(ok, "{err}");
     let (ok, err) = by_certificate("erin");
     assert!(!ok && err.contains("certificate revoked"), "{err}");
+    // A session that is open ends with its certificate.
+    let open = psql(&proxy, "alice", "SELECT pg_sleep(60)").stderr(Stdio::piped()).spawn().unwrap();
+    let running = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'certified' AND state = 'active'";
+    wait_until("the statement runs", Duration::from_secs(15), || bench.postgres.run("postgres", running) == "1");
     reload(&proxy, &revoked(&issuer, &[1]));
+    let ended = open.wait_with_output().unwrap();
+    let err = String::from_utf8_lossy(&ended.stderr);
+    assert!(err.contains("FATAL") && err.contains("certificate is not accepted any more"), "{err}");
     let (ok, err) = by_certificate("alice");
     assert!(!ok && err.contains("certificate revoked"), "{err}");
     let (ok, err) = by_certificate("erin");
@@ -97,12 +101,22 @@ fn revoked_client_certificate(bench: &Bench) {
     assert!(!ok && err.contains("certificate revoked"), "{err}");
 }
 
+/// `psql` with a certificate in place of a password.
+fn psql(proxy: &Proxy, person: &str, sql: &str) -> Command {
+    let minted = Credentials { user: person.into(), password: String::new(), database: "plain".into() };
+    let mut psql: Command = proxy.psql_with(&minted);
+    psql.env_remove("PGPASSWORD").env("PGSSLCERT", proxy.setup.dir.join(format!("{person}.crt")));
+    psql.env("PGSSLKEY", proxy.setup.dir.join(format!("{person}.key"))).env("PGAPPNAME", "certified");
+    psql.args(["-w", "-At", "-c", sql]);
+    psql
+}
+
 fn reload(proxy: &Proxy, list: &str) {
     let reloads = || proxy.audit(&[]).iter().filter(|record| is_reload(record)).count();
     let before = reloads();
     std::fs::write(proxy.setup.dir.join("clients.crl"), list).unwrap();
     proxy.signal("HUP");
-    wait_until("the reload", std::time::Duration::from_secs(10), || reloads() > before);
+    wait_until("the reload", Duration::from_secs(10), || reloads() > before);
 }
 
 fn is_reload(record: &serde_json::Value) -> bool {
