@@ -74,7 +74,7 @@ fn revocation_lists_go_with_an_authority() {
     check(&[(
         key,
         "tls_key = \"certs/server.key\"\nclient_crl = [\"a.crl\"]\n[control]",
-        "proxy.toml:5:1: proxy.client_crl: says which of client_ca's certificates were revoked; there is no client_ca",
+        "proxy.toml:5:14: proxy.client_crl: says which of client_ca's certificates were revoked; there is no client_ca",
     )]);
     let more = "tls_key = \"certs/server.key\"\nclient_ca = \"c.crt\"\nclient_crl = [\"a.crl\", \"b.crl\"]\n\
                 [[proxy.certificate]]\ntls_cert = \"d.crt\"\ntls_key = \"d.key\"\n[control]";
