@@ -101,12 +101,12 @@ impl Places {
             | SessionAttrs::Standby => each(self.wanted).collect(),
         }
     }
+}
 
-    /// What one server may take of the time that there is for all.
-    #[must_use]
-    pub fn share(&self, all: Duration) -> Duration {
-        all / u32::try_from(self.all.len()).unwrap_or(u32::MAX).max(1)
-    }
+/// What one of these attempts may take of the time that there is for all.
+#[must_use]
+pub fn share(all: Duration, attempts: &[Attempt]) -> Duration {
+    all / u32::try_from(attempts.len()).unwrap_or(u32::MAX).max(1)
 }
 
 impl Attempt {

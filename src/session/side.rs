@@ -10,7 +10,7 @@ use tokio_postgres::{Client, Config, Connection, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::guarded::Guarded;
-use super::places::{Attempt, Said, Unsuited, is_on};
+use super::places::{Attempt, Said, Unsuited, is_on, share};
 use super::upstream::{CANNOT_CONNECT_NOW, Upstream};
 
 /// Why there is no connection.
@@ -57,9 +57,10 @@ pub async fn connect(
     timeout: Duration,
 ) -> Result<SideClient, SideError> {
     let places = upstream.places();
-    let share = places.share(timeout);
+    let attempts = places.attempts();
+    let share = share(timeout, &attempts);
     let mut last = Unsuited::Nowhere.into();
-    for attempt in places.attempts() {
+    for attempt in attempts {
         let connecting = connect_to(upstream, attempt, application_name, share);
         match tokio::time::timeout(share, connecting).await.unwrap_or(Err(SideError::Timeout)) {
             Ok(client) => {

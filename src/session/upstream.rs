@@ -190,9 +190,10 @@ impl Upstream {
     /// [`UpstreamError`] of the last server that was tried, also after `timeout`.
     pub async fn connect(&self, parameters: &[(&str, &str)], timeout: Duration) -> Result<Backend, UpstreamError> {
         let asked_read_only = parameters.iter().any(|(name, _)| *name == "default_transaction_read_only");
-        let share = self.places.share(timeout);
+        let attempts = self.places.attempts();
+        let share = places::share(timeout, &attempts);
         let mut last = Unsuited::Nowhere.into();
-        for attempt in self.places.attempts() {
+        for attempt in attempts {
             let at = attempt.at;
             let logged_in = tokio::time::timeout(share, login::log_in(self, at, parameters)).await;
             let error = match logged_in.unwrap_or(Err(UpstreamError::Timeout)) {
