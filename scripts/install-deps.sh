@@ -14,6 +14,7 @@ want() { # want PACKAGE TEST...: the package, unless the test succeeds
 
 # PostgreSQL's own grammar, which the tests compare with, is bound by libclang with its headers.
 has_libclang() { compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null && compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' >/dev/null; }
+has_package() { dpkg-query -W -f='${Status}' "$1" | grep -q 'ok installed'; }
 has_server() { compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; }
 
 want gcc command -v cc
@@ -28,6 +29,9 @@ if [ "$purpose" = test ]; then
   want libclang-dev has_libclang
   want python3-psycopg /usr/bin/python3 -c 'import psycopg'
   want python3-cryptography /usr/bin/python3 -c 'import cryptography.hazmat.primitives.ciphers.aead'
+fi
+if [ "$purpose" = packages ]; then # those that are named after it
+  for package in "${@:2}"; do want "$package" has_package "$package"; done
 fi
 if [ "$purpose" = bench ]; then
   want pgbouncer command -v pgbouncer
