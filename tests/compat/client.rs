@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::manifest::{Client, here};
-use crate::rig::{CERTIFIED, Rig, Way};
+use crate::rig::{CERTIFIED, LOGIN, Rig, Way, principal};
 
 /// The longest that a program may take.
 const LIMIT: Duration = Duration::from_secs(240);
@@ -76,7 +76,7 @@ fn play(client: &Client, rig: &Rig, path: Path, way: &Way) -> (Value, Vec<Step>)
     });
     let (mut version, mut steps) = (Value::Null, Vec::new());
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-        let line = line.expect("the program prints UTF-8");
+        let line = neutral(&line.expect("the program prints UTF-8"), way);
         let value: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{path:?}: {error}: {line}"));
         if let Some(what) = value["wait"].as_str() {
             prepare(client, rig, path, what);
@@ -97,12 +97,18 @@ fn play(client: &Client, rig: &Rig, path: Path, way: &Way) -> (Value, Vec<Step>)
     (version, steps)
 }
 
+/// A line without what has to differ: the names of database and user, and the port.
+fn neutral(line: &str, way: &Way) -> String {
+    let line = line.replace(&way.database, "DATABASE").replace(&way.user, "USER").replace(LOGIN, "USER");
+    line.replace(&format!(":{}", way.port), ":PORT").replace(&format!("port {}", way.port), "port PORT")
+}
+
 /// Brings about what the program waits for; directly there is nothing to do.
 fn prepare(client: &Client, rig: &Rig, path: Path, what: &str) {
     if path == Path::Direct {
         return;
     }
-    let user = format!("user_{}", client.name.replace('-', "_"));
+    let user = principal(client);
     let lasts = match what {
         // A minute before its end it is told: a few seconds from now.
         "grant" => "66s",

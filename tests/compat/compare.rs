@@ -73,6 +73,7 @@ fn one(client: &Client, run: &Run, direct: Option<&Step>, through: Option<&Step>
         "notice" => noticed(through),
         "connect_direct_tls" if direct.error.is_some() => reached(run, through),
         "end" => ended(direct, through),
+        "after_end" if says(direct, "terminating connection") => ended(direct, through),
         _ => return same(direct, through),
     };
     match intended {
@@ -98,6 +99,10 @@ fn explained(difference: &Difference, direct: &Step, through: &Step) -> (Outcome
 
 fn field<'a>(step: &'a Step, name: &str) -> Option<&'a str> {
     step.error.as_ref()?.get(name)?.as_deref()
+}
+
+fn says(step: &Step, text: &str) -> bool {
+    field(step, "message").is_some_and(|message| message.contains(text))
 }
 
 /// Refused with 42501; SQLSTATE, detail and hint are shown by a client that shows them of PostgreSQL's own errors.
@@ -152,7 +157,6 @@ fn ended(direct: &Step, through: &Step) -> Result<(), String> {
             return Err(format!("{name} differs"));
         }
     }
-    let says = |step: &Step, text: &str| field(step, "message").is_some_and(|message| message.contains(text));
     if says(direct, "terminating connection") && !(says(through, "grant gr_") && says(through, "ended: expired")) {
         return Err("the message does not say which grant ended, and why".to_owned());
     }
@@ -173,6 +177,7 @@ pub fn finds_differences() -> Result<(), String> {
         build: None,
         present: "false".into(),
         run: "false".into(),
+        also: None,
         differs: vec![Difference { step: "own".into(), says: "42501".into(), why: "because".into() }],
     };
     let detail =

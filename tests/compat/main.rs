@@ -1,7 +1,8 @@
 //! Every client that people point at PostgreSQL, run twice: directly, and through pgward. What it says must be the same both
 //! times, but for the few steps that pgward refuses or ends on purpose.
 //!
-//! `cargo test --test compat` runs the clients that install in seconds; `COMPAT=all` runs all, and writes docs/clients.md.
+//! `cargo test --test compat` runs the clients that install in seconds; `COMPAT=all` runs all, and writes docs/clients.md;
+//! `COMPAT=asyncpg,jdbc` runs those.
 //! A client that is not installed is reported as ignored, and is a failure where `COMPAT_REQUIRE=1`. `COMPAT_INSTALL=1`
 //! installs them first. README.md beside this file says how a client is added.
 #![allow(
@@ -35,8 +36,14 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Most of the time is spent waiting for a grant to end.
     arguments.test_threads.get_or_insert(4);
-    let everything = std::env::var("COMPAT").is_ok_and(|chosen| chosen == "all");
-    let clients: Vec<Client> = manifest::all().into_iter().filter(|client| everything || client.fast).collect();
+    let chosen = std::env::var("COMPAT").unwrap_or_default();
+    let everything = chosen == "all";
+    let is_chosen = |client: &Client| match chosen.as_str() {
+        "" => client.fast,
+        "all" => true,
+        names => names.split(',').any(|name| name == client.name),
+    };
+    let clients: Vec<Client> = manifest::all().into_iter().filter(is_chosen).collect();
     if flag("COMPAT_INSTALL") {
         install::install(&clients);
     }
@@ -54,8 +61,8 @@ fn main() -> ExitCode {
     trials.extend(present.into_iter().map(|client| trial(client, rig.clone(), Arc::clone(&results))));
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(rig);
-    if everything && !arguments.list {
-        report::write(&results.lock().unwrap(), arguments.filter.is_none() && arguments.skip.is_empty());
+    if !chosen.is_empty() && !arguments.list {
+        report::write(&results.lock().unwrap(), everything && arguments.filter.is_none() && arguments.skip.is_empty());
     }
     conclusion.exit_code()
 }

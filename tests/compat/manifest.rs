@@ -31,9 +31,20 @@ pub struct Client {
     pub present: String,
     /// Shell, in the client's folder: the scenario.
     pub run: String,
+    /// What its grant has besides.
+    pub also: Option<Also>,
     /// What comes out otherwise through pgward, and should.
     #[serde(default)]
     pub differs: Vec<Difference>,
+}
+
+/// What one client's scope has to allow that the others' need not.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Also {
+    /// The lines of a `[[scope.allow]]`.
+    pub allow: String,
+    pub why: String,
 }
 
 /// One step whose outcome through pgward is not PostgreSQL's.

@@ -17,6 +17,8 @@ struct Entry {
     /// Nothing where the client is not installed.
     version: Option<String>,
     libpq: Option<String>,
+    /// What its grant had besides, and why.
+    besides: Option<String>,
     steps: Vec<Judged>,
 }
 
@@ -27,13 +29,16 @@ pub struct Results {
 
 impl Results {
     pub fn missing(&mut self, client: Client) {
-        let Client { name, title, language, .. } = client;
-        self.entries.push(Entry { name, title, language, version: None, libpq: None, steps: Vec::new() });
+        let Client { name, title, language, also, .. } = client;
+        let besides = also.map(|also| also.why);
+        self.entries.push(Entry { name, title, language, version: None, libpq: None, besides, steps: Vec::new() });
     }
 
     pub fn ran(&mut self, client: Client, run: Run, steps: Vec<Judged>) {
-        let Client { name, title, language, .. } = client;
-        self.entries.push(Entry { name, title, language, version: Some(run.version), libpq: run.libpq, steps });
+        let Client { name, title, language, also, .. } = client;
+        let besides = also.map(|also| also.why);
+        let (version, libpq) = (Some(run.version), run.libpq);
+        self.entries.push(Entry { name, title, language, version, libpq, besides, steps });
     }
 }
 
@@ -170,10 +175,15 @@ fn notes(text: &mut String, entry: &Entry) {
         return;
     };
     let of = |outcome| entry.steps.iter().filter(move |judged| judged.outcome == outcome);
-    if [Outcome::Wrong, Outcome::Explained, Outcome::Skipped].into_iter().all(|outcome| of(outcome).count() == 0) {
+    if [Outcome::Wrong, Outcome::Explained, Outcome::Skipped].into_iter().all(|outcome| of(outcome).count() == 0)
+        && entry.besides.is_none()
+    {
         return;
     }
     write!(text, "\n**{} {version}**\n", entry.title).unwrap();
+    if let Some(besides) = &entry.besides {
+        writeln!(text, "- its grant had more: {besides}").unwrap();
+    }
     for judged in of(Outcome::Wrong).chain(of(Outcome::Explained)) {
         writeln!(text, "- `{}` differs: {}", judged.step, judged.why).unwrap();
     }

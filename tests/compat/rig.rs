@@ -54,7 +54,7 @@ impl Rig {
     }
 
     pub fn directly(&self, client: &Client) -> Way {
-        let database = format!("direct_{}", plain(client));
+        let database = direct(client);
         Way { port: self.bench.postgres.port, user: LOGIN.into(), password: PASSWORD.into(), database }
     }
 
@@ -118,13 +118,17 @@ impl Rig {
     }
 }
 
-/// The client's name as a database's, a scope's and a part of a principal's.
+/// The client's name as that of a database and a scope. What a client says of the database is told apart from all else by it.
 fn plain(client: &Client) -> String {
-    client.name.replace('-', "_")
+    format!("through_{}", client.name.replace('-', "_"))
 }
 
-fn principal(client: &Client) -> String {
-    format!("user_{}", plain(client))
+fn direct(client: &Client) -> String {
+    format!("direct_{}", client.name.replace('-', "_"))
+}
+
+pub fn principal(client: &Client) -> String {
+    format!("user_{}", client.name.replace('-', "_"))
 }
 
 /// (principal, token, hash)
@@ -150,7 +154,7 @@ fn databases(bench: &Bench, clients: &[Client], own: &tempfile::TempDir) {
     postgres.run("postgres", &format!("CREATE DATABASE compat OWNER {LOGIN}"));
     postgres.run_file("compat", &here().join("schema.sql"));
     for client in clients {
-        for name in [plain(client), format!("direct_{}", plain(client))] {
+        for name in [plain(client), direct(client)] {
             postgres.run("postgres", &format!("CREATE DATABASE {name} TEMPLATE compat OWNER {LOGIN}"));
         }
     }
@@ -180,6 +184,7 @@ fn configuration(
     }
     for client in clients {
         let name = plain(client);
+        let also = client.also.as_ref().map(|also| format!("[[scope.allow]]\n{}", also.allow)).unwrap_or_default();
         write!(
             more,
             r#"
@@ -203,7 +208,8 @@ on = ["staff.people"]
 columns = ["id", "name"]
 do = ["select"]
 [[scope.allow]]
-functions = ["pg_catalog.pg_sleep"]
+functions = ["pg_catalog.pg_sleep", "pg_catalog.nextval", "pg_catalog.currval", "pg_catalog.lastval"]
+{also}
 "#
         )
         .unwrap();
