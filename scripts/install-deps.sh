@@ -28,6 +28,10 @@ if [ "$purpose" = test ]; then
   want python3 test -x /usr/bin/python3
   want libclang-dev has_libclang
   want python3-psycopg /usr/bin/python3 -c 'import psycopg'
+  # The clients of tests/compat that are run with all other tests.
+  want python3-psycopg2 /usr/bin/python3 -c 'import psycopg2'
+  want python3-asyncpg /usr/bin/python3 -c 'import asyncpg'
+  want libdbd-pg-perl perl -MDBD::Pg -e 1
   want python3-cryptography /usr/bin/python3 -c 'import cryptography.hazmat.primitives.ciphers.aead'
 fi
 if [ "$purpose" = packages ]; then # those that are named after it

@@ -104,7 +104,7 @@ fn page(entries: &[&Entry]) -> String {
     }
     text.push_str(include_str!("ends.md"));
     for entry in entries.iter().filter(|entry| entry.version.is_some()) {
-        write!(text, "| {} | {} | {} | {} |\n", entry.title, shown(entry), told(entry), ended(entry)).unwrap();
+        writeln!(text, "| {} | {} | {} | {} |", entry.title, shown(entry), told(entry), ended(entry)).unwrap();
     }
     text.push_str("\n## Differences and gaps\n");
     for entry in entries {
@@ -184,18 +184,26 @@ fn notes(text: &mut String, entry: &Entry) {
     if let Some(besides) = &entry.besides {
         writeln!(text, "- its grant had more: {besides}").unwrap();
     }
-    for judged in of(Outcome::Wrong).chain(of(Outcome::Explained)) {
-        writeln!(text, "- `{}` differs: {}", judged.step, judged.why).unwrap();
+    for judged in of(Outcome::Wrong) {
+        writeln!(text, "- `{}` is wrong: {}", judged.step, judged.why).unwrap();
     }
-    let mut skipped: Vec<(&str, Vec<String>)> = Vec::new();
-    for judged in of(Outcome::Skipped) {
-        let step = format!("`{}`", judged.step);
-        match skipped.iter_mut().find(|(why, _)| *why == judged.why) {
-            Some((_, steps)) => steps.push(step),
-            None => skipped.push((&judged.why, vec![step])),
-        }
+    for (why, steps) in by_reason(of(Outcome::Explained)) {
+        writeln!(text, "- otherwise: {}: {why}", steps.join(", ")).unwrap();
     }
-    for (why, steps) in skipped {
+    for (why, steps) in by_reason(of(Outcome::Skipped)) {
         writeln!(text, "- not asked: {} ({why})", steps.join(", ")).unwrap();
     }
+}
+
+/// Steps for which the same is said, together.
+fn by_reason<'a>(all: impl Iterator<Item = &'a Judged>) -> Vec<(&'a str, Vec<String>)> {
+    let mut found: Vec<(&str, Vec<String>)> = Vec::new();
+    for judged in all {
+        let step = format!("`{}`", judged.step.trim_start_matches("own_try "));
+        match found.iter_mut().find(|(why, _)| *why == judged.why) {
+            Some((_, steps)) => steps.push(step),
+            None => found.push((&judged.why, vec![step])),
+        }
+    }
+    found
 }

@@ -51,8 +51,9 @@ def step(name, action):
     compat.step(name, action, describe)
     # A migration that failed leaves its connection in a transaction.
     if connection.in_atomic_block:
-        connection.close()
         connection.in_atomic_block = False
+        connection.savepoint_ids = []
+        connection.close()
 
 
 def in_transactions(wanted):
@@ -156,8 +157,10 @@ step("extended_bound_by_the_server", lambda: fetched(READ["extended"], (3, "note
 connections["prepared"].close_pool()
 step("own_check", lambda: managed("check", database=["default"]))
 in_transactions(False)
-step("own_migrate", lambda: managed("migrate", run_syncdb=True, verbosity=1))
-step("own_migrate_again", lambda: managed("migrate", run_syncdb=True, verbosity=1))
+step("own_migrate", lambda: managed("migrate", "library", run_syncdb=True, verbosity=1))
+step("own_migrate_again", lambda: managed("migrate", "library", run_syncdb=True, verbosity=1))
+step("own_migrate_contenttypes", lambda: managed("migrate", "contenttypes", "0001", verbosity=1))
+step("own_migrate_sessions", lambda: managed("migrate", "sessions", verbosity=1))
 step("own_showmigrations", lambda: managed("showmigrations"))
 step("own_orm", mapped)
 step("own_integrity_error", integrity)
@@ -165,11 +168,11 @@ step("own_sequences", lambda: [connection.introspection.get_sequences(connection
 step("own_inspectdb", lambda: managed("inspectdb", include_views=True))
 step("own_sqlflush", lambda: sorted(managed("sqlflush").splitlines()))
 step("own_dumpdata", lambda: managed("dumpdata", "library"))
-step("own_flush", lambda: managed("flush", interactive=False))
-step("own_migrate_back", lambda: managed("migrate", "auth", "zero", verbosity=1))
-step("own_migrate_sessions_back", lambda: managed("migrate", "sessions", "zero", verbosity=1))
+step("own_flush", lambda: managed("flush", interactive=False, inhibit_post_migrate=True))
+step("own_migrate_that_drops_a_column", lambda: managed("migrate", "contenttypes", "0002", verbosity=1))
+step("own_migrate_that_drops_a_table", lambda: managed("migrate", "sessions", "zero", verbosity=1))
 in_transactions(True)
-step("own_migrate_in_transactions", lambda: managed("migrate", "sessions", verbosity=1))
+step("own_migrate_in_transactions", lambda: managed("migrate", "auth", "0001", verbosity=1))
 for name in ("error_detail", "error_hint", "error_name", "denied"):
     step(name, lambda: fetched(SQL[name]))
 step("denied_prepared", lambda: fetched(READ["denied_prepared"], (1,)))
