@@ -1,5 +1,5 @@
 # demo: a tour on a throw-away PostgreSQL (CHECK=1 runs it by itself).  test: everything.  bench: the benchmarks, PgBouncer beside.  profile: flame graphs.
-# enforcement: the three walls, measured.  check: format, lints, layers.
+# compat: every client, with and without pgward.  enforcement: the three walls, measured.  check: format, lints, layers.
 CARGO ?= cargo
 
 .PHONY: demo test compat bench bench-scale profile enforcement check build deps

@@ -8,7 +8,7 @@ use futures_util::TryStreamExt as _;
 use serde_json::{Value, json};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow, PgSslMode};
-use sqlx::{Acquire as _, Column as _, Connection as _, Executor as _, PgConnection, Row as _, TypeInfo as _};
+use sqlx::{Column as _, Connection as _, Executor as _, PgConnection, Row as _, TypeInfo as _};
 
 struct Failed(sqlx::Error);
 
@@ -123,9 +123,9 @@ fn code(result: Result<sqlx::postgres::PgQueryResult, sqlx::Error>) -> Value {
 }
 
 async fn transaction(conn: &mut PgConnection) -> Outcome {
-    let mut outer = conn.begin().await?;
+    let mut outer = sqlx::Connection::begin(&mut *conn).await?;
     sqlx::query(&sql("insert")).bind(201).bind("before").execute(&mut *outer).await?;
-    let mut inner = outer.begin().await?;
+    let mut inner = sqlx::Connection::begin(&mut *outer).await?;
     let state = code(sqlx::query(&sql("locked")).execute(&mut *inner).await);
     inner.rollback().await?;
     sqlx::query(&sql("insert")).bind(202).bind("after").execute(&mut *outer).await?;
@@ -135,7 +135,7 @@ async fn transaction(conn: &mut PgConnection) -> Outcome {
 
 async fn failed_transaction(conn: &mut PgConnection) -> Outcome {
     let mut states = Vec::new();
-    let mut outer = conn.begin().await?;
+    let mut outer = sqlx::Connection::begin(&mut *conn).await?;
     states.push(code(sqlx::query(&sql("insert")).bind(211).bind("x").execute(&mut *outer).await));
     states.push(code(sqlx::query(&sql("locked")).execute(&mut *outer).await));
     states.push(code(sqlx::query(&sql("one")).execute(&mut *outer).await));
