@@ -1,8 +1,8 @@
 # demo: a tour on a throw-away PostgreSQL (CHECK=1 runs it by itself).  test: everything.  bench: the benchmarks, PgBouncer beside.  profile: flame graphs.
-# enforcement: the three walls, measured.  check: format, lints, layers.
+# compat: every client, with and without pgward.  enforcement: the three walls, measured.  check: format, lints, layers.
 CARGO ?= cargo
 
-.PHONY: demo test bench bench-scale profile enforcement check build deps
+.PHONY: demo test compat bench bench-scale profile enforcement check build deps
 
 # The tour is about what happens, not how fast: the development build is there in half the time, and `test` shares it.
 demo: deps
@@ -44,3 +44,8 @@ check:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --test layers
+
+# Every client that people use, through pgward and without it: writes docs/clients.md. COMPAT_REQUIRE=1: all of them have to be there.
+compat:
+	@scripts/install-deps.sh test
+	@COMPAT=all COMPAT_INSTALL=1 $(CARGO) test --locked --test compat

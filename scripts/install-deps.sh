@@ -14,6 +14,7 @@ want() { # want PACKAGE TEST...: the package, unless the test succeeds
 
 # PostgreSQL's own grammar, which the tests compare with, is bound by libclang with its headers.
 has_libclang() { compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null && compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' >/dev/null; }
+has_package() { dpkg-query -W -f='${Status}' "$1" | grep -q 'ok installed'; }
 has_server() { compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; }
 
 want gcc command -v cc
@@ -30,7 +31,14 @@ if [ "$purpose" = test ]; then
   want npm command -v npm
   want pgbouncer command -v pgbouncer
   want python3-pip /usr/bin/python3 -m pip --version
+  # The clients of tests/compat that are run with all other tests.
+  want python3-psycopg2 /usr/bin/python3 -c 'import psycopg2'
+  want python3-asyncpg /usr/bin/python3 -c 'import asyncpg'
+  want libdbd-pg-perl perl -MDBD::Pg -e 1
   want python3-cryptography /usr/bin/python3 -c 'import cryptography.hazmat.primitives.ciphers.aead'
+fi
+if [ "$purpose" = packages ]; then # those that are named after it
+  for package in "${@:2}"; do want "$package" has_package "$package"; done
 fi
 if [ "$purpose" = bench ]; then
   want pgbouncer command -v pgbouncer

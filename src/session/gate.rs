@@ -318,13 +318,7 @@ impl Gate {
         let verdict = self.judge_query(&analysis, &mut expected, &mut items, batch.began).await;
         self.next_segment();
         if let Err((part, refused)) = verdict {
-            // What the statements in front of the denied one would have named is withdrawn with the error.
-            for running in expected.statements.drain(..) {
-                expected.changes.extend(running.changes);
-            }
-            self.refuse_others(&analysis, part, batch);
-            self.refuse(&analysis, part, refused, Protocol::Simple, &mut expected, batch);
-            batch.planned.push(Planned::new(Message::Free(ToUpstream::failing_query()), expected));
+            self.refuse_query(&analysis, part, refused, (expected, items), batch);
             return Ok(());
         }
         if analysis.statements().is_empty() {

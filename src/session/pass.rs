@@ -3,8 +3,10 @@
 //! of constants and quoted literals.
 
 use bytes::Bytes;
+use postgres_protocol::escape::escape_identifier;
 
 use crate::audit::Receipt;
+use crate::sql::tree::Name;
 use crate::wire::{Frame, encode};
 
 /// The text that stands in for a denied one: PostgreSQL fails on it as on any other syntax error.
@@ -116,14 +118,23 @@ impl Answer {
 /// A message that holds SQL, or starts it, and how many statements that is.
 #[derive(Debug)]
 pub struct SqlFrame {
-    frame: Frame,
+    bytes: Bytes,
     statements: usize,
 }
 
 impl SqlFrame {
     #[must_use]
     pub fn new(frame: Frame, statements: usize) -> Self {
-        Self { frame, statements }
+        Self { bytes: frame.into_bytes(), statements }
+    }
+
+    /// In place of a Query that is denied for a statement behind these savepoints: sets them, and fails.
+    #[must_use]
+    pub fn failing_behind(savepoints: &[&Name]) -> Self {
+        let set: String =
+            savepoints.iter().map(|name| format!("SAVEPOINT {}; ", escape_identifier(name.as_str()))).collect();
+        // The whole text has to be readable, or nothing of it would run: it fails for want of a column.
+        Self { bytes: encode::query(&format!("{set}SELECT {DENIED}")), statements: savepoints.len() }
     }
 
     /// Lets the message through, given one receipt for each of its statements.
@@ -131,7 +142,7 @@ impl SqlFrame {
     /// # Errors
     /// Gives the message back where there are fewer or more.
     pub fn admit(self, receipts: &[Receipt]) -> Result<ToUpstream, Self> {
-        if receipts.len() == self.statements { Ok(ToUpstream(self.frame.into_bytes())) } else { Err(self) }
+        if receipts.len() == self.statements { Ok(ToUpstream(self.bytes)) } else { Err(self) }
     }
 }
 
@@ -156,6 +167,14 @@ mod tests {
         }
         let query = SqlFrame::new(frame_of(encode::query("select 1")), 1);
         assert!(query.admit(&[]).is_err());
+    }
+
+    #[test]
+    fn savepoints_are_quoted_and_recorded() {
+        let name = Name::from("a\"; DROP TABLE t --");
+        assert!(SqlFrame::failing_behind(&[&name]).admit(&[]).is_err());
+        let expected = "SAVEPOINT \"a\"\"; DROP TABLE t --\"; SELECT pgward_denied";
+        assert_eq!(SqlFrame::failing_behind(&[&name]).bytes, encode::query(expected));
     }
 
     #[test]

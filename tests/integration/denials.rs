@@ -8,6 +8,7 @@ pub const CASES: &[Case] = &[
     ("denials::unreadable_is_another_error", unreadable_is_another_error),
     ("denials::a_transaction_fails_as_on_postgresql", transaction_fails_as_on_postgresql),
     ("denials::one_denied_statement_denies_its_message", one_denied_statement_denies_its_message),
+    ("denials::a_savepoint_in_front_of_a_denied_statement_is_set", savepoint_in_front_of_a_denied_statement),
     ("denials::grants_are_never_mixed", grants_are_never_mixed),
     ("denials::row_limit", row_limit),
     ("denials::show_and_reason", show_and_reason),
@@ -69,6 +70,38 @@ fn one_denied_statement_denies_its_message(bench: &Bench) {
         proxy.sql(&alice, "INSERT INTO public.sink VALUES (-2, 'x'); DROP TABLE public.notes; SELECT 1");
     assert!(!ok && err.contains("42501"), "{out} {err}");
     assert_eq!(bench.postgres.run("plain", "SELECT count(*) FROM public.sink WHERE id = -2"), "0");
+}
+
+/// psqlODBC sends a savepoint with every statement, and rolls back to it when that fails.
+fn savepoint_in_front_of_a_denied_statement(bench: &Bench) {
+    let proxy = bench.proxy();
+    proxy.grant("alice", "plain-write", "30m");
+    let alice = proxy.credentials("alice", "plain");
+    let steps = [
+        "BEGIN",
+        "INSERT INTO public.sink VALUES (-3, 'kept')",
+        r#"SAVEPOINT "My ""S"; /* a second */ SAVEPOINT t -- in front
+           ; INSERT INTO public.sink VALUES (-4, 'refused with it'); DROP TABLE public.notes; SAVEPOINT u"#,
+        "ROLLBACK TO t",
+        r#"ROLLBACK TO "My ""S""#,
+        "COMMIT",
+    ];
+    let mut psql = proxy.psql_with(&alice);
+    psql.args(["-At", "-v", "VERBOSITY=sqlstate"]);
+    for step in steps {
+        psql.args(["-c", step]);
+    }
+    let output = psql.output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let lines: Vec<_> = out.lines().collect();
+    assert_eq!(lines, ["BEGIN", "INSERT 0 1", "SAVEPOINT", "SAVEPOINT", "ROLLBACK", "ROLLBACK", "COMMIT"], "{err}");
+    assert_eq!(err.trim_end(), "ERROR:  42501");
+    let kept = bench.postgres.run("plain", "DELETE FROM public.sink WHERE id IN (-3, -4) RETURNING id");
+    assert_eq!(kept, "-3", "and nothing else");
+    let set = proxy.audit(&["--text", "SAVEPOINT", "--verdict", "allow"]);
+    assert_eq!(set.iter().filter(|record| record["event"] == "statement").count(), 2, "{set:?}");
+    let (_, err, ok) = proxy.sql(&alice, "SAVEPOINT s; DROP TABLE public.notes");
+    assert!(!ok && err.contains("42501"), "outside of a block, too: {err}");
 }
 
 fn grants_are_never_mixed(bench: &Bench) {

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{Batch, Gate, Message, Planned};
+use super::{Batch, Gate, Instead, Message, Planned};
 use crate::audit::{Protocol, Record, RecordedVerdict};
 use crate::policy::Denial;
 use crate::session::analysis::{Analysis, Meaning, Part};
 use crate::session::binds::Parameters;
 use crate::session::judge::Refused;
-use crate::session::pass::ToUpstream;
+use crate::session::pass::{SqlFrame, ToUpstream};
 use crate::session::records::{self, Item};
 use crate::session::replies::Expected;
-use crate::sql::tree::{Action, Name};
+use crate::sql::tree::{Action, Name, Statement, Transaction};
 use crate::sql::{Redacted, redact, redact_execute};
 use crate::wire::encode::{ClientVisible, Severity};
 
@@ -61,9 +61,40 @@ impl Gate {
         (!secrets.is_empty()).then(|| redact_execute(text, statement, &secrets).into_owned())
     }
 
-    /// The statements that share a message with a refused one are refused with it.
-    pub(super) fn refuse_others(&mut self, analysis: &Arc<Analysis>, refused: Option<Part>, batch: &mut Batch) {
-        let others = (0..analysis.statements().len()).map(Part::Whole).filter(|part| Some(*part) != refused);
+    /// Refuses a Query for one of its statements. The savepoints that the text begins with are set all the same, as PostgreSQL
+    /// would have set them before it came to the error: a client that sends a SAVEPOINT with each of its statements rolls
+    /// back to it then, and would lose its whole transaction if it were not there.
+    pub(super) fn refuse_query(
+        &mut self,
+        analysis: &Arc<Analysis>,
+        part: Option<Part>,
+        refused: Refused,
+        (mut expected, mut judged): (Expected, Vec<Item>),
+        batch: &mut Batch,
+    ) {
+        let savepoints = leading_savepoints(analysis, part);
+        // What the other statements in front of the denied one would have named is withdrawn with the error.
+        for running in expected.statements.split_off(savepoints.len().min(expected.statements.len())) {
+            expected.changes.extend(running.changes);
+        }
+        judged.truncate(savepoints.len());
+        let first = batch.items.len();
+        batch.items.append(&mut judged);
+        let items = first..batch.items.len();
+        self.refuse_others(analysis, savepoints.len(), part, batch);
+        self.refuse(analysis, part, refused, Protocol::Simple, &mut expected, batch);
+        let message = if items.is_empty() {
+            Message::Free(ToUpstream::failing_query())
+        } else {
+            let frame = SqlFrame::failing_behind(&savepoints);
+            Message::Sql { frame, answer: None, items, instead: Instead::Query }
+        };
+        batch.planned.push(Planned::new(message, expected));
+    }
+
+    /// The statements that share a message with a refused one are refused with it, but for the first few that are not.
+    fn refuse_others(&mut self, analysis: &Arc<Analysis>, spared: usize, refused: Option<Part>, batch: &mut Batch) {
+        let others = (spared..analysis.statements().len()).map(Part::Whole).filter(|part| Some(*part) != refused);
         for part in others.filter(|_| refused.is_some()) {
             let meaning = Meaning { analysis: Arc::clone(analysis), part };
             let mut record = self.recorder.statement(&meaning, Protocol::Simple, self.judge.version());
@@ -110,6 +141,19 @@ impl Gate {
         self.doomed = true;
         batch.planned.push(Planned::new(Message::Free(message), expected));
     }
+}
+
+/// The names of the savepoints that a text begins with, as far as they stand in front of the statement that is refused.
+fn leading_savepoints(analysis: &Analysis, refused: Option<Part>) -> Vec<&Name> {
+    let before = match refused {
+        Some(Part::Whole(index)) => index,
+        Some(_) | None => 0,
+    };
+    analysis.statements().iter().take(before).map_while(savepoint).collect()
+}
+
+fn savepoint(statement: &Statement) -> Option<&Name> {
+    if let Action::Transaction(Transaction::Savepoint(name)) = &statement.action { Some(name) } else { None }
 }
 
 /// The name that an EXECUTE runs.

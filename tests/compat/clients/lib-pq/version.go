@@ -1,0 +1,1 @@
+../pgx/version.go
