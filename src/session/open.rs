@@ -20,7 +20,7 @@ use super::peer::{Peer, Room};
 use super::records::{Recorder, Who};
 use super::registry::{Listed, NewEntry, SessionInfo};
 use super::relay::{Mode, Owed, Relay};
-use super::replies::Replies;
+use super::replies::{Replies, check_login};
 use super::roles::{Holder, RoleError, SessionRole};
 use super::routes;
 use super::server::Server;
@@ -299,6 +299,10 @@ impl Opening {
         let backend = connected.map_err(|error| {
             tracing::error!(database = %name, %error, "the upstream cannot be reached");
             told(&error).unwrap_or_else(unreachable)
+        })?;
+        check_login(&backend.parameters).map_err(|violation| {
+            tracing::error!(database = %name, %violation, "the upstream does not keep to what pgward reads texts by");
+            unreachable()
         })?;
         Ok(Reached { search_paths: snapshot.search_paths(), database, backend, role })
     }

@@ -6,7 +6,7 @@ use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::guarded::Guarded;
+use super::guarded::{Guarded, Leg, Watched};
 use super::upstream::Upstream;
 
 /// Logs in with the upstream's own credential, over TLS where sessions go over TLS.
@@ -36,8 +36,11 @@ pub async fn connect(
             Ok(client)
         }
         Some(_) | None => {
+            // Without TLS the library would open the connection itself, and answer whatever it is asked for: it gets one
+            // that is watched.
             config.ssl_mode(SslMode::Disable);
-            let (client, connection) = config.connect(NoTls).await?;
+            let leg = Leg::open(upstream, timeout).await;
+            let (client, connection) = config.connect_raw(Watched::new(leg), NoTls).await?;
             tokio::spawn(run(connection, application_name));
             Ok(client)
         }

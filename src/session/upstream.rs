@@ -152,7 +152,7 @@ impl Upstream {
         Ok(())
     }
 
-    async fn reach(&self) -> Result<Transport, UpstreamError> {
+    pub(super) async fn reach(&self) -> Result<Transport, UpstreamError> {
         let UpstreamSettings { host, port, .. } = self.settings.as_ref();
         if host.starts_with('/') {
             let path = format!("{host}/.s.PGSQL.{port}");
