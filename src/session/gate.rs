@@ -26,6 +26,7 @@ use super::special;
 use crate::access::Guards;
 use crate::audit::{Protocol, Record};
 use crate::policy::{Denial, Rule};
+use crate::sql::tree::{Action, CopyDirection};
 use crate::wire::frontend::{self, Tag, Target};
 use crate::wire::{Frame, ProtocolError};
 
@@ -499,6 +500,13 @@ fn readable(analysis: &Analysis) -> Result<(), (Option<Part>, Refused)> {
     special::misplaced(analysis).map_or(Ok(()), |denial| Err((Some(Part::Whole(0)), refused(denial))))
 }
 
+fn copied(meaning: &Meaning) -> Option<CopyDirection> {
+    match meaning.statement().map(|statement| &statement.action) {
+        Some(Action::Copy(copy)) => Some(copy.direction),
+        Some(_) | None => None,
+    }
+}
+
 fn running(meaning: &Meaning, judged: &Judged, changes: Vec<NameChange>, effect: Effect, started: Instant) -> Running {
     Running {
         seq: 0,
@@ -510,6 +518,7 @@ fn running(meaning: &Meaning, judged: &Judged, changes: Vec<NameChange>, effect:
         bytes: 0,
         returned: 0,
         portal: judged.rows.as_ref().map(Arc::clone),
+        copy: copied(meaning),
         binary_copy: false,
         text: Arc::clone(&meaning.analysis.recorded(meaning.part).text),
         started,

@@ -20,7 +20,7 @@ use super::peer::{Peer, Room};
 use super::records::{Recorder, Who};
 use super::registry::{CancelKey, Listed, NewEntry, SessionInfo};
 use super::relay::{Mode, Owed, Relay};
-use super::replies::Replies;
+use super::replies::{Replies, check_login};
 use super::roles::{Holder, RoleError, SessionRole};
 use super::routes;
 use super::server::Server;
@@ -350,6 +350,10 @@ impl Opening {
             tracing::warn!(database = %name, "the database moves to another of its servers");
             return Ok(None);
         }
+        check_login(&backend.parameters).map_err(|violation| {
+            tracing::error!(database = %name, %violation, "the upstream does not keep to what pgward reads texts by");
+            unreachable()
+        })?;
         Ok(Some(Reached { search_paths: snapshot.search_paths(), database, backend, role }))
     }
 

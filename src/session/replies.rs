@@ -15,12 +15,14 @@ use bytes::{Buf as _, Bytes, BytesMut};
 
 pub use endings::Overdue;
 pub use owed::{CopyIn, Effect, Expected, Running, Step};
+pub use said::check_login;
 use said::{guard, needs_body};
 
 use super::names::Names;
 use super::reason::Reasons;
 use super::records::Outcome;
 use crate::audit::EndedBy;
+use crate::sql::tree::CopyDirection;
 use crate::wire::backend::{self, Tag, TransactionStatus};
 use crate::wire::encode::ClientVisible;
 use crate::wire::frame::{self, HEADER_LENGTH};
@@ -302,17 +304,25 @@ impl Replies {
             Tag::RowDescription if self.front_is(Step::Query) => {}
             Tag::ParameterDescription if self.front_is(Step::Describe) => self.described(header, body),
             Tag::RowDescription | Tag::NoData | Tag::ParameterDescription => return unexpected,
-            Tag::DataRow | Tag::CopyData => return self.row(header, body, happened),
-            Tag::CopyOut if self.current().is_some() => self.copy_out_begins(body),
-            Tag::CopyIn if self.current().is_some() => self.copy_begins(names, happened),
-            Tag::CopyDone if self.current().is_some() => {}
-            Tag::CopyOut | Tag::CopyIn | Tag::CopyDone => return unexpected,
+            Tag::DataRow if self.is_running() => return self.row(header, body, happened),
+            Tag::CopyData if self.copies(CopyDirection::To) => return self.row(header, body, happened),
+            Tag::CopyOut if self.copies(CopyDirection::To) => self.copy_out_begins(body),
+            Tag::CopyIn if self.copies(CopyDirection::From) => self.copy_begins(names, happened),
+            Tag::CopyDone if self.copies(CopyDirection::To) => {}
+            Tag::DataRow | Tag::CopyData | Tag::CopyOut | Tag::CopyIn | Tag::CopyDone => return unexpected,
             Tag::CommandComplete => return self.complete(Some(backend::command_tag(body)?), header, names, happened),
             Tag::PortalSuspended if self.front_is(Step::Execute) => {
                 return self.complete(None, header, names, happened);
             }
             Tag::EmptyQuery => self.empty_query(header, names)?,
-            Tag::Error => return Ok(self.error(&backend::error_fields(body)?, names, happened)),
+            Tag::Error => {
+                let fields = backend::error_fields(body)?;
+                // Taken for the answer to what the client asks next, it would shift all that follows.
+                if self.is_idle() && !fields.is_fatal() {
+                    return unexpected;
+                }
+                return Ok(self.error(&fields, names, happened));
+            }
             Tag::ReadyForQuery => return self.ready(backend::ready_for_query(body)?, header, names, happened),
             Tag::PortalSuspended
             | Tag::Authentication

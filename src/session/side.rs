@@ -4,12 +4,13 @@
 use std::ops::Deref;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::config::{ChannelBinding, SslMode, SslNegotiation};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Connection, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::guarded::Guarded;
+use super::guarded::{Guarded, Leg, Watched};
 use super::places::{Attempt, Said, Unsuited, is_on, share};
 use super::upstream::{CANNOT_CONNECT_NOW, Upstream};
 
@@ -106,8 +107,12 @@ async fn connect_to(
             log_in(&config, Guarded(MakeRustlsConnect::new(tls.as_ref().clone())), attempt, application_name).await
         }
         Some(_) | None => {
+            // Without TLS the library would open the connection itself, and answer whatever it is asked for: it gets one
+            // that is watched.
             config.ssl_mode(SslMode::Disable);
-            log_in(&config, NoTls, attempt, application_name).await
+            let leg = Leg::open(upstream, attempt.at, timeout).await;
+            let (client, connection) = config.connect_raw(Watched::new(leg), NoTls).await?;
+            settle(client, connection, attempt, application_name)
         }
     }
 }
@@ -118,6 +123,20 @@ where
     T::Stream: Send + 'static,
 {
     let (client, connection) = config.connect(tls).await?;
+    settle(client, connection, attempt, name)
+}
+
+/// Has the connection run, if its server will do.
+fn settle<S, T>(
+    client: Client,
+    connection: Connection<S, T>,
+    attempt: Attempt,
+    name: &'static str,
+) -> Result<Client, SideError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let said = Said::by(false, |parameter| connection.parameter(parameter).map(is_on));
     tokio::spawn(run(connection, name));
     attempt.check(said)?;

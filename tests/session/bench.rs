@@ -15,8 +15,8 @@ use pgward::access::{
 use pgward::audit::{self, Event, Journal, Record};
 use pgward::policy::DatabasePolicy;
 use pgward::session::{
-    DatabaseSettings, Dependencies, Directory, Metrics, Registry, Server, ServerTls, Settings, SslMode,
-    UpstreamSettings, User,
+    DatabaseSettings, Dependencies, Directory, Login, Metrics, Place, Registry, Server, ServerTls, SessionAttrs,
+    Settings, SslMode, UpstreamSettings, User,
 };
 use pgward::store::{GrantBook, SharedStore, SqliteStore};
 use pgward::wire::scram::Verifier;
@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::postgres::TestPostgres;
 
 pub struct Bench {
-    pub postgres: TestPostgres,
+    pub postgres: Arc<TestPostgres>,
     pub port: u16,
     pub registry: Arc<Registry>,
     pub stop: CancellationToken,
@@ -53,6 +53,30 @@ CREATE FUNCTION leak() RETURNS int LANGUAGE sql SECURITY DEFINER
 CREATE FUNCTION unlock() RETURNS text LANGUAGE sql
     AS 'SELECT set_config(''default_transaction_read_only'', ''off'', false)';
 CREATE VIEW leaky AS SELECT id, leak() AS leaked FROM notes;";
+
+/// The tables that the tests work on.
+pub async fn fill(postgres: &TestPostgres) {
+    let (client, connection) =
+        tokio_postgres::connect(&postgres.dsn("postgres", "postgres"), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute(SCHEMA).await.unwrap();
+}
+
+/// The database itself, by its socket.
+pub fn upstream_of(postgres: &TestPostgres) -> UpstreamSettings {
+    UpstreamSettings {
+        places: vec![Place { host: postgres.socket_directory().display().to_string(), port: postgres.port }],
+        session_attrs: SessionAttrs::Any,
+        direct_tls: false,
+        protocol_minors: 0..=0,
+        is_pooled: false,
+        user: "postgres".into(),
+        database: "postgres".into(),
+        sslmode: SslMode::Disable,
+        root_cert: None,
+        password: Secret::new("unused"),
+    }
+}
 
 fn principal(name: &str) -> Principal {
     Principal { name: name.into(), groups: vec!["dev".into()], region: None }
@@ -81,10 +105,13 @@ pub fn scope(name: &str, tables: &[&str], operations: &[Operation], row_limit: O
 impl Bench {
     pub async fn start() -> Self {
         let postgres = tokio::task::spawn_blocking(TestPostgres::start).await.unwrap();
-        let (client, connection) =
-            tokio_postgres::connect(&postgres.dsn("postgres", "postgres"), tokio_postgres::NoTls).await.unwrap();
-        tokio::spawn(connection);
-        client.batch_execute(SCHEMA).await.unwrap();
+        fill(&postgres).await;
+        let upstream = upstream_of(&postgres);
+        Self::in_front_of(Arc::new(postgres), upstream, Settings::default()).await
+    }
+
+    /// A server of its own, whose sessions go to `upstream`.
+    pub async fn in_front_of(postgres: Arc<TestPostgres>, upstream: UpstreamSettings, settings: Settings) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(Clock::default());
         let store: SharedStore = Arc::new(SqliteStore::open(&directory.path().join("store.db")).unwrap());
@@ -95,22 +122,7 @@ impl Bench {
         let user = User {
             principal: principal("alice"),
             scram: Some(Verifier::derive("pencil", b"salt", 4096)),
-            login: pgward::session::Login::Password,
-        };
-        let upstream = UpstreamSettings {
-            places: vec![pgward::session::Place {
-                host: postgres.socket_directory().display().to_string(),
-                port: postgres.port,
-            }],
-            session_attrs: pgward::session::SessionAttrs::Any,
-            direct_tls: false,
-            protocol_minors: 0..=0,
-            is_pooled: false,
-            user: "postgres".into(),
-            database: "postgres".into(),
-            sslmode: SslMode::Disable,
-            root_cert: None,
-            password: Secret::new("unused"),
+            login: Login::Password,
         };
         let database = DatabaseSettings {
             route: "plain".into(),
@@ -132,7 +144,7 @@ impl Bench {
         let networks = RegionNetworks::new(vec![("127.0.0.0/8".parse().unwrap(), Region::new("us"))]);
         let (tls, certificate) = server_tls();
         let server = Server::new(
-            Settings::default(),
+            settings,
             Dependencies {
                 store: Arc::clone(&store),
                 grants: Arc::clone(&grants),
@@ -233,15 +245,23 @@ impl Bench {
         raw
     }
 
+    /// A connection inside TLS on which nothing has been said.
+    pub async fn raw(&self) -> Raw {
+        Raw { stream: self.tls().await, input: BytesMut::new(), key: (0, vec![]) }
+    }
+
+    /// What channel binding binds to.
+    pub fn binding(&self) -> Vec<u8> {
+        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &self.certificate).as_ref().to_vec()
+    }
+
     /// Logs in with channel binding, to ReadyForQuery or the error.
     pub async fn log_in(&self, user: &str, database: &str, password: &str) -> (Raw, Vec<Said>) {
-        let mut raw = Raw { stream: self.tls().await, input: BytesMut::new(), key: (0, vec![]) };
+        let mut raw = self.raw().await;
         raw.send(&[encode::startup(0, &[("user", user), ("database", database)])]).await;
         let offer = raw.next().await;
         assert_eq!(offer.tag, b'R', "{offer:?}");
-        let binding = ChannelBinding::tls_server_end_point(
-            aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &self.certificate).as_ref().to_vec(),
-        );
+        let binding = ChannelBinding::tls_server_end_point(self.binding());
         let mut scram = ScramSha256::new(password.as_bytes(), binding);
         raw.send(&[encode::sasl_initial_response("SCRAM-SHA-256-PLUS", scram.message())]).await;
         let challenge = raw.next().await;
@@ -363,7 +383,7 @@ pub fn shape(said: &[Said]) -> String {
     said.iter().map(one).collect::<Vec<_>>().join(" ")
 }
 
-fn message(tag: u8, write: impl FnOnce(&mut BytesMut)) -> bytes::Bytes {
+pub fn message(tag: u8, write: impl FnOnce(&mut BytesMut)) -> bytes::Bytes {
     let mut body = BytesMut::new();
     write(&mut body);
     let mut bytes = BytesMut::new();
@@ -373,7 +393,7 @@ fn message(tag: u8, write: impl FnOnce(&mut BytesMut)) -> bytes::Bytes {
     bytes.freeze()
 }
 
-fn cstr(body: &mut BytesMut, text: &str) {
+pub fn cstr(body: &mut BytesMut, text: &str) {
     body.extend_from_slice(text.as_bytes());
     body.put_u8(0);
 }

@@ -7,6 +7,7 @@ use super::{Happened, Pass, Replies, Violation};
 use crate::audit::EndedBy;
 use crate::session::names::Names;
 use crate::session::records::Outcome;
+use crate::sql::tree::CopyDirection;
 use crate::wire::Header;
 use crate::wire::encode::ClientVisible;
 use crate::wire::frame::{self, HEADER_LENGTH};
@@ -18,7 +19,12 @@ impl Replies {
         if self.muted || !matches!(input.first(), Some(b'D' | b'd')) {
             return 0;
         }
-        let Some(running) = self.current() else { return 0 };
+        // Out of its turn, or of the wrong kind, it is looked at by itself.
+        let fits = match input.first() {
+            Some(b'd') => self.copies(CopyDirection::To),
+            Some(_) | None => self.is_running(),
+        };
+        let Some(running) = self.current().filter(|_| fits) else { return 0 };
         if running.is_bounded() || running.binary_copy || running.ending.is_some() {
             return 0;
         }
@@ -27,6 +33,17 @@ impl Replies {
         running.bytes += bytes as u64;
         running.returned += bytes as u64 - rows * HEADER_LENGTH as u64;
         bytes
+    }
+
+    /// Whether the upstream runs a statement now, for all that it has said.
+    pub(super) fn is_running(&self) -> bool {
+        self.queue.front().is_some_and(Expected::runs)
+    }
+
+    /// Whether what it runs is a COPY with the client at that end.
+    pub(super) fn copies(&self, direction: CopyDirection) -> bool {
+        let front = self.queue.front().filter(|front| front.runs());
+        front.and_then(|front| front.statements.front()).is_some_and(|running| running.copy == Some(direction))
     }
 
     /// A row, or a piece of what COPY returns: each is one message.

@@ -58,8 +58,6 @@ impl Replies {
         self.drop_marks();
         let unexpected = Violation::Unexpected(header.tag);
         let Some(front) = self.queue.front_mut() else { return Err(unexpected) };
-        // More results than statements were judged: two readers read the text in two ways.
-        let Some(mut running) = front.statements.pop_front() else { return Err(unexpected) };
         let is_query = match front.step {
             Step::Query => true,
             Step::Execute => false,
@@ -67,6 +65,8 @@ impl Replies {
                 return Err(unexpected);
             }
         };
+        // More results than statements were judged: two readers read the text in two ways.
+        let Some(mut running) = front.statements.pop_front() else { return Err(unexpected) };
         if !is_query {
             self.queue.pop_front();
         }

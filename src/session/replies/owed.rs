@@ -11,6 +11,7 @@ use crate::session::exports::Meter;
 use crate::session::given::Given;
 use crate::session::names::{Change, NameChange};
 use crate::session::reason::ReasonChange;
+use crate::sql::tree::CopyDirection;
 use crate::wire::encode::ClientVisible;
 
 /// One statement that runs, or waits to.
@@ -31,6 +32,8 @@ pub struct Running {
     pub returned: u64,
     /// What the same portal gave before.
     pub portal: Option<Arc<Given>>,
+    /// Which way its data goes, where it is a COPY: a server may ask for the client's data, or send data, for no other.
+    pub copy: Option<CopyDirection>,
     /// Whether its COPY is binary: the end of its data is then a message of its own.
     pub binary_copy: bool,
     pub text: Arc<str>,

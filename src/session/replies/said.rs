@@ -61,6 +61,20 @@ fn schemas(path: &str) -> impl Iterator<Item = &str> {
     path.split(',').map(|schema| schema.trim().trim_matches('"')).filter(|schema| !schema.is_empty())
 }
 
+/// What pins the meaning of texts was asked for at the login: who answers with something else would read them otherwise than
+/// they were judged.
+///
+/// # Errors
+/// Where the upstream says that it is otherwise.
+pub fn check_login(parameters: &[(String, String)]) -> Result<(), Violation> {
+    let other = parameters.iter().find(|(name, value)| match name.as_str() {
+        "client_encoding" => value != "UTF8",
+        "standard_conforming_strings" => value != "on",
+        _ => false,
+    });
+    other.map_or(Ok(()), |(name, _)| Err(Violation::Guard(name.clone())))
+}
+
 pub(super) fn row_limit_reached(limit: u64) -> ClientVisible {
     ClientVisible::new(Severity::Error, sqlstate::PROGRAM_LIMIT_EXCEEDED, format!("row limit of {limit} reached"))
         .detail("The grant that allows this statement limits the rows that one statement returns.")

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::access::{GrantId, Guards};
+use crate::sql::tree::CopyDirection;
 use crate::wire::encode::{ClientVisible, Severity};
 use crate::wire::sqlstate;
 
@@ -20,6 +21,7 @@ fn running(grant: &str) -> Running {
         bytes: 0,
         returned: 0,
         portal: None,
+        copy: Some(CopyDirection::From),
         binary_copy: false,
         text: Arc::from("SELECT 1"),
         started: Instant::now(),
