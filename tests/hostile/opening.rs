@@ -188,15 +188,17 @@ async fn startup_packets_of_wrong_form(world: World) {
 /// A newer minor version and unknown options are negotiated down, as PostgreSQL does.
 async fn other_versions_of_the_protocol(world: World) {
     let bench = world.bench().await;
-    for (code, body) in [
-        (V3 | 2, &b"user\0alice\0database\0plain\0\0"[..]),
-        (V3 | 9_999, b"user\0alice\0database\0plain\0\0"),
-        (V3, b"user\0alice\0database\0plain\0_pq_.evil\0on\0_pq_.more\0\0\0"),
+    let mut raw = bench.raw().await;
+    raw.send(&[packet(V3 | 2, b"user\0alice\0database\0plain\0\0")]).await;
+    assert_eq!(raw.next().await.tag, b'R', "the newest version is spoken as it is asked for");
+    for (code, body, spoken) in [
+        (V3 | 9_999, &b"user\0alice\0database\0plain\0\0"[..], [0, 3, 0, 2]),
+        (V3, b"user\0alice\0database\0plain\0_pq_.evil\0on\0_pq_.more\0\0\0", [0, 3, 0, 0]),
     ] {
         let mut raw = bench.raw().await;
         raw.send(&[packet(code, body)]).await;
         let negotiated = raw.next().await;
-        assert_eq!((negotiated.tag, &negotiated.body[..4]), (b'v', &[0, 3, 0, 0][..]), "{negotiated:?}");
+        assert_eq!((negotiated.tag, &negotiated.body[..4]), (b'v', &spoken[..]), "{negotiated:?}");
         assert_eq!(negotiated.holds("_pq_.evil"), code == V3);
         assert_eq!(raw.next().await.tag, b'R', "and goes on to ask for a password");
     }
