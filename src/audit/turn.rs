@@ -160,7 +160,8 @@ impl Turn {
             let until = from + count;
             if Arc::ptr_eq(whose, seat) {
                 waiting.seats.remove(index);
-                waiting.records.drain(from..until);
+                let bytes: usize = waiting.records.drain(from..until).map(|record| record.len()).sum();
+                waiting.bytes -= bytes;
                 break;
             }
             from = until;
@@ -198,10 +199,10 @@ impl Turn {
 
     /// Writes what waits, and wakes everybody. Whoever [leaves](Self::leave) meanwhile waits for it.
     fn write_waiting(&self, waiting: &mut Waiting) {
-        let Waiting { records, bytes, seats, is_rung: _ } = waiting;
-        *bytes = 0;
-        let written = self.journal.write_together(records, Class::Opening);
-        match written {
+        // Records and those whose they are go together, whatever happens here: nobody gets another's receipt.
+        let (mut records, mut seats) = (std::mem::take(&mut waiting.records), std::mem::take(&mut waiting.seats));
+        waiting.bytes = 0;
+        match self.journal.write_together(&mut records, Class::Opening) {
             Ok(mut seq) => {
                 for (seat, count) in seats.drain(..) {
                     seat.tell(State::Written(seq));
@@ -216,7 +217,9 @@ impl Turn {
                 }
             }
         }
+        // Their room is used again.
         records.clear();
+        (waiting.records, waiting.seats) = (records, seats);
     }
 
     /// Every change to it is complete when the guard goes, so a poisoned mutex guards sound state.
