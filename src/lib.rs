@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod devcerts;
+pub mod guarded;
 pub mod identity;
 pub mod policy;
 pub mod session;

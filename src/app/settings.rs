@@ -13,6 +13,7 @@ use crate::config::{
     Config, Issuer, Login, ParameterRecording, Protocol, Provision, SecondOpinion, SessionAttrs, SslMode,
     StoreLocation, TokenAlgorithm, UpstreamHost, UpstreamPlace, UpstreamUrl,
 };
+use crate::guarded::Proof;
 use crate::policy::DatabasePolicy;
 use crate::session::{self, DatabaseSettings, RoleSettings, ServerTls, UpstreamSettings};
 use crate::wire::scram::Verifier;
@@ -185,6 +186,7 @@ fn upstream(url: &UpstreamUrl, password: Option<Secret>) -> UpstreamSettings {
         direct_tls: url.options.direct_tls,
         protocol_minors: minor(url.options.min_protocol)..=minor(url.options.max_protocol),
         is_pooled: url.options.pooled,
+        proof: proof(url),
         user: url.user.clone(),
         database: url.database.clone(),
         sslmode: match url.sslmode {
@@ -311,4 +313,9 @@ pub(super) fn journal(config: &Config) -> audit::Settings {
     });
     settings.shelves = std::iter::once(default).chain(regions).collect();
     settings
+}
+
+/// What a server has to ask for before it is believed.
+pub(super) fn proof(url: &UpstreamUrl) -> Proof {
+    if url.options.require_scram { Proof::Required } else { Proof::Optional }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
+use super::settings::proof;
 use crate::access::{Region, Secret};
 use crate::config::{ArchiveLocation, Config, PasswordSource, Sink, SinkFormat, SinkKind, SinkStart, UpstreamHost};
 use crate::sinks::{
@@ -52,6 +53,7 @@ fn kind(kind: &SinkKind) -> anyhow::Result<Kind> {
             user: url.user.clone(),
             database: url.database.clone(),
             password: password.read().map_err(anyhow::Error::msg)?,
+            proof: proof(url),
             ca: match &place.host {
                 UpstreamHost::Tcp(_) => pem(url.sslrootcert.as_deref())?,
                 UpstreamHost::Unix(_) => None,

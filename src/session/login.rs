@@ -7,6 +7,7 @@ use super::nonce::nonce;
 use super::tls::end_point_binding;
 use super::transport::{Transport, read_frame};
 use super::upstream::{Backend, Upstream, UpstreamError};
+use crate::guarded::Proof;
 use crate::wire::backend::{self, Authentication, Tag};
 use crate::wire::scram::client::{Binding, Client};
 use crate::wire::{encode, scram};
@@ -140,7 +141,12 @@ impl Login {
     /// SCRAM, or nothing where the server trusts the connection. No other method is answered.
     async fn authenticate(&mut self, upstream: &Upstream) -> Result<(), UpstreamError> {
         let mechanisms = match self.first_authentication(upstream).await? {
-            Authentication::Ok => return Ok(()),
+            Authentication::Ok => {
+                return match upstream.settings().proof {
+                    Proof::Optional => Ok(()),
+                    Proof::Required => Err(UpstreamError::Unproved),
+                };
+            }
             Authentication::Sasl(mechanisms) => mechanisms,
             Authentication::Refused(method) => return Err(UpstreamError::Method(method)),
             Authentication::SaslContinue(_) | Authentication::SaslFinal(_) => {

@@ -5,7 +5,7 @@
 //! | `server`, `balancer`, `handshake`, `parameters`, `authenticate`, `bearer`, `throttle`, `refusals`, `routes`, `open` | from a connection to a session |
 //! | `relay`, `peer`, `replies`, `given`, `reason`, `ends`, `pulse`, `contained` | the session's one task: both directions, what is owed, when it must end |
 //! | `gate`, `judge`, `pass`, `special`, `names`, `analysis`, `catalogs`, `opinions` | what may go upstream, and why |
-//! | `upstream`, `places`, `login`, `salted`, `nonce`, `transport`, `tls`, `side`, `guarded` | the leg to PostgreSQL |
+//! | `upstream`, `places`, `login`, `salted`, `nonce`, `transport`, `tls`, `side`, `leg` | the leg to PostgreSQL |
 //! | `exports` | what leaves its region, counted |
 //! | `roles` | the short-lived role that a session logs in as |
 //! | `records`, `binds`, `registry`, `metrics`, `settings` | what others see of it, and what it is built from |
@@ -23,9 +23,9 @@ mod ends;
 mod exports;
 mod gate;
 mod given;
-mod guarded;
 mod handshake;
 mod judge;
+mod leg;
 mod login;
 mod metrics;
 mod names;

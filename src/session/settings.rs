@@ -14,6 +14,7 @@ use super::registry::Registry;
 use super::tls::ServerTls;
 use crate::access::{Clock, Principal, RegionNetworks, Scope, Secret};
 use crate::audit::{HashKey, Journal};
+use crate::guarded::Proof;
 use crate::identity::Issuer;
 use crate::policy::DatabasePolicy;
 use crate::store::{GrantBook, SharedStore};
@@ -193,6 +194,8 @@ pub struct UpstreamSettings {
     pub protocol_minors: RangeInclusive<u16>,
     /// There is a pooler in between, which takes no settings at login.
     pub is_pooled: bool,
+    /// What the server has to ask for at login.
+    pub proof: Proof,
     pub user: String,
     pub database: String,
     pub sslmode: SslMode,

@@ -10,9 +10,10 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Connection, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::guarded::{Guarded, Leg, Watched};
+use super::leg::Leg;
 use super::places::{Attempt, Said, Unsuited, is_on, share};
 use super::upstream::{CANNOT_CONNECT_NOW, Upstream};
+use crate::guarded::{Guarded, Watched};
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -104,14 +105,20 @@ async fn connect_to(
         Some(tls) if place.socket().is_none() => {
             let negotiation = if settings.direct_tls { SslNegotiation::Direct } else { SslNegotiation::Postgres };
             config.ssl_mode(SslMode::Require).ssl_negotiation(negotiation).channel_binding(ChannelBinding::Prefer);
-            log_in(&config, Guarded(MakeRustlsConnect::new(tls.as_ref().clone())), attempt, application_name).await
+            log_in(
+                &config,
+                Guarded::new(MakeRustlsConnect::new(tls.as_ref().clone()), settings.proof),
+                attempt,
+                application_name,
+            )
+            .await
         }
         Some(_) | None => {
             // Without TLS the library would open the connection itself, and answer whatever it is asked for: it gets one
             // that is watched.
             config.ssl_mode(SslMode::Disable);
             let leg = Leg::open(upstream, attempt.at, timeout).await;
-            let (client, connection) = config.connect_raw(Watched::new(leg), NoTls).await?;
+            let (client, connection) = config.connect_raw(Watched::new(leg, settings.proof), NoTls).await?;
             settle(client, connection, attempt, application_name)
         }
     }

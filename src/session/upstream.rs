@@ -40,6 +40,8 @@ pub enum UpstreamError {
     NoTls,
     #[error("the server asks for authentication by method {0}, which is refused")]
     Method(u32),
+    #[error("the server asks for no password, so that it proves nothing; require_auth wants scram-sha-256")]
+    Unproved,
     #[error("SCRAM: {0}")]
     Scram(&'static str),
     #[error("SCRAM: {0}")]
@@ -74,6 +76,7 @@ impl UpstreamError {
             Self::Tls(_)
             | Self::NoTls
             | Self::Method(_)
+            | Self::Unproved
             | Self::Scram(_)
             | Self::Server(_)
             | Self::Read(ReadError::Protocol(_))

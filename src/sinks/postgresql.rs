@@ -1,18 +1,22 @@
 //! A table of a PostgreSQL database: one INSERT for each batch, which the server's answer acknowledges. A record that is there
 //! already stays as it is.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, NoTls, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_util::either::Either;
 
 use super::receiver::{Delivered, DeliveryError, Receiver};
 use super::settings::{Body, Postgresql};
 use crate::audit::{Entry, RecordedVerdict, export::ocsf};
+use crate::guarded::{Guarded, Proof, Watched};
 use crate::tls;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -22,6 +26,9 @@ const INSERT_TIMEOUT: Duration = Duration::from_secs(60);
 /// The table, and the connection to its server while there is one.
 pub(super) struct Table {
     config: Config,
+    host: String,
+    port: u16,
+    proof: Proof,
     tls: Option<Arc<rustls::ClientConfig>>,
     name: String,
     create: bool,
@@ -66,18 +73,22 @@ impl Table {
             (None, table) => quoted(table),
         };
         let (create, body) = (settings.create_table, settings.body);
-        Ok(Self { config, tls, name, create, journal, body, open: None })
+        let (host, port, proof) = (settings.host.clone(), settings.port, settings.proof);
+        Ok(Self { config, host, port, proof, tls, name, create, journal, body, open: None })
     }
 
-    async fn connect(&self) -> Result<Open, tokio_postgres::Error> {
+    async fn connect(&self) -> Result<Open, Failure> {
         let (client, connection) = match &self.tls {
             Some(tls) => {
                 let connector = MakeRustlsConnect::new(rustls::ClientConfig::clone(tls));
+                let connector = Guarded::new(connector, self.proof);
                 let (client, connection) = self.config.connect(connector).await?;
                 (client, tokio::spawn(ended(connection)))
             }
             None => {
-                let (client, connection) = self.config.connect(NoTls).await?;
+                // The library would open the connection itself, and answer whatever it is asked for.
+                let stream = Watched::new(open(&self.host, self.port).await?, self.proof);
+                let (client, connection) = self.config.connect_raw(stream, NoTls).await?;
                 (client, tokio::spawn(ended(connection)))
             }
         };
@@ -126,6 +137,12 @@ impl Receiver for Table {
 /// What the server or the way to it said.
 struct Failure(String);
 
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self(format!("connecting: {error}"))
+    }
+}
+
 impl From<tokio_postgres::Error> for Failure {
     fn from(error: tokio_postgres::Error) -> Self {
         // The server's DETAIL may quote a row: its message and SQLSTATE are enough.
@@ -137,9 +154,17 @@ impl From<tokio_postgres::Error> for Failure {
     }
 }
 
-async fn timed<T>(limit: Duration, done: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Failure> {
+/// A connection without TLS: on this machine, as the configuration makes sure.
+async fn open(host: &str, port: u16) -> io::Result<Either<TcpStream, UnixStream>> {
+    if host.starts_with('/') {
+        return UnixStream::connect(format!("{host}/.s.PGSQL.{port}")).await.map(Either::Right);
+    }
+    TcpStream::connect((host, port)).await.map(Either::Left)
+}
+
+async fn timed<T, E: Into<Failure>>(limit: Duration, done: impl Future<Output = Result<T, E>>) -> Result<T, Failure> {
     match timeout(limit, done).await {
-        Ok(result) => Ok(result?),
+        Ok(result) => result.map_err(Into::into),
         Err(_) => Err(Failure("the server did not answer in time".to_owned())),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::selection::Selection;
 use crate::access::Secret;
+use crate::guarded::Proof;
 pub use crate::tls::PemFile as Pem;
 
 /// One sink.
@@ -70,6 +71,8 @@ pub struct Postgresql {
     pub user: String,
     pub database: String,
     pub password: Option<Secret>,
+    /// What the server has to ask for at login.
+    pub proof: Proof,
     /// Who signs the server's certificate; without it, nothing is encrypted.
     pub ca: Option<Pem>,
     /// In the order schema, name; the schema may be left out.

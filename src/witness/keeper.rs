@@ -178,8 +178,16 @@ impl<F: FnMut(Alarm) + Send> Keeper<F> {
             calls.spawn(async move { (index, call.make().await) });
         }
         while let Some(done) = calls.join_next().await {
-            let Ok((index, (known, reply))) = done else { continue };
+            let Ok((index, outcome)) = done else { continue };
             let Some(desk) = self.desks.get_mut(index) else { continue };
+            let (known, reply) = match outcome {
+                Ok(answered) => answered,
+                Err(error) => {
+                    tracing::warn!(%error, "the journal's tiles cannot be read for a witness");
+                    desk.said = format!("the journal's tiles cannot be read: {error}");
+                    continue;
+                }
+            };
             let cosignature = match &reply {
                 Reply::Cosigned(cosignature) => Some(cosignature.clone()),
                 Reply::Conflict(_) | Reply::Inconsistent | Reply::Refused(_) | Reply::Silent(_) => None,
@@ -261,22 +269,22 @@ struct Call {
 
 impl Call {
     /// Answers the size that was last taken for the witness's, too. Where the witness knows another one, tries from there.
-    async fn make(self) -> (u64, Reply) {
+    ///
+    /// # Errors
+    /// Where our own log could not be read, which says nothing of the witness: the next checkpoint will do.
+    async fn make(self) -> Result<(u64, Reply), String> {
         let mut old = self.known.min(self.size);
         for _ in 0..ATTEMPTS {
             let (dir, size) = (self.dir.clone(), self.size);
             let prove = move || TileReader::new(&dir, size).consistency(old).map_err(|error| error.to_string());
-            let proof = match elsewhere(prove).await {
-                Ok(proof) => proof,
-                Err(error) => return (old, Reply::Silent(format!("the journal's tiles cannot be read: {error}"))),
-            };
+            let proof = elsewhere(prove).await?;
             let reply = self.client.add(&AddCheckpoint { old, proof, note: self.note.clone() }).await;
             match reply {
                 Reply::Conflict(known) if known != old && known <= self.size => old = known,
-                other => return (old, other),
+                other => return Ok((old, other)),
             }
         }
-        (old, Reply::Refused("its size changes at every call: is the log written elsewhere?".to_owned()))
+        Ok((old, Reply::Refused("its size changes at every call: is the log written elsewhere?".to_owned())))
     }
 }
 

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use pgward::access::Secret;
+use pgward::guarded::Proof;
 use pgward::session::{Place, SessionAttrs, SslMode, UpstreamSettings};
-use pgward::wire::encode::{authentication_ok, backend_key_data, parameter_status, ready_for_query_idle};
+use pgward::wire::encode::{
+    authentication_ok, authentication_sasl_continue, backend_key_data, parameter_status, ready_for_query_idle,
+};
 use pgward::wire::frame;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -18,8 +21,12 @@ use crate::world::{SECRET, World, settings};
 /// What it does on a session's connection.
 #[derive(Clone)]
 pub struct Script {
+    /// What it says where TLS is asked for; nothing, and it closes.
+    pub to_ssl_request: Vec<u8>,
     /// What it says to the startup packet.
     pub welcome: Vec<u8>,
+    /// The iterations that it asks for, once SCRAM has begun.
+    pub iterations: Option<&'static str>,
     /// What it says to the first message of each kind that asks for an answer (Query or Sync), in turn.
     pub answers: Vec<Vec<u8>>,
     /// Whether it closes the connection behind its last answer.
@@ -32,11 +39,18 @@ impl Script {
     /// A login without a password, and then these answers.
     pub fn answering(answers: &[&[u8]]) -> Self {
         let answers = answers.iter().map(|answer| answer.to_vec()).collect();
-        Self { welcome: welcome(&[]), answers, closes: false, always: false }
+        Self { answers, ..Self::welcoming(welcome(&[])) }
     }
 
     pub fn welcoming(welcome: Vec<u8>) -> Self {
-        Self { welcome, answers: Vec::new(), closes: false, always: false }
+        Self {
+            to_ssl_request: Vec::new(),
+            welcome,
+            iterations: None,
+            answers: Vec::new(),
+            closes: false,
+            always: false,
+        }
     }
 }
 
@@ -61,19 +75,26 @@ pub struct Evil {
 
 impl Evil {
     pub async fn start(world: &World, script: Script) -> Self {
+        Self::reached_by(world, script, |_| {}).await
+    }
+
+    /// One that pgward reaches as `adapt` says.
+    pub async fn reached_by(world: &World, script: Script, adapt: impl FnOnce(&mut UpstreamSettings)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let upstream = UpstreamSettings {
+        let mut upstream = UpstreamSettings {
             places: vec![Place { host: "127.0.0.1".into(), port: listener.local_addr().unwrap().port() }],
             session_attrs: SessionAttrs::Any,
             direct_tls: false,
             protocol_minors: 0..=0,
             is_pooled: false,
+            proof: Proof::Optional,
             user: "postgres".into(),
             database: "postgres".into(),
             sslmode: SslMode::Disable,
             root_cert: None,
             password: Secret::new(SECRET),
         };
+        adapt(&mut upstream);
         let heard = Arc::new(Mutex::new(Vec::new()));
         let socket = world.postgres.socket_directory().join(format!(".s.PGSQL.{}", world.postgres.port));
         let ear = Arc::clone(&heard);
@@ -103,9 +124,7 @@ async fn serve(
     socket: &std::path::Path,
     ear: &Mutex<Vec<u8>>,
 ) -> std::io::Result<()> {
-    let length = stream.read_u32().await?;
-    let mut packet = vec![0; (length - 4) as usize];
-    stream.read_exact(&mut packet).await?;
+    let (length, packet) = first_packet(&mut stream, ear).await?;
     let is_side = packet.windows(7).any(|window| window == b"pgward ");
     if is_side && !script.always {
         let mut real = UnixStream::connect(socket).await?;
@@ -114,14 +133,25 @@ async fn serve(
         tokio::io::copy_bidirectional(&mut stream, &mut real).await?;
         return Ok(());
     }
+    // Cancel requests.
     if packet.starts_with(&80_877_102_u32.to_be_bytes()) {
         return Ok(());
+    }
+    if packet.starts_with(&SSL_REQUEST.to_be_bytes()) {
+        stream.write_all(&script.to_ssl_request).await?;
+        let mut rest = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(3), stream.read_to_end(&mut rest)).await;
+        ear.lock().unwrap().extend_from_slice(&rest);
+        return read.map_or(Ok(()), |read| read.map(|_| ()));
     }
     stream.write_all(&script.welcome).await?;
     let (mut input, mut answers) = (BytesMut::new(), script.answers.into_iter());
     let mut left = answers.len();
     loop {
         while let Ok(Some(frame)) = frame::take(&mut input, 1 << 24) {
+            if let (b'p', Some(iterations)) = (frame.tag(), script.iterations) {
+                stream.write_all(&challenge(frame.body(), iterations)).await?;
+            }
             if matches!(frame.tag(), b'Q' | b'S')
                 && let Some(answer) = answers.next()
             {
@@ -141,6 +171,23 @@ async fn serve(
         input.extend_from_slice(&piece[..read]);
     }
 }
+
+/// Goes on from the nonce of a SASLInitialResponse.
+fn challenge(body: &[u8], iterations: &str) -> Bytes {
+    let said = String::from_utf8_lossy(body);
+    let nonce = said.rsplit_once("r=").map_or("", |(_, nonce)| nonce);
+    authentication_sasl_continue(&format!("r={nonce}theirs,s=c2FsdA==,i={iterations}"))
+}
+
+async fn first_packet(stream: &mut TcpStream, ear: &Mutex<Vec<u8>>) -> std::io::Result<(u32, Vec<u8>)> {
+    let length = stream.read_u32().await?;
+    let mut packet = vec![0; length.saturating_sub(4).min(10_000) as usize];
+    stream.read_exact(&mut packet).await?;
+    ear.lock().unwrap().extend_from_slice(&packet);
+    Ok((length, packet))
+}
+
+pub const SSL_REQUEST: u32 = 80_877_103;
 
 /// One message.
 pub fn message(tag: u8, body: &[u8]) -> Bytes {

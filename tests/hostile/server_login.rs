@@ -2,14 +2,21 @@
 //! session comes of it.
 
 use pgward::audit::Event;
+use pgward::guarded::Proof;
+use pgward::session::SslMode;
 use pgward::wire::encode::{authentication_sasl, authentication_sasl_continue, authentication_sasl_final};
 
 use crate::bench::Said;
-use crate::evil::{Evil, Script, message, welcome};
+use crate::evil::{Evil, SSL_REQUEST, Script, message, welcome};
 use crate::world::{Case, SECRET, World, is_closed, sqlstate};
 
 pub const CASES: &[Case] = &[
     ("server_login::methods_that_give_the_password_away", |world| Box::pin(methods_that_give_the_password_away(world))),
+    ("server_login::challenges_that_are_too_cheap_or_too_dear", |world| {
+        Box::pin(challenges_that_are_too_cheap_or_too_dear(world))
+    }),
+    ("server_login::servers_that_prove_nothing", |world| Box::pin(servers_that_prove_nothing(world))),
+    ("server_login::plain_text_in_place_of_tls", |world| Box::pin(plain_text_in_place_of_tls(world))),
     ("server_login::settings_that_are_not_as_asked", |world| Box::pin(settings_that_are_not_as_asked(world))),
     ("server_login::messages_that_do_not_belong_there", |world| Box::pin(messages_that_do_not_belong_there(world))),
     ("server_login::refusals_of_odd_form", |world| Box::pin(refusals_of_odd_form(world))),
@@ -17,7 +24,10 @@ pub const CASES: &[Case] = &[
 
 /// What a client is told by a server of this script; no session may come of it, and no secret go to it.
 async fn refused(world: &World, script: Script) -> Vec<Said> {
-    let evil = Evil::start(world, script).await;
+    refused_by(&Evil::start(world, script).await).await
+}
+
+async fn refused_by(evil: &Evil) -> Vec<Said> {
     let (_, said) = evil.bench.log_in("alice", "plain", "pencil").await;
     assert!(is_closed(&said) && sqlstate(&said) == "08001", "{said:?}");
     assert!(!evil.heard(SECRET.as_bytes()), "the password went to the server");
@@ -44,6 +54,56 @@ async fn methods_that_give_the_password_away(world: World) {
     refused(&world, Script::welcoming([&offer[..], &challenge].concat())).await;
     refused(&world, Script::welcoming([&offer[..], &authentication_sasl_final("v=AAAA")].concat())).await;
     refused(&world, Script::welcoming([&offer[..], &welcome(&[])].concat())).await;
+}
+
+/// A proof over a password that is stretched a few times is guessed from in no time; over millions of times, it keeps the
+/// thread busy.
+async fn challenges_that_are_too_cheap_or_too_dear(world: World) {
+    for iterations in ["0", "1", "4095", "1000001", "4294967295", "99999999999", "-1"] {
+        for always in [false, true] {
+            let offer = authentication_sasl(&["SCRAM-SHA-256"]).to_vec();
+            let script = Script { always, iterations: Some(iterations), ..Script::welcoming(offer) };
+            let evil = Evil::start(&world, script).await;
+            refused_by(&evil).await;
+            assert!(evil.heard(b"n,,n=,r=") && !evil.heard(b",p="), "a proof over {iterations} iterations was given");
+        }
+    }
+}
+
+/// A server that asks for nothing has not shown that it knows the password. Where that is required, it gets no session.
+async fn servers_that_prove_nothing(world: World) {
+    for always in [false, true] {
+        let script = Script { always, ..Script::welcoming(welcome(&[])) };
+        let evil = Evil::reached_by(&world, script, |upstream| upstream.proof = Proof::Required).await;
+        refused_by(&evil).await;
+    }
+}
+
+/// Whoever is on the way takes TLS out, or puts something behind the server's word for it.
+async fn plain_text_in_place_of_tls(world: World) {
+    let error = message(b'E', b"SFATAL\0C28000\0Mhidden text\0\0");
+    let behind = |first: &[u8], rest: &[u8]| [first, rest].concat();
+    for said in [
+        b"".to_vec(),
+        b"N".to_vec(),
+        b"G".to_vec(),
+        b"\0".to_vec(),
+        error.to_vec(),
+        behind(b"N", &welcome(&[])),
+        behind(b"S", &welcome(&[])),
+        behind(b"S", &error),
+        behind(b"S", b"S"),
+        behind(b"S", &authentication_sasl(&["SCRAM-SHA-256"])),
+        // A TLS alert: handshake failure.
+        behind(b"S", &[21, 3, 3, 0, 2, 2, 40]),
+    ] {
+        let script = Script { to_ssl_request: said.clone(), always: true, ..Script::welcoming(welcome(&[])) };
+        let evil = Evil::reached_by(&world, script, |upstream| upstream.sslmode = SslMode::Require).await;
+        refused_by(&evil).await;
+        // Its name and the database are for the server alone, too.
+        assert!(evil.heard(&SSL_REQUEST.to_be_bytes()) && !evil.heard(b"user\0"), "{said:?}");
+        assert!(!evil.heard(b"pgward"), "{said:?}");
+    }
 }
 
 /// What pins the meaning of texts was asked for: a server that does not do it would read them otherwise than pgward.

@@ -13,6 +13,7 @@ use pgward::access::{
     Privilege, Region, RegionNetworks, Scope, Secret, Subject,
 };
 use pgward::audit::{self, Event, Journal, Record};
+use pgward::guarded::Proof;
 use pgward::policy::DatabasePolicy;
 use pgward::session::{
     DatabaseSettings, Dependencies, Directory, Login, Metrics, Place, Registry, Server, ServerTls, SessionAttrs,
@@ -70,6 +71,7 @@ pub fn upstream_of(postgres: &TestPostgres) -> UpstreamSettings {
         direct_tls: false,
         protocol_minors: 0..=0,
         is_pooled: false,
+        proof: Proof::Optional,
         user: "postgres".into(),
         database: "postgres".into(),
         sslmode: SslMode::Disable,

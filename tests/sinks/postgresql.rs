@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use pgward::access::Secret;
+use pgward::guarded::Proof;
 use pgward::sinks::{Body, Kind, Pem, Postgresql};
 
 use crate::rig::{Rig, eventually, sink};
@@ -22,6 +23,7 @@ pub fn table(database: &str, name: &str) -> Postgresql {
         user: "pgw_admin".into(),
         database: database.into(),
         password: Some(Secret::new("pgw_admin_pw")),
+        proof: Proof::Required,
         ca: Some(Pem::read(&bench.certs.join("ca.crt")).unwrap()),
         table: (Some("public".into()), name.into()),
         create_table: true,
@@ -92,6 +94,35 @@ async fn a_server_that_refuses_is_asked_again_until_it_takes_everything() {
         .await;
     sinks.stop().await;
     assert_eq!(run("SELECT count(*) FROM later"), "26");
+}
+
+/// Without TLS, which is for this machine alone, whoever listens at the port could ask for the password in clear.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_asks_for_the_password_itself_does_not_get_it() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let rig = Rig::new();
+    rig.statements(2).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut settings = table("postgres", "never");
+    (settings.host, settings.port) = ("127.0.0.1".into(), listener.local_addr().unwrap().port());
+    settings.ca = None;
+    let sinks = rig.start(vec![sink(Kind::Postgresql(settings))]).await;
+    for method in [3_u8, 5] {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut startup = vec![0; 4096];
+        assert!(stream.read(&mut startup).await.unwrap() > 8);
+        stream.write_all(&[b'R', 0, 0, 0, if method == 5 { 12 } else { 8 }, 0, 0, 0, method]).await.unwrap();
+        if method == 5 {
+            stream.write_all(b"salt").await.unwrap();
+        }
+        let mut answer = Vec::new();
+        // However the connection ends, nothing was said.
+        let _ = stream.read_to_end(&mut answer).await;
+        assert_eq!(String::from_utf8_lossy(&answer), "", "method {method}");
+    }
+    eventually("it fails", || rig.metric("pgward_audit_sink_failures_total") >= 2.0).await;
+    sinks.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,8 @@ pub struct LoginOptions {
     pub max_protocol: Protocol,
     /// There is a pooler in between, which gives each session a server connection of its own.
     pub pooled: bool,
+    /// The server has to ask for SCRAM, and so to prove that it knows the password.
+    pub require_scram: bool,
 }
 
 /// What is asked of a server: libpq's `target_session_attrs`.
@@ -49,9 +51,10 @@ pub(super) struct Query {
     min_protocol: Option<Protocol>,
     max_protocol: Option<Protocol>,
     pooled: Option<bool>,
+    require_scram: Option<bool>,
 }
 
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 9] = [
     "sslmode",
     "sslrootcert",
     "sslnegotiation",
@@ -60,6 +63,7 @@ const KNOWN: [&str; 8] = [
     "min_protocol_version",
     "max_protocol_version",
     "pool_mode",
+    "require_auth",
 ];
 
 impl Query {
@@ -89,6 +93,7 @@ impl Query {
             "min_protocol_version" => self.min_protocol.replace(parse_protocol(key, &value)?).is_none(),
             "max_protocol_version" => self.max_protocol.replace(parse_protocol(key, &value)?).is_none(),
             "pool_mode" => self.pooled.replace(parse_pool_mode(&value)?).is_none(),
+            "require_auth" => self.require_scram.replace(parse_methods(&value)?).is_none(),
             "load_balance_hosts" => return Err(one_server()),
             "password" => return Err("the URL holds a password; use password_file or password_env".to_owned()),
             _ => return Err(format!("unknown parameter \"{key}\"; {}", instead_of(key, KNOWN.into_iter()))),
@@ -107,6 +112,7 @@ impl Query {
             min_protocol: self.min_protocol.unwrap_or_default(),
             max_protocol: self.max_protocol(),
             pooled: self.pooled.unwrap_or_default(),
+            require_scram: self.require_scram.unwrap_or_default(),
         }
     }
 }
@@ -161,6 +167,15 @@ fn parse_pool_mode(text: &str) -> Result<bool, String> {
             Err(format!("pool_mode={text} would mix sessions; the pooler has to give each one a connection: session"))
         }
         _ => Err(format!("unknown pool_mode \"{text}\"; the one that works is session")),
+    }
+}
+
+/// Whether the server has to ask for SCRAM.
+fn parse_methods(text: &str) -> Result<bool, String> {
+    match text {
+        "scram-sha-256" => Ok(true),
+        "scram-sha-256,none" | "none,scram-sha-256" => Ok(false),
+        _ => Err(format!("unknown require_auth \"{text}\"; one of scram-sha-256, \"scram-sha-256,none\"")),
     }
 }
 

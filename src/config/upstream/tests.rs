@@ -39,6 +39,8 @@ fn reads_several_servers_and_how_they_are_spoken_to() {
     assert!(options("sslnegotiation=direct").direct_tls && !options("sslnegotiation=postgres").direct_tls);
     assert_eq!(options("target_session_attrs=prefer-standby").session_attrs, SessionAttrs::PreferStandby);
     assert!(options("pool_mode=session").pooled);
+    assert!(options("require_auth=scram-sha-256").require_scram);
+    assert!(!options("require_auth=none,scram-sha-256").require_scram);
     let protocol = |query| (options(query).min_protocol, options(query).max_protocol);
     assert_eq!(protocol("max_protocol_version=latest"), (Protocol::V3_0, Protocol::V3_2));
     assert_eq!(protocol("min_protocol_version=3.2"), (Protocol::V3_2, Protocol::V3_2));

@@ -12,6 +12,9 @@ use zeroize::Zeroizing;
 
 use super::{KEY_LENGTH, MAX_MESSAGE, PLAIN, PLUS, decode_key, hmac_sha256, sha256};
 
+/// The least that RFC 7677 allows, and what PostgreSQL takes unless told otherwise: whoever pretends to be the server and asks
+/// for fewer wants a proof from which the password is guessed cheaply.
+const MIN_ITERATIONS: u32 = 4_096;
 /// The most that a server may ask for: each one costs a tenth of a microsecond, on the thread that serves others too.
 const MAX_ITERATIONS: u32 = 1_000_000;
 /// PostgreSQL's salts have 16 bytes.
@@ -102,7 +105,7 @@ pub enum ServerError {
     Malformed,
     #[error("the server's nonce does not go on from ours")]
     Nonce,
-    #[error("the server asks for {0} iterations; at most {MAX_ITERATIONS} are made")]
+    #[error("the server asks for {0} iterations; {MIN_ITERATIONS} to {MAX_ITERATIONS} are made")]
     Iterations(u32),
     #[error("the server broke off: {0}")]
     Refused(String),
@@ -146,12 +149,10 @@ impl Client {
         }
         let salt = BASE64.decode(salt).map_err(|_| ServerError::Malformed)?;
         let iterations: u32 = iterations.parse().map_err(|_| ServerError::Malformed)?;
-        if salt.is_empty() || salt.len() > MAX_SALT || iterations == 0 {
+        if salt.is_empty() || salt.len() > MAX_SALT {
             return Err(ServerError::Malformed);
         }
-        if iterations > MAX_ITERATIONS {
-            return Err(ServerError::Iterations(iterations));
-        }
+        check_iterations(iterations)?;
         let without_proof = format!("c={},r={nonce}", self.binding.encoded());
         let signed = format!("n=,r={},{message},{without_proof}", self.nonce);
         Ok(Challenge { salt, iterations, without_proof, signed })
@@ -202,6 +203,17 @@ impl Expected {
         let signature = decode_key(signature).map_err(|_| ServerError::Malformed)?;
         let matches: bool = signature.ct_eq(&self.signature).into();
         matches.then_some(()).ok_or(ServerError::Signature)
+    }
+}
+
+/// Whether a server that asks for so many iterations is answered.
+///
+/// # Errors
+/// Where it is not.
+pub fn check_iterations(iterations: u32) -> Result<(), ServerError> {
+    match iterations {
+        MIN_ITERATIONS..=MAX_ITERATIONS => Ok(()),
+        _ => Err(ServerError::Iterations(iterations)),
     }
 }
 

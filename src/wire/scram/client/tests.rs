@@ -33,12 +33,12 @@ fn messages_are_those_of_postgres() {
 fn exchange(keys: &Keys, binding: Binding, offered: Option<&[u8]>) -> Result<(), ScramError> {
     let mechanism = binding.mechanism();
     let client = Client::new(binding, "client-nonce".to_owned());
-    let verifier = Verifier::derive("pencil", SALT, 64);
+    let verifier = Verifier::derive("pencil", SALT, 4096);
     let first = client.first();
     let candidates = Candidates::new(vec![verifier], &[7; 16]);
     let server = Exchange::start(mechanism, offered, first.as_bytes(), "server-nonce", candidates)?;
     let challenge = client.receive(server.server_first().as_bytes()).unwrap();
-    assert_eq!((challenge.salt.as_slice(), challenge.iterations), (SALT, 64));
+    assert_eq!((challenge.salt.as_slice(), challenge.iterations), (SALT, 4096));
     let (message, expected) = challenge.prove(keys);
     let answer = server.finish(message.as_bytes())?;
     expected.check(answer.as_bytes()).expect("our own server proves itself");
@@ -47,7 +47,7 @@ fn exchange(keys: &Keys, binding: Binding, offered: Option<&[u8]>) -> Result<(),
 
 #[test]
 fn the_right_keys_pass_under_each_binding() {
-    let keys = Keys::derive("pencil", SALT, 64);
+    let keys = Keys::derive("pencil", SALT, 4096);
     assert_eq!(exchange(&keys, Binding::Unsupported, Some(HASH)), Ok(()));
     assert_eq!(exchange(&keys, Binding::Unoffered, None), Ok(()));
     assert_eq!(exchange(&keys, Binding::EndPoint(HASH.to_vec()), Some(HASH)), Ok(()));
@@ -55,8 +55,9 @@ fn the_right_keys_pass_under_each_binding() {
 
 #[test]
 fn other_keys_another_certificate_and_an_edited_offer_fail() {
-    let keys = Keys::derive("pencil", SALT, 64);
-    for other in [Keys::derive("pen", SALT, 64), Keys::derive("pencil", b"salt", 64), Keys::derive("pencil", SALT, 63)]
+    let keys = Keys::derive("pencil", SALT, 4096);
+    for other in
+        [Keys::derive("pen", SALT, 4096), Keys::derive("pencil", b"salt", 4096), Keys::derive("pencil", SALT, 4097)]
     {
         assert_eq!(exchange(&other, Binding::Unsupported, None), Err(ScramError::Refused));
     }
@@ -73,8 +74,10 @@ fn first_messages_of_dishonest_servers_are_refused() {
     assert_eq!(receive("r=theirs,s=c2FsdA==,i=4096"), ServerError::Nonce);
     assert_eq!(receive("r=ours,s=c2FsdA==,i=4096"), ServerError::Nonce);
     assert_eq!(receive("r=ours\u{e9},s=c2FsdA==,i=4096"), ServerError::Nonce);
-    assert_eq!(receive("r=oursx,s=c2FsdA==,i=0"), ServerError::Malformed);
-    assert_eq!(receive("r=oursx,s=c2FsdA==,i=1000001"), ServerError::Iterations(1_000_001));
+    for iterations in [0, 1, 4095, 1_000_001] {
+        let message = format!("r=oursx,s=c2FsdA==,i={iterations}");
+        assert_eq!(receive(&message), ServerError::Iterations(iterations));
+    }
     assert_eq!(receive("r=oursx,s=c2FsdA==,i=99999999999"), ServerError::Malformed);
     assert_eq!(receive("r=oursx,s=,i=4096"), ServerError::Malformed);
     assert_eq!(receive("r=oursx,s=#,i=4096"), ServerError::Malformed);
@@ -88,8 +91,8 @@ fn first_messages_of_dishonest_servers_are_refused() {
 fn a_server_that_cannot_sign_is_refused() {
     let expected = || {
         let client = Client::new(Binding::Unsupported, "ours".to_owned());
-        let challenge = client.receive(b"r=oursx,s=c2FsdA==,i=1").unwrap();
-        challenge.prove(&Keys::derive("pencil", b"salt", 1)).1
+        let challenge = client.receive(b"r=oursx,s=c2FsdA==,i=4096").unwrap();
+        challenge.prove(&Keys::derive("pencil", b"salt", 4096)).1
     };
     let another = format!("v={}", BASE64.encode([0; 32]));
     assert_eq!(expected().check(another.as_bytes()), Err(ServerError::Signature));
