@@ -2,5 +2,5 @@
 use pgward::session::pass::ToUpstream;
 
 fn main() {
-    let _ = ToUpstream(bytes::Bytes::from_static(b"Q\0\0\0\x0dDROP ...\0"));
+    let _ = ToUpstream(b"Q\0\0\0\x0dDROP ...\0"[..].into());
 }
