@@ -1,5 +1,5 @@
 # demo: a tour on a throw-away PostgreSQL (CHECK=1 runs it by itself).  test: everything.  bench: the benchmarks, PgBouncer beside.  profile: flame graphs.
-# compat: every client, with and without pgward.  enforcement: the three walls, measured.  check: format, lints, layers.
+# compat: every client, with and without pgward.  enforcement: the three walls, measured.  check: format, lints, layers, dependencies.
 CARGO ?= cargo
 
 .PHONY: demo test compat bench bench-scale profile enforcement check build deps
@@ -44,6 +44,7 @@ check:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --test layers
+	@scripts/supply-chain.sh
 
 # Every client that people use, through pgward and without it: writes docs/clients.md. COMPAT_REQUIRE=1: all of them have to be there.
 compat:
