@@ -1,7 +1,7 @@
 //! What must not compile: writing SQL to an upstream without a receipt, and making a receipt or a permit by hand. The compiler
 //! reads each file of `tests/compile_fail` against the library that this run has built, and has to say what its `.stderr` has.
 //! `COMPILE_FAIL=overwrite` writes those anew.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::env;
 use std::fs;

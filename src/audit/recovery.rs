@@ -4,21 +4,24 @@
 //! What the last checkpoint covers was on disk before it was signed, so nothing of that may be missing or changed. What came
 //! after it may have been lost with the machine: there, the first frame that is not whole is where the journal ends.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod cuts;
+mod ends;
+
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::digest::{Context, SHA256};
+use cuts::Cuts;
+pub(super) use cuts::{Cut, forget_cuts};
+use ends::{MainEnd, RegionEnd};
 
 use super::JournalError;
-use super::frame::{Content, Entry, Frame};
-use super::frames::{FrameError, Frames, Location, Step};
+use super::frame::Entry;
 use super::intake::Intake;
 use super::keys::KeyDirectory;
 use super::reader::Places;
-use super::seal::sha256;
 use super::segment::{Header, MAX_HEADER_BYTES, Segment};
 use super::signing::{Signing, read_checkpoint};
 use crate::tlog::{self, Checkpoint, TileReader, TileWriter};
@@ -37,15 +40,6 @@ pub(super) struct Recovered {
     pub(super) tiles: TileWriter,
     pub(super) signing: Signing,
     pub(super) checkpoint: Option<Checkpoint>,
-}
-
-/// Bytes after the last whole record that were cut.
-#[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(super) struct Cut {
-    pub(super) file: String,
-    pub(super) bytes: u64,
-    /// SHA-256 of them.
-    pub(super) digest: String,
 }
 
 /// Reads the end of the journal in `places`, which the caller has locked.
@@ -235,176 +229,6 @@ fn remake(dir: &Path, checkpoint: &Checkpoint, settled: Option<u64>, keeps_entri
     TileWriter::open(dir, checkpoint.size).ok()
 }
 
-/// Where the journal's own segments end.
-struct MainEnd {
-    records: u64,
-    /// The last segment, and where it ends; what comes after is to be cut.
-    last: Option<Location>,
-}
-
-impl MainEnd {
-    fn scan(dir: &Path, size: u64, regions: &[RegionEnd]) -> Result<Self, JournalError> {
-        let segments = Segment::list(dir).map_err(|error| unreadable(dir, &error))?;
-        let Some(last) = segments.last() else { return Ok(Self { records: 0, last: None }) };
-        let from = last.first_seq.min(size + 1);
-        let holding = segments.iter().rev().find(|segment| segment.first_seq <= from).unwrap_or(last);
-        let mut frames = Frames::new(dir, holding.first_seq);
-        let tree = TileReader::new(dir, size);
-        let mut end = Self { records: holding.first_seq.saturating_sub(1), last: None };
-        // Segments may come to disk out of order: after the checkpoint, the first thing that is wrong is the end.
-        loop {
-            let next = end.records + 1;
-            match frames.advance() {
-                Ok(Step::Frame(at)) => {
-                    let frame = frames.frame().filter(|frame| frame.seq == next);
-                    match frame {
-                        Some(frame) if next <= size => {
-                            check(&frame, &tree).map_err(|what| broken(dir, next, what))?;
-                        }
-                        None if next <= size => return Err(broken(dir, next, "it is missing")),
-                        Some(frame) if is_complete(&frame, regions) => {}
-                        Some(_) | None => {
-                            end.last = end.last.or(Some(at));
-                            return Ok(end);
-                        }
-                    }
-                    end.records = next;
-                    end.last = frames.place();
-                }
-                Ok(Step::End { .. }) => {
-                    end.last = frames.place().or(end.last);
-                    return Ok(end);
-                }
-                Err(FrameError::Damaged { at, what: _ }) if next > size => {
-                    end.last = end.last.or(Some(at));
-                    return Ok(end);
-                }
-                Err(FrameError::Damaged { at: _, what }) => return Err(broken(dir, next, what)),
-                Err(FrameError::Io(error)) => return Err(unreadable(dir, &error)),
-            }
-        }
-    }
-
-    /// Cuts what comes after, and answers the segment to go on with.
-    fn cut(&self, dir: &Path, cuts: &mut Cuts) -> Result<Option<(u64, u64)>, JournalError> {
-        let Some(last) = self.last else { return Ok(None) };
-        let failed = |error| unreadable(dir, &error);
-        let later = Segment::list(dir).map_err(failed)?;
-        for segment in later.iter().rev().filter(|segment| segment.first_seq > last.segment) {
-            cuts.cut(&segment.path, 0).map_err(failed)?;
-            std::fs::remove_file(&segment.path).map_err(failed)?;
-        }
-        let path = Segment::of(dir, last.segment).path;
-        cuts.cut(&path, last.offset).map_err(failed)?;
-        if last.offset > 0 {
-            return Ok(Some((last.segment, last.offset)));
-        }
-        std::fs::remove_file(&path).map_err(failed)?;
-        Ok(None)
-    }
-}
-
-/// Whether the frame is what the log commits to.
-fn check(frame: &Frame<'_>, tree: &TileReader) -> Result<(), &'static str> {
-    let entry = tree.entry(frame.seq - 1).ok().and_then(|bytes| Entry::parse(&bytes));
-    let entry = entry.ok_or("the log has no entry for it")?;
-    let digest = match frame.content {
-        Content::Here(sealed) => sha256(sealed),
-        Content::Elsewhere { digest, .. } => digest,
-    };
-    if (entry.seq, entry.bucket, entry.digest) == (frame.seq, frame.bucket, digest) {
-        Ok(())
-    } else {
-        Err("it is not what the log commits to")
-    }
-}
-
-/// Whether the payload of a frame after the last checkpoint is where it should be.
-fn is_complete(frame: &Frame<'_>, regions: &[RegionEnd]) -> bool {
-    match frame.content {
-        Content::Here(_) => true,
-        Content::Elsewhere { .. } => regions.iter().any(|region| region.fresh.contains_key(&frame.seq)),
-    }
-}
-
-/// Where the segments of a region's directory end.
-struct RegionEnd {
-    /// The frames after the last checkpoint.
-    fresh: BTreeMap<u64, Location>,
-    last: Option<Location>,
-}
-
-impl RegionEnd {
-    fn scan(dir: &Path, tree: &TileReader) -> Result<Self, JournalError> {
-        let size = tree.size();
-        let segments = Segment::list(dir).map_err(|error| unreadable(dir, &error))?;
-        let mut end = Self { fresh: BTreeMap::new(), last: None };
-        let mut frames = Frames::new(dir, segments.last().map_or(1, |last| last.first_seq).min(size + 1));
-        let mut before = 0;
-        loop {
-            match frames.advance() {
-                Ok(Step::Frame(at)) => {
-                    before = frames.frame().map_or(0, |frame| frame.seq);
-                    if before > size {
-                        end.fresh.insert(before, at);
-                    }
-                    end.last = frames.place();
-                }
-                Ok(Step::End { .. }) => {
-                    end.last = frames.place().or(end.last);
-                    break;
-                }
-                Err(FrameError::Damaged { at, what: _ }) => {
-                    end.last = end.last.or(Some(at));
-                    break;
-                }
-                Err(FrameError::Io(error)) => return Err(unreadable(dir, &error)),
-            }
-        }
-        match covered_after(dir, before, tree)? {
-            Some(seq) => Err(broken(dir, seq, "it is missing or damaged where its region keeps it")),
-            None => Ok(end),
-        }
-    }
-
-    /// Cuts the frames of records that the journal does not have, and answers the segment to go on with.
-    fn cut(&self, dir: &Path, records: u64, cuts: &mut Cuts) -> Result<Option<(u64, u64)>, JournalError> {
-        let surplus = self.fresh.range(records + 1..).next().map(|(_, at)| *at);
-        let Some(end) = surplus.or(self.last) else { return Ok(None) };
-        let failed = |error| unreadable(dir, &error);
-        let segments = Segment::list(dir).map_err(failed)?;
-        for later in segments.iter().filter(|segment| segment.first_seq > end.segment) {
-            cuts.cut(&later.path, 0).map_err(failed)?;
-            std::fs::remove_file(&later.path).map_err(failed)?;
-        }
-        let segment = Segment::of(dir, end.segment);
-        cuts.cut(&segment.path, end.offset).map_err(failed)?;
-        if end.offset > header_of(&segment)?.render().len() as u64 {
-            return Ok(Some((end.segment, end.offset)));
-        }
-        // Its first record is gone, which its name says; the next one begins a segment of its own.
-        std::fs::remove_file(&segment.path).map_err(failed)?;
-        Ok(None)
-    }
-}
-
-/// The first record after `before` that the log has and that must be in a region's directory: its key is there.
-fn covered_after(dir: &Path, before: u64, tree: &TileReader) -> Result<Option<u64>, JournalError> {
-    let buckets = KeyDirectory::of(dir).list().map_err(|error| unreadable(dir, &error))?;
-    let live: BTreeSet<u32> = buckets.iter().filter(|bucket| bucket.key().is_some()).map(|it| it.number).collect();
-    let held: BTreeSet<u64> = buckets.iter().flat_map(|bucket| bucket.held().collect::<Vec<_>>()).collect();
-    if live.is_empty() && held.is_empty() {
-        return Ok(None);
-    }
-    for entry in tree.entries(before) {
-        let (index, bytes) = entry.map_err(|error| JournalError(format!("{}: the log: {error}", dir.display())))?;
-        if Entry::parse(&bytes).is_some_and(|entry| live.contains(&entry.bucket) || held.contains(&entry.seq)) {
-            return Ok(Some(index + 1));
-        }
-    }
-    Ok(None)
-}
-
 /// Removes the last segment where not even its header was written: the writer had just made it.
 fn drop_headless(dir: &Path, cuts: &mut Cuts) -> std::io::Result<()> {
     let Some(last) = Segment::list(dir)?.pop() else { return Ok(()) };
@@ -431,68 +255,6 @@ fn header_of(segment: &Segment) -> Result<Header, JournalError> {
 }
 
 const EARLIER_FORMAT: &[u8] = b"pgward-journal 1 ";
-
-/// What is cut, written down before it is: it is recorded even where that takes another start.
-struct Cuts {
-    file: PathBuf,
-    made: Vec<Cut>,
-}
-
-impl Cuts {
-    fn load(dir: &Path) -> Result<Self, JournalError> {
-        let file = dir.join(CUTS);
-        let made = match std::fs::read(&file) {
-            // Half of it: nothing was cut yet.
-            Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(unreadable(&file, &error)),
-        };
-        Ok(Self { file, made })
-    }
-
-    /// Cuts what comes after the first `length` bytes.
-    fn cut(&mut self, path: &Path, length: u64) -> std::io::Result<()> {
-        let mut file = OpenOptions::new().read(true).write(true).open(path)?;
-        file.seek(SeekFrom::Start(length))?;
-        let mut context = Context::new(&SHA256);
-        let mut buffer = vec![0; 64 * 1024];
-        let mut bytes = 0;
-        loop {
-            let read = file.read(&mut buffer)?;
-            if read == 0 {
-                break;
-            }
-            context.update(buffer.get(..read).unwrap_or_default());
-            bytes += read as u64;
-        }
-        if bytes == 0 {
-            return Ok(());
-        }
-        let digest = context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        self.made.push(Cut { file: name, bytes, digest });
-        self.save()?;
-        file.set_len(length)?;
-        file.sync_all()
-    }
-
-    fn save(&self) -> std::io::Result<()> {
-        let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&self.file)?;
-        file.write_all(&serde_json::to_vec(&self.made)?)?;
-        file.sync_all()
-    }
-}
-
-/// The cuts are recorded: what was written down of them can go.
-pub(super) fn forget_cuts(dir: &Path) -> std::io::Result<()> {
-    match std::fs::remove_file(dir.join(CUTS)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-const CUTS: &str = "cuts.json";
 
 fn broken(path: &Path, seq: u64, what: &str) -> JournalError {
     JournalError(format!("{}: record {seq}: {what}; `pgward audit verify` tells more", path.display()))
