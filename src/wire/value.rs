@@ -4,7 +4,7 @@
 
 mod time;
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use super::reader::Reader;
 
@@ -25,6 +25,12 @@ const MAX_DEPTH: usize = 8;
 const MAX_ELEMENTS: usize = 1_000_000;
 /// Dimensions, as in PostgreSQL (`MAXDIM`).
 const MAX_DIMENSIONS: usize = 6;
+
+/// Characters that a value of so many bytes may come to. No honest value comes near: a bit string has eight for each byte. But
+/// a numeric of ten bytes may say that it has a hundred thousand digits, and be one of a million in an array.
+fn most(bytes: &[u8]) -> usize {
+    bytes.len().saturating_mul(8).saturating_add(256)
+}
 
 /// A value of the type with this number as text; `shape` tells of types that this module does not know.
 #[must_use]
@@ -75,10 +81,8 @@ fn scalar(oid: u32, bytes: &[u8]) -> Scalar {
         24 | 26 | 28 | 29 | 2202..=2206 | 3734 | 3769 | 4089 | 4096 | 4191 => {
             one(bytes).map(|bytes| u32::from_be_bytes(bytes).to_string())
         }
-        700 => {
-            one(bytes).map(|bytes| float(f64::from(f32::from_be_bytes(bytes)), f32::from_be_bytes(bytes).to_string()))
-        }
-        701 => one(bytes).map(|bytes| float(f64::from_be_bytes(bytes), f64::from_be_bytes(bytes).to_string())),
+        700 => one(bytes).map(|bytes| float(f32::from_be_bytes(bytes), 6)),
+        701 => one(bytes).map(|bytes| float(f64::from_be_bytes(bytes), 15)),
         650 | 869 => network(bytes),
         774 | 829 => matches!(bytes.len(), 6 | 8).then(|| colons(bytes)),
         1082 => one(bytes).map(|bytes| time::date(i32::from_be_bytes(bytes))),
@@ -169,14 +173,24 @@ fn utf8(bytes: &[u8]) -> Option<String> {
     std::str::from_utf8(bytes).ok().map(str::to_owned)
 }
 
-fn float(value: f64, printed: String) -> String {
+/// The fewest digits that are this number again, with an exponent from 10^`digits` on and below 0.0001.
+fn float<F: Copy + Into<f64> + fmt::Display + fmt::LowerExp>(number: F, digits: i32) -> String {
+    let value = number.into();
     if value.is_nan() {
         return "NaN".to_owned();
     }
     if value.is_infinite() {
         return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
     }
-    printed
+    let scientific = format!("{number:e}");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    match exponent.parse::<i32>() {
+        Ok(exponent) if exponent < -4 || exponent >= digits => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs())
+        }
+        Ok(_) | Err(_) => number.to_string(),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -253,6 +267,10 @@ fn numeric(bytes: &[u8]) -> Option<String> {
         0xf000 => return Some("-Infinity".to_owned()),
         _ => return None,
     };
+    let printed = scale.checked_add(usize::try_from(weight.max(0)).ok()?.checked_add(1)?.checked_mul(4)?)?;
+    if printed > most(bytes) {
+        return None;
+    }
     let digit = |place: i32| {
         let index = usize::try_from(weight - place).ok();
         index.and_then(|index| digits.get(index)).copied().unwrap_or_default()
@@ -297,12 +315,14 @@ fn array(bytes: &[u8], shape: &dyn Fn(u32) -> Shape, depth: usize) -> Option<Str
         shifted |= lower != 1;
         lengths.push(length);
     }
-    let mut elements = Vec::with_capacity(total.min(bytes.len()));
+    let (mut elements, mut left) = (Vec::with_capacity(total.min(bytes.len() / 4)), most(bytes));
     for _ in 0..total {
-        elements.push(match field(&mut reader)? {
+        let text = match field(&mut reader)? {
             None => "NULL".to_owned(),
             Some(bytes) => quoted(&value(element, bytes, shape, depth + 1)?),
-        });
+        };
+        left = left.checked_sub(text.len() + 1)?;
+        elements.push(text);
     }
     if !reader.is_empty() {
         return None;
@@ -357,9 +377,11 @@ fn range(element: u32, bytes: &[u8], shape: &dyn Fn(u32) -> Shape, depth: usize)
 fn multirange(element: u32, bytes: &[u8], shape: &dyn Fn(u32) -> Shape, depth: usize) -> Option<String> {
     let mut reader = Reader::new(bytes);
     let count = usize::try_from(reader.i32().ok()?).ok().filter(|count| *count <= MAX_ELEMENTS)?;
-    let mut ranges = Vec::new();
+    let (mut ranges, mut left) = (Vec::new(), most(bytes));
     for _ in 0..count {
-        ranges.push(range(element, field(&mut reader)??, shape, depth + 1)?);
+        let text = range(element, field(&mut reader)??, shape, depth + 1)?;
+        left = left.checked_sub(text.len() + 1)?;
+        ranges.push(text);
     }
     reader.is_empty().then(|| format!("{{{}}}", ranges.join(",")))
 }

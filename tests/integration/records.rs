@@ -100,6 +100,14 @@ fn refusals_of_the_control_port(bench: &Bench) {
 
 /// Types, with a value of each as SQL.
 const VALUES: &[(&str, &str)] = &[
+    ("float8", "1e15"),
+    ("float8", "123456789012345"),
+    ("float8", "-1.5e300"),
+    ("float8", "1.2e-5"),
+    ("float8", "'-0'"),
+    ("float4", "1e6"),
+    ("float4", "1234567"),
+    ("float4", "0.00001"),
     ("bool", "true"),
     ("int2", "-7"),
     ("int4", "2147483647"),

@@ -64,3 +64,44 @@ proptest! {
         let _ = text(oid, &bytes, &|_| Shape::Array);
     }
 }
+
+#[test]
+fn floats_have_exponents_where_the_server_gives_them() {
+    for (number, expected) in [
+        (1e14, "100000000000000"),
+        (1e15, "1e+15"),
+        (-1.5e300, "-1.5e+300"),
+        (0.0001, "0.0001"),
+        (0.000_012, "1.2e-05"),
+        (5e-324, "5e-324"),
+        (0.0, "0"),
+        (-0.0, "-0"),
+    ] {
+        check(701, &f64::to_be_bytes(number), expected);
+    }
+    for (number, expected) in [(123_456.0, "123456"), (1e6, "1e+06"), (1_234_567.0, "1.234567e+06"), (1e-5, "1e-05")] {
+        check(700, &f32::to_be_bytes(number), expected);
+    }
+}
+
+/// A few bytes that say they are hundreds of thousands of digits, alone and as every element of an array.
+#[test]
+fn values_that_would_be_far_longer_than_they_came_are_not_printed() {
+    let endless = [[0, 1], [0x7f, 0xff], [0, 0], [0xff, 0xff], [0, 1]].concat();
+    assert_eq!(text(1700, &endless, &|_| Shape::Unknown), None);
+    let long = [[0, 1], [0, 25], [0, 0], [0, 0], [0, 1]].concat();
+    assert_eq!(text(1700, &long, &|_| Shape::Unknown).map(|text| text.len()), Some(101));
+    let array = |element: &[u8], count: i32| {
+        let mut bytes = [1_i32, 0, 1700, count, 1].map(i32::to_be_bytes).concat();
+        for _ in 0..count {
+            bytes.extend(i32::try_from(element.len()).unwrap().to_be_bytes());
+            bytes.extend(element);
+        }
+        text(1231, &bytes, &|_| Shape::Unknown)
+    };
+    assert_eq!(array(&long, 2).map(|text| text.len()), Some(205));
+    let longer = [[0, 1], [0, 60], [0, 0], [0, 0], [0, 1]].concat();
+    assert_eq!(array(&longer, 1).map(|text| text.len()), Some(243));
+    assert_eq!(array(&longer, 100_000), None);
+    assert_eq!(array(&endless, 3), None);
+}
