@@ -21,14 +21,24 @@ pub struct Wire<S> {
 }
 
 impl Wire<UnixStream> {
-    /// Straight to the server.
+    /// Straight to the server, as soon as it has room.
     pub async fn plain(postgres: &TestPostgres, database: &str) -> Self {
+        for _ in 0..100 {
+            if let Some(wire) = Self::try_plain(postgres, database).await {
+                return wire;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("no connection to {database}");
+    }
+
+    async fn try_plain(postgres: &TestPostgres, database: &str) -> Option<Self> {
         let path = postgres.socket_directory().join(format!(".s.PGSQL.{}", postgres.port));
         let mut wire = Wire::new(UnixStream::connect(path).await.unwrap());
         let startup = encode::startup(0, &[("user", "postgres"), ("database", database), ("client_encoding", "UTF8")]);
         wire.stream.write_all(&startup).await.unwrap();
-        while wire.next().await.unwrap().tag != b'Z' {}
-        wire
+        while wire.next().await.ok()?.tag != b'Z' {}
+        Some(wire)
     }
 
     /// Runs what must succeed.
