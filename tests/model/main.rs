@@ -65,6 +65,9 @@ fn a_client_cannot_tell() -> Result<(), Failed> {
     if failures.is_empty() && panics.is_empty() {
         return Ok(());
     }
+    let log = std::fs::read_to_string(postgres.socket_directory().join("log")).unwrap_or_default();
+    let grave = |line: &&str| ["PANIC", "terminated by signal", "too many"].iter().any(|word| line.contains(word));
+    println!("of the server's log: {:?}", log.lines().filter(grave).collect::<Vec<_>>());
     Err(format!("{}\npanics: {panics:?}", failures.join("\n\n")).into())
 }
 

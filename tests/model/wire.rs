@@ -103,8 +103,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 self.stream.write_all(&bytes[from..to]).await?;
                 self.stream.flush().await
             };
+            // What was said before the other side left is still to be read.
             if sent.await.is_err() {
-                return Err(("nothing more is read".to_owned(), Vec::new()));
+                break;
             }
             from = to;
             if pause {

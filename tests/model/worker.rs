@@ -1,13 +1,15 @@
 //! One worker: a server of sessions before one database, a copy of that database, and scripts one after another.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pgward::access::{GrantId, Operation};
+use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 
 use crate::bench::{Bench, upstream_of};
 use crate::generate;
-use crate::play::{self, Before, Both, Difference};
+use crate::play::{self, Alike, Before, Both, Difference};
 use crate::postgres::TestPostgres;
 use crate::reduce::reduce;
 use crate::step::{Burst, Script, Step, Text, shown};
@@ -27,9 +29,10 @@ const WITH_EXTRA: [&str; 4] = ["public.t", "public.sink", "public.uniq", "public
 pub struct Pair {
     postgres: Arc<TestPostgres>,
     bench: Bench,
-    guarded: String,
     plain: String,
     extra: Mutex<Option<GrantId>>,
+    /// Fill the tables of both sides.
+    admins: Mutex<[Wire<UnixStream>; 2]>,
 }
 
 impl Pair {
@@ -38,17 +41,28 @@ impl Pair {
         let upstream = pgward::session::UpstreamSettings { database: guarded.clone(), ..upstream_of(postgres) };
         let bench = Bench::in_front_of(Arc::clone(postgres), upstream, pgward::session::Settings::default()).await;
         bench.grant("most", &TABLES, &ALL, None).await;
-        Self { postgres: Arc::clone(postgres), bench, guarded, plain, extra: Mutex::default() }
+        let admins = Mutex::new([Wire::plain(postgres, &guarded).await, Wire::plain(postgres, &plain).await]);
+        Self { postgres: Arc::clone(postgres), bench, plain, extra: Mutex::default(), admins }
     }
 
     async fn sessions(&self) -> Both {
-        let guarded = Wire::new(self.bench.session().await.stream);
+        let mut tries = 0;
+        let guarded = loop {
+            let (raw, end) = self.bench.log_in("alice", "plain", "pencil").await;
+            if end.last().is_some_and(|said| said.tag == b'Z') {
+                break Wire::new(raw.stream);
+            }
+            // The server has room again once the sessions before have left it.
+            tries += 1;
+            assert!(tries < 100, "no session: {end:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
         Both { guarded, plain: Wire::plain(&self.postgres, &self.plain).await }
     }
 
     async fn fill(&self) {
-        for database in [&self.guarded, &self.plain] {
-            Wire::plain(&self.postgres, database).await.run(FILL).await;
+        for admin in self.admins.lock().await.iter_mut() {
+            admin.run(FILL).await;
         }
     }
 
@@ -63,12 +77,14 @@ impl Pair {
     }
 
     /// Runs a script, and looks at what it has left behind.
-    pub async fn run(&self, both: &mut Both, script: &Script) -> Result<(), Difference> {
+    pub async fn run(&self, both: &mut Both, script: &Script) -> Result<Alike, Difference> {
         self.fill().await;
         let mut before = Before::default();
         for burst in script {
             self.grant(burst.extra).await;
-            play::burst(both, burst, &mut before).await?;
+            if play::burst(both, burst, &mut before).await? == Alike::Ended {
+                return Ok(Alike::Ended);
+            }
         }
         self.grant(true).await;
         let end = CONTENTS.into_iter().map(|sql| vec![Step::Query(vec![Text::of(sql)])]);
@@ -78,7 +94,7 @@ impl Pair {
     }
 
     /// The same in sessions of its own.
-    pub async fn run_alone(&self, script: &Script) -> Result<(), Difference> {
+    pub async fn run_alone(&self, script: &Script) -> Result<Alike, Difference> {
         self.run(&mut self.sessions().await, script).await
     }
 }
@@ -113,12 +129,17 @@ pub async fn work(postgres: Arc<TestPostgres>, number: usize, seeds: Seeds) -> V
             Some(sides) => sides,
         };
         let script = generate::script(seed);
-        if let Err(difference) = pair.run(&mut both, &script).await {
-            failures.push(tell(&pair, seed, script, difference).await);
-            if failures.len() >= 3 {
-                break;
+        match pair.run(&mut both, &script).await {
+            Ok(Alike::GoesOn) => {}
+            Ok(Alike::Ended) => both = pair.sessions().await,
+            Err(difference) => {
+                println!("seed {seed}: {}; {}", difference.kind, difference.detail);
+                failures.push(tell(&pair, seed, script, difference).await);
+                if failures.len() >= 3 {
+                    break;
+                }
+                both = pair.sessions().await;
             }
-            both = pair.sessions().await;
         }
         sides = Some((pair, both));
     }
