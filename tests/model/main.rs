@@ -16,6 +16,7 @@
 
 #[path = "../session/bench.rs"]
 mod bench;
+mod found;
 mod generate;
 mod play;
 #[path = "../support/postgres.rs"]
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
 
 fn a_client_cannot_tell() -> Result<(), Failed> {
     let number = |name: &str, or| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(or);
-    let (scripts, first) = (number("PGWARD_MODEL_SCRIPTS", 1_500), number("PGWARD_MODEL_SEED", 1));
+    let (scripts, first) = (number("PGWARD_MODEL_SCRIPTS", 1_000), number("PGWARD_MODEL_SEED", 1));
     let workers = number("PGWARD_MODEL_WORKERS", 4).min(scripts);
     watch_for_panics();
     let postgres = Arc::new(TestPostgres::start());
@@ -58,7 +59,8 @@ fn a_client_cannot_tell() -> Result<(), Failed> {
             let seeds = Seeds { first: first + index, end: first + scripts, step: workers };
             worker::work(Arc::clone(&postgres), index as usize, seeds)
         });
-        futures_util::future::join_all(works).await.concat()
+        let found = worker::work_on_found(Arc::clone(&postgres)).await;
+        [found, futures_util::future::join_all(works).await.concat()].concat()
     });
     let panics = std::mem::take(&mut *PANICS.lock().unwrap_or_else(PoisonError::into_inner));
     println!("{scripts} scripts from seed {first}: {} differences, {} panics", failures.len(), panics.len());

@@ -89,7 +89,8 @@ pub async fn burst(both: &mut Both, burst: &Burst, before: &mut Before) -> Resul
 /// Whether the last word is a FATAL error that the server itself gave: savepoints in a pipeline outside of a transaction
 /// block make some versions of it fail so.
 fn is_the_servers_end(said: &[Said]) -> bool {
-    said.last().is_some_and(|said| said.tag == b'E' && said.holds("SFATAL") && refusal(&[said.clone()]).is_none())
+    said.last()
+        .is_some_and(|said| said.tag == b'E' && said.holds("SFATAL") && refusal(std::slice::from_ref(said)).is_none())
 }
 
 /// Then the server has to end the plain session with the same words.

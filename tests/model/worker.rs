@@ -8,6 +8,7 @@ use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 
 use crate::bench::{Bench, upstream_of};
+use crate::found;
 use crate::generate;
 use crate::play::{self, Alike, Before, Both, Difference};
 use crate::postgres::TestPostgres;
@@ -105,6 +106,18 @@ pub struct Seeds {
     pub first: u64,
     pub end: u64,
     pub step: u64,
+}
+
+/// Runs the scripts that once failed; answers what to tell of those that do again.
+pub async fn work_on_found(postgres: Arc<TestPostgres>) -> Vec<String> {
+    let pair = Pair::start(&postgres, 0).await;
+    let mut failures = Vec::new();
+    for script in found::scripts() {
+        if let Err(difference) = pair.run_alone(&script).await {
+            failures.push(format!("{}:\n{}\n{}", difference.kind, shown(&script), difference.detail));
+        }
+    }
+    failures
 }
 
 /// Runs scripts; answers what to tell of those that failed.

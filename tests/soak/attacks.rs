@@ -50,7 +50,7 @@ pub fn strangers(work: &Work, random: &mut Random) {
             let mut stream = tls(work, host).await?;
             stream.write_all(&encode::startup(0, &[("user", "alice"), ("database", "plain")])).await?;
             let mut chunk = [0; 512];
-            stream.read(&mut chunk).await?;
+            let _some = stream.read(&mut chunk).await?;
             Ok(())
         }),
         5 => {
@@ -83,7 +83,7 @@ pub fn users(work: &Work, random: &mut Random) {
             1 => {
                 raw.send(&encode::query(BIG)).await?;
                 let mut chunk = [0; 8192];
-                raw.stream.read(&mut chunk).await?;
+                let _some = raw.stream.read(&mut chunk).await?;
             }
             2 => {
                 raw.send(&encode::query("BEGIN; INSERT INTO public.sink VALUES (1, 'left open'); SELECT pg_sleep(3)"))
