@@ -1,8 +1,11 @@
 //! Scripts by chance, from a seed.
 
 use crate::random::Random;
-use crate::step::{Burst, Script, Step, Text, Unit};
+use crate::step::{Burst, Name, Script, Step, Text, Unit};
 use crate::texts::{self, PORTALS, STATEMENTS};
+
+/// The name that FETCH is prepared under: servers crash where that is described and its cursor is gone, so this is not.
+const FETCH: &str = "fetch";
 
 /// The name that COPY … FROM STDIN is prepared under: nothing else runs it, since its data has to follow.
 const COPY: &str = "copy";
@@ -79,15 +82,17 @@ fn segment(random: &mut Random, units: &mut Vec<Unit>) {
 
 /// Parse, Bind, Describe, Execute of one statement.
 fn whole(random: &mut Random) -> Unit {
-    let (name, portal) = (statement(random), portal(random));
+    let portal = portal(random);
     let text = texts::to_parse(random);
+    let is_fetch = matches!(text.uses, Some(Name::Portal(_)));
+    let name = if is_fetch { FETCH } else { statement(random) };
     let mut unit = vec![];
     if chance(random, 3) {
         unit.push(Step::Close(b'S', name));
     }
     let values = values(random, &text.sql);
     unit.push(Step::Parse { name, texts: vec![text] });
-    if chance(random, 3) {
+    if !is_fetch && chance(random, 3) {
         unit.push(Step::Describe(b'S', name));
     }
     if chance(random, 4) {
@@ -111,7 +116,9 @@ fn single(random: &mut Random) -> Step {
         0 | 1 => {
             let several = chance(random, 12);
             let count = if several { 2 } else { usize::from(!chance(random, 10)) };
-            Step::Parse { name: statement(random), texts: (0..count).map(|_| texts::to_parse(random)).collect() }
+            let texts: Vec<Text> = (0..count).map(|_| texts::to_parse(random)).collect();
+            let is_fetch = texts.iter().any(|text| matches!(text.uses, Some(Name::Portal(_))));
+            Step::Parse { name: if is_fetch { FETCH } else { statement(random) }, texts }
         }
         2 | 3 => {
             let values = (0..random.below(2)).map(|_| value(random)).collect();

@@ -146,7 +146,7 @@ pub async fn work(postgres: Arc<TestPostgres>, number: usize, seeds: Seeds) -> V
             Ok(Alike::GoesOn) => {}
             Ok(Alike::Ended) => both = pair.sessions().await,
             Err(difference) => {
-                println!("seed {seed}: {}; {}", difference.kind, difference.detail);
+                println!("seed {seed}: {}; {}\n{}", difference.kind, difference.detail, shown(&script));
                 failures.push(tell(&pair, seed, script, difference).await);
                 if failures.len() >= 3 {
                     break;
