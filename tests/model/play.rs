@@ -242,8 +242,13 @@ impl Judge<'_> {
     fn is_unknown(&self, index: usize, known: &[String]) -> bool {
         self.names_used(index).iter().any(|name| {
             let (Name::Statement(text) | Name::Portal(text)) = name;
-            let texts_give =
-                self.steps[..=index].iter().flat_map(Step::texts).any(|text| text.gives.as_ref() == Some(name));
+            // In the same text only what stands in front.
+            let own = self.steps[index].texts().iter().take_while(|text| text.uses.as_ref() != Some(name));
+            let texts_give = self.steps[..index]
+                .iter()
+                .flat_map(Step::texts)
+                .chain(own)
+                .any(|text| text.gives.as_ref() == Some(name));
             let is_given = texts_give || self.steps[..index].iter().any(|step| step.gives().as_ref() == Some(name));
             let is_taken = self.steps[..=index].iter().any(|step| {
                 matches!(step, Step::Close(..) | Step::Sync) || step.texts().iter().any(|text| takes_names(&text.sql))
