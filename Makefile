@@ -1,8 +1,9 @@
 # demo: a tour on a throw-away PostgreSQL (CHECK=1 runs it by itself).  test: everything.  bench: the benchmarks, PgBouncer beside.  profile: flame graphs.
-# compat: every client, with and without pgward.  enforcement: the three walls, measured.  check: format, lints, layers, dependencies.
+# soak: an hour of everything.  compat: every client, with and without pgward.  enforcement: the three walls, measured.
+# check: format, lints, layers, dependencies.
 CARGO ?= cargo
 
-.PHONY: demo test compat bench bench-scale profile enforcement check build deps
+.PHONY: demo test compat bench bench-scale profile enforcement soak check build deps
 
 # The tour is about what happens, not how fast: the development build is there in half the time, and `test` shares it.
 demo: deps
@@ -39,6 +40,13 @@ profile:
 enforcement:
 	@scripts/install-deps.sh test
 	@scripts/enforcement.sh
+
+# Clients of all kinds and all kinds of harm for SOAK_MINUTES; then nothing may be left of them. PGWARD_BIN: a program that is there already.
+soak:
+	@scripts/install-deps.sh test
+	@test -n '$(PGWARD_BIN)' || $(CARGO) build --quiet --release --locked --bin pgward
+	@PGWARD_TEST_BINARY='$(or $(PGWARD_BIN),$(CURDIR)/target/release/pgward)' SOAK_MINUTES='$(or $(SOAK_MINUTES),60)' \
+	  nice -n 10 $(CARGO) test --quiet --locked --test soak -- --nocapture
 
 check:
 	$(CARGO) fmt --check

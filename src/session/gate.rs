@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::analysis::{Analysis, Meaning, Part};
-use super::judge::{Evidence, Judge, Judged, Refused, too_many_names, unreadable};
+use super::judge::{Evidence, Judge, Judged, MAX_DEPTH, Refused, too_many_names, unreadable};
 use super::names::{Key, NameChange, Names, TooMany};
 use super::pass::{SqlFrame, ToUpstream};
 use super::reason::{Reason, ReasonChange};
@@ -357,7 +357,8 @@ impl Gate {
             let (changes, effect) =
                 self.effects(&meaning).map_err(|denial| failed(Refused { denial, footprint: Evidence::None }))?;
             self.look_ahead(&effect);
-            let mut running = running(&meaning, &judged, changes, effect, began);
+            let copy = copied(&meaning, &self.names, 0);
+            let mut running = running(&meaning, &judged, copy, (changes, effect), began);
             if hidden {
                 running.text = draft.text().into();
             }
@@ -425,7 +426,8 @@ impl Gate {
                 draft.hide(clean);
             }
             draft.kind = Some("PARSE");
-            expected.statements.push_back(running(&statement, &judged, Vec::new(), Effect::None, batch.began));
+            let nothing = (Vec::new(), Effect::None);
+            expected.statements.push_back(running(&statement, &judged, None, nothing, batch.began));
             batch.items.push(Item::Admit(judged.permit, draft));
         }
         if part == Part::Whole(0) {
@@ -473,7 +475,7 @@ impl Gate {
         };
         let mut expected = Expected::new(Step::Query, self.names.next_change());
         self.refuse_record(record, Refused { denial, footprint: Evidence::None }, &mut expected, batch);
-        batch.planned.push(Planned::new(Message::Free(ToUpstream::failing_query()), expected));
+        batch.planned.push(Planned::new(Message::Free(ToUpstream::failing_call()), expected));
         Ok(())
     }
 
@@ -500,14 +502,24 @@ fn readable(analysis: &Analysis) -> Result<(), (Option<Part>, Refused)> {
     special::misplaced(analysis).map_or(Ok(()), |denial| Err((Some(Part::Whole(0)), refused(denial))))
 }
 
-fn copied(meaning: &Meaning) -> Option<CopyDirection> {
-    match meaning.statement().map(|statement| &statement.action) {
-        Some(Action::Copy(copy)) => Some(copy.direction),
-        Some(_) | None => None,
+/// Which way a statement copies, itself or by the name that it executes: it was judged, so that names one thing.
+fn copied(meaning: &Meaning, names: &Names, depth: usize) -> Option<CopyDirection> {
+    match &meaning.statement()?.action {
+        Action::Copy(copy) => Some(copy.direction),
+        Action::Execute { name, arguments: _ } if depth < MAX_DEPTH => {
+            copied(names.statements(name.as_str()).last()?, names, depth + 1)
+        }
+        _ => None,
     }
 }
 
-fn running(meaning: &Meaning, judged: &Judged, changes: Vec<NameChange>, effect: Effect, started: Instant) -> Running {
+fn running(
+    meaning: &Meaning,
+    judged: &Judged,
+    copy: Option<CopyDirection>,
+    (changes, effect): (Vec<NameChange>, Effect),
+    started: Instant,
+) -> Running {
     Running {
         seq: 0,
         data_region: None,
@@ -518,7 +530,7 @@ fn running(meaning: &Meaning, judged: &Judged, changes: Vec<NameChange>, effect:
         bytes: 0,
         returned: 0,
         portal: judged.rows.as_ref().map(Arc::clone),
-        copy: copied(meaning),
+        copy,
         binary_copy: false,
         text: Arc::clone(&meaning.analysis.recorded(meaning.part).text),
         started,

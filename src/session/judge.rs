@@ -31,7 +31,7 @@ use crate::sql::tree::{Action, Name};
 use crate::store::GrantSet;
 
 /// An EXECUTE of an EXECUTE and so on is followed this far.
-const MAX_DEPTH: usize = 4;
+pub(super) const MAX_DEPTH: usize = 4;
 
 /// What all sessions of one database share.
 #[derive(Debug)]

@@ -39,9 +39,15 @@ impl ToUpstream {
         Self(piece)
     }
 
-    /// In place of a denied Query or FunctionCall: fails where that stood.
+    /// In place of a denied Query: fails where that stood.
     pub fn failing_query() -> Self {
         Self(encode::query(DENIED))
+    }
+
+    /// In place of a FunctionCall: one of function 0, which there never is. Unlike a Query it leaves the client's unnamed
+    /// statement alone.
+    pub fn failing_call() -> Self {
+        Self(Bytes::from_static(b"F\0\0\0\x0e\0\0\0\0\0\0\0\0\0\0"))
     }
 
     /// In place of a denied Parse: fails, under the name that the client gave.

@@ -173,10 +173,12 @@ impl Replies {
         self.skipping = false;
     }
 
-    /// The client sent a Sync that COPY makes the upstream ignore.
+    /// The client sent a Sync that COPY makes the upstream ignore. Behind data it is kept: if that was wrong, the upstream would
+    /// have answered. In front of all data nothing can have been wrong yet.
     pub fn hold_sync(&mut self) {
+        let has_data = self.current().is_some_and(|running| running.bytes > 0);
         if let CopyIn::Open { held_sync } = &mut self.copy_in {
-            *held_sync = true;
+            *held_sync |= has_data;
         }
     }
 

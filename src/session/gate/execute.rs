@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Alone, Batch, Gate, Instead, Message, Planned, running};
+use super::{Alone, Batch, Gate, Instead, Message, Planned, copied, running};
 use crate::audit::{Event, Protocol};
 use crate::session::analysis::{Meaning, Part};
 use crate::session::binds::{Bound, Parameters};
@@ -124,7 +124,8 @@ impl Gate {
             }
         };
         self.look_ahead(&effect);
-        let mut running = running(meaning, &judged, changes, effect, batch.began);
+        let copy = copied(meaning, &self.names, 0);
+        let mut running = running(meaning, &judged, copy, (changes, effect), batch.began);
         running.portal = Some(judged.rows.as_ref().map_or_else(|| Arc::clone(&portal.rows), Arc::clone));
         expected.statements.push_back(running);
         let first = batch.items.len();

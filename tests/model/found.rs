@@ -1,0 +1,49 @@
+//! Scripts that once told pgward from the server, made small.
+
+use crate::step::{Burst, Script, Step, Text};
+
+fn alone(steps: Vec<Step>) -> Burst {
+    // Cut everywhere: what comes late is met in another state than what comes at once.
+    let cuts = (1..20).map(|twentieth| (f64::from(twentieth) / 20.0, true)).collect();
+    Burst { units: vec![steps], extra: true, cuts }
+}
+
+fn parse(name: &'static str, sql: &str) -> Step {
+    Step::Parse { name, texts: vec![Text::of(sql)] }
+}
+
+fn bind(portal: &'static str, statement: &'static str) -> Step {
+    Step::Bind { portal, statement, values: vec![], binary: false }
+}
+
+fn execute(portal: &'static str) -> Step {
+    Step::Execute { portal, rows: 0 }
+}
+
+fn query(sql: &str) -> Step {
+    Step::Query(vec![Text::of(sql)])
+}
+
+pub fn scripts() -> Vec<Script> {
+    vec![
+        // A COPY that was prepared by the protocol, executed by name: its data was taken for what nobody asked for.
+        vec![
+            alone(vec![parse("s", "COPY (SELECT id FROM t ORDER BY id) TO STDOUT"), Step::Sync]),
+            alone(vec![query("EXECUTE s")]),
+            alone(vec![parse("", "EXECUTE s"), bind("", ""), execute(""), Step::Sync]),
+        ],
+        // A refused FunctionCall took the client's unnamed statement away.
+        vec![alone(vec![parse("", "SELECT 1"), Step::Sync, Step::Call, bind("", ""), execute(""), Step::Sync])],
+        // A Sync behind Execute, as some drivers send it, was answered once the COPY had failed.
+        vec![alone(vec![
+            parse("s", "COPY sink FROM STDIN"),
+            bind("", "s"),
+            execute(""),
+            Step::Sync,
+            Step::CopyData("wrong\tdata\n"),
+            Step::CopyDone,
+            Step::Sync,
+            query("SELECT 'still in step'"),
+        ])],
+    ]
+}
