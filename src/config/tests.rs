@@ -78,8 +78,8 @@ fn defaults() {
     let config = parse(GOOD).unwrap();
     assert_eq!(config.proxy.public_host, "127.0.0.1");
     assert_eq!(config.proxy.public_port, 6432);
-    assert_eq!(config.proxy.handshake_timeout, Duration::from_secs(30));
-    assert_eq!(config.proxy.max_message_bytes, 16 << 20);
+    assert_eq!(config.proxy.bounds.handshake_timeout, Duration::from_secs(30));
+    assert_eq!(config.proxy.bounds.max_message_bytes, 16 << 20);
     assert_eq!(config.control.credential_ttl, Duration::from_secs(12 * 3600));
     assert_eq!(config.audit.durability, Durability::Written);
     assert_eq!(config.audit.retention, crate::audit::Retention::all(Duration::from_secs(400 * 86_400)));

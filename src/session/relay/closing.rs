@@ -2,10 +2,11 @@
 
 use super::{CANCEL, Finish, LAST_WORD, LEAVE, Relay};
 use crate::audit::{EndedBy, Event};
+use crate::session::bounds::Bound;
 use crate::session::pass::ToUpstream;
 use crate::session::records::Outcome;
 use crate::wire::encode::ClientVisible;
-use crate::wire::sqlstate;
+use crate::wire::{ProtocolError, sqlstate};
 
 impl Relay {
     /// Ends both legs, and records how.
@@ -50,6 +51,9 @@ impl Relay {
             Finish::ClientViolation(_) => EndedBy::ProtocolViolation,
             Finish::Ended(end) => end.ended_by(),
         };
+        if let Finish::ClientViolation(ProtocolError::TooLong(..)) = finish {
+            self.metrics.count_bound(Bound::MessageBytes);
+        }
         self.record_finished();
         let now = self.clock.now();
         for running in self.replies.abandon() {
@@ -86,6 +90,21 @@ impl Relay {
     }
 }
 
+fn violation(error: &ProtocolError) -> ClientVisible {
+    let said = ClientVisible::fatal(error.sqlstate(), error.to_string());
+    match error {
+        ProtocolError::TooLong(..) => said
+            .detail("A message is held whole while it is judged; max_message_bytes says how long it may be.")
+            .hint("Send less at once, or load data with COPY, which streams through."),
+        ProtocolError::Length
+        | ProtocolError::Truncated
+        | ProtocolError::Leftover
+        | ProtocolError::Encoding
+        | ProtocolError::Tag(_)
+        | ProtocolError::Invalid(_) => said,
+    }
+}
+
 /// What the client is told at the end, if pgward has anything to tell.
 fn last_word(finish: &Finish) -> Option<ClientVisible> {
     match finish {
@@ -93,7 +112,7 @@ fn last_word(finish: &Finish) -> Option<ClientVisible> {
         Finish::UpstreamLeft { told: false } => {
             Some(ClientVisible::fatal(sqlstate::CONNECTION_FAILURE, "the database closed the connection"))
         }
-        Finish::ClientViolation(error) => Some(ClientVisible::fatal(sqlstate::PROTOCOL_VIOLATION, error.to_string())),
+        Finish::ClientViolation(error) => Some(violation(error)),
         Finish::UpstreamViolation(_) => {
             let text = "the database sent what it was not asked for; the connection is closed";
             Some(ClientVisible::fatal(sqlstate::PROTOCOL_VIOLATION, text))
