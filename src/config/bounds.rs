@@ -86,7 +86,8 @@ pub(super) fn bounds(table: &Table<'_>) -> Bounds {
         max_prepared_statements: count(table, "max_prepared_statements").unwrap_or(5_000),
         max_portals: count(table, "max_portals").unwrap_or(5_000),
         max_message_bytes: bytes(table.integer("max_message_bytes", 1_024, MAX_MESSAGE)).unwrap_or(16 << 20),
-        max_pipelined: count(table, "max_pipelined").unwrap_or(4_096),
+        // Of a single one, a message that gets no answer would be the last.
+        max_pipelined: bytes(table.integer("max_pipelined", 2, MANY as u64)).unwrap_or(4_096),
         max_unread_bytes: max_unread_bytes(table),
         client_write_timeout: client_write_timeout(table),
     }
