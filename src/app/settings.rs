@@ -347,3 +347,16 @@ pub(super) fn journal(config: &Config) -> audit::Settings {
     settings.shelves = std::iter::once(default).chain(regions).collect();
     settings
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_no_key_sets_is_what_sessions_take_for_safe() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("proxy.toml");
+        let config = Config::load(&path).unwrap();
+        assert_eq!(session_bounds(&config.proxy.bounds), session::Bounds::default());
+    }
+}

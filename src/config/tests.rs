@@ -90,6 +90,15 @@ fn defaults() {
 }
 
 #[test]
+fn what_is_part_of_a_bound_is_no_more_than_it() {
+    let text = GOOD.replacen("[control]", "max_connections = 7\nmax_failed_logins_per_address = 3\n[control]", 1);
+    let bounds = parse(&text).unwrap().proxy.bounds;
+    assert_eq!((bounds.max_connections_per_address, bounds.max_connections_per_principal), (7, 7));
+    assert_eq!((bounds.max_handshakes, bounds.max_handshakes_per_address), (7, 7));
+    assert_eq!((bounds.max_failed_logins, bounds.max_failed_logins_per_address), (3, 3));
+}
+
+#[test]
 fn second_opinions() {
     assert_eq!(parse(GOOD).unwrap().databases[0].second_opinion, SecondOpinion::Off);
     for (word, expected) in

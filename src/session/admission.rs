@@ -236,7 +236,8 @@ mod tests {
     #[test]
     fn one_address_takes_no_place_of_another() {
         let admission = admission(|bounds| bounds.max_connections_per_address = 1);
-        let seats = ["10.0.0.1", "10.0.0.2", "2001:db8::1", "2001:db8:0:1::1"].map(|text| admission.enter(network(text)));
+        let seats =
+            ["10.0.0.1", "10.0.0.2", "2001:db8::1", "2001:db8:0:1::1"].map(|text| admission.enter(network(text)));
         assert!(seats.iter().all(Result::is_ok));
         assert_eq!(admission.enter(network("2001:db8::2")).unwrap_err(), Full::Address, "of the same /64");
     }

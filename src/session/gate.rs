@@ -132,14 +132,7 @@ impl Batch {
 impl Gate {
     #[must_use]
     pub fn new(judge: Judge, recorder: Recorder, names: Names) -> Self {
-        Self {
-            judge,
-            names,
-            recorder,
-            given_reason: None,
-            doomed: false,
-            unrecorded: VecDeque::new(),
-        }
+        Self { judge, names, recorder, given_reason: None, doomed: false, unrecorded: VecDeque::new() }
     }
 
     /// Tells what the session has said and become, before messages are judged.

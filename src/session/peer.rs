@@ -156,6 +156,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         std::future::poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await
     }
 
+    /// Reads and forgets what the other side still sends, to its end: where its connection were closed before, it would lose what
+    /// it was told last.
+    pub async fn drain(&mut self) {
+        let mut space = [MaybeUninit::uninit(); SMALL_READ];
+        loop {
+            let mut buffer = ReadBuf::uninit(&mut space);
+            let read = std::future::poll_fn(|cx| Pin::new(&mut self.stream).poll_read(cx, &mut buffer)).await;
+            if read.is_err() || buffer.filled().is_empty() {
+                return;
+            }
+        }
+    }
+
     /// Forgets what waits to be written. Answers whether the other side has only seen whole pushes: if not, nothing
     /// more can be said to it.
     pub fn discard_output(&mut self) -> bool {

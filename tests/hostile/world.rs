@@ -40,8 +40,7 @@ pub fn settings() -> Settings {
 
 /// The same with other bounds.
 pub fn bounded(change: impl FnOnce(&mut Bounds)) -> Settings {
-    let mut bounds =
-        Bounds { max_failed_logins: 100_000, max_failed_logins_per_address: 100_000, ..Bounds::default() };
+    let mut bounds = Bounds { max_failed_logins: 100_000, max_failed_logins_per_address: 100_000, ..Bounds::default() };
     change(&mut bounds);
     Settings { bounds, ..Settings::default() }
 }

@@ -1,5 +1,7 @@
 //! The end of a session: the last word to the client, the upstream left, the last records.
 
+use std::time::Duration;
+
 use super::{CANCEL, Finish, LAST_WORD, LEAVE, Relay};
 use crate::audit::{EndedBy, Event};
 use crate::session::bounds::Bound;
@@ -8,12 +10,16 @@ use crate::session::records::Outcome;
 use crate::wire::encode::ClientVisible;
 use crate::wire::{ProtocolError, sqlstate};
 
+/// For a client to send the rest of what it is refused for.
+const REST: Duration = Duration::from_secs(2);
+
 impl Relay {
     /// Ends both legs, and records how.
     pub(super) async fn close(mut self: Box<Self>, finish: Finish) {
         let is_busy = !self.replies.is_idle();
         let said = last_word(&finish);
         let said = said.filter(|_| self.replies.is_between_messages());
+        let is_violation = matches!(finish, Finish::ClientViolation(_));
         let farewell = self.leaving && matches!(finish, Finish::ClientLeft);
         let (client, upstream, entry) = (&mut self.client, &mut self.upstream, &self.entry);
         let to_client = async {
@@ -21,7 +27,11 @@ impl Relay {
                 client.push(said.to_bytes());
             }
             // A client that does not read is not waited for.
-            let _ = tokio::time::timeout(LAST_WORD, client.finish()).await;
+            let heard = tokio::time::timeout(LAST_WORD, client.finish()).await;
+            if is_violation && matches!(heard, Ok(Ok(()))) {
+                // In the middle of a message it listens only behind it.
+                let _ = tokio::time::timeout(REST, client.drain()).await;
+            }
         };
         let to_upstream = async {
             if farewell {

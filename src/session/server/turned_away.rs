@@ -18,7 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Server {
     /// Turns a connection away where nobody waits for it.
-    pub(super) fn turn_away_at_once(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, is_balancer: bool, full: Full) {
+    pub(super) fn turn_away_at_once(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        is_balancer: bool,
+        full: Full,
+    ) {
         self.parts.metrics.count_bound(full.bound());
         self.refused_at_once(peer.ip(), full.why());
         let Some(telling) = self.admission.tell((!is_balancer).then(|| Network::of(peer.ip()))) else { return };
@@ -51,7 +57,9 @@ impl Server {
     ) -> Result<(), HandshakeError> {
         let mut from = Origin { address: peer, is_local: false };
         if is_balancer {
-            let Ok(told) = tokio::time::timeout(PATIENCE, balancer::read(&mut stream, peer)).await else { return Ok(()) };
+            let Ok(told) = tokio::time::timeout(PATIENCE, balancer::read(&mut stream, peer)).await else {
+                return Ok(());
+            };
             from = told?;
         }
         self.tell_why(stream, from, full).await

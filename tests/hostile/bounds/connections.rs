@@ -36,12 +36,7 @@ async fn let_in(bench: &Bench, address: &str, user: &str) -> Raw {
 
 /// Fills a bound of three with a session, a socket that is silent and one inside TLS; the fourth is refused with `message`,
 /// and let in once one of them has left. Answers three that are in.
-async fn full(
-    world: &World,
-    key: &str,
-    message: &str,
-    change: impl FnOnce(&mut Bounds),
-) -> (Bench, Vec<Raw>) {
+async fn full(world: &World, key: &str, message: &str, change: impl FnOnce(&mut Bounds)) -> (Bench, Vec<Raw>) {
     let bench = world.bench_with(bounded(change)).await;
     let mut session = bench.session().await;
     let silent = TcpStream::connect(("127.0.0.1", bench.port)).await.unwrap();

@@ -45,7 +45,10 @@ async fn failed_logins_as_one_user(world: World) {
     assert!(gets_in(&bench, "127.0.0.1", "alice").await, "the victim");
     assert_eq!(attempt(&bench, "127.0.0.6", "carol", "guess").await[0], "28P01", "another user of the address");
     assert_eq!(refusals(&bench, "max_failed_logins"), 4);
-    assert_eq!(details(&bench, Event::LoginDenied, 11).await.iter().filter(|told| told.starts_with(THROTTLED[1])).count(), 4);
+    assert_eq!(
+        details(&bench, Event::LoginDenied, 11).await.iter().filter(|told| told.starts_with(THROTTLED[1])).count(),
+        4
+    );
     works(&bench).await;
 }
 

@@ -67,7 +67,8 @@ async fn copy_in_a_full_pipeline(world: World) {
     let bench = world.bench_with(bounded(|bounds| bounds.max_pipelined = 2)).await;
     let mut raw = bench.session().await;
     let copy = [parse("", "COPY sink FROM STDIN"), bind("", "", &[]), execute("", 0), sync()];
-    let data = [crate::bench::message(b'd', |body| body.extend_from_slice(b"1\tone\n")), crate::bench::message(b'c', |_| {})];
+    let data =
+        [crate::bench::message(b'd', |body| body.extend_from_slice(b"1\tone\n")), crate::bench::message(b'c', |_| {})];
     let all: Vec<Bytes> = copy.iter().take(3).chain(&data).chain(copy.last()).cloned().collect();
     assert_eq!(shape(&raw.ask(&all).await), "1 2 G C(COPY 1) Z(I)");
     // Nothing waits for this one, and nothing answers it.
