@@ -90,6 +90,15 @@ fn defaults() {
 }
 
 #[test]
+fn every_bound_is_documented() {
+    for page in ["docs/configuration.md", "docs/limits.md"] {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
+        let missing: Vec<_> = bounds::KEYS.iter().filter(|key| !text.contains(&format!("`{key}`"))).collect();
+        assert!(missing.is_empty(), "{page} does not say what {missing:?} is");
+    }
+}
+
+#[test]
 fn what_is_part_of_a_bound_is_no_more_than_it() {
     let text = GOOD.replacen("[control]", "max_connections = 7\nmax_failed_logins_per_address = 3\n[control]", 1);
     let bounds = parse(&text).unwrap().proxy.bounds;

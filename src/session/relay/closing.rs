@@ -11,7 +11,7 @@ use crate::wire::encode::ClientVisible;
 use crate::wire::{ProtocolError, sqlstate};
 
 /// For a client to send the rest of what it is refused for.
-const REST: Duration = Duration::from_secs(2);
+const REST: Duration = Duration::from_secs(1);
 
 impl Relay {
     /// Ends both legs, and records how.
@@ -19,7 +19,7 @@ impl Relay {
         let is_busy = !self.replies.is_idle();
         let said = last_word(&finish);
         let said = said.filter(|_| self.replies.is_between_messages());
-        let is_violation = matches!(finish, Finish::ClientViolation(_));
+        let is_too_long = matches!(finish, Finish::ClientViolation(ProtocolError::TooLong(..)));
         let farewell = self.leaving && matches!(finish, Finish::ClientLeft);
         let (client, upstream, entry) = (&mut self.client, &mut self.upstream, &self.entry);
         let to_client = async {
@@ -28,7 +28,7 @@ impl Relay {
             }
             // A client that does not read is not waited for.
             let heard = tokio::time::timeout(LAST_WORD, client.finish()).await;
-            if is_violation && matches!(heard, Ok(Ok(()))) {
+            if is_too_long && matches!(heard, Ok(Ok(()))) {
                 // In the middle of a message it listens only behind it.
                 let _ = tokio::time::timeout(REST, client.drain()).await;
             }
