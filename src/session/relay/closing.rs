@@ -20,6 +20,9 @@ impl Relay {
         let said = last_word(&finish);
         let said = said.filter(|_| self.replies.is_between_messages());
         let is_too_long = matches!(finish, Finish::ClientViolation(ProtocolError::TooLong(..)));
+        if is_too_long {
+            self.metrics.count_bound(Bound::MessageBytes);
+        }
         let farewell = self.leaving && matches!(finish, Finish::ClientLeft);
         let (client, upstream, entry) = (&mut self.client, &mut self.upstream, &self.entry);
         let to_client = async {
@@ -61,9 +64,6 @@ impl Relay {
             Finish::ClientViolation(_) => EndedBy::ProtocolViolation,
             Finish::Ended(end) => end.ended_by(),
         };
-        if let Finish::ClientViolation(ProtocolError::TooLong(..)) = finish {
-            self.metrics.count_bound(Bound::MessageBytes);
-        }
         self.record_finished();
         let now = self.clock.now();
         for running in self.replies.abandon() {

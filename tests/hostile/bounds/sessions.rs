@@ -1,7 +1,7 @@
 //! What one session may hold: prepared statements, portals and cursors, the length of a message.
 
 use bytes::Bytes;
-use pgward::audit::Event;
+use pgward::audit::{EndedBy, Event};
 use pgward::wire::encode::{parse, query, sync};
 
 use super::{refusals, told};
@@ -85,7 +85,8 @@ async fn length_of_a_message(world: World) {
         "Send less at once, or load data with COPY, which streams through.",
     ];
     assert_eq!((told(&said), shape(&said).as_str()), (too_long.map(str::to_owned), "E(54000) closed"));
-    assert!(closed(&bench).await.is_some());
+    drop(raw);
+    assert_eq!(closed(&bench).await, Some(EndedBy::ProtocolViolation));
     // Refused by its header, before any of it is there.
     let mut raw = bench.session().await;
     raw.send(&[Bytes::from_static(b"Q\0\0\x08\x05")]).await;
