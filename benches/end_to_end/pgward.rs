@@ -165,6 +165,9 @@ tls_cert = "{certs}/server.crt"
 tls_key = "{certs}/server.key"
 max_connections = 12000
 max_connections_per_address = 12000
+max_connections_per_principal = 12000
+max_handshakes = 12000
+max_handshakes_per_address = 12000
 [control]
 listen = "127.0.0.1:{control}"
 tls_cert = "{certs}/server.crt"

@@ -17,23 +17,58 @@ use crate::guarded::Proof;
 use crate::policy::DatabasePolicy;
 use crate::session::{self, DatabaseSettings, RoleSettings, ServerTls, UpstreamSettings};
 use crate::wire::scram::Verifier;
-use crate::{control, identity, tls};
+use crate::{config, control, identity, tls};
 
 /// The session side's bounds.
 pub fn session_settings(config: &Config, salt_secret: [u8; 32], hash_key: HashKey) -> session::Settings {
     session::Settings {
         salt_secret,
         hash_key,
-        max_connections: config.proxy.max_connections,
-        max_per_address: config.proxy.max_connections_per_address,
-        handshake_timeout: config.proxy.handshake_timeout,
-        max_message: config.proxy.max_message_bytes,
+        bounds: session_bounds(&config.proxy.bounds),
         parameters: match config.audit.parameters {
             ParameterRecording::Record => session::ParameterRecording::Record,
             ParameterRecording::Hash => session::ParameterRecording::Hash,
             ParameterRecording::Omit => session::ParameterRecording::Omit,
         },
         ..session::Settings::default()
+    }
+}
+
+/// Every key goes to the bound of its name.
+fn session_bounds(bounds: &config::Bounds) -> session::Bounds {
+    let config::Bounds {
+        max_connections,
+        max_connections_per_address,
+        max_connections_per_principal,
+        max_handshakes,
+        max_handshakes_per_address,
+        handshake_timeout,
+        max_failed_logins,
+        max_failed_logins_per_address,
+        max_cancels_per_address,
+        max_prepared_statements,
+        max_portals,
+        max_message_bytes,
+        max_pipelined,
+        max_unread_bytes,
+        client_write_timeout,
+    } = *bounds;
+    session::Bounds {
+        max_connections,
+        max_connections_per_address,
+        max_connections_per_principal,
+        max_handshakes,
+        max_handshakes_per_address,
+        handshake_timeout,
+        max_failed_logins,
+        max_failed_logins_per_address,
+        max_cancels_per_address,
+        max_prepared_statements,
+        max_portals,
+        max_message_bytes,
+        max_pipelined,
+        max_unread_bytes,
+        client_write_timeout,
     }
 }
 
@@ -318,4 +353,17 @@ pub(super) fn journal(config: &Config) -> audit::Settings {
 /// What a server has to ask for before it is believed.
 pub(super) fn proof(url: &UpstreamUrl) -> Proof {
     if url.options.require_scram { Proof::Required } else { Proof::Optional }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_no_key_sets_is_what_sessions_take_for_safe() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("proxy.toml");
+        let config = Config::load(&path).unwrap();
+        assert_eq!(session_bounds(&config.proxy.bounds), session::Bounds::default());
+    }
 }

@@ -1,6 +1,7 @@
 //! `proxy.toml`: read once, wholly checked, and turned into settings that hold. Every problem is told, with file, line and key.
 
 mod audit;
+mod bounds;
 mod database;
 mod duration;
 mod export;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::bounds::Bounds;
 pub use self::database::PasswordSource;
 pub use self::duration::parse_duration;
 pub use self::identity::{Issuer, Login, TokenAlgorithm};
@@ -84,12 +86,8 @@ pub struct ProxySettings {
     pub client_crl: Vec<PathBuf>,
     /// Threads that serve sessions, where the configuration says how many.
     pub workers: Option<usize>,
-    pub max_connections: usize,
-    pub max_connections_per_address: usize,
-    /// From accept to the end of authentication.
-    pub handshake_timeout: Duration,
-    /// The largest message that is taken from a client.
-    pub max_message_bytes: usize,
+    /// What clients may have and do.
+    pub bounds: Bounds,
     /// Load balancers, each of whose connections begins with a PROXY v2 header that says whose it is.
     pub proxy_protocol_from: Vec<IpNet>,
 }

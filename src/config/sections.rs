@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::bounds;
 use super::export::export;
 use super::files::{FileKind, FileUse};
 use super::names::{Names, check_name};
@@ -16,14 +17,10 @@ use crate::access::{Region, RegionNetworks};
 use crate::policy::RegionRule;
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// An unauthenticated peer is not kept longer, whatever the configuration says.
-const MAX_HANDSHAKE: Duration = Duration::from_secs(60);
-/// PostgreSQL's own bound on a message.
-const MAX_MESSAGE: u64 = 0x3fff_ffff;
 
 pub(super) fn proxy(root: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>) -> Option<ProxySettings> {
     let table = root.required_table("proxy")?;
-    table.allow(&[
+    let own = [
         "listen",
         "tls_cert",
         "tls_key",
@@ -33,12 +30,9 @@ pub(super) fn proxy(root: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>
         "public_host",
         "public_port",
         "workers",
-        "max_connections",
-        "max_connections_per_address",
-        "handshake_timeout",
-        "max_message_bytes",
         "proxy_protocol_from",
-    ]);
+    ];
+    table.allow(&[own.as_slice(), &bounds::KEYS].concat());
     let listen = listen_address(&table);
     let tls = tls_files(&table, directory, files);
     let client_ca = table.text("client_ca").map(|text| FileUse::add(files, &text, directory, FileKind::Plain));
@@ -56,16 +50,7 @@ pub(super) fn proxy(root: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>
     let certificates: Vec<_> = certificates.collect();
     let public_host = table.text("public_host").and_then(|text| text.read(check_host));
     let public_port = table.integer("public_port", 1, u64::from(u16::MAX));
-    let handshake_timeout = table.duration("handshake_timeout").unwrap_or(Duration::from_secs(30));
-    if handshake_timeout > MAX_HANDSHAKE {
-        table.refuse("handshake_timeout", "must be \"60s\" or less");
-    }
-    let count = |key: &str, default: usize| {
-        table.integer(key, 1, 1_000_000).and_then(|count| usize::try_from(count).ok()).unwrap_or(default)
-    };
-    let max_connections = count("max_connections", 2_000);
-    let max_connections_per_address = count("max_connections_per_address", 1_000.min(max_connections));
-    let max_message_bytes = table.integer("max_message_bytes", 1_024, MAX_MESSAGE).unwrap_or(16 << 20);
+    let bounds = bounds::bounds(&table);
     let balancers = table.texts("proxy_protocol_from").unwrap_or_default();
     let proxy_protocol_from = balancers.iter().filter_map(|text| text.read(parse_network)).collect();
     let listen = listen?;
@@ -78,10 +63,7 @@ pub(super) fn proxy(root: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>
         client_ca,
         client_crl,
         workers: table.integer("workers", 1, 1_024).and_then(|count| usize::try_from(count).ok()),
-        max_connections,
-        max_connections_per_address,
-        handshake_timeout,
-        max_message_bytes: usize::try_from(max_message_bytes).ok()?,
+        bounds,
         proxy_protocol_from,
     })
 }

@@ -78,8 +78,8 @@ fn defaults() {
     let config = parse(GOOD).unwrap();
     assert_eq!(config.proxy.public_host, "127.0.0.1");
     assert_eq!(config.proxy.public_port, 6432);
-    assert_eq!(config.proxy.handshake_timeout, Duration::from_secs(30));
-    assert_eq!(config.proxy.max_message_bytes, 16 << 20);
+    assert_eq!(config.proxy.bounds.handshake_timeout, Duration::from_secs(30));
+    assert_eq!(config.proxy.bounds.max_message_bytes, 16 << 20);
     assert_eq!(config.control.credential_ttl, Duration::from_secs(12 * 3600));
     assert_eq!(config.audit.durability, Durability::Written);
     assert_eq!(config.audit.retention, crate::audit::Retention::all(Duration::from_secs(400 * 86_400)));
@@ -87,6 +87,24 @@ fn defaults() {
     assert_eq!(config.scopes[0].approvals, 1);
     assert_eq!(config.scopes[0].regions, [Region::new("us")], "the database's own");
     assert_eq!(config.regions, [Region::new("eu"), Region::new("us")]);
+}
+
+#[test]
+fn every_bound_is_documented() {
+    for page in ["docs/configuration.md", "docs/limits.md"] {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
+        let missing: Vec<_> = bounds::KEYS.iter().filter(|key| !text.contains(&format!("`{key}`"))).collect();
+        assert!(missing.is_empty(), "{page} does not say what {missing:?} is");
+    }
+}
+
+#[test]
+fn what_is_part_of_a_bound_is_no_more_than_it() {
+    let text = GOOD.replacen("[control]", "max_connections = 7\nmax_failed_logins_per_address = 3\n[control]", 1);
+    let bounds = parse(&text).unwrap().proxy.bounds;
+    assert_eq!((bounds.max_connections_per_address, bounds.max_connections_per_principal), (7, 7));
+    assert_eq!((bounds.max_handshakes, bounds.max_handshakes_per_address), (7, 7));
+    assert_eq!((bounds.max_failed_logins, bounds.max_failed_logins_per_address), (3, 3));
 }
 
 #[test]

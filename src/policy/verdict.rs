@@ -144,6 +144,8 @@ pub enum Rule {
     StatementGrant,
     /// A message of the protocol that pgward refuses (FunctionCall).
     Protocol,
+    /// A session holds as much as it may (SQLSTATE 54000).
+    Limit,
     /// PostgreSQL says that it touches more, or could not be asked where it must be.
     SecondOpinion,
     /// The journal could not record the statement.
@@ -170,6 +172,7 @@ impl Rule {
             Rule::Guard => "guard",
             Rule::StatementGrant => "statement-grant",
             Rule::Protocol => "protocol",
+            Rule::Limit => "limit",
             Rule::SecondOpinion => "second-opinion",
             Rule::Journal => "journal",
         }
@@ -181,6 +184,7 @@ impl Rule {
         match self {
             Rule::Unreadable => "0A000",
             Rule::Journal => "58030",
+            Rule::Limit => "54000",
             Rule::NoGrant
             | Rule::Unresolved
             | Rule::Scope

@@ -24,11 +24,18 @@ pub struct Bulk<S> {
     ahead: BytesMut,
     /// Reads in a row that filled what they were given.
     full: u8,
+    /// Bytes that the stream has taken.
+    written: u64,
 }
 
 impl<S> Bulk<S> {
     pub fn new(stream: S) -> Self {
-        Self { stream, ahead: BytesMut::new(), full: 0 }
+        Self { stream, ahead: BytesMut::new(), full: 0, written: 0 }
+    }
+
+    /// Bytes that the stream has taken so far.
+    pub fn written(&self) -> u64 {
+        self.written
     }
 }
 
@@ -77,7 +84,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Bulk<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Bulk<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
+        self.written += written as u64;
+        Poll::Ready(Ok(written))
     }
 
     fn poll_write_vectored(
@@ -85,7 +94,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Bulk<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs))?;
+        self.written += written as u64;
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {

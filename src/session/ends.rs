@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::pulse::{Found, Pulse};
 use super::registry::{Entry, Kill};
-use crate::access::{Clock, Grant};
+use crate::access::{Clock, Grant, Seconds};
 use crate::audit::EndedBy;
 use crate::store::GrantSet;
 use crate::wire::encode::{ClientVisible, Severity};
@@ -32,6 +32,8 @@ pub enum End {
     Shutdown,
     /// A COPY that was to end waits for the rest of a message.
     Stuck,
+    /// The client has taken nothing for so long.
+    Unread(Duration),
     /// A fault of pgward's own.
     Fault,
 }
@@ -44,7 +46,7 @@ impl End {
             End::Revoked(_) => EndedBy::GrantRevoked,
             End::Killed { .. } => EndedBy::Killed,
             End::Shutdown => EndedBy::Shutdown,
-            End::Stuck => EndedBy::Timeout,
+            End::Stuck | End::Unread(_) => EndedBy::Timeout,
             End::Fault => EndedBy::Fault,
         }
     }
@@ -65,6 +67,9 @@ impl End {
             End::StoreLost => "terminating connection: grants can no longer be checked".to_owned(),
             End::Shutdown => "terminating connection due to administrator command".to_owned(),
             End::Stuck => "terminating connection: COPY was to end, and its data stopped within a message".to_owned(),
+            End::Unread(time) => {
+                format!("terminating connection: the client has read nothing for {}", Seconds(*time))
+            }
             End::Fault => "terminating connection because of an internal error".to_owned(),
         };
         ClientVisible::fatal(sqlstate::ADMIN_SHUTDOWN, text)

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::analysis::{Analysis, Meaning, Part};
-use super::judge::{Evidence, Judge, Judged, MAX_DEPTH, Refused, too_many_names, unreadable};
-use super::names::{Key, NameChange, Names, TooMany};
+use super::judge::{Evidence, Judge, Judged, MAX_DEPTH, Refused, unreadable};
+use super::names::{Key, NameChange, Names};
 use super::pass::{SqlFrame, ToUpstream};
 use super::reason::{Reason, ReasonChange};
 use super::records::{self, Item, Recorder, Settled};
@@ -131,15 +131,8 @@ impl Batch {
 
 impl Gate {
     #[must_use]
-    pub fn new(judge: Judge, recorder: Recorder) -> Self {
-        Self {
-            judge,
-            names: Names::default(),
-            recorder,
-            given_reason: None,
-            doomed: false,
-            unrecorded: VecDeque::new(),
-        }
+    pub fn new(judge: Judge, recorder: Recorder, names: Names) -> Self {
+        Self { judge, names, recorder, given_reason: None, doomed: false, unrecorded: VecDeque::new() }
     }
 
     /// Tells what the session has said and become, before messages are judged.
@@ -405,8 +398,8 @@ impl Gate {
         let meaning = Arc::new(Meaning { analysis: Arc::clone(&analysis), part });
         match self.names.add_statement(key, Arc::clone(&meaning)) {
             Ok(change) => expected.changes.push(change),
-            Err(TooMany) => {
-                let refused = Refused { denial: too_many_names(), footprint: Evidence::None };
+            Err(too_many) => {
+                let refused = Refused { denial: self.judge.too_many(too_many), footprint: Evidence::None };
                 self.refuse(&analysis, Some(part), refused, Protocol::Extended, &mut expected, batch);
                 self.doom(ToUpstream::failing_parse(&name), expected, batch);
                 return Ok(());
@@ -482,7 +475,8 @@ impl Gate {
     /// What a statement does to names and to the session, once it has succeeded.
     fn effects(&mut self, meaning: &Meaning) -> Result<(Vec<NameChange>, Effect), Denial> {
         let Some(statement) = meaning.statement() else { return Ok((Vec::new(), Effect::None)) };
-        let changes = special::name_changes(meaning, statement, &mut self.names).map_err(|TooMany| too_many_names())?;
+        let changes = special::name_changes(meaning, statement, &mut self.names);
+        let changes = changes.map_err(|too_many| self.judge.too_many(too_many))?;
         Ok((changes, special::effect(statement)))
     }
 

@@ -3,6 +3,7 @@
 
 mod lend;
 pub mod second;
+mod too_many;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -449,17 +450,6 @@ pub fn unsettled(name: &str) -> Denial {
         message: format!("what \"{name}\" stands for is not settled yet"),
         detail: "A message in front of this one gave it another meaning, and has not been answered.".to_owned(),
         hint: Some("Send this again after the answer to that message.".to_owned()),
-    }
-}
-
-/// The denial of a name too many.
-#[must_use]
-pub fn too_many_names() -> Denial {
-    Denial {
-        rule: Rule::Protocol,
-        message: "too many prepared statements or portals".to_owned(),
-        detail: "A session may hold 5000 of each.".to_owned(),
-        hint: Some("DEALLOCATE what is no longer needed.".to_owned()),
     }
 }
 

@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use super::bounds::Bound;
 use crate::policy::Rule;
 
 /// The label of [`Metrics::statements`].
@@ -21,6 +22,13 @@ pub struct VerdictLabel {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RuleLabel {
     pub rule: &'static str,
+}
+
+/// The label of [`Metrics::bounds`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct BoundLabel {
+    /// The bound's key in the configuration.
+    pub bound: &'static str,
 }
 
 /// The label of [`Metrics::bytes`].
@@ -47,7 +55,6 @@ pub struct Metrics {
     pub bytes_to_upstreams: Counter,
     pub cancels: Counter,
     pub auth_failures: Counter,
-    pub refused_connections: Counter,
     pub upstream_failures: Counter,
     pub catalog_loads: Counter,
     /// Time that statements waited for a second opinion.
@@ -55,6 +62,8 @@ pub struct Metrics {
     /// Statements that policy let through and PostgreSQL refused to a session's own role.
     pub wall_three_refusals: Counter,
     denials: Family<RuleLabel, Counter>,
+    refused_connections: Counter,
+    bounds: Family<BoundLabel, Counter>,
     second_opinions: Family<OpinionLabel, Counter>,
 }
 
@@ -78,6 +87,7 @@ impl Metrics {
             second_opinion_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 14)),
             wall_three_refusals: Counter::default(),
             denials: Family::default(),
+            bounds: Family::default(),
             second_opinions: Family::default(),
         };
         registry.register("pgward_sessions_open", "Live client sessions", metrics.sessions_open.clone());
@@ -88,6 +98,8 @@ impl Metrics {
         registry.register("pgward_auth_failures", "Logins refused", metrics.auth_failures.clone());
         let refused = metrics.refused_connections.clone();
         registry.register("pgward_connections_refused", "Connections over a bound", refused);
+        let bounds = metrics.bounds.clone();
+        registry.register("pgward_bound_refusals", "What was refused or ended at a bound, by its key", bounds);
         registry.register("pgward_upstream_failures", "Upstreams not reached", metrics.upstream_failures.clone());
         let wall_three = metrics.wall_three_refusals.clone();
         registry.register("pgward_wall_three_refusals", "Statements let through, refused by PostgreSQL", wall_three);
@@ -106,6 +118,26 @@ impl Metrics {
     /// Counts one second opinion.
     pub fn count_opinion(&self, result: &'static str, reason: &'static str) {
         self.second_opinions.get_or_create(&OpinionLabel { result, reason }).inc();
+    }
+
+    /// Counts what was refused or ended at a bound.
+    pub fn count_bound(&self, bound: Bound) {
+        match bound {
+            Bound::Connections
+            | Bound::ConnectionsPerAddress
+            | Bound::ConnectionsPerPrincipal
+            | Bound::Handshakes
+            | Bound::HandshakesPerAddress => drop(self.refused_connections.inc()),
+            Bound::HandshakeTimeout
+            | Bound::FailedLogins
+            | Bound::FailedLoginsPerAddress
+            | Bound::CancelsPerAddress
+            | Bound::PreparedStatements
+            | Bound::Portals
+            | Bound::MessageBytes
+            | Bound::ClientWriteTimeout => {}
+        }
+        self.bounds.get_or_create(&BoundLabel { bound: bound.key() }).inc();
     }
 
     /// Counts one denial.

@@ -2,7 +2,7 @@
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `server`, `balancer`, `handshake`, `parameters`, `authenticate`, `bearer`, `throttle`, `refusals`, `routes`, `open` | from a connection to a session |
+//! | `server`, `bounds`, `admission`, `balancer`, `handshake`, `parameters`, `authenticate`, `bearer`, `throttle`, `refusals`, `routes`, `open` | from a connection to a session |
 //! | `relay`, `peer`, `replies`, `given`, `reason`, `ends`, `pulse`, `contained` | the session's one task: both directions, what is owed, when it must end |
 //! | `gate`, `judge`, `pass`, `special`, `names`, `analysis`, `catalogs`, `opinions` | what may go upstream, and why |
 //! | `upstream`, `places`, `login`, `salted`, `nonce`, `transport`, `tls`, `side`, `leg` | the leg to PostgreSQL |
@@ -10,12 +10,14 @@
 //! | `roles` | the short-lived role that a session logs in as |
 //! | `records`, `binds`, `registry`, `metrics`, `settings` | what others see of it, and what it is built from |
 
+mod admission;
 pub mod analysis;
 mod aside;
 mod authenticate;
 mod balancer;
 mod bearer;
 mod binds;
+mod bounds;
 mod bulk;
 mod catalogs;
 mod contained;
@@ -56,6 +58,7 @@ mod transport;
 mod upstream;
 
 pub use balancer::Balancers;
+pub use bounds::{Bound, Bounds};
 pub use catalogs::{CatalogUnavailable, Unreachable, reach};
 pub use judge::second::Explained;
 pub use metrics::Metrics;

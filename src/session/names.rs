@@ -17,8 +17,6 @@ use super::analysis::Meaning;
 use super::binds::Parameters;
 use super::given::Given as Returned;
 
-/// Names that one session may hold of each kind.
-const MAX_NAMES: usize = 5_000;
 /// Meanings of one name that await the upstream's word.
 const MAX_PENDING: usize = 4_096;
 /// PostgreSQL keeps this many bytes of a name (`NAMEDATALEN` - 1), whoever gives it.
@@ -68,6 +66,8 @@ pub struct Portal {
 #[derive(Debug)]
 struct Table<T> {
     names: HashMap<Key, Vec<Given<T>>, ahash::RandomState>,
+    /// Names that there may be, besides the empty one.
+    most: usize,
 }
 
 /// One possible meaning: what, by which change, in which segment.
@@ -80,21 +80,48 @@ struct Given<T> {
 
 /// The name cannot be given a meaning now: too many are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooMany;
+pub enum TooMany {
+    /// So many prepared statements.
+    Statements(usize),
+    /// So many portals and cursors.
+    Portals(usize),
+    /// The name was given so many meanings that the upstream has not spoken of.
+    Pending(usize),
+}
+
+/// As many names as a table may hold are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refused {
+    Names(usize),
+    Pending,
+}
+
+impl Refused {
+    fn of(self, named: impl FnOnce(usize) -> TooMany) -> TooMany {
+        match self {
+            Refused::Names(most) => named(most),
+            Refused::Pending => TooMany::Pending(MAX_PENDING),
+        }
+    }
+}
 
 impl<T> Table<T> {
-    fn new() -> Self {
-        Self { names: HashMap::default() }
+    fn new(most: usize) -> Self {
+        Self { names: HashMap::default(), most }
     }
 
-    fn add(&mut self, key: Key, given: Given<T>) -> Result<(), TooMany> {
-        let full = self.names.len() >= MAX_NAMES;
+    /// The empty name is always free: who holds too many can still go on without names.
+    fn add(&mut self, key: Key, given: Given<T>) -> Result<(), Refused> {
+        let is_full = !key.0.is_empty()
+            && self.names.len() >= self.most
+            && self.names.len() - usize::from(self.names.contains_key(&[][..])) >= self.most;
         match self.names.get_mut(&key) {
             Some(meanings) if meanings.len() < MAX_PENDING => meanings.push(given),
-            None if !full => {
+            Some(_) => return Err(Refused::Pending),
+            None if is_full => return Err(Refused::Names(self.most)),
+            None => {
                 self.names.insert(key, vec![given]);
             }
-            Some(_) | None => return Err(TooMany),
         }
         Ok(())
     }
@@ -159,13 +186,13 @@ pub enum NameChange {
     CloseAllPortals(Change),
 }
 
-impl Default for Names {
-    fn default() -> Self {
-        Self { statements: Table::new(), portals: Table::new(), last: 0, segment: 0 }
-    }
-}
-
 impl Names {
+    /// With room for so many named statements, and so many named portals.
+    #[must_use]
+    pub fn new(statements: usize, portals: usize) -> Self {
+        Self { statements: Table::new(statements), portals: Table::new(portals), last: 0, segment: 0 }
+    }
+
     pub fn next_change(&mut self) -> Change {
         self.last += 1;
         self.last
@@ -188,7 +215,8 @@ impl Names {
     /// [`TooMany`]
     pub fn add_statement(&mut self, key: Key, meaning: Prepared) -> Result<NameChange, TooMany> {
         let change = self.next_change();
-        self.statements.add(key.clone(), Given { meaning, change, segment: self.segment })?;
+        let given = Given { meaning, change, segment: self.segment };
+        self.statements.add(key.clone(), given).map_err(|refused| refused.of(TooMany::Statements))?;
         Ok(NameChange::AddStatement(key, change))
     }
 
@@ -196,7 +224,8 @@ impl Names {
     /// [`TooMany`]
     pub fn add_portal(&mut self, key: Key, portal: Portal) -> Result<NameChange, TooMany> {
         let change = self.next_change();
-        self.portals.add(key.clone(), Given { meaning: portal, change, segment: self.segment })?;
+        let given = Given { meaning: portal, change, segment: self.segment };
+        self.portals.add(key.clone(), given).map_err(|refused| refused.of(TooMany::Portals))?;
         Ok(NameChange::AddPortal(key, change))
     }
 
@@ -246,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_name_means_all_that_it_may_until_the_upstream_has_spoken() {
-        let (mut table, key) = (Table::new(), Key::new("s"));
+        let (mut table, key) = (Table::new(9), Key::new("s"));
         give(&mut table, 1, 1, "old");
         table.confirm(&key, 1);
         give(&mut table, 2, 2, "new");
@@ -265,7 +294,7 @@ mod tests {
 
     #[test]
     fn within_a_segment_the_last_meaning_counts() {
-        let mut table = Table::new();
+        let mut table = Table::new(9);
         give(&mut table, 1, 1, "before");
         give(&mut table, 2, 2, "first");
         give(&mut table, 3, 2, "second");
@@ -278,15 +307,20 @@ mod tests {
         let long = "x".repeat(80);
         assert_eq!(Key::new(&long), Key::new(&long[..63]));
         assert_ne!(Key::new(&long), Key::new(&long[..62]));
-        let mut table = Table::new();
+        let mut table = Table::new(3);
         let given = |change| Given { meaning: "x", change, segment: 0 };
-        for index in 0..MAX_NAMES as u64 {
-            table.add(Key::new(&index.to_string()), given(index)).unwrap();
+        for name in ["", "0", "1", "2", "2", ""] {
+            table.add(Key::new(name), given(1)).unwrap();
         }
-        assert_eq!(table.add(Key::new("one more"), given(1)), Err(TooMany));
+        assert_eq!(table.add(Key::new("one more"), given(1)), Err(Refused::Names(3)));
+        table.close(&Key::new(""), 9);
+        assert_eq!(table.add(Key::new("one more"), given(1)), Err(Refused::Names(3)));
+        table.add(Key::new(""), given(1)).unwrap();
+        table.close(&Key::new("2"), 9);
+        table.add(Key::new("one more"), given(1)).unwrap();
         for change in 1..MAX_PENDING as u64 {
             table.add(Key::new("0"), given(change)).unwrap();
         }
-        assert_eq!(table.add(Key::new("0"), given(99)), Err(TooMany));
+        assert_eq!(table.add(Key::new("0"), given(99)), Err(Refused::Pending));
     }
 }

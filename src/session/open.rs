@@ -1,36 +1,34 @@
 //! From a startup packet to a live session: parameters, authentication, grants, upstream, the first record.
 
-use std::collections::VecDeque;
+mod entitled;
+mod identified;
+mod prepared;
+mod reach;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
-use jiff::Timestamp;
-use tokio::sync::watch;
+use bytes::BytesMut;
 use tokio::time::Instant as Deadline;
 
-use super::authenticate::{self, Attempt, AuthError, Talk};
-use super::ends::{self, Ends, Warnings};
+use self::entitled::Entitled;
+use self::prepared::Prepared;
+use self::reach::Reached;
+use super::admission::Seat;
+use super::bounds::{Bound, too_many_of_principal};
 use super::gate::Gate;
 use super::handshake::{ClientStream, refuse};
-use super::judge::{Client, Database, Judge};
+use super::judge::{Client, Judge};
+use super::names::Names;
 use super::parameters::{self, Requested};
-use super::peer::{Peer, Room};
 use super::records::{Recorder, Who};
-use super::registry::{CancelKey, Listed, NewEntry, SessionInfo};
-use super::relay::{Mode, Owed, Relay};
-use super::replies::{Replies, check_login};
-use super::roles::{Holder, RoleError, SessionRole};
-use super::routes;
+use super::registry::{Listed, NewEntry, SessionInfo};
+use super::relay::Mode;
+use super::roles::Holder;
 use super::server::Server;
-use super::settings::{DatabaseSettings, User};
-use super::throttle::Network;
-use super::upstream::{Backend, Upstream, UpstreamError};
-use crate::access::{Grant, Principal, Scope, SessionId};
+use crate::access::{Principal, SessionId};
 use crate::audit::Event;
-use crate::store::GrantSet;
-use crate::wire::encode::{self, ClientVisible};
+use crate::wire::encode::ClientVisible;
 use crate::wire::sqlstate;
 use crate::wire::startup::Startup;
 
@@ -66,10 +64,10 @@ impl Arrival {
     }
 }
 
-/// Makes a session of an arrival, or tells it why not.
-pub async fn serve(server: &Arc<Server>, arrival: Box<Arrival>, deadline: Deadline) {
+/// Makes a session of an arrival, or tells it why not. Its seat is held to the end of the session.
+pub async fn serve(server: &Arc<Server>, arrival: Box<Arrival>, mut seat: Seat, deadline: Deadline) {
     // Each part in a box of its own, which is gone when the next begins: an idle session holds what the last one needs.
-    if let Some((prepared, arrival)) = Box::pin(open(server, arrival, deadline)).await {
+    if let Some((prepared, arrival)) = Box::pin(open(server, arrival, &mut seat, deadline)).await {
         let (relay, ends, listed) = prepared.into_relay(server, arrival);
         server.parts.metrics.sessions_open.inc();
         relay.run(ends).await;
@@ -82,6 +80,7 @@ pub async fn serve(server: &Arc<Server>, arrival: Box<Arrival>, deadline: Deadli
 async fn open(
     server: &Arc<Server>,
     mut arrival: Box<Arrival>,
+    seat: &mut Seat,
     deadline: Deadline,
 ) -> Option<(Box<Prepared>, Box<Arrival>)> {
     let requested = match parameters::read(&arrival.startup) {
@@ -103,12 +102,13 @@ async fn open(
             return None;
         }
         Err(_) => {
+            server.parts.metrics.count_bound(Bound::HandshakeTimeout);
             let why = "authentication took too long";
             server.refused_startup(arrival.address, &arrival.startup, why).await;
             return None;
         }
     };
-    match opening.prepare(user, &arrival).await {
+    match opening.prepare(user.principal, &arrival, seat).await {
         Ok(prepared) => Some((Box::new(prepared), arrival)),
         Err(said) => {
             arrival.refuse(&said).await;
@@ -123,135 +123,90 @@ struct Opening {
     requested: Requested,
 }
 
+/// A login that comes to nothing: what the journal says, and what the client is told.
+struct Denied {
+    why: String,
+    said: ClientVisible,
+}
+
+impl Denied {
+    fn new(why: &str, said: ClientVisible) -> Self {
+        Self { why: why.to_owned(), said }
+    }
+}
+
 impl Opening {
-    /// Who it is; otherwise what it is told, if it is told anything.
-    async fn authenticate(&self, arrival: &mut Arrival) -> Result<User, Option<ClientVisible>> {
-        let server = &self.server;
-        let network = Network::of(arrival.address.ip());
-        let attempted = (network, self.requested.user.clone());
-        let now = Instant::now();
-        if server.failed_logins.is_over(&network, now) || server.failed_logins_of_user.is_over(&attempted, now) {
-            server.parts.metrics.auth_failures.inc();
-            let text = "too many failed logins from this address; try again in a minute";
-            let record = server.login_denied(arrival.address, &self.requested, text, sqlstate::TOO_MANY_CONNECTIONS);
-            server.record_refusal(arrival.address.ip(), record, "too many failed logins from this address").await;
-            return Err(Some(ClientVisible::fatal(sqlstate::TOO_MANY_CONNECTIONS, text)));
-        }
-        arrival.untold.extend_from_slice(&self.requested.negotiation());
-        let attempt = Attempt {
-            user: &self.requested.user,
-            database: &self.requested.database,
-            binding: arrival.binding.as_deref(),
-        };
-        let talk = Talk { stream: &mut arrival.stream, read: &mut arrival.rest, untold: &mut arrival.untold };
-        let result = authenticate::authenticate(talk, &attempt, &server.settings, &server.parts);
-        match result.await {
-            Ok(user) => Ok(user),
-            Err(AuthError::Refused { said, why }) => {
-                server.parts.metrics.auth_failures.inc();
-                server.failed_logins.count(network, Instant::now());
-                server.failed_logins_of_user.count(attempted, Instant::now());
-                self.denied(arrival.address, why, &said).await;
-                Err(Some(said))
+    /// Everything that a session needs, or what the client is told.
+    async fn prepare(
+        &self,
+        principal: Principal,
+        arrival: &Arrival,
+        seat: &mut Seat,
+    ) -> Result<Prepared, ClientVisible> {
+        match self.reach_what_is_granted(&principal, seat).await {
+            Ok((session, entitled, reached)) => {
+                let who = self.who(session, principal, &entitled, arrival);
+                self.begin(who, entitled, reached, arrival).await
             }
-            Err(AuthError::Asked { said }) => Err(Some(said)),
-            Err(AuthError::Broken(said)) => {
-                let why = said.as_ref().map(|said| format!(": {}", said.message)).unwrap_or_default();
-                let why = format!("authentication was broken off{why}");
-                server.refused_startup(arrival.address, &arrival.startup, &why).await;
+            Err(Denied { why, said }) => {
+                self.denied(arrival.address, &why, &said).await;
                 Err(said)
-            }
-            Err(AuthError::Unavailable) => {
-                let text = "logins cannot be checked now";
-                let said = ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, text);
-                self.denied(arrival.address, text, &said).await;
-                Err(Some(said))
             }
         }
     }
 
-    /// Everything that a session needs, or what the client is told.
-    async fn prepare(&self, user: User, arrival: &Arrival) -> Result<Prepared, ClientVisible> {
-        let server = &self.server;
-        let parts = &server.parts;
-        let principal = user.principal;
-        let databases = parts.databases.load_full();
-        let Some(settings) = routes::find(&databases, &self.requested.database) else {
-            let said = routes::unknown(&databases, &self.requested.database);
-            self.denied(arrival.address, "unknown database", &said).await;
-            return Err(said);
-        };
-        let grants = parts.grants.subscribe(&principal.name, &settings.policy.name);
-        if !server.pulse.is_store_fresh() {
-            let said = ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, "grants cannot be checked now");
-            self.denied(arrival.address, "the store does not answer", &said).await;
-            return Err(said);
-        }
-        let set = Arc::clone(&grants.borrow());
-        let now = parts.clock.now();
-        let live = ends::live(&set, now);
-        if live.is_empty() {
-            let said = no_grant(&principal, &settings.policy.name, &settings.scopes);
-            self.denied(arrival.address, "no live grant", &said).await;
-            return Err(said);
-        }
-        if let Err(said) = routes::check(&databases, &settings, &self.requested.database, &principal, &live) {
-            self.denied(arrival.address, "no live grant for the upstream's region", &said).await;
-            return Err(said);
-        }
-        let read_only = live.iter().all(|grant| grant.scope.is_read_only());
+    /// What the session may do by, and a backend to do it on.
+    async fn reach_what_is_granted(
+        &self,
+        principal: &Principal,
+        seat: &mut Seat,
+    ) -> Result<(SessionId, Entitled, Reached), Denied> {
+        self.seat(principal, seat)?;
+        let entitled = self.entitle(principal)?;
         let session = SessionId::generate();
         let holder = Holder { session: session.clone(), principal: principal.name.clone() };
-        let Reached { database, search_paths, backend, role } =
-            match self.reach_where_read(&settings, &holder, &live, read_only).await {
-                Ok(reached) => reached,
-                Err(said) => {
-                    self.denied(arrival.address, &said.message, &said).await;
-                    return Err(said);
-                }
-            };
-        let who = Who {
+        let reaching = self.reach_where_read(&entitled.settings, &holder, &entitled.live, entitled.is_read_only());
+        let reached = reaching.await.map_err(|said| Denied { why: said.message.clone(), said })?;
+        Ok((session, entitled, reached))
+    }
+
+    /// Counts the connection as the principal's: only now that it has shown to be that does it learn how many there are.
+    fn seat(&self, principal: &Principal, seat: &mut Seat) -> Result<(), Denied> {
+        if seat.log_in(&principal.name) {
+            return Ok(());
+        }
+        self.server.parts.metrics.count_bound(Bound::ConnectionsPerPrincipal);
+        let most = self.server.settings.bounds.max_connections_per_principal;
+        Err(Denied::new("too many connections for this user", too_many_of_principal(&principal.name, most)))
+    }
+
+    fn who(&self, session: SessionId, principal: Principal, entitled: &Entitled, arrival: &Arrival) -> Who {
+        let policy = &entitled.settings.policy;
+        let region_networks = self.server.parts.region_networks.load();
+        Who {
             session,
             client_addr: arrival.address.to_string(),
-            client_region: parts.region_networks.load().region_of(arrival.address.ip()).cloned(),
+            client_region: region_networks.region_of(arrival.address.ip()).cloned(),
             application_name: self.requested.application_name.clone(),
-            database: settings.policy.name.clone(),
-            upstream_region: settings.policy.region.clone(),
+            database: policy.name.clone(),
+            upstream_region: policy.region.clone(),
             principal,
-        };
-        let info = SessionInfo {
-            id: who.session.clone(),
-            principal: who.principal.name.clone(),
-            database: who.database.clone(),
-            client_addr: who.client_addr.clone(),
-            client_region: who.client_region.clone(),
-            application_name: who.application_name.clone(),
-            opened_at: now,
-            grants: live.iter().map(|grant| grant.id.clone()).collect(),
-            statement: None,
-            statements: 0,
-        };
-        let target = database.upstream.cancel_target(&backend);
-        let certificates = arrival.stream.get_ref().1.peer_certificates().map(Box::<[_]>::from);
-        let listed = parts
-            .registry
-            .enter(NewEntry {
-                info,
-                target,
-                long_key: self.requested.has_long_key(),
-                certificates: certificates.clone(),
-            })
-            .map_err(|_| ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, "no cancel key can be made now"))?;
-        // What was listed before a change is ended by whoever made it; what comes after has to look.
-        if database.upstream.places().current() != Some(backend.at) {
-            return Err(ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, MOVES));
         }
-        if certificates.is_some_and(|chain| !parts.tls.load().accepts(&chain)) {
-            return Err(ClientVisible::fatal(
-                sqlstate::INVALID_AUTHORIZATION,
-                "the client certificate is not accepted",
-            ));
-        }
+    }
+
+    /// Lists the session, records that it begins, and makes what judges it.
+    async fn begin(
+        &self,
+        who: Who,
+        entitled: Entitled,
+        reached: Reached,
+        arrival: &Arrival,
+    ) -> Result<Prepared, ClientVisible> {
+        let (server, parts) = (&self.server, &self.server.parts);
+        let listed = self.list(&who, &entitled, &reached, arrival)?;
+        let mode = Mode::opened(entitled.is_read_only(), entitled.settings.upstream.is_pooled);
+        let Entitled { settings: _, grants, set, live, now } = entitled;
+        let Reached { database, search_paths, backend, role } = reached;
         let client = Client {
             region: who.client_region.clone(),
             grants: grants.clone(),
@@ -270,115 +225,51 @@ impl Opening {
             tracing::error!(%error, "no session: it cannot be recorded");
             ClientVisible::fatal(sqlstate::IO_ERROR, "the session cannot be recorded, so it may not begin")
         })?;
-        let gate = Gate::new(judge, recorder);
-        Ok(Prepared {
-            listed,
-            database,
-            search_paths,
-            backend,
-            gate,
-            grants,
-            set,
-            live,
-            now,
-            mode: Mode::opened(read_only, settings.upstream.is_pooled),
-            role,
-        })
+        let bounds = &server.settings.bounds;
+        let gate = Gate::new(judge, recorder, Names::new(bounds.max_prepared_statements, bounds.max_portals));
+        Ok(Prepared { listed, database, search_paths, backend, gate, grants, set, live, now, mode, role })
     }
 
-    /// The database's shared parts, and a backend on the server that the catalogs are read of: once more where the database
-    /// moves to another of its servers meanwhile.
-    async fn reach_where_read(
+    /// Lists the session, and looks once more at what may have changed before it was listed.
+    fn list(
         &self,
-        settings: &Arc<DatabaseSettings>,
-        holder: &Holder,
-        live: &[Arc<Grant>],
-        read_only: bool,
-    ) -> Result<Reached, ClientVisible> {
-        for _ in 0..2 {
-            if let Some(reached) = self.reach(settings, holder, live, read_only).await? {
-                return Ok(reached);
-            }
-        }
-        Err(ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, MOVES))
-    }
-
-    /// `None` where the backend would be on another server than the catalogs were read of.
-    async fn reach(
-        &self,
-        settings: &Arc<DatabaseSettings>,
-        holder: &Holder,
-        live: &[Arc<Grant>],
-        read_only: bool,
-    ) -> Result<Option<Reached>, ClientVisible> {
-        let server = &self.server;
-        let name = &self.requested.database;
-        let unreachable = || {
-            server.parts.metrics.upstream_failures.inc();
-            ClientVisible::fatal(sqlstate::UNABLE_TO_CONNECT, format!("the database \"{name}\" cannot be reached"))
+        who: &Who,
+        entitled: &Entitled,
+        reached: &Reached,
+        arrival: &Arrival,
+    ) -> Result<Listed, ClientVisible> {
+        let parts = &self.server.parts;
+        let info = SessionInfo {
+            id: who.session.clone(),
+            principal: who.principal.name.clone(),
+            database: who.database.clone(),
+            client_addr: who.client_addr.clone(),
+            client_region: who.client_region.clone(),
+            application_name: who.application_name.clone(),
+            opened_at: entitled.now,
+            grants: entitled.live.iter().map(|grant| grant.id.clone()).collect(),
+            statement: None,
+            statements: 0,
         };
-        let database = server.database(settings).map_err(|error| {
-            tracing::error!(database = %name, %error, "the upstream's TLS settings cannot be used");
-            unreachable()
-        })?;
-        // As they are now, not as of a second ago: a session begins with what was changed before it.
-        let within = tokio::time::timeout(server.settings.connect_timeout, database.catalogs.recheck()).await;
-        let snapshot = within.ok().and_then(Result::ok).ok_or_else(unreachable)?;
-        let read_at = database.upstream.places().current();
-        let pinned = snapshot.search_path.as_str();
-        if self.requested.default_path && pinned.replace(' ', "") != "\"$user\",public" {
-            let said =
-                ClientVisible::fatal(sqlstate::FEATURE_NOT_SUPPORTED, "startup parameter \"search_path\" is refused");
-            return Err(said.detail(format!("It is pinned to {pinned}.")));
+        let upstream = &reached.database.upstream;
+        let target = upstream.cancel_target(&reached.backend);
+        let certificates = arrival.stream.get_ref().1.peer_certificates().map(Box::<[_]>::from);
+        let long_key = self.requested.has_long_key();
+        let listed = parts
+            .registry
+            .enter(NewEntry { info, target, long_key, certificates: certificates.clone() })
+            .map_err(|_| ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, "no cancel key can be made now"))?;
+        // What was listed before a change is ended by whoever made it; what comes after has to look.
+        if upstream.places().current() != Some(reached.backend.at) {
+            return Err(ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, MOVES));
         }
-        let mut parameters = vec![
-            ("client_encoding", "UTF8"),
-            ("standard_conforming_strings", "on"),
-            ("search_path", pinned),
-            ("application_name", self.requested.application_name.as_str()),
-        ];
-        parameters.extend(self.requested.settings.iter().map(|(name, value)| (*name, value.as_str())));
-        // What may write is left to what the database has as its default.
-        parameters.extend(read_only.then_some(("default_transaction_read_only", "on")));
-        let (upstream, role) = self.log_in_as(&database, holder, live).await?;
-        let connected = upstream.connect(&parameters, server.settings.connect_timeout).await;
-        let backend = connected.map_err(|error| {
-            tracing::error!(database = %name, %error, "the upstream cannot be reached");
-            told(&error).unwrap_or_else(unreachable)
-        })?;
-        if read_at != Some(backend.at) {
-            tracing::warn!(database = %name, "the database moves to another of its servers");
-            return Ok(None);
+        if certificates.is_some_and(|chain| !parts.tls.load().accepts(&chain)) {
+            return Err(ClientVisible::fatal(
+                sqlstate::INVALID_AUTHORIZATION,
+                "the client certificate is not accepted",
+            ));
         }
-        check_login(&backend.parameters).map_err(|violation| {
-            tracing::error!(database = %name, %violation, "the upstream does not keep to what pgward reads texts by");
-            unreachable()
-        })?;
-        Ok(Some(Reached { search_paths: snapshot.search_paths(), database, backend, role }))
-    }
-
-    /// The login that the session's backend belongs to: the upstream account, or a role made for this session.
-    async fn log_in_as(
-        &self,
-        database: &Arc<Database>,
-        holder: &Holder,
-        live: &[Arc<Grant>],
-    ) -> Result<(Upstream, Option<Arc<SessionRole>>), ClientVisible> {
-        let Some(roles) = &database.roles else { return Ok((database.upstream.clone(), None)) };
-        let name = &self.requested.database;
-        let opening = roles.open(holder, live, &database.catalogs);
-        let opened = tokio::time::timeout(self.server.settings.connect_timeout, opening).await;
-        match opened.unwrap_or(Err(RoleError::Timeout)) {
-            Ok((role, password)) => Ok((database.upstream.as_user(role.name().to_owned(), password), Some(role))),
-            Err(error) => {
-                self.server.parts.metrics.upstream_failures.inc();
-                tracing::error!(database = %name, session = %holder.session, %error, "no role can be made for a session");
-                let text = format!("no role could be made for this session on \"{name}\"");
-                Err(ClientVisible::fatal(sqlstate::UNABLE_TO_CONNECT, text)
-                    .detail("This database gives each session a role of its own. The cause is in pgward's log.")
-                    .hint("Try again; if it stays so, tell those who run pgward."))
-            }
-        }
+        Ok(listed)
     }
 
     async fn denied(&self, address: SocketAddr, why: &str, said: &ClientVisible) {
@@ -386,108 +277,5 @@ impl Opening {
         if let Err(error) = self.server.parts.journal.record(record).await {
             tracing::error!(%error, "a denied login could not be recorded");
         }
-    }
-}
-
-/// The database's shared parts, a backend of the session's own, and whose it is.
-struct Reached {
-    database: Arc<Database>,
-    search_paths: Arc<[String]>,
-    backend: Backend,
-    role: Option<Arc<SessionRole>>,
-}
-
-/// A session that only needs to be run.
-struct Prepared {
-    listed: Listed,
-    database: Arc<Database>,
-    search_paths: Arc<[String]>,
-    backend: Backend,
-    gate: Gate,
-    grants: watch::Receiver<Arc<GrantSet>>,
-    set: Arc<GrantSet>,
-    live: Vec<Arc<Grant>>,
-    now: Timestamp,
-    mode: Mode,
-    role: Option<Arc<SessionRole>>,
-}
-
-impl Prepared {
-    /// The session, when it must end, and what keeps it listed meanwhile.
-    #[expect(clippy::boxed_local, reason = "moved out of by the caller, its box would stay as long as the session")]
-    fn into_relay(self: Box<Self>, server: &Arc<Server>, arrival: Box<Arrival>) -> (Box<Relay>, Ends, Listed) {
-        let Self { listed, database, search_paths, backend, gate, grants, set, live, now, mode, role } = *self;
-        let parts = &server.parts;
-        let entry = Arc::clone(listed.entry());
-        let ends = Ends {
-            grants: grants.clone(),
-            pulse: Arc::clone(&server.pulse),
-            found: server.pulse.subscribe(),
-            clock: Arc::clone(&parts.clock),
-            entry: Arc::clone(&entry),
-            shutdown: server.stop.clone(),
-            last_live: live,
-        };
-        let mut client = Peer::new(arrival.stream, arrival.rest, Room::OF_CLIENT);
-        client.push(greeting(arrival.untold, &backend.parameters, entry.key()));
-        let relay = Box::new(Relay {
-            client,
-            upstream: Peer::new(backend.transport, backend.rest, Room::OF_UPSTREAM),
-            gate,
-            replies: Replies::new(server.settings.max_message, !mode.writable, search_paths),
-            database,
-            warnings: Warnings::new(&set, now),
-            grants,
-            found: server.pulse.subscribe(),
-            clock: Arc::clone(&parts.clock),
-            metrics: Arc::clone(&parts.metrics),
-            tasks: server.tasks.clone(),
-            stopping: server.stopping.clone(),
-            max_message: server.settings.max_message,
-            copy_left: 0,
-            copy_passes: false,
-            owed: Owed::default(),
-            finished: VecDeque::new(),
-            cancelling: None,
-            is_draining: false,
-            has_left: false,
-            leaving: false,
-            mode,
-            entry,
-            role,
-        });
-        (relay, ends, listed)
-    }
-}
-
-/// The words with which a session begins for the client, behind those that it has not been told yet.
-#[must_use]
-pub fn greeting(mut bytes: BytesMut, parameters: &[(String, String)], key: (u32, CancelKey)) -> Bytes {
-    bytes.extend_from_slice(&encode::authentication_ok());
-    for (name, value) in parameters {
-        bytes.extend_from_slice(&encode::parameter_status(name, value));
-    }
-    let (process, secret) = key;
-    bytes.extend_from_slice(&encode::backend_key_data(process, secret.as_slice()));
-    bytes.extend_from_slice(&encode::ready_for_query_idle());
-    bytes.freeze()
-}
-
-/// What of an upstream's refusal a client may know: that its own parameters are wrong, or that the place is full.
-fn told(error: &UpstreamError) -> Option<ClientVisible> {
-    let UpstreamError::Refused { sqlstate, .. } = error else { return None };
-    match sqlstate.as_str() {
-        "53300" => Some(ClientVisible::fatal(sqlstate::TOO_MANY_CONNECTIONS, "the database has too many connections")),
-        "22023" => Some(ClientVisible::fatal("22023", "a startup parameter has a value that the database refuses")),
-        _ => None,
-    }
-}
-
-fn no_grant(principal: &Principal, database: &str, scopes: &[Arc<Scope>]) -> ClientVisible {
-    let text = format!("no live grant for \"{}\" on \"{database}\"", principal.name);
-    let said = ClientVisible::fatal(sqlstate::INVALID_AUTHORIZATION, text);
-    match scopes.iter().find(|scope| scope.may_request(principal)) {
-        Some(scope) => said.hint(format!("pgward request {} --for 30m --reason '…'", scope.name)),
-        None => said.detail("No scope of this database may be requested by you."),
     }
 }

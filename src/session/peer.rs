@@ -10,6 +10,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
+use super::handshake::ClientStream;
 use super::transport::Transport;
 
 /// Read at once while little comes: on the stack, so that an idle session holds no buffer.
@@ -28,6 +29,7 @@ pub struct Peer<S> {
     ended: bool,
     busy: bool,
     room: Room,
+    high_water: usize,
 }
 
 /// Room for reading while much comes.
@@ -46,13 +48,14 @@ impl Room {
     pub const OF_UPSTREAM: Self = Self { least: 32 * 1024, made: 32 * 1024 };
 }
 
-/// Output beyond which nothing more is read from the other side.
+/// Output to an upstream beyond which nothing more is read from the client.
 pub const HIGH_WATER: usize = 256 * 1024;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
-    pub fn new(stream: S, input: BytesMut, room: Room) -> Self {
+    /// With so much output that may wait before no more should be made.
+    pub fn new(stream: S, input: BytesMut, room: Room, high_water: usize) -> Self {
         let output = VecDeque::new();
-        Self { stream, input, output, output_length: 0, unflushed: false, ended: false, busy: false, room }
+        Self { stream, input, output, output_length: 0, unflushed: false, ended: false, busy: false, room, high_water }
     }
 
     /// Queues bytes for writing.
@@ -65,7 +68,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
 
     /// Whether so much waits to be written that no more should be made.
     pub fn is_full(&self) -> bool {
-        self.output_length >= HIGH_WATER
+        self.output_length >= self.high_water
     }
 
     pub fn has_output(&self) -> bool {
@@ -153,6 +156,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         std::future::poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await
     }
 
+    /// Reads and forgets what the other side still sends, to its end: where its connection were closed before, it would lose what
+    /// it was told last.
+    pub async fn drain(&mut self) {
+        let mut space = [MaybeUninit::uninit(); SMALL_READ];
+        loop {
+            let mut buffer = ReadBuf::uninit(&mut space);
+            let read = std::future::poll_fn(|cx| Pin::new(&mut self.stream).poll_read(cx, &mut buffer)).await;
+            if read.is_err() || buffer.filled().is_empty() {
+                return;
+            }
+        }
+    }
+
     /// Forgets what waits to be written. Answers whether the other side has only seen whole pushes: if not, nothing
     /// more can be said to it.
     pub fn discard_output(&mut self) -> bool {
@@ -172,6 +188,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
             written -= front.len();
             self.output.pop_front();
         }
+    }
+}
+
+impl Peer<Box<ClientStream>> {
+    /// Bytes that the client's connection has taken in all.
+    pub fn taken(&self) -> u64 {
+        self.stream.get_ref().0.written()
     }
 }
 
@@ -211,7 +234,7 @@ mod tests {
     async fn a_session_that_waits_holds_no_input_however_much_it_has_read() {
         for room in [Room::OF_CLIENT, Room::OF_UPSTREAM] {
             let (mut near, far) = tokio::io::duplex(1 << 20);
-            let mut peer = Peer::new(far, BytesMut::new(), room);
+            let mut peer = Peer::new(far, BytesMut::new(), room, HIGH_WATER);
             let sent: Vec<u8> = (0..250_000_u32).flat_map(u32::to_le_bytes).collect();
             near.write_all(&sent).await.unwrap();
             let read = read_on(&mut peer, 64 * 1024).await;

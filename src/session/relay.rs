@@ -3,13 +3,14 @@
 mod closing;
 mod copying;
 mod rails;
+mod unread;
 
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
@@ -18,8 +19,10 @@ use tokio_util::task::TaskTracker;
 
 pub use copying::Owed;
 pub use rails::Mode;
+pub use unread::Unread;
 
 use super::aside::Aside;
+use super::bounds::Bound;
 use super::contained::contained;
 use super::ends::{self, End, Ends, Warnings};
 use super::gate::{Gate, MAX_BATCH, Outgoing, Passed};
@@ -40,8 +43,6 @@ use crate::store::GrantSet;
 use crate::wire::frontend::Tag;
 use crate::wire::{Frame, ProtocolError, frame, sqlstate};
 
-/// Answers that may be owed; beyond it the client is not read.
-const MAX_OWED: usize = 4_096;
 /// Between looks at what time has changed.
 const LOOK: Duration = Duration::from_secs(1);
 /// Bytes of a client's that are handled together.
@@ -84,6 +85,10 @@ pub struct Relay {
     pub tasks: TaskTracker,
     pub stopping: CancellationToken,
     pub max_message: usize,
+    /// Answers that may be owed; beyond it the client is not read.
+    pub max_pipelined: usize,
+    /// Since when the client has taken nothing.
+    pub unread: Unread,
     /// Bytes of a CopyData that are still to come from the client.
     pub copy_left: usize,
     /// Whether they go on: one message goes whole or not at all.
@@ -166,7 +171,7 @@ impl Relay {
     }
 
     /// Returns when there is something to [`Self::look`] at: grants changed, or one of them begins or ends, or the clock was set,
-    /// or a statement that is to end has had its time, or the process stops.
+    /// or a statement that is to end has had its time, or it is time to see whether the client reads, or the process stops.
     fn changes(&self, is_ending: bool) -> Aside<impl Future<Output = ()> + use<>> {
         let (mut grants, stopping) = (self.grants.clone(), self.stopping.clone());
         let mut found = self.found.clone();
@@ -174,6 +179,7 @@ impl Relay {
         found.mark_unchanged();
         let is_draining = self.is_draining;
         let pause = if is_ending { LOOK } else { ends::next_turn(&grants.borrow(), self.clock.now()) };
+        let pause = pause.min(self.unread.pause());
         Aside::new(async move {
             tokio::select! {
                 Ok(()) = grants.changed() => {}
@@ -255,7 +261,12 @@ impl Relay {
     }
 
     fn is_upstream_stalled(&self) -> bool {
-        self.upstream.is_full() || self.replies.len() > MAX_OWED || self.cancelling.is_some()
+        self.upstream.is_full() || self.is_pipeline_full() || self.cancelling.is_some()
+    }
+
+    /// Whether as many answers are owed as may be. The data of a COPY is what its answer waits for.
+    fn is_pipeline_full(&self) -> bool {
+        self.replies.len() >= self.max_pipelined && !self.is_copying()
     }
 
     /// Whether what the upstream says is read. Of a statement that is being ended nothing more goes to the client, so a client
@@ -343,6 +354,10 @@ impl Relay {
                 self.brief_gate();
                 let Passed { outgoing, error } = self.gate.pass(batch, now).await;
                 outgoing.into_iter().for_each(|outgoing| self.send(outgoing));
+                if self.is_pipeline_full() {
+                    // The answers are waited for before the client's own Sync or Flush is read.
+                    self.upstream.push(ToUpstream::flush().into_bytes());
+                }
                 self.gate.recorder.sent();
                 error.map_or(Ok(()), Err)?;
             }
@@ -362,7 +377,8 @@ impl Relay {
         if self.copy_left > 0 {
             return Ok(if self.client.input.is_empty() { More::Nothing } else { More::CopyData });
         }
-        while batch.len() < MAX_BATCH {
+        let room = self.max_pipelined.saturating_sub(self.replies.len()).clamp(1, MAX_BATCH);
+        while batch.len() < room {
             let Some(header) = frame::header(&self.client.input)? else { return Ok(More::Nothing) };
             let tag = Tag::read(header.tag)?;
             if tag == Tag::CopyData {
@@ -409,7 +425,8 @@ impl Relay {
             // Its end is to be known when it comes, not with the next Sync.
             self.upstream.push(ToUpstream::flush().into_bytes());
         }
-        if expected.step == Step::CopyEnd && self.replies.is_idle() {
+        // One mark says as much as several: a pipeline is never full of what nothing answers.
+        if expected.step == Step::CopyEnd && (self.replies.is_idle() || self.replies.is_marked()) {
             return;
         }
         if let Some(running) = expected.statements.back() {
@@ -447,6 +464,10 @@ impl Relay {
         self.keep_mode(self.clock.now());
         if self.is_stuck() {
             return Some(End::Stuck);
+        }
+        if self.unread.is_over(self.client.has_output(), self.client.taken(), Instant::now()) {
+            self.metrics.count_bound(Bound::ClientWriteTimeout);
+            return Some(End::Unread(self.unread.timeout()));
         }
         let set = Arc::clone(&self.grants.borrow());
         let now = self.clock.now();

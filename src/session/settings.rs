@@ -9,6 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::balancer::Balancers;
+use super::bounds::Bounds;
 use super::metrics::Metrics;
 use super::registry::Registry;
 use super::tls::ServerTls;
@@ -20,19 +21,13 @@ use crate::policy::DatabasePolicy;
 use crate::store::{GrantBook, SharedStore};
 use crate::wire::scram::Verifier;
 
-/// Bounds and deadlines. Each has a default that is safe on a small machine.
+/// Bounds and deadlines. Each has a default.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Client connections at once.
-    pub max_connections: usize,
-    /// Client connections at once from one address (IPv6: from one /64).
-    pub max_per_address: usize,
-    /// From the first byte to the end of authentication, TLS included.
-    pub handshake_timeout: Duration,
+    /// What peers may have and do.
+    pub bounds: Bounds,
     /// To reach and log in to an upstream.
     pub connect_timeout: Duration,
-    /// Bytes of one message's body that is held whole: SQL, bind values, errors.
-    pub max_message: usize,
     /// To analyse one text.
     pub analysis_timeout: Duration,
     /// Age at which a catalog snapshot is checked again.
@@ -41,10 +36,6 @@ pub struct Settings {
     pub store_lease: Duration,
     /// For statements to end once the process is asked to stop.
     pub drain: Duration,
-    /// Failed logins from one address within a minute: a bound on floods, wide enough for a machine of many users.
-    pub max_failed_logins: u32,
-    /// Failed logins as one user from one address within a minute.
-    pub max_failed_logins_of_user: u32,
     /// What of bind values goes into the journal.
     pub parameters: ParameterRecording,
     /// Keys the hashes of bind values.
@@ -60,17 +51,12 @@ impl Default for Settings {
         let _ = aws_lc_rs::rand::fill(&mut salt_secret);
         let _ = aws_lc_rs::rand::fill(&mut hash_secret);
         Self {
-            max_connections: 2_000,
-            max_per_address: 200,
-            handshake_timeout: Duration::from_secs(60),
+            bounds: Bounds::default(),
             connect_timeout: Duration::from_secs(10),
-            max_message: 16 * 1024 * 1024,
             analysis_timeout: Duration::from_secs(5),
             catalog_max_age: Duration::from_secs(1),
             store_lease: Duration::from_secs(30),
             drain: Duration::from_secs(5),
-            max_failed_logins: 600,
-            max_failed_logins_of_user: 30,
             parameters: ParameterRecording::Record,
             hash_key: HashKey::new(&hash_secret),
             salt_secret,

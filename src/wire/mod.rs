@@ -32,3 +32,19 @@ pub enum ProtocolError {
     #[error("invalid {0}")]
     Invalid(&'static str),
 }
+
+impl ProtocolError {
+    /// The SQLSTATE that the peer is told.
+    #[must_use]
+    pub fn sqlstate(&self) -> &'static str {
+        match self {
+            ProtocolError::TooLong(..) => sqlstate::PROGRAM_LIMIT_EXCEEDED,
+            ProtocolError::Length
+            | ProtocolError::Truncated
+            | ProtocolError::Leftover
+            | ProtocolError::Encoding
+            | ProtocolError::Tag(_)
+            | ProtocolError::Invalid(_) => sqlstate::PROTOCOL_VIOLATION,
+        }
+    }
+}

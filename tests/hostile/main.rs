@@ -47,7 +47,10 @@ fn main() -> ExitCode {
         texts::CASES,
         server_login::CASES,
         server_replies::CASES,
-        bounds::CASES,
+        bounds::connections::CASES,
+        bounds::logins::CASES,
+        bounds::sessions::CASES,
+        bounds::reading::CASES,
     ]
     .concat();
     if arguments.list {

@@ -315,7 +315,7 @@ async fn cancel_flood(world: World) {
 }
 
 async fn silence_in_each_phase(world: World) {
-    let settings = pgward::session::Settings { handshake_timeout: Duration::from_secs(1), ..crate::world::settings() };
+    let settings = crate::world::bounded(|bounds| bounds.handshake_timeout = Duration::from_secs(1));
     let bench = world.bench_with(settings).await;
     let mut peers: Vec<Box<dyn tokio::io::AsyncRead + Unpin>> = Vec::new();
     peers.push(Box::new(tcp(&bench).await));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pgward::audit::{EndedBy, Event};
-use pgward::session::Settings;
+use pgward::session::{Bounds, Settings};
 
 use crate::bench::{Bench, Raw, Said, shape, upstream_of};
 use crate::postgres::TestPostgres;
@@ -35,7 +35,14 @@ impl World {
 
 /// The defaults, but for the bound on failed logins, which cases that are not about it would meet.
 pub fn settings() -> Settings {
-    Settings { max_failed_logins: 100_000, max_failed_logins_of_user: 100_000, ..Settings::default() }
+    bounded(|_| {})
+}
+
+/// The same with other bounds.
+pub fn bounded(change: impl FnOnce(&mut Bounds)) -> Settings {
+    let mut bounds = Bounds { max_failed_logins: 100_000, max_failed_logins_per_address: 100_000, ..Bounds::default() };
+    change(&mut bounds);
+    Settings { bounds, ..Settings::default() }
 }
 
 /// A new session works: nothing before it did harm.

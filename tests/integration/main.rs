@@ -14,6 +14,7 @@ mod support;
 mod audit;
 mod bad_input;
 mod binding;
+mod bounds;
 mod certificates;
 mod clients;
 mod control;
@@ -60,6 +61,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         control::CASES,
         bad_input::CASES,
         binding::CASES,
+        bounds::CASES,
         faults::CASES,
         guards::CASES,
         hosts::CASES,

@@ -36,6 +36,7 @@ pub struct Bench {
     pub port: u16,
     pub registry: Arc<Registry>,
     pub stop: CancellationToken,
+    metrics: prometheus_client::registry::Registry,
     store: SharedStore,
     grants: Arc<GrantBook>,
     clock: Arc<Clock>,
@@ -121,8 +122,8 @@ impl Bench {
         tokio::spawn(Arc::clone(&grants).run(Duration::from_millis(500), CancellationToken::new()));
         let journal =
             Journal::open(audit::Settings::new(directory.path().join("audit"), audit::Durability::Written)).unwrap();
-        let user = User {
-            principal: principal("alice"),
+        let user = |name: &str| User {
+            principal: principal(name),
             scram: Some(Verifier::derive("pencil", b"salt", 4096)),
             login: Login::Password,
         };
@@ -145,6 +146,7 @@ impl Bench {
         let registry = Arc::new(Registry::default());
         let networks = RegionNetworks::new(vec![("127.0.0.0/8".parse().unwrap(), Region::new("us"))]);
         let (tls, certificate) = server_tls();
+        let mut metrics = prometheus_client::registry::Registry::default();
         let server = Server::new(
             settings,
             Dependencies {
@@ -152,20 +154,20 @@ impl Bench {
                 grants: Arc::clone(&grants),
                 journal,
                 clock: Arc::clone(&clock),
-                directory: Arc::new(ArcSwap::from_pointee(Directory::new([user]))),
+                directory: Arc::new(ArcSwap::from_pointee(Directory::new([user("alice"), user("carol")]))),
                 databases: Arc::new(ArcSwap::from_pointee(databases)),
                 balancers: Arc::default(),
                 region_networks: Arc::new(ArcSwap::from_pointee(networks)),
                 tls: Arc::new(ArcSwap::from_pointee(tls)),
                 registry: Arc::clone(&registry),
-                metrics: Arc::new(Metrics::register(&mut prometheus_client::registry::Registry::default())),
+                metrics: Arc::new(Metrics::register(&mut metrics)),
             },
         );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let stop = CancellationToken::new();
         tokio::spawn(Arc::new(server).run(listener, stop.clone()));
-        Self { postgres, port, registry, stop, store, grants, clock, directory, certificate }
+        Self { postgres, port, registry, stop, metrics, store, grants, clock, directory, certificate }
     }
 
     pub async fn grant(
@@ -179,6 +181,10 @@ impl Bench {
     }
 
     pub async fn grant_scope(&self, scope: Scope) -> GrantId {
+        self.grant_to("alice", scope).await
+    }
+
+    pub async fn grant_to(&self, name: &str, scope: Scope) -> GrantId {
         let new = NewRequest {
             reason: "the tests need it".into(),
             ticket: None,
@@ -186,7 +192,7 @@ impl Bench {
             starts: None,
             statement: None,
         };
-        let request = AccessRequest::file(principal("alice"), scope, new, self.clock.now()).unwrap();
+        let request = AccessRequest::file(principal(name), scope, new, self.clock.now()).unwrap();
         self.store.file_request(&request).await.unwrap();
         let decided =
             self.store.decide(&request.id, &principal("bob"), Decision::Approve, None, self.clock.now()).await.unwrap();
@@ -224,8 +230,26 @@ impl Bench {
         String::new()
     }
 
+    /// What a metric counts; 0 where there is none of that name and labels.
+    pub fn metric(&self, name: &str) -> u64 {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.metrics).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned));
+        line.map_or(0, |count| count.parse().unwrap())
+    }
+
+    /// A connection from an address of the loopback's.
+    pub async fn tcp_from(&self, address: &str) -> TcpStream {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((address.parse::<std::net::IpAddr>().unwrap(), 0).into()).unwrap();
+        socket.connect(([127, 0, 0, 1], self.port).into()).await.unwrap()
+    }
+
     pub async fn tls(&self) -> TlsStream<TcpStream> {
-        let mut tcp = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        self.tls_over(TcpStream::connect(("127.0.0.1", self.port)).await.unwrap()).await
+    }
+
+    pub async fn tls_over(&self, mut tcp: TcpStream) -> TlsStream<TcpStream> {
         tcp.write_all(&encode::ssl_request()).await.unwrap();
         assert_eq!(tcp.read_u8().await.unwrap(), b'S');
         let mut roots = rustls::RootCertStore::empty();
@@ -259,9 +283,27 @@ impl Bench {
 
     /// Logs in with channel binding, to ReadyForQuery or the error.
     pub async fn log_in(&self, user: &str, database: &str, password: &str) -> (Raw, Vec<Said>) {
-        let mut raw = self.raw().await;
+        self.log_in_over(self.tls().await, user, database, password).await
+    }
+
+    /// The same from an address of the loopback's.
+    pub async fn log_in_from(&self, address: &str, user: &str, password: &str) -> (Raw, Vec<Said>) {
+        self.log_in_over(self.tls_over(self.tcp_from(address).await).await, user, "plain", password).await
+    }
+
+    async fn log_in_over(
+        &self,
+        stream: TlsStream<TcpStream>,
+        user: &str,
+        database: &str,
+        password: &str,
+    ) -> (Raw, Vec<Said>) {
+        let mut raw = Raw { stream, input: BytesMut::new(), key: (0, vec![]) };
         raw.send(&[encode::startup(0, &[("user", user), ("database", database)])]).await;
         let offer = raw.next().await;
+        if offer.tag == b'E' {
+            return (raw, vec![offer]);
+        }
         assert_eq!(offer.tag, b'R', "{offer:?}");
         let binding = ChannelBinding::tls_server_end_point(self.binding());
         let mut scram = ScramSha256::new(password.as_bytes(), binding);

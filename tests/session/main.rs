@@ -503,17 +503,17 @@ async fn ends(bench: &Bench) {
 
 async fn violations(bench: &Bench) {
     bench.grant_most().await;
-    for garbage in [
-        &b"Q\0\0\0\0"[..],
-        b"Q\x7f\xff\xff\xff",
-        b"~\0\0\0\x04",
-        b"Q\0\0\0\x0eSELECT 1\0xx\0",
-        b"B\0\0\0\x0c\0\0\0\x01\0\0\xff\xff",
+    for (garbage, sqlstate) in [
+        (&b"Q\0\0\0\0"[..], "08P01"),
+        (b"Q\x7f\xff\xff\xff", "54000"),
+        (b"~\0\0\0\x04", "08P01"),
+        (b"Q\0\0\0\x0eSELECT 1\0xx\0", "08P01"),
+        (b"B\0\0\0\x0c\0\0\0\x01\0\0\xff\xff", "08P01"),
     ] {
         let mut raw = bench.session().await;
         raw.send(&[bytes::Bytes::copy_from_slice(garbage)]).await;
         let said = raw.until_ready().await;
-        assert_eq!(shape(&said), "E(08P01) closed", "{garbage:?}");
+        assert_eq!(shape(&said), format!("E({sqlstate}) closed"), "{garbage:?}");
     }
     wait_for_close(bench).await;
 }

@@ -83,6 +83,42 @@ fn addresses_and_limits() {
             "max_connections = 0\n[control]\n",
             "proxy.toml:5:19: proxy.max_connections: must be 1 to 1000000",
         ),
+        (
+            "[control]\n",
+            "max_connections_per_address = 2001\n[control]\n",
+            "proxy.toml:5:31: proxy.max_connections_per_address: must be 2000 (max_connections) or less",
+        ),
+        (
+            "[control]\n",
+            "max_connections = 10\nmax_connections_per_principal = 11\n[control]\n",
+            "proxy.toml:6:33: proxy.max_connections_per_principal: must be 10 (max_connections) or less",
+        ),
+        (
+            "[control]\n",
+            "max_connections = 10\nmax_handshakes = 11\n[control]\n",
+            "proxy.toml:6:18: proxy.max_handshakes: must be 10 (max_connections) or less",
+        ),
+        (
+            "[control]\n",
+            "max_handshakes = 5\nmax_handshakes_per_address = 6\n[control]\n",
+            "proxy.toml:6:30: proxy.max_handshakes_per_address: must be 5 (max_handshakes) or less",
+        ),
+        (
+            "[control]\n",
+            "max_failed_logins = 601\n[control]\n",
+            "proxy.toml:5:21: proxy.max_failed_logins: must be 600 (max_failed_logins_per_address) or less",
+        ),
+        ("[control]\n", "max_pipelined = 1\n[control]\n", "proxy.toml:5:17: proxy.max_pipelined: must be 2 to 1000000"),
+        (
+            "[control]\n",
+            "max_unread_bytes = \"1KiB\"\n[control]\n",
+            "proxy.toml:5:20: proxy.max_unread_bytes: must be \"16KiB\" to \"64MiB\"",
+        ),
+        (
+            "[control]\n",
+            "client_write_timeout = \"2d\"\n[control]\n",
+            "proxy.toml:5:24: proxy.client_write_timeout: must be \"1s\" to \"1d\"",
+        ),
         ("[control]\n", "public_port = 70000\n[control]\n", "proxy.toml:5:15: proxy.public_port: must be 1 to 65535"),
         (
             "[control]\n",

@@ -6,8 +6,8 @@ use super::{Alone, Batch, Gate, Instead, Message, Planned, copied, running};
 use crate::audit::{Event, Protocol};
 use crate::session::analysis::{Meaning, Part};
 use crate::session::binds::{Bound, Parameters};
-use crate::session::judge::{Evidence, Judged, Refused, depends_on_names, too_many_names, unknown_portal, unsettled};
-use crate::session::names::{Key, Portal, TooMany};
+use crate::session::judge::{Evidence, Judged, Refused, depends_on_names, unknown_portal, unsettled};
+use crate::session::names::{Key, Portal};
 use crate::session::pass::{SqlFrame, ToUpstream};
 use crate::session::records::{Draft, Item};
 use crate::session::replies::{Expected, Step};
@@ -49,11 +49,11 @@ impl Gate {
         let alone = Alone::bind(&portal, bind.portal, parameters);
         let change = match self.names.add_portal(Key::new(bind.portal), portal.clone()) {
             Ok(change) => change,
-            Err(TooMany) => {
+            Err(too_many) => {
                 let mut expected = Expected::new(Step::Bind, self.names.next_change());
                 let mut record = self.recorder.unread("", Protocol::Extended, self.judge.version());
                 record.kind = Some("BIND".to_owned());
-                let refused = Refused { denial: too_many_names(), footprint: Evidence::None };
+                let refused = Refused { denial: self.judge.too_many(too_many), footprint: Evidence::None };
                 self.refuse_record(record, refused, &mut expected, batch);
                 self.doom(ToUpstream::failing_step(), expected, batch);
                 return Ok(());

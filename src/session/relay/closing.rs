@@ -1,11 +1,17 @@
 //! The end of a session: the last word to the client, the upstream left, the last records.
 
+use std::time::Duration;
+
 use super::{CANCEL, Finish, LAST_WORD, LEAVE, Relay};
 use crate::audit::{EndedBy, Event};
+use crate::session::bounds::Bound;
 use crate::session::pass::ToUpstream;
 use crate::session::records::Outcome;
 use crate::wire::encode::ClientVisible;
-use crate::wire::sqlstate;
+use crate::wire::{ProtocolError, sqlstate};
+
+/// For a client to send the rest of what it is refused for.
+const REST: Duration = Duration::from_secs(1);
 
 impl Relay {
     /// Ends both legs, and records how.
@@ -13,6 +19,10 @@ impl Relay {
         let is_busy = !self.replies.is_idle();
         let said = last_word(&finish);
         let said = said.filter(|_| self.replies.is_between_messages());
+        let is_too_long = matches!(finish, Finish::ClientViolation(ProtocolError::TooLong(..)));
+        if is_too_long {
+            self.metrics.count_bound(Bound::MessageBytes);
+        }
         let farewell = self.leaving && matches!(finish, Finish::ClientLeft);
         let (client, upstream, entry) = (&mut self.client, &mut self.upstream, &self.entry);
         let to_client = async {
@@ -20,7 +30,11 @@ impl Relay {
                 client.push(said.to_bytes());
             }
             // A client that does not read is not waited for.
-            let _ = tokio::time::timeout(LAST_WORD, client.finish()).await;
+            let heard = tokio::time::timeout(LAST_WORD, client.finish()).await;
+            if is_too_long && matches!(heard, Ok(Ok(()))) {
+                // In the middle of a message it listens only behind it.
+                let _ = tokio::time::timeout(REST, client.drain()).await;
+            }
         };
         let to_upstream = async {
             if farewell {
@@ -86,6 +100,21 @@ impl Relay {
     }
 }
 
+fn violation(error: &ProtocolError) -> ClientVisible {
+    let said = ClientVisible::fatal(error.sqlstate(), error.to_string());
+    match error {
+        ProtocolError::TooLong(..) => said
+            .detail("A message is held whole while it is judged; max_message_bytes says how long it may be.")
+            .hint("Send less at once, or load data with COPY, which streams through."),
+        ProtocolError::Length
+        | ProtocolError::Truncated
+        | ProtocolError::Leftover
+        | ProtocolError::Encoding
+        | ProtocolError::Tag(_)
+        | ProtocolError::Invalid(_) => said,
+    }
+}
+
 /// What the client is told at the end, if pgward has anything to tell.
 fn last_word(finish: &Finish) -> Option<ClientVisible> {
     match finish {
@@ -93,7 +122,7 @@ fn last_word(finish: &Finish) -> Option<ClientVisible> {
         Finish::UpstreamLeft { told: false } => {
             Some(ClientVisible::fatal(sqlstate::CONNECTION_FAILURE, "the database closed the connection"))
         }
-        Finish::ClientViolation(error) => Some(ClientVisible::fatal(sqlstate::PROTOCOL_VIOLATION, error.to_string())),
+        Finish::ClientViolation(error) => Some(violation(error)),
         Finish::UpstreamViolation(_) => {
             let text = "the database sent what it was not asked for; the connection is closed";
             Some(ClientVisible::fatal(sqlstate::PROTOCOL_VIOLATION, text))

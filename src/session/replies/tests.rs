@@ -49,7 +49,7 @@ fn steps(replies: &Replies) -> Vec<Step> {
 
 fn feed(replies: &mut Replies, bytes: &[u8]) -> (Result<(), Violation>, Happened) {
     let mut happened = Happened::default();
-    let result = replies.handle(&mut BytesMut::from(bytes), &mut Names::default(), &mut happened);
+    let result = replies.handle(&mut BytesMut::from(bytes), &mut Names::new(9, 9), &mut happened);
     (result, happened)
 }
 
