@@ -455,6 +455,7 @@ impl Prepared {
             mode,
             entry,
             role,
+            beside: 0,
         });
         (relay, ends, listed)
     }

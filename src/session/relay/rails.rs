@@ -110,6 +110,7 @@ impl Relay {
     pub(super) fn brief_gate(&mut self) {
         let Mode { opened_read_only, writable, .. } = self.mode;
         self.gate.brief(self.replies.reasons.current(), opened_read_only, writable);
+        self.gate.brief_transaction(self.replies.is_settled().then(|| self.replies.status()));
     }
 
     /// Cancels the statement whose time is up.
