@@ -301,7 +301,9 @@ impl Judge {
     #[must_use]
     pub fn evidence(&self, meaning: &Meaning, judged: &Judged) -> Evidence {
         match (&judged.footprint, &self.view.catalogs) {
-            (Evidence::None, Some(Ok(snapshot))) => Evidence::Resolved(meaning.analysis.resolved(snapshot), meaning.part),
+            (Evidence::None, Some(Ok(snapshot))) => {
+                Evidence::Resolved(meaning.analysis.resolved(snapshot), meaning.part)
+            }
             (known, _) => known.clone(),
         }
     }

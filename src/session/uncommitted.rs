@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::analysis::{Analysis, Meaning, Part};
-use super::replies::{Asked, Effect, Unanswered};
 use super::reason::ReasonChange;
+use super::replies::{Asked, Effect, Unanswered};
 use crate::access::Operation;
 use crate::catalog::{Footprint, Snapshot, TouchedRelation};
 use crate::policy::{Denial, Rule, is_catalog};
@@ -83,6 +83,12 @@ impl Uncommitted {
         self.awaits
     }
 
+    /// Whether the transaction has changed the catalogs, and has not been asked since.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        matches!(self.sight, Sight::Changed)
+    }
+
     /// Whether statements are judged by what the transaction sees.
     #[must_use]
     pub fn sees_own(&self) -> bool {
@@ -93,6 +99,16 @@ impl Uncommitted {
     #[must_use]
     pub fn is_involved(&self) -> bool {
         self.awaits || !matches!(self.sight, Sight::Committed)
+    }
+
+    /// Whether a message that depends on the catalogs is not to be judged now: the transaction is asked first, as soon as it is
+    /// known how it stands.
+    pub fn postpones(&mut self) -> bool {
+        if !matches!(self.sight, Sight::Changed) || self.begun || self.status == Some(TransactionStatus::Failed) {
+            return false;
+        }
+        self.awaits |= self.status.is_none();
+        true
     }
 
     /// Whether the transaction is to be asked before a message is judged that depends on the catalogs.
@@ -266,10 +282,9 @@ fn selects_into(query: &Query) -> bool {
 fn ends_something(change: &ReasonChange) -> bool {
     match change {
         ReasonChange::Commit | ReasonChange::Rollback | ReasonChange::RollbackTo(_) => true,
-        ReasonChange::Set(_)
-        | ReasonChange::SetLocal(_)
-        | ReasonChange::Savepoint(_)
-        | ReasonChange::Release(_) => false,
+        ReasonChange::Set(_) | ReasonChange::SetLocal(_) | ReasonChange::Savepoint(_) | ReasonChange::Release(_) => {
+            false
+        }
     }
 }
 
@@ -296,10 +311,14 @@ fn unsettled() -> Denial {
 fn isolated(isolation: &str) -> Denial {
     Denial {
         rule: Rule::Unresolved,
-        message: format!("after a schema change, pgward cannot follow a transaction that is {}", isolation.to_uppercase()),
-        detail: "Such a transaction does not see what others change in the catalogs, and its names go by that all the same \
+        message: format!(
+            "after a schema change, pgward cannot follow a transaction that is {}",
+            isolation.to_uppercase()
+        ),
+        detail:
+            "Such a transaction does not see what others change in the catalogs, and its names go by that all the same \
                  (rule unresolved)"
-            .to_owned(),
+                .to_owned(),
         hint: Some("Change the schema in a transaction that is READ COMMITTED.".to_owned()),
     }
 }
@@ -309,7 +328,7 @@ fn failed(fields: &ErrorFields) -> ClientVisible {
     let message = if fields.sqlstate == sqlstate::QUERY_CANCELED {
         ClientVisible::new(Severity::Error, sqlstate::QUERY_CANCELED, fields.message.clone())
     } else {
-        let text = "the catalogs cannot be read in this transaction";
+        let text = "permission denied: the catalogs cannot be read in this transaction";
         ClientVisible::new(Severity::Error, sqlstate::INSUFFICIENT_PRIVILEGE, text)
     };
     message.detail(format!(

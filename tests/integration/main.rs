@@ -17,6 +17,7 @@ mod binding;
 mod certificates;
 mod clients;
 mod control;
+mod ddl;
 mod denials;
 mod ends;
 mod faults;
@@ -58,6 +59,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         ends::CASES,
         audit::CASES,
         control::CASES,
+        ddl::CASES,
         bad_input::CASES,
         binding::CASES,
         faults::CASES,

@@ -9,8 +9,8 @@ use super::row::{Row, get};
 use super::{LoadError, sql};
 use crate::catalog::footprint::{Oid, RelationKind};
 use crate::catalog::snapshot::{
-    Cascade, Cast, CastContext, Code, Column, FIRST_USER_OID, Function, Operator, Relation, Snapshot, Trigger, TypeEntry,
-    ViewRead,
+    Cascade, Cast, CastContext, Code, Column, FIRST_USER_OID, Function, Operator, Relation, Snapshot, Trigger,
+    TypeEntry, ViewRead,
 };
 
 /// What is done with each row of a question's answer.

@@ -8,7 +8,10 @@ use super::LoadError;
 pub(super) enum Row<'a> {
     Client(&'a tokio_postgres::Row),
     /// In binary format, with the columns' types.
-    Session { types: &'a [Type], cells: &'a [Option<&'a [u8]>] },
+    Session {
+        types: &'a [Type],
+        cells: &'a [Option<&'a [u8]>],
+    },
 }
 
 /// The value in one column.

@@ -56,12 +56,15 @@ impl Gate {
     }
 
     /// Whether a message is not to be judged now.
-    pub(super) async fn must_wait(&self, frame: &Frame) -> bool {
-        self.judge.uncommitted.awaits() || (self.judge.uncommitted.asks() && self.depends(frame).await)
+    pub(super) async fn must_wait(&mut self, frame: &Frame) -> bool {
+        self.judge.uncommitted.awaits() || (self.depends(frame).await && self.judge.uncommitted.postpones())
     }
 
     /// Whether a verdict on the message depends on the catalogs. What is malformed is found to be so elsewhere.
     async fn depends(&self, frame: &Frame) -> bool {
+        if !self.judge.uncommitted.is_changed() {
+            return false;
+        }
         let Ok(tag) = Tag::read(frame.tag()) else { return false };
         match tag {
             Tag::Query => match frontend::query(frame.body()) {

@@ -28,12 +28,13 @@ pub(super) struct Asking {
     within: Within,
     bytes: usize,
     unanswered: Option<Unanswered>,
+    is_over: bool,
 }
 
 impl Replies {
     /// The questions are about to be sent.
     pub fn ask(&mut self, within: Within) {
-        self.asking = Some(Box::new(Asking { within, bytes: 0, unanswered: None }));
+        self.asking = Some(Box::new(Asking { within, bytes: 0, unanswered: None, is_over: false }));
     }
 
     #[must_use]
@@ -60,10 +61,14 @@ impl Replies {
         }
         if tag == Tag::ReadyForQuery {
             let status = backend::ready_for_query(body)?;
+            self.status = status;
+            // The questions are over with the first; with the second, what was left of them.
+            if self.asking.as_mut().is_some_and(|asking| !std::mem::replace(&mut asking.is_over, true)) {
+                return Ok(Pass::Drop);
+            }
             self.queue.pop_front();
             let Some(asking) = self.asking.take() else { return Err(Violation::Unexpected(header.tag)) };
             self.asked = Some(asking.answered(status)?);
-            self.status = status;
             return Ok(Pass::Drop);
         }
         if tag == Tag::Error {
@@ -84,6 +89,9 @@ impl Asking {
     fn take(&mut self, tag: Tag, header: Header, body: &[u8]) -> Result<(), Violation> {
         self.bytes += header.total();
         let unexpected = Err(Violation::Unexpected(header.tag));
+        if self.is_over {
+            return if tag == Tag::CloseComplete { Ok(()) } else { unexpected };
+        }
         // After an error nothing comes but ReadyForQuery.
         if self.bytes > MAX_ANSWERS || matches!(self.unanswered, Some(Unanswered::Failed(_))) {
             return unexpected;
