@@ -14,6 +14,7 @@ pub use footprint::{
     Unresolved,
 };
 pub use load::LoadError;
+pub use load::within::{FROM, Within};
 pub use objects::{Objects, RelationObject, RoutineObject};
 pub use resolve::{Weighed, resolve, resolve_told, resolve_weighed, resolve_with};
 pub use snapshot::Snapshot;

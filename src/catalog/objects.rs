@@ -50,7 +50,7 @@ impl Snapshot {
         let mut relations: Vec<RelationObject> = relations.filter_map(|relation| self.listed(relation)).collect();
         relations.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
         let mut routines: BTreeMap<Oid, RoutineObject> = BTreeMap::new();
-        for (oid, function) in &self.functions {
+        for (oid, function) in &self.code.functions {
             let Some(schema) = self.schema_names.get(&function.schema) else { continue };
             let builtin = *oid < FIRST_USER_OID;
             let routine =

@@ -26,19 +26,25 @@ pub struct Snapshot {
     pub(in crate::catalog) schema_names: HashMap<Oid, Arc<str>>,
     pub(in crate::catalog) relations: HashMap<Oid, Relation>,
     pub(in crate::catalog) relation_names: HashMap<Arc<str>, Vec<(Oid, Oid)>>,
-    pub(in crate::catalog) functions: HashMap<Oid, Function>,
-    pub(in crate::catalog) function_names: HashMap<Arc<str>, Vec<Oid>>,
-    pub(in crate::catalog) operators: HashMap<Arc<str>, Vec<Operator>>,
-    pub(in crate::catalog) casts: HashMap<(Oid, Oid), Cast>,
-    /// The casts whose function did not come with the server: few, and each matters.
-    pub(in crate::catalog) user_casts: Vec<(Oid, Oid, Cast)>,
     pub(in crate::catalog) types: HashMap<Oid, TypeEntry>,
     pub(in crate::catalog) type_names: HashMap<Arc<str>, Vec<(Oid, Oid)>>,
-    pub(in crate::catalog) collations: HashMap<Arc<str>, Vec<Oid>>,
+    pub(in crate::catalog) code: Arc<Code>,
+}
+
+/// What no statement that is ever let through makes or changes.
+#[derive(Debug, Default)]
+pub(in crate::catalog) struct Code {
+    pub functions: HashMap<Oid, Function>,
+    pub function_names: HashMap<Arc<str>, Vec<Oid>>,
+    pub operators: HashMap<Arc<str>, Vec<Operator>>,
+    pub casts: HashMap<(Oid, Oid), Cast>,
+    /// The casts whose function did not come with the server: few, and each matters.
+    pub user_casts: Vec<(Oid, Oid, Cast)>,
+    pub collations: HashMap<Arc<str>, Vec<Oid>>,
 }
 
 /// One relation.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::catalog) struct Relation {
     pub oid: Oid,
     pub schema: Oid,
@@ -153,7 +159,7 @@ pub(in crate::catalog) enum CastContext {
     Implicit,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::catalog) struct TypeEntry {
     /// `pg_type.typtype`: b, c, d, e, p, r or m.
     pub kind: char,
@@ -208,6 +214,36 @@ impl Snapshot {
         [self.search_path.clone(), self.effective_path.clone()].into()
     }
 
+    /// What came with the server, and what no session changes: what a session's own transaction sees begins with this.
+    pub(in crate::catalog) fn without_users(&self) -> Self {
+        let is_servers = |oid: &Oid| *oid < FIRST_USER_OID;
+        let named = |names: &HashMap<Arc<str>, Vec<(Oid, Oid)>>| {
+            let kept = names.iter().map(|(name, found)| {
+                let found: Vec<_> = found.iter().filter(|(_, oid)| is_servers(oid)).copied().collect();
+                (Arc::clone(name), found)
+            });
+            kept.filter(|(_, found)| !found.is_empty()).collect()
+        };
+        let relations = self.relations.iter().filter(|(oid, _)| is_servers(oid));
+        let types = self.types.iter().filter(|(oid, _)| is_servers(oid));
+        Self {
+            version: 0,
+            database: self.database.clone(),
+            session_user: self.session_user.clone(),
+            server_version_num: self.server_version_num,
+            search_path: self.search_path.clone(),
+            effective_path: self.effective_path.clone(),
+            path: Vec::new(),
+            schemas: HashMap::new(),
+            schema_names: HashMap::new(),
+            relations: relations.map(|(oid, relation)| (*oid, relation.clone())).collect(),
+            relation_names: named(&self.relation_names),
+            types: types.map(|(oid, entry)| (*oid, entry.clone())).collect(),
+            type_names: named(&self.type_names),
+            code: Arc::clone(&self.code),
+        }
+    }
+
     /// The relation that `parts` names, by the pinned search path.
     pub(in crate::catalog) fn relation(&self, parts: &[&str]) -> Option<&Relation> {
         let (schema, name) = self.split(parts)?;
@@ -223,7 +259,7 @@ impl Snapshot {
 
     pub(in crate::catalog) fn has_collation(&self, parts: &[&str]) -> bool {
         let Some((schema, name)) = self.split(parts) else { return false };
-        let Some(schemas) = self.collations.get(name) else { return false };
+        let Some(schemas) = self.code.collations.get(name) else { return false };
         match schema {
             Some(schema) => self.schemas.get(schema).is_some_and(|oid| schemas.contains(oid)),
             None => self.path.iter().any(|oid| schemas.contains(oid)),

@@ -178,7 +178,7 @@ impl Snapshot {
     }
 
     fn has_implicit_cast(&self, from: Oid, to: Oid) -> bool {
-        self.casts.get(&(from, to)).is_some_and(|cast| cast.context == CastContext::Implicit)
+        self.code.casts.get(&(from, to)).is_some_and(|cast| cast.context == CastContext::Implicit)
     }
 
     fn fits_polymorphic(&self, from: Oid, to: Oid) -> bool {

@@ -4,7 +4,8 @@
 use crate::catalog::Columns;
 
 /// Whether a relation is one of the server's own catalogs.
-pub(super) fn is_catalog(schema: &str) -> bool {
+#[must_use]
+pub fn is_catalog(schema: &str) -> bool {
     matches!(schema, "pg_catalog" | "information_schema")
 }
 

@@ -20,6 +20,7 @@ mod statements;
 mod tests;
 mod verdict;
 
+pub use catalogs::is_catalog;
 pub use context::{Context, DataClass, DatabasePolicy, RegionRule, SessionState};
 pub use decide::decide;
 pub use explain::{ExplainedRelation, Explanation, explain};

@@ -6,6 +6,7 @@ mod execute;
 mod refuse;
 mod settle;
 mod skipped;
+mod unsettled;
 
 use alone::{Alone, Spoken};
 
@@ -67,6 +68,8 @@ pub struct Passed {
     pub outgoing: Vec<Outgoing>,
     /// A message behind those is malformed: the session ends.
     pub error: Option<ProtocolError>,
+    /// Not judged yet: those in front of them have to be answered first, or the catalogs to be asked.
+    pub rest: Vec<Frame>,
 }
 
 #[derive(Debug)]
@@ -150,7 +153,11 @@ impl Gate {
 
     /// Within a segment a reason counts from where it is given: had that failed, nothing after it would run. Whether the
     /// segment itself succeeds is not known, so the next one does not count on it.
-    fn look_ahead(&mut self, effect: &Effect) {
+    fn look_ahead(&mut self, effect: &Effect, meaning: &Meaning, judged: &Judged) {
+        if *effect != Effect::None {
+            let evidence = self.judge.evidence(meaning, judged);
+            self.judge.uncommitted.look_ahead(effect, evidence.footprint());
+        }
         match effect {
             Effect::Reason(change) => match &**change {
                 ReasonChange::Set(reason) | ReasonChange::SetLocal(reason) => self.set_reason(reason.clone()),
@@ -172,10 +179,19 @@ impl Gate {
     pub async fn pass(&mut self, frames: Vec<Frame>, now: Timestamp) -> Passed {
         let began = Instant::now();
         let mut batch = Batch::of(frames.len(), began);
+        if self.judge.uncommitted.is_involved() {
+            Box::pin(self.judge.look_beside()).await;
+        }
         self.judge.begin_batch(now, began);
         self.recorder.begin_at(now);
-        let mut error = None;
-        for frame in frames {
+        let (mut error, mut frames) = (None, frames.into_iter());
+        let mut rest = Vec::new();
+        while let Some(frame) = frames.next() {
+            if self.judge.uncommitted.is_involved() && self.must_wait(&frame).await {
+                rest.push(frame);
+                rest.extend(frames);
+                break;
+            }
             // What stands before a malformed message was asked all the same.
             if let Err(malformed) = self.plan(frame, &mut batch).await {
                 error = Some(malformed);
@@ -195,7 +211,7 @@ impl Gate {
             outgoing.push(settle::finish(planned, &mut settled, &moved, &over, (&self.judge.ledger, sent)));
         }
         self.end_withheld(&outgoing).await;
-        Passed { outgoing, error }
+        Passed { outgoing, error, rest }
     }
 
     /// Judging may have had to wait, for catalogs, an opinion or a role, and a grant may have ended meanwhile: what it
@@ -227,7 +243,12 @@ impl Gate {
     async fn plan(&mut self, frame: Frame, batch: &mut Batch) -> Result<(), ProtocolError> {
         let tag = Tag::read(frame.tag())?;
         let copy = frame.clone();
+        let ends_segment = tag == Tag::Sync || (tag == Tag::Query && !self.doomed);
         let planned = self.plan_one(tag, frame, batch).await;
+        match ends_segment {
+            true => self.judge.uncommitted.end_segment(),
+            false => self.judge.uncommitted.begin(),
+        }
         if let Err(error) = &planned {
             self.malformed(&copy, error);
         }
@@ -344,12 +365,12 @@ impl Gate {
         for index in 0..analysis.statements().len() {
             let meaning = Meaning { analysis: Arc::clone(analysis), part: Part::Whole(index) };
             let failed = |refused| (Some(meaning.part), refused);
-            let judged = self.judge.judge(&meaning, &self.names).await.map_err(failed)?;
+            let judged = self.judge_settled(&meaning).await.map_err(failed)?;
             let mut draft = self.judge.draft(&mut self.recorder, &meaning, Protocol::Simple, &judged);
             let hidden = self.hidden_arguments(&meaning).map(|clean| draft.hide(clean)).is_some();
             let (changes, effect) =
                 self.effects(&meaning).map_err(|denial| failed(Refused { denial, footprint: Evidence::None }))?;
-            self.look_ahead(&effect);
+            self.look_ahead(&effect, &meaning, &judged);
             let copy = copied(&meaning, &self.names, 0);
             let mut running = running(&meaning, &judged, copy, (changes, effect), began);
             if hidden {

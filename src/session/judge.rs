@@ -22,6 +22,7 @@ use super::records::{self, Draft, Recorder};
 use super::roles::{Provision, SessionRole};
 use super::settings::{DatabaseSettings, SecondOpinion};
 use super::special::Facts;
+use super::uncommitted::{Sight, Uncommitted};
 use super::upstream::Upstream;
 use crate::access::{Clock, GrantId, Principal, Region, Scope};
 use crate::audit::{Protocol, RelationsPart};
@@ -58,6 +59,8 @@ pub struct Judge {
     search_paths: Arc<[String]>,
     /// What the session has said and become; as it is when the next statement is judged.
     pub session: SessionState,
+    /// What its transaction makes of the catalogs.
+    pub uncommitted: Uncommitted,
     /// The role that the session is logged in as, where it has one of its own.
     role: Option<Arc<SessionRole>>,
     view: View,
@@ -157,6 +160,7 @@ impl Judge {
             ledger,
             search_paths,
             session: SessionState::default(),
+            uncommitted: Uncommitted::default(),
             role,
         }
     }
@@ -169,7 +173,15 @@ impl Judge {
             context.grants = Arc::clone(&set.grants);
         }
         context.now = now;
-        (*catalogs, *rechecked, *exports_known) = (self.database.catalogs.known(began).map(Ok), false, false);
+        (*rechecked, *exports_known) = (false, false);
+        *catalogs = match &self.uncommitted.sight {
+            Sight::Committed if !self.uncommitted.is_over => self.database.catalogs.known(began).map(Ok),
+            Sight::Own { snapshot, beside: _ } => {
+                *rechecked = true;
+                Some(Ok(Arc::clone(snapshot)))
+            }
+            Sight::Committed | Sight::Changed | Sight::Lost(_) => None,
+        };
     }
 
     pub async fn analyse(&self, text: &str, types: Option<&[Oid]>) -> Arc<Analysis> {
@@ -212,6 +224,7 @@ impl Judge {
 
     async fn judge_anew(&mut self, meaning: &Meaning, names: &Names) -> Result<Judged, Refused> {
         let refused = |denial| Refused { denial, footprint: Evidence::None };
+        self.uncommitted.sighted(meaning).map_err(refused)?;
         let mut snapshot = self.snapshot(false).await.map_err(|error| refused(unreadable_catalogs(error)))?;
         if meaning.analysis.resolved(&snapshot).has_unresolved() {
             snapshot = self.snapshot(true).await.map_err(|error| refused(unreadable_catalogs(error)))?;
@@ -248,7 +261,13 @@ impl Judge {
         match &view.catalogs {
             Some(known) => known.clone(),
             None => {
-                let snapshot = self.database.catalogs.current().await;
+                let is_over = self.uncommitted.is_over;
+                let snapshot = match is_over {
+                    true => self.database.catalogs.recheck().await,
+                    false => self.database.catalogs.current().await,
+                };
+                self.uncommitted.is_over = is_over && snapshot.is_err();
+                view.rechecked |= is_over;
                 view.catalogs = Some(snapshot.clone());
                 snapshot
             }
@@ -267,6 +286,36 @@ impl Judge {
         }
         view.exports_known = true;
         Ok(())
+    }
+
+    /// Has the transaction be asked again, where others have changed the catalogs since.
+    pub async fn look_beside(&mut self) {
+        let Sight::Own { snapshot: _, beside } = &self.uncommitted.sight else { return };
+        let committed = self.database.catalogs.current().await;
+        if committed.is_ok_and(|committed| committed.version == *beside) {
+            return;
+        }
+        self.uncommitted.overtaken();
+    }
+
+    /// What a statement touches that was judged.
+    #[must_use]
+    pub fn evidence(&self, meaning: &Meaning, judged: &Judged) -> Evidence {
+        match (&judged.footprint, &self.view.catalogs) {
+            (Evidence::None, Some(Ok(snapshot))) => {
+                Evidence::Resolved(meaning.analysis.resolved(snapshot), meaning.part)
+            }
+            (known, _) => known.clone(),
+        }
+    }
+
+    /// The newest catalogs that are at hand.
+    #[must_use]
+    pub fn newest_catalogs(&self) -> Option<Arc<Snapshot>> {
+        match &self.uncommitted.sight {
+            Sight::Own { snapshot, beside: _ } => Some(Arc::clone(snapshot)),
+            Sight::Committed | Sight::Changed | Sight::Lost(_) => self.database.catalogs.latest(),
+        }
     }
 
     /// The record of an allowed statement.
@@ -473,7 +522,7 @@ fn other_path(ours: &str, theirs: &str) -> Denial {
     }
 }
 
-fn unreadable_catalogs(error: CatalogUnavailable) -> Denial {
+pub(super) fn unreadable_catalogs(error: CatalogUnavailable) -> Denial {
     Denial {
         rule: Rule::Unresolved,
         message: error.to_string(),

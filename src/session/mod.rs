@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `server`, `bounds`, `admission`, `balancer`, `handshake`, `parameters`, `authenticate`, `bearer`, `throttle`, `refusals`, `routes`, `open` | from a connection to a session |
 //! | `relay`, `peer`, `replies`, `given`, `reason`, `ends`, `pulse`, `contained` | the session's one task: both directions, what is owed, when it must end |
-//! | `gate`, `judge`, `pass`, `special`, `names`, `analysis`, `catalogs`, `opinions` | what may go upstream, and why |
+//! | `gate`, `judge`, `pass`, `special`, `names`, `analysis`, `catalogs`, `uncommitted`, `opinions` | what may go upstream, and why |
 //! | `upstream`, `places`, `login`, `salted`, `nonce`, `transport`, `tls`, `side`, `leg` | the leg to PostgreSQL |
 //! | `exports` | what leaves its region, counted |
 //! | `roles` | the short-lived role that a session logs in as |
@@ -55,6 +55,7 @@ mod special;
 mod throttle;
 mod tls;
 mod transport;
+mod uncommitted;
 mod upstream;
 
 pub use balancer::Balancers;

@@ -63,6 +63,8 @@ pub enum Reason {
     Refused,
     /// An answer that is not understood.
     Answer,
+    /// The transaction has changed the schema.
+    Uncommitted,
 }
 
 impl Reason {
@@ -81,6 +83,7 @@ impl Reason {
             Reason::Connection => "connection",
             Reason::Refused => "refused",
             Reason::Answer => "answer",
+            Reason::Uncommitted => "uncommitted",
         }
     }
 
@@ -95,7 +98,8 @@ impl Reason {
             | Reason::Lock
             | Reason::Timeout
             | Reason::Busy
-            | Reason::Connection => false,
+            | Reason::Connection
+            | Reason::Uncommitted => false,
         }
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use postgres_protocol::escape::escape_identifier;
 
 use crate::audit::Receipt;
+use crate::catalog::{FROM, Within};
 use crate::sql::tree::Name;
 use crate::wire::{Frame, encode};
 
@@ -66,6 +67,11 @@ impl ToUpstream {
         let text =
             if on { "SET default_transaction_read_only = on" } else { "SET default_transaction_read_only = off" };
         Self(encode::run_once(OWN, text))
+    }
+
+    /// Asks what the catalogs hold, as the session's own transaction sees them. Under a name of its own, likewise.
+    pub fn catalog_questions() -> Self {
+        Self(encode::ask_each(OWN, Within::questions(), FROM))
     }
 
     /// Has the server send what it holds back until the Sync.

@@ -1,5 +1,6 @@
 //! One session's task: both directions in one loop, each with its own backpressure, no hop between socket and socket.
 
+mod catalogs;
 mod closing;
 mod copying;
 mod rails;
@@ -108,6 +109,8 @@ pub struct Relay {
     pub mode: Mode,
     /// The role that the session is logged in as, where it has one of its own.
     pub role: Option<Arc<SessionRole>>,
+    /// The version of the committed catalogs when those of the transaction were asked for.
+    pub beside: u64,
 }
 
 impl Relay {
@@ -227,7 +230,8 @@ impl Relay {
             return Poll::Ready(Err(Finish::UpstreamLeft { told: false }));
         }
         let mut ready = was_stalled && self.takes_answers() && !self.is_upstream_stalled();
-        let holds_much = self.client.input.len() > HIGH_WATER && self.replies.holds();
+        let holds = self.replies.holds() || self.waits_for_catalogs();
+        let holds_much = self.client.input.len() > HIGH_WATER && holds;
         if !self.leaving && !holds_much && !self.is_upstream_stalled() {
             ready |= self.poll_client(cx, ready)?;
         }
@@ -311,6 +315,9 @@ impl Relay {
         self.owed.fail_block = happened.fail_block.or(self.owed.fail_block.take());
         self.pay();
         handled.map_err(Finish::UpstreamViolation)?;
+        if self.gate.is_unsettled() {
+            self.settle_catalogs();
+        }
         if happened.fatal { Err(Finish::UpstreamLeft { told: true }) } else { Ok(happened.short) }
     }
 
@@ -344,7 +351,7 @@ impl Relay {
                 break;
             }
             let now = self.clock.now();
-            if !self.is_copying() && (self.keep_mode(now) || self.replies.holds()) {
+            if !self.is_copying() && (self.keep_mode(now) || self.replies.holds() || self.waits_for_catalogs()) {
                 break;
             }
             let mut batch = Vec::new();
@@ -352,7 +359,7 @@ impl Relay {
             let more = self.collect(&mut batch);
             if !batch.is_empty() {
                 self.brief_gate();
-                let Passed { outgoing, error } = self.gate.pass(batch, now).await;
+                let Passed { outgoing, error, rest } = self.gate.pass(batch, now).await;
                 outgoing.into_iter().for_each(|outgoing| self.send(outgoing));
                 if self.is_pipeline_full() {
                     // The answers are waited for before the client's own Sync or Flush is read.
@@ -360,6 +367,14 @@ impl Relay {
                 }
                 self.gate.recorder.sent();
                 error.map_or(Ok(()), Err)?;
+                if !rest.is_empty() {
+                    self.gate.record_noted().await;
+                    self.put_back(rest);
+                    if Box::pin(self.ask_catalogs()).await {
+                        continue;
+                    }
+                    break;
+                }
             }
             self.gate.record_noted().await;
             let more = more?;
@@ -447,6 +462,9 @@ impl Relay {
             self.metrics.wall_three_refusals.inc();
         }
         self.gate.recorder.end(&running, &outcome, now);
+        if outcome.command_tag.is_some() {
+            self.gate.happened(&running.effect);
+        }
         if outcome.ended_by == EndedBy::Completed {
             match running.effect {
                 Effect::None | Effect::Reason(_) | Effect::Settings => {}

@@ -1,6 +1,7 @@
 //! What the upstream still owes an answer to, in order, and its answers matched to it. Only headers are read, but for the
 //! few types of message that change state; bodies go on as they came.
 
+mod asked;
 mod data;
 mod endings;
 mod exports;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
+pub use asked::{Asked, Unanswered};
 pub use endings::Overdue;
 pub use owed::{CopyIn, Effect, Expected, Running, Step};
 pub use said::check_login;
@@ -22,6 +24,7 @@ use super::names::Names;
 use super::reason::Reasons;
 use super::records::Outcome;
 use crate::audit::EndedBy;
+use crate::catalog::LoadError;
 use crate::sql::tree::CopyDirection;
 use crate::wire::backend::{self, Tag, TransactionStatus};
 use crate::wire::encode::ClientVisible;
@@ -64,6 +67,8 @@ pub enum Violation {
     Unexpected(u8),
     #[error("the server changed {0}")]
     Guard(String),
+    #[error("in answer to pgward's own questions, {0}")]
+    Catalogs(LoadError),
 }
 
 /// The answers that are owed, oldest first.
@@ -96,6 +101,9 @@ pub struct Replies {
     search_paths: Arc<[String]>,
     /// What the session has said why.
     pub reasons: Reasons,
+    /// What pgward asks of the catalogs within the session's transaction.
+    asking: Option<Box<asked::Asking>>,
+    asked: Option<Asked>,
 }
 
 enum Pass {
@@ -127,6 +135,8 @@ impl Replies {
             read_only,
             search_paths,
             reasons: Reasons::default(),
+            asking: None,
+            asked: None,
         }
     }
 
@@ -155,6 +165,18 @@ impl Replies {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.queue.is_empty() && self.status == TransactionStatus::Idle && !self.mid_segment
+    }
+
+    /// What the last ReadyForQuery said.
+    #[must_use]
+    pub fn status(&self) -> TransactionStatus {
+        self.status
+    }
+
+    /// Whether everything that was sent is answered, and its segment ended.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.queue.is_empty() && !self.mid_segment
     }
 
     #[must_use]
@@ -300,6 +322,8 @@ impl Replies {
     ) -> Result<Pass, Violation> {
         let unexpected = Err(Violation::Unexpected(header.tag));
         match tag {
+            // Said of what nobody but pgward has asked.
+            Tag::Notice if self.front_is(Step::Own) => return Ok(Pass::Drop),
             Tag::Notice | Tag::Notification => return Ok(Pass::Forward),
             Tag::ParameterStatus => return guard(body, self.read_only, &self.search_paths).map(|()| Pass::Forward),
             tag if self.front_is(Step::Own) => return self.own(tag, header, body, happened),

@@ -10,6 +10,7 @@ use super::names::{Key, NameChange, Names, Portal, TooMany};
 use super::pass::Answer;
 use super::reason::{ReasonChange, reason};
 use super::replies::Effect;
+use super::uncommitted::makes_table;
 use crate::access::{Grant, GrantState};
 use crate::audit::Record;
 use crate::policy::{Denial, Rule};
@@ -106,6 +107,7 @@ fn session(facts: Facts) -> Answer {
 pub fn effect(statement: &Statement) -> Effect {
     match &statement.action {
         Action::Ddl(_) => Effect::Catalogs,
+        Action::Query(_) | Action::Explain { .. } if makes_table(&statement.action) => Effect::Catalogs,
         Action::Set(setting) if setting.name == REASON => Effect::Reason(Box::new(given(setting))),
         Action::Reset(Some(name)) if name == REASON => Effect::Reason(Box::new(ReasonChange::Set(None))),
         Action::Reset(None) => Effect::Settings,

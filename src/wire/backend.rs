@@ -158,6 +158,39 @@ pub fn parameter_description(body: &[u8]) -> Result<Vec<u32>, ProtocolError> {
     Ok(types)
 }
 
+/// The types of a RowDescription's columns.
+///
+/// # Errors
+/// Where the body is anything else.
+pub fn row_description(body: &[u8]) -> Result<Vec<u32>, ProtocolError> {
+    let mut reader = Reader::new(body);
+    let mut types = Vec::new();
+    for _ in 0..reader.u16()? {
+        cstr_lossy(&mut reader)?;
+        // Table and column before it, length, modifier and format behind it.
+        reader.bytes(6)?;
+        types.push(reader.u32()?);
+        reader.bytes(8)?;
+    }
+    reader.finish()?;
+    Ok(types)
+}
+
+/// The values of a DataRow; `None` is NULL.
+///
+/// # Errors
+/// Where the body is anything else.
+pub fn data_row(body: &[u8]) -> Result<Vec<Option<&[u8]>>, ProtocolError> {
+    let mut reader = Reader::new(body);
+    let mut cells = Vec::new();
+    for _ in 0..reader.u16()? {
+        let length = reader.i32()?;
+        cells.push(usize::try_from(length).ok().map(|length| reader.bytes(length)).transpose()?);
+    }
+    reader.finish()?;
+    Ok(cells)
+}
+
 /// # Errors
 /// Where the body is not one text.
 pub fn command_tag(body: &[u8]) -> Result<String, ProtocolError> {

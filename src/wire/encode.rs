@@ -239,6 +239,42 @@ pub fn run_once(name: &str, text: &str) -> Bytes {
     bytes.freeze()
 }
 
+/// Parse, Bind, Describe, Execute and Close of each text in turn, then Sync; then Close once more, in case one of them failed, and
+/// Sync. Statement and portal are both called `name`, so that what the client has without a name stays. Each text has one
+/// parameter, of four bytes; results come in binary format.
+#[must_use]
+pub fn ask_each<'t>(name: &str, texts: impl Iterator<Item = &'t str>, parameter: u32) -> Bytes {
+    let mut bytes = BytesMut::new();
+    let of = |tag, target: u8| {
+        message(tag, |body| {
+            body.put_u8(target);
+            put_cstr(body, name);
+        })
+    };
+    for text in texts {
+        bytes.extend_from_slice(&parse(name, text));
+        bytes.extend_from_slice(&message(b'B', |body| {
+            put_cstr(body, name);
+            put_cstr(body, name);
+            // One format for all parameters, one parameter, one format for all results.
+            body.put_slice(&[0, 1, 0, 1, 0, 1, 0, 0, 0, 4]);
+            body.put_u32(parameter);
+            body.put_slice(&[0, 1, 0, 1]);
+        }));
+        bytes.extend_from_slice(&of(b'D', b'P'));
+        bytes.extend_from_slice(&message(b'E', |body| {
+            put_cstr(body, name);
+            body.put_u32(0);
+        }));
+        bytes.extend_from_slice(&of(b'C', b'P'));
+        bytes.extend_from_slice(&of(b'C', b'S'));
+    }
+    bytes.extend_from_slice(&sync());
+    bytes.extend_from_slice(&of(b'C', b'S'));
+    bytes.extend_from_slice(&sync());
+    bytes.freeze()
+}
+
 #[must_use]
 pub fn sync() -> Bytes {
     message(b'S', |_| ())

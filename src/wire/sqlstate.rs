@@ -5,6 +5,7 @@ pub const FEATURE_NOT_SUPPORTED: &str = "0A000";
 pub const CONNECTION_FAILURE: &str = "08006";
 pub const UNABLE_TO_CONNECT: &str = "08001";
 pub const PROTOCOL_VIOLATION: &str = "08P01";
+pub const IN_FAILED_TRANSACTION: &str = "25P02";
 pub const INVALID_AUTHORIZATION: &str = "28000";
 pub const INVALID_PASSWORD: &str = "28P01";
 pub const INVALID_CATALOG_NAME: &str = "3D000";

@@ -1,6 +1,7 @@
 //! Servers that lie in a session: answers to nothing, answers of the wrong kind, lengths that cannot be, requests for the
 //! client's data. The session ends, its record says why, and what comes behind reaches nobody.
 
+use pgward::access::Operation;
 use pgward::audit::{EndedBy, Event};
 use pgward::wire::encode::{parse, query, sync};
 
@@ -14,6 +15,7 @@ pub const CASES: &[Case] = &[
     ("server_replies::answers_shifted_to_another_step", |world| Box::pin(answers_shifted_to_another_step(world))),
     ("server_replies::the_clients_data_is_asked_for", |world| Box::pin(the_clients_data_is_asked_for(world))),
     ("server_replies::settings_changed_unasked", |world| Box::pin(settings_changed_unasked(world))),
+    ("server_replies::lies_about_the_catalogs", |world| Box::pin(lies_about_the_catalogs(world))),
     ("server_replies::lengths_that_cannot_be", |world| Box::pin(lengths_that_cannot_be(world))),
     ("server_replies::rows_without_an_end_are_recorded", |world| Box::pin(rows_without_an_end_are_recorded(world))),
     ("server_replies::errors_of_odd_form", |world| Box::pin(errors_of_odd_form(world))),
@@ -54,6 +56,44 @@ fn select() -> Vec<bytes::Bytes> {
 
 fn extended() -> Vec<bytes::Bytes> {
     vec![parse("", "SELECT id FROM notes"), bind("", "", &[]), execute("", 0), sync()]
+}
+
+/// After a schema change in a transaction pgward asks what the catalogs are now: whoever answers something else is not believed.
+async fn lies_about_the_catalogs(world: World) {
+    let begun: &[u8] = b"C\0\0\0\x0aBEGIN\0Z\0\0\0\x05T";
+    let made: &[u8] = b"C\0\0\0\x11CREATE TABLE\0Z\0\0\0\x05T";
+    let steps: &[u8] = b"1\0\0\0\x042\0\0\0\x04";
+    let in_block: &[u8] = b"Z\0\0\0\x05T";
+    let error = message(b'E', b"SERROR\0VERROR\0C42501\0Mno\0\0");
+    for lie in [
+        // Nothing at all, a row without columns, a row of other columns, one cut short, the client's data asked for.
+        [in_block, in_block].concat(),
+        [steps, ROW].concat(),
+        [steps, COLUMNS, ROW].concat(),
+        [steps, COLUMNS, b"D\0\0\0\x0a\0\x01\0\0\0\x09"].concat(),
+        [steps, b"G\0\0\0\x07\0\0\0"].concat(),
+        [steps, b"I\0\0\0\x04"].concat(),
+        // An error after which the transaction goes on, and one after which answers go on.
+        [&error[..], in_block, b"3\0\0\0\x04", in_block].concat(),
+        [&error[..], steps].concat(),
+        // The transaction is over.
+        [READY, READY].concat(),
+    ] {
+        let script = Script::answering(&[begun, made, &lie]);
+        let evil = Evil::start(&world, Script { closes: false, ..script }).await;
+        evil.bench.grant("makes", &["public.*"], &[Operation::Select, Operation::Insert, Operation::Ddl], None).await;
+        let mut raw = evil.bench.session().await;
+        for text in ["BEGIN", "CREATE TABLE public.made (id int)", "INSERT INTO public.made VALUES (1)"] {
+            raw.send(&[query(text)]).await;
+        }
+        let said = to_the_end(&mut raw).await;
+        assert!(is_closed(&said), "{lie:?}: {said:?}");
+        assert!(said.iter().any(|said| said.tag == b'E' && said.holds("08P01")), "{lie:?}: {said:?}");
+        // What was asked is not told to the client, and what waited has not gone.
+        assert!(said.iter().all(|said| !said.holds("abc")), "{lie:?}: {said:?}");
+        assert!(!evil.heard(b"INSERT INTO"), "{lie:?}");
+        assert_eq!(closed(&evil.bench).await, Some(EndedBy::UpstreamDisconnect), "{lie:?}");
+    }
 }
 
 async fn answers_to_nothing(world: World) {

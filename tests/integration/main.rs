@@ -18,6 +18,7 @@ mod bounds;
 mod certificates;
 mod clients;
 mod control;
+mod ddl;
 mod denials;
 mod ends;
 mod faults;
@@ -59,6 +60,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         ends::CASES,
         audit::CASES,
         control::CASES,
+        ddl::CASES,
         bad_input::CASES,
         binding::CASES,
         bounds::CASES,

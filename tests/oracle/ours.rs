@@ -430,7 +430,7 @@ impl Walk {
     }
 
     fn ddl(&mut self, ddl: &Ddl) {
-        let Ddl { targets, references, types, expressions, query, temporary: _, cascade } = ddl;
+        let Ddl { targets, references, types, expressions, query, temporary: _, cascade, renames: _ } = ddl;
         self.flag(*cascade, "cascade");
         for target in targets {
             match target.kind {

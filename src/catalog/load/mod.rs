@@ -1,7 +1,9 @@
 //! Reads a [`Snapshot`] from a live database, in one read-only transaction, through an ordinary login.
 
 mod read;
+mod row;
 mod sql;
+pub mod within;
 
 use aws_lc_rs::digest;
 use tokio_postgres::{Client, Statement};
@@ -17,6 +19,9 @@ pub enum LoadError {
     NoServer(String),
     #[error("the catalogs hold something unexpected: {0}")]
     Content(String),
+    /// What others commit meanwhile is not seen by who asks, and counts all the same for what names mean.
+    #[error("the transaction is {0}")]
+    Isolation(String),
 }
 
 impl Snapshot {

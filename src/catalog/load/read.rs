@@ -4,138 +4,179 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio_postgres::Client;
-use tokio_postgres::Row;
-use tokio_postgres::types::FromSql;
 
+use super::row::{Row, get};
 use super::{LoadError, sql};
 use crate::catalog::footprint::{Oid, RelationKind};
 use crate::catalog::snapshot::{
-    Cascade, Cast, CastContext, Column, FIRST_USER_OID, Function, Operator, Relation, Snapshot, Trigger, TypeEntry,
-    ViewRead,
+    Cascade, Cast, CastContext, Code, Column, FIRST_USER_OID, Function, Operator, Relation, Snapshot, Trigger,
+    TypeEntry, ViewRead,
 };
+
+/// What is done with each row of a question's answer.
+type Take = fn(&mut Reader, &Row<'_>) -> Result<(), LoadError>;
+
+/// One question, which has one parameter: the least object identifier that is asked about.
+pub(super) struct Question {
+    pub sql: &'static str,
+    pub take: Take,
+}
+
+const fn question(sql: &'static str, take: Take) -> Question {
+    Question { sql, take }
+}
+
+/// What sessions may change. The order counts: schemas, then what lies in them, then what hangs on that.
+pub(super) const CHANGING: &[Question] = &[
+    question(sql::RELATIONS, Reader::relation),
+    question(sql::COLUMNS, Reader::column),
+    question(sql::TYPES, Reader::type_entry),
+    question(sql::INHERITANCE, Reader::inheritance),
+    question(sql::PARTITION_KEYS, Reader::partition_key),
+    question(sql::VIEW_RELATIONS, Reader::view_relation),
+    question(sql::VIEW_ROWS, |reader, row| reader.of(row, |relation| relation.reads_rows = true)),
+    question(sql::VIEW_FUNCTIONS, Reader::view_function),
+    question(sql::TRIGGERS, Reader::trigger),
+    question(sql::RULES, Reader::rule),
+    question(sql::CASCADES, Reader::cascade),
+    question(sql::DEFAULTS, Reader::default_function),
+    question(sql::DEFAULT_SEQUENCES, Reader::default_sequence),
+    question(sql::WRITE_FUNCTIONS, Reader::write_function),
+    question(sql::DOMAIN_CHECKS, Reader::domain_check),
+];
+
+/// What they never change.
+pub(super) const LASTING: &[Question] = &[
+    question(sql::FUNCTIONS, Reader::function),
+    question(sql::OPERATORS, Reader::operator),
+    question(sql::CASTS, Reader::cast),
+    question(sql::COLLATIONS, Reader::collation),
+];
 
 /// Runs every query. The caller has opened the transaction.
 pub(super) async fn snapshot(client: &Client) -> Result<Snapshot, LoadError> {
-    let mut reader = Reader { snapshot: Snapshot::default(), names: HashSet::new() };
+    let mut reader = Reader::new(Snapshot::default());
     reader.snapshot.version = Snapshot::mark(client).await?;
     let settings = client.query_one(sql::SETTINGS, &[]).await?;
     client.batch_execute(sql::PIN).await?;
-    for row in client.query(sql::SCHEMAS, &[]).await? {
-        reader.schema(&row)?;
+    let all: Oid = 0;
+    for row in client.query(sql::SCHEMAS, &[&all]).await? {
+        reader.schema(&Row::Client(&row))?;
     }
-    reader.settings(&settings)?;
-    for row in client.query(sql::RELATIONS, &[]).await? {
-        reader.relation(&row)?;
+    reader.settings(&Row::Client(&settings))?;
+    for Question { sql, take } in CHANGING.iter().chain(LASTING) {
+        for row in client.query(*sql, &[&all]).await? {
+            take(&mut reader, &Row::Client(&row))?;
+        }
     }
-    for row in client.query(sql::COLUMNS, &[]).await? {
-        reader.column(&row)?;
-    }
-    for row in client.query(sql::FUNCTIONS, &[]).await? {
-        reader.function(&row)?;
-    }
-    for row in client.query(sql::OPERATORS, &[]).await? {
-        reader.operator(&row)?;
-    }
-    for row in client.query(sql::CASTS, &[]).await? {
-        reader.cast(&row)?;
-    }
-    for row in client.query(sql::TYPES, &[]).await? {
-        reader.type_entry(&row)?;
-    }
-    for row in client.query(sql::COLLATIONS, &[]).await? {
-        let name = reader.name(&row, 0)?;
-        reader.snapshot.collations.entry(name).or_default().push(get(&row, 1)?);
-    }
-    dependents(client, &mut reader.snapshot).await?;
-    Ok(reader.snapshot)
+    let Reader { mut snapshot, code, names: _ } = reader;
+    snapshot.code = Arc::new(code);
+    Ok(snapshot)
 }
 
-/// What hangs on relations and types: children, views' definitions, triggers, rules, cascades, checks.
-async fn dependents(client: &Client, snapshot: &mut Snapshot) -> Result<(), LoadError> {
-    for row in client.query(sql::INHERITANCE, &[]).await? {
-        let (parent, child): (Oid, Oid) = (get(&row, 0)?, get(&row, 1)?);
-        if let Some(relation) = snapshot.relations.get_mut(&parent) {
-            relation.children.push(child);
-        }
-        if let Some(relation) = snapshot.relations.get_mut(&child) {
-            relation.parents.push(parent);
-        }
-    }
-    for row in client.query(sql::PARTITION_KEYS, &[]).await? {
-        let key = get(&row, 1)?;
-        of(snapshot, &row, |relation| relation.partition_key = key)?;
-    }
-    for row in client.query(sql::VIEW_RELATIONS, &[]).await? {
-        let column: i32 = get(&row, 2)?;
-        let read = ViewRead { relation: get(&row, 1)?, column: i16::try_from(column).unwrap_or(0) };
-        of(snapshot, &row, |relation| relation.reads.push(read))?;
-    }
-    for row in client.query(sql::VIEW_ROWS, &[]).await? {
-        of(snapshot, &row, |relation| relation.reads_rows = true)?;
-    }
-    for row in client.query(sql::VIEW_FUNCTIONS, &[]).await? {
-        let function = get(&row, 1)?;
-        of(snapshot, &row, |relation| relation.calls.push(function))?;
-    }
-    for row in client.query(sql::TRIGGERS, &[]).await? {
-        let trigger = Trigger { events: get(&row, 1)?, function: get(&row, 2)? };
-        of(snapshot, &row, |relation| relation.triggers.push(trigger))?;
-    }
-    for row in client.query(sql::RULES, &[]).await? {
-        let event = letter(&row, 1)?;
-        of(snapshot, &row, |relation| relation.rules.push(event))?;
-    }
-    for row in client.query(sql::CASCADES, &[]).await? {
-        let cascade = Cascade {
-            relation: get(&row, 1)?,
-            on_delete: letter(&row, 2)?,
-            on_update: letter(&row, 3)?,
-            referenced: get(&row, 4)?,
-            referencing: get(&row, 5)?,
-        };
-        of(snapshot, &row, |relation| relation.cascades.push(cascade))?;
-    }
-    for row in client.query(sql::DEFAULTS, &[]).await? {
-        let function: Oid = get(&row, 1)?;
-        if function >= FIRST_USER_OID {
-            of(snapshot, &row, |relation| relation.defaults.push(function))?;
-        }
-    }
-    for row in client.query(sql::DEFAULT_SEQUENCES, &[]).await? {
-        let sequence = get(&row, 1)?;
-        of(snapshot, &row, |relation| relation.sequences.push(sequence))?;
-    }
-    for row in client.query(sql::WRITE_FUNCTIONS, &[]).await? {
-        let function: Oid = get(&row, 1)?;
-        if function >= FIRST_USER_OID {
-            of(snapshot, &row, |relation| relation.run_on_write.push(function))?;
-        }
-    }
-    for row in client.query(sql::DOMAIN_CHECKS, &[]).await? {
-        let (domain, function): (Oid, Oid) = (get(&row, 0)?, get(&row, 1)?);
-        if let Some(entry) = snapshot.types.get_mut(&domain).filter(|_| function >= FIRST_USER_OID) {
-            entry.checks.push(function);
-        }
-    }
-    Ok(())
-}
-
-/// Applies `change` to the relation in the row's first column; relations that the snapshot left out are passed over.
-fn of(snapshot: &mut Snapshot, row: &Row, change: impl FnOnce(&mut Relation)) -> Result<(), LoadError> {
-    let oid: Oid = get(row, 0)?;
-    if let Some(relation) = snapshot.relations.get_mut(&oid) {
-        change(relation);
-    }
-    Ok(())
-}
-
-struct Reader {
-    snapshot: Snapshot,
+pub(super) struct Reader {
+    pub snapshot: Snapshot,
+    code: Code,
     /// Names recur thousands of times (`id`, `oid`, `equal`): one allocation each.
     names: HashSet<Arc<str>>,
 }
 
+/// What hangs on relations and types: children, views' definitions, triggers, rules, cascades, checks.
 impl Reader {
+    /// Applies `change` to the relation in the row's first column; relations that the snapshot left out are passed over.
+    fn of(&mut self, row: &Row<'_>, change: impl FnOnce(&mut Relation)) -> Result<(), LoadError> {
+        let oid: Oid = get(row, 0)?;
+        if let Some(relation) = self.snapshot.relations.get_mut(&oid) {
+            change(relation);
+        }
+        Ok(())
+    }
+
+    /// The function in the row's second column, where it did not come with the server.
+    fn users_function(&mut self, row: &Row<'_>, note: impl FnOnce(&mut Relation, Oid)) -> Result<(), LoadError> {
+        let function: Oid = get(row, 1)?;
+        if function < FIRST_USER_OID {
+            return Ok(());
+        }
+        self.of(row, |relation| note(relation, function))
+    }
+
+    fn inheritance(&mut self, row: &Row<'_>) -> Result<(), LoadError> {
+        let (parent, child): (Oid, Oid) = (get(row, 0)?, get(row, 1)?);
+        if let Some(relation) = self.snapshot.relations.get_mut(&parent) {
+            relation.children.push(child);
+        }
+        if let Some(relation) = self.snapshot.relations.get_mut(&child) {
+            relation.parents.push(parent);
+        }
+        Ok(())
+    }
+
+    fn partition_key(&mut self, row: &Row<'_>) -> Result<(), LoadError> {
+        let key = get(row, 1)?;
+        self.of(row, |relation| relation.partition_key = key)
+    }
+
+    fn view_relation(&mut self, row: &Row<'_>) -> Result<(), LoadError> {
+        let column: i32 = get(row, 2)?;
+        let read = ViewRead { relation: get(row, 1)?, column: i16::try_from(column).unwrap_or(0) };
+        self.of(row, |relation| relation.reads.push(read))
+    }
+
+    fn view_function(&mut self, row: &Row<'_>) -> Result<(), LoadError> {
+        let function = get(row, 1)?;
+        self.of(row, |relation| relation.calls.push(function))
+    }
+
+    fn trigger(&mut self, row: &Row<'_>) -> Result<(), LoadError> {
+        let trigger = Trigger { events: get(row, 1)?, function: get(row, 2)? };
+        self.of(row, |relation| relation.triggers.push(trigger))
+    }
+
+    fn rule(&mut self, row: &Row<'_>) -> Result<(), LoadError> {
+        let event = letter(row, 1)?;
+        self.of(row, |relation| relation.rules.push(event))
+    }
+
+    fn cascade(&mut self, row: &Row<'_>) -> Result<(), LoadError> {
+        let cascade = Cascade {
+            relation: get(row, 1)?,
+            on_delete: letter(row, 2)?,
+            on_update: letter(row, 3)?,
+            referenced: get(row, 4)?,
+            referencing: get(row, 5)?,
+        };
+        self.of(row, |relation| relation.cascades.push(cascade))
+    }
+
+    fn default_function(&mut self, row: &Row<'_>) -> Result<(), LoadError> {
+        self.users_function(row, |relation, function| relation.defaults.push(function))
+    }
+
+    fn default_sequence(&mut self, row: &Row<'_>) -> Result<(), LoadError> {
+        let sequence = get(row, 1)?;
+        self.of(row, |relation| relation.sequences.push(sequence))
+    }
+
+    fn write_function(&mut self, row: &Row<'_>) -> Result<(), LoadError> {
+        self.users_function(row, |relation, function| relation.run_on_write.push(function))
+    }
+
+    fn domain_check(&mut self, row: &Row<'_>) -> Result<(), LoadError> {
+        let (domain, function): (Oid, Oid) = (get(row, 0)?, get(row, 1)?);
+        if let Some(entry) = self.snapshot.types.get_mut(&domain).filter(|_| function >= FIRST_USER_OID) {
+            entry.checks.push(function);
+        }
+        Ok(())
+    }
+}
+
+impl Reader {
+    /// Goes on with what is known already.
+    pub(super) fn new(snapshot: Snapshot) -> Self {
+        Self { snapshot, code: Code::default(), names: HashSet::new() }
+    }
+
     fn intern(&mut self, text: &str) -> Arc<str> {
         if let Some(name) = self.names.get(text) {
             return Arc::clone(name);
@@ -145,30 +186,34 @@ impl Reader {
         name
     }
 
-    fn name(&mut self, row: &Row, index: usize) -> Result<Arc<str>, LoadError> {
-        let text: &str = row.try_get(index)?;
+    fn name(&mut self, row: &Row<'_>, index: usize) -> Result<Arc<str>, LoadError> {
+        let text: &str = get(row, index)?;
         Ok(self.intern(text))
     }
 
-    fn schema(&mut self, row: &Row) -> Result<(), LoadError> {
+    pub(super) fn schema(&mut self, row: &Row<'_>) -> Result<(), LoadError> {
         let (oid, name) = (get(row, 0)?, self.name(row, 1)?);
         self.snapshot.schemas.insert(Arc::clone(&name), oid);
         self.snapshot.schema_names.insert(oid, name);
         Ok(())
     }
 
-    fn settings(&mut self, row: &Row) -> Result<(), LoadError> {
+    fn settings(&mut self, row: &Row<'_>) -> Result<(), LoadError> {
         self.snapshot.database = get(row, 0)?;
         self.snapshot.session_user = get(row, 1)?;
         self.snapshot.search_path = get(row, 2)?;
-        let path: Vec<String> = get(row, 3)?;
-        self.snapshot.path = path.iter().filter_map(|name| self.snapshot.schemas.get(name.as_str()).copied()).collect();
+        self.path(&get::<Vec<String>>(row, 3)?);
         self.snapshot.server_version_num = get(row, 4)?;
         self.snapshot.effective_path = get(row, 5)?;
         Ok(())
     }
 
-    fn relation(&mut self, row: &Row) -> Result<(), LoadError> {
+    /// The schemas that unqualified names are looked up in; temporary ones are not known.
+    pub(super) fn path(&mut self, path: &[String]) {
+        self.snapshot.path = path.iter().filter_map(|name| self.snapshot.schemas.get(name.as_str()).copied()).collect();
+    }
+
+    fn relation(&mut self, row: &Row<'_>) -> Result<(), LoadError> {
         let (oid, schema): (Oid, Oid) = (get(row, 0)?, get(row, 1)?);
         if !self.snapshot.schema_names.contains_key(&schema) {
             return Ok(());
@@ -201,13 +246,13 @@ impl Reader {
         Ok(())
     }
 
-    fn column(&mut self, row: &Row) -> Result<(), LoadError> {
+    fn column(&mut self, row: &Row<'_>) -> Result<(), LoadError> {
         let name = self.name(row, 2)?;
         let column = Column { number: get(row, 1)?, name, of: get(row, 3)? };
-        of(&mut self.snapshot, row, |relation| relation.columns.push(column))
+        self.of(row, |relation| relation.columns.push(column))
     }
 
-    fn function(&mut self, row: &Row) -> Result<(), LoadError> {
+    fn function(&mut self, row: &Row<'_>) -> Result<(), LoadError> {
         let defaults: i16 = get(row, 5)?;
         let all: Option<Vec<Oid>> = get(row, 9)?;
         let modes: Option<Vec<String>> = get(row, 10)?;
@@ -241,12 +286,12 @@ impl Reader {
             names,
             outputs,
         };
-        self.snapshot.functions.insert(oid, function);
-        self.snapshot.function_names.entry(name).or_default().push(oid);
+        self.code.functions.insert(oid, function);
+        self.code.function_names.entry(name).or_default().push(oid);
         Ok(())
     }
 
-    fn operator(&mut self, row: &Row) -> Result<(), LoadError> {
+    fn operator(&mut self, row: &Row<'_>) -> Result<(), LoadError> {
         let name = self.name(row, 0)?;
         let operator = Operator {
             schema: get(row, 1)?,
@@ -255,11 +300,11 @@ impl Reader {
             result: get(row, 4)?,
             function: get(row, 5)?,
         };
-        self.snapshot.operators.entry(name).or_default().push(operator);
+        self.code.operators.entry(name).or_default().push(operator);
         Ok(())
     }
 
-    fn cast(&mut self, row: &Row) -> Result<(), LoadError> {
+    fn cast(&mut self, row: &Row<'_>) -> Result<(), LoadError> {
         let context = match letter(row, 3)? {
             'i' => CastContext::Implicit,
             'a' => CastContext::Assignment,
@@ -267,14 +312,20 @@ impl Reader {
             other => return Err(LoadError::Content(format!("castcontext {other:?}"))),
         };
         let (source, target, cast) = (get(row, 0)?, get(row, 1)?, Cast { function: get(row, 2)?, context });
-        self.snapshot.casts.insert((source, target), cast);
+        self.code.casts.insert((source, target), cast);
         if cast.function >= FIRST_USER_OID {
-            self.snapshot.user_casts.push((source, target, cast));
+            self.code.user_casts.push((source, target, cast));
         }
         Ok(())
     }
 
-    fn type_entry(&mut self, row: &Row) -> Result<(), LoadError> {
+    fn collation(&mut self, row: &Row<'_>) -> Result<(), LoadError> {
+        let name = self.name(row, 0)?;
+        self.code.collations.entry(name).or_default().push(get(row, 1)?);
+        Ok(())
+    }
+
+    fn type_entry(&mut self, row: &Row<'_>) -> Result<(), LoadError> {
         let (oid, schema, name): (Oid, Oid, _) = (get(row, 0)?, get(row, 1)?, self.name(row, 2)?);
         let (input, canonical): (Oid, Oid) = (get(row, 10)?, get(row, 11)?);
         let entry = TypeEntry {
@@ -296,12 +347,8 @@ impl Reader {
     }
 }
 
-fn get<'r, T: FromSql<'r>>(row: &'r Row, index: usize) -> Result<T, LoadError> {
-    Ok(row.try_get(index)?)
-}
-
-fn letter(row: &Row, index: usize) -> Result<char, LoadError> {
-    let text: &str = row.try_get(index)?;
+fn letter(row: &Row<'_>, index: usize) -> Result<char, LoadError> {
+    let text: &str = get(row, index)?;
     text.chars().next().ok_or_else(|| LoadError::Content("an empty kind".to_owned()))
 }
 

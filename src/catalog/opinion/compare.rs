@@ -213,7 +213,7 @@ impl<'f> Ours<'f> {
     }
 
     fn function_name(&self, oid: Oid) -> String {
-        match self.snapshot.functions.get(&oid) {
+        match self.snapshot.code.functions.get(&oid) {
             Some(function) => format!("{}.{}", self.snapshot.schema_name(function.schema), function.name),
             None => format!("number {oid}"),
         }

@@ -157,7 +157,7 @@ impl Resolver<'_> {
         if rest.iter().any(|candidate| of(candidate) != returned) {
             return CallResult::of(Type::Any);
         }
-        let outputs = match self.snapshot.functions.get(&first.oid) {
+        let outputs = match self.snapshot.code.functions.get(&first.oid) {
             Some(function) if rest.is_empty() || !has_foreign(chosen) => function.outputs.as_slice(),
             Some(_) | None => &[],
         };
@@ -248,7 +248,7 @@ impl Resolver<'_> {
             Some(schema) => snapshot.schemas.get(schema).copied().into_iter().collect(),
             None => snapshot.path.clone(),
         };
-        let named = snapshot.operators.get(symbol).map_or(&[] as &[Operator], Vec::as_slice);
+        let named = snapshot.code.operators.get(symbol).map_or(&[] as &[Operator], Vec::as_slice);
         let mut found: Vec<Candidate> = Vec::new();
         for schema in schemas {
             for operator in named.iter().filter(|operator| operator.schema == schema && (operator.left == 0) == prefix)

@@ -38,11 +38,12 @@ impl Resolver<'_> {
             None => snapshot.path.clone(),
         };
         let named: Vec<&Function> = snapshot
+            .code
             .function_names
             .get(name)
             .into_iter()
             .flatten()
-            .filter_map(|oid| snapshot.functions.get(oid))
+            .filter_map(|oid| snapshot.code.functions.get(oid))
             .filter(|function| (function.kind == 'p') == passing.procedure)
             .collect();
         let mut found: Vec<Candidate> = Vec::new();

@@ -11,7 +11,7 @@ impl Resolver<'_> {
     pub(super) fn unified(&mut self, types: &[Type]) -> Type {
         let common = self.snapshot.common_type(types);
         self.weigh_unified(types, &common);
-        if self.snapshot.user_casts.is_empty() {
+        if self.snapshot.code.user_casts.is_empty() {
             return common;
         }
         match &common {
@@ -31,7 +31,7 @@ impl Resolver<'_> {
     fn cast_anywhere(&mut self, from: &Type) {
         let snapshot = self.snapshot;
         let from = from.oid().map(|oid| snapshot.base_type(oid));
-        for (source, _, cast) in &snapshot.user_casts {
+        for (source, _, cast) in &snapshot.code.user_casts {
             let starts = from.is_none_or(|from| *source == from || snapshot.element(from) == Some(*source));
             if cast.context == CastContext::Implicit && starts {
                 self.call_function(cast.function, CalledBy::Cast, Vec::new());
@@ -41,7 +41,7 @@ impl Resolver<'_> {
 
     /// Arguments that are passed for the `anycompatible` family are brought to one type.
     pub(super) fn compatible(&mut self, declared: &[Oid], actual: &[Type]) {
-        if self.snapshot.user_casts.is_empty() {
+        if self.snapshot.code.user_casts.is_empty() {
             return;
         }
         let taken = declared.iter().zip(actual).filter(|(to, _)| is_compatible(**to));
@@ -62,6 +62,7 @@ impl Resolver<'_> {
     pub(super) fn becomes_json(&mut self, values: &[Type]) {
         let snapshot = self.snapshot;
         let casts: Vec<(Oid, Oid)> = snapshot
+            .code
             .user_casts
             .iter()
             .filter(|(_, target, _)| *target == JSON)
@@ -81,7 +82,7 @@ impl Resolver<'_> {
 
     /// A value that a clause wants to be of one type: a condition, a limit.
     pub(super) fn coerced(&mut self, from: &Type, to: Oid) {
-        if !self.snapshot.user_casts.is_empty() && from.oid() != Some(to) {
+        if !self.snapshot.code.user_casts.is_empty() && from.oid() != Some(to) {
             self.cast_functions(from, to, CastContext::Assignment);
         }
     }

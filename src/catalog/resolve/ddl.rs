@@ -11,9 +11,11 @@ impl Resolver<'_> {
         for target in &ddl.targets {
             self.ddl_target(target)?;
         }
-        // ALTER TABLE RENAME names what is and what is to be: the rows then lie under another name.
-        if let ([_, _], [used], [_]) = (ddl.targets.as_slice(), self.uses.as_slice(), self.created.as_slice()) {
-            self.renamed = Some(used.relation);
+        // ALTER TABLE RENAME names what is and what is to be: the rows then lie under another name. Where they lie now has to be
+        // known.
+        if ddl.renames {
+            let old = || ddl.targets.first().map_or_else(String::new, |target| target.name.to_string());
+            self.renamed = Some(self.uses.first().ok_or_else(|| Unresolved::Relation(old()))?.relation);
         }
         for name in &ddl.references {
             let relation = self.use_relation(name, true)?;

@@ -368,7 +368,7 @@ impl Resolver<'_> {
             sources
         });
         let mut functions = Vec::new();
-        for (source, target, cast) in &snapshot.user_casts {
+        for (source, target, cast) in &snapshot.code.user_casts {
             let from_here = sources.as_ref().is_none_or(|sources| sources.contains(source));
             if cast.context >= context && targets.contains(target) && from_here {
                 functions.push(cast.function);

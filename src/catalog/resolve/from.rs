@@ -141,8 +141,8 @@ impl Resolver<'_> {
         })?;
         let method = sample.name.parts.last().map_or("", |part| part.as_str());
         let snapshot = self.snapshot;
-        for oid in snapshot.function_names.get(method).into_iter().flatten() {
-            if snapshot.functions.get(oid).is_none_or(|function| !function.is_builtin()) {
+        for oid in snapshot.code.function_names.get(method).into_iter().flatten() {
+            if snapshot.code.functions.get(oid).is_none_or(|function| !function.is_builtin()) {
                 self.call_function(*oid, CalledBy::Call, Vec::new());
             }
         }

@@ -344,7 +344,7 @@ impl<'s> Resolver<'s> {
 
     /// Records that a function runs.
     fn call_function(&mut self, oid: Oid, by: CalledBy, literal_arguments: Vec<Option<String>>) {
-        let Some(function) = self.snapshot.functions.get(&oid) else {
+        let Some(function) = self.snapshot.code.functions.get(&oid) else {
             // A function that the snapshot lacks is one that no scope names.
             self.functions.push(TouchedFunction {
                 oid,

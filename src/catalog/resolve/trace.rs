@@ -66,7 +66,7 @@ pub(super) fn full(snapshot: &Snapshot, relation: &Relation) -> String {
 
 /// `schema.name(types)`, what identifies a function.
 fn signature(snapshot: &Snapshot, candidate: &Candidate) -> String {
-    let Some(function) = snapshot.functions.get(&candidate.oid) else { return candidate.oid.to_string() };
+    let Some(function) = snapshot.code.functions.get(&candidate.oid) else { return candidate.oid.to_string() };
     let arguments: Vec<String> = function.arguments.iter().map(|oid| type_name(snapshot, *oid)).collect();
     format!("{}.{}({})", snapshot.schema_name(function.schema), function.name, arguments.join(", "))
 }

@@ -71,7 +71,7 @@ impl Gate {
         let types = meaning.map(|meaning| meaning.analysis.parameter_types()).unwrap_or_default();
         let recorded = meaning.map(|meaning| meaning.analysis.recorded(meaning.part));
         let secrets = recorded.as_ref().map(|recorded| recorded.redacted.parameters.as_slice()).unwrap_or_default();
-        let catalogs = self.judge.database.catalogs.latest();
+        let catalogs = self.judge.newest_catalogs();
         self.recorder.parameters(Bound { values: &bind.values, types: &types, secrets, catalogs: catalogs.as_deref() })
     }
 
@@ -123,7 +123,7 @@ impl Gate {
                 return Ok(());
             }
         };
-        self.look_ahead(&effect);
+        self.look_ahead(&effect, meaning, &judged);
         let copy = copied(meaning, &self.names, 0);
         let mut running = running(meaning, &judged, copy, (changes, effect), batch.began);
         running.portal = Some(judged.rows.as_ref().map_or_else(|| Arc::clone(&portal.rows), Arc::clone));
@@ -165,7 +165,7 @@ impl Gate {
         meaning: &Arc<Meaning>,
         batch: &mut Batch,
     ) -> Result<(Judged, Draft), (Arc<Meaning>, Refused)> {
-        if !depends_on_names(meaning) {
+        if !depends_on_names(meaning) && !self.judge.uncommitted.is_changing() {
             let parsed = batch.parsed.take_if(|(parsed, _)| Arc::ptr_eq(parsed, meaning));
             if let Some((_, at)) = parsed
                 && let Some(item) = batch.items.get_mut(at)
@@ -190,7 +190,7 @@ impl Gate {
                 return Ok((judged, draft));
             }
         }
-        match self.judge.judge(meaning, &self.names).await {
+        match self.judge_settled(meaning).await {
             Ok(judged) => {
                 let draft = self.judge.draft(&mut self.recorder, meaning, Protocol::Extended, &judged);
                 Ok((judged, draft))

@@ -133,7 +133,8 @@ impl Gate {
         records::deny(&mut record, &refused.denial, refused.footprint.footprint());
         record.data_region = self.judge.data_region(refused.footprint.footprint());
         self.judge.count_denial(refused.denial.rule);
-        expected.denied = Some(Box::new(visible(&refused.denial)));
+        let instead = self.judge.uncommitted.instead(refused.denial.rule);
+        expected.denied = Some(Box::new(instead.unwrap_or_else(|| visible(&refused.denial))));
         batch.items.push(Item::Refuse(record));
     }
 

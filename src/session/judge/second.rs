@@ -48,10 +48,18 @@ impl Judge {
         if opinions.mode == SecondOpinion::Off {
             return Ok(());
         }
+        // Another connection sees nothing of what this transaction has made.
+        let is_uncommitted = self.uncommitted.sees_own();
+        if is_uncommitted && opinions.mode == SecondOpinion::On {
+            return Ok(());
+        }
         let mut all = vec![(Arc::clone(&meaning.analysis), meaning.part)];
         referred(meaning, names, 0, &mut all);
         for (analysis, part) in all {
-            let finding = consult(opinions, &analysis, part, snapshot).await;
+            let finding = match is_uncommitted {
+                true => unasked_in_transaction(&analysis, part, snapshot),
+                false => consult(opinions, &analysis, part, snapshot).await,
+            };
             let Some(denial) = finding.as_ref().and_then(|finding| denial(finding, opinions.mode)) else { continue };
             let footprint = Evidence::Resolved(analysis.resolved(snapshot), part);
             return Err(Refused { denial, footprint });
@@ -106,6 +114,16 @@ pub async fn consult(opinions: &Opinions, analysis: &Analysis, part: Part, snaps
         Ok(finding) => Some(finding.clone()),
         Err(passing) => Some(passing),
     }
+}
+
+/// What stands for an opinion that cannot be had, where one would be asked for.
+fn unasked_in_transaction(analysis: &Analysis, part: Part, snapshot: &Snapshot) -> Option<Finding> {
+    let statement = analysis.statement(part)?;
+    let resolved = analysis.resolved(snapshot);
+    let Some(Ok(footprint)) = resolved.footprint(part) else { return None };
+    let nothing = statement.query.is_none() && passes_unasked(&statement.action, footprint);
+    let detail = "its transaction has changed the schema, which nobody else sees before COMMIT";
+    (!nothing).then(|| Finding::Unasked(unasked(Reason::Uncommitted, detail)))
 }
 
 /// The types that the client declared: those of a PREPARE stand in the statement itself.
@@ -181,6 +199,7 @@ fn not_asked(unasked: &Unasked) -> Denial {
         Reason::Timeout | Reason::Busy | Reason::Connection => "Try again.",
         Reason::Temporary => "An administrator may GRANT TEMPORARY ON DATABASE to the upstream's account.",
         Reason::Refused => "Correct the statement.",
+        Reason::Uncommitted => "Change the schema in a transaction of its own.",
         Reason::Kind | Reason::Size | Reason::Parameters => "Write the statement in a simpler way.",
         Reason::Version | Reason::Standby | Reason::Answer => "Tell those who run pgward.",
     };

@@ -83,6 +83,7 @@ impl Prepared {
             mode,
             entry,
             role,
+            beside: 0,
         });
         (relay, ends, listed)
     }

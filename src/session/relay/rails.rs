@@ -108,8 +108,12 @@ impl Relay {
 
     /// What is judged next is judged in the session as it is now.
     pub(super) fn brief_gate(&mut self) {
+        if self.gate.is_unsettled() {
+            self.settle_catalogs();
+        }
         let Mode { opened_read_only, writable, .. } = self.mode;
         self.gate.brief(self.replies.reasons.current(), opened_read_only, writable);
+        self.gate.brief_transaction(self.replies.is_settled().then(|| self.replies.status()));
     }
 
     /// Cancels the statement whose time is up.

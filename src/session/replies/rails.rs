@@ -75,6 +75,9 @@ impl Replies {
         body: &[u8],
         happened: &mut Happened,
     ) -> Result<Pass, Violation> {
+        if self.asking.is_some() {
+            return self.catalogs(tag, header, body, happened);
+        }
         match tag {
             Tag::ParseComplete | Tag::BindComplete | Tag::CommandComplete | Tag::CloseComplete => Ok(Pass::Drop),
             Tag::ReadyForQuery => {

@@ -55,6 +55,8 @@ pub struct Ddl {
     /// TEMP or UNLOGGED: lives in the session's own schema.
     pub temporary: bool,
     pub cascade: bool,
+    /// The second target is the first one's new name.
+    pub renames: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]

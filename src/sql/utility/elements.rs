@@ -263,6 +263,7 @@ fn rename(cursor: &mut Cursor<'_>, ddl: &mut Ddl) -> bool {
             }
             target.kind = DdlObject::Table;
             ddl.targets.push(target);
+            ddl.renames = true;
         }
         return cursor.is_done();
     }

@@ -106,6 +106,17 @@ fn make_world_readable(dir: &Path) {
 
 /// tokio-postgres over TLS, verified against the development authority, its connection driven in the background.
 pub async fn connect(proxy: &Proxy, minted: &Credentials) -> tokio_postgres::Client {
+    let mut config = tokio_postgres::Config::new();
+    config.host("localhost").port(proxy.setup.port).user(&minted.user).password(&minted.password);
+    config.dbname(&minted.database).ssl_mode(tokio_postgres::config::SslMode::Require);
+    config.channel_binding(tokio_postgres::config::ChannelBinding::Require);
+    let (client, connection) = config.connect(client_tls(proxy)).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// TLS for it.
+pub fn client_tls(proxy: &Proxy) -> tokio_postgres_rustls::MakeRustlsConnect {
     use rustls_pki_types::pem::PemObject;
     let mut roots = rustls::RootCertStore::empty();
     roots.add(rustls_pki_types::CertificateDer::from_pem_file(proxy.setup.certs.join("ca.crt")).unwrap()).unwrap();
@@ -115,13 +126,7 @@ pub async fn connect(proxy: &Proxy, minted: &Credentials) -> tokio_postgres::Cli
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let mut config = tokio_postgres::Config::new();
-    config.host("localhost").port(proxy.setup.port).user(&minted.user).password(&minted.password);
-    config.dbname(&minted.database).ssl_mode(tokio_postgres::config::SslMode::Require);
-    config.channel_binding(tokio_postgres::config::ChannelBinding::Require);
-    let (client, connection) = config.connect(tokio_postgres_rustls::MakeRustlsConnect::new(tls)).await.unwrap();
-    tokio::spawn(connection);
-    client
+    tokio_postgres_rustls::MakeRustlsConnect::new(tls)
 }
 
 /// Sends a signal by name. The shell's own `kill`: a bare machine has no other.
