@@ -4,6 +4,8 @@
 
 use std::path::Path;
 
+#[path = "../fuzz/checks/decoders.rs"]
+mod decoders;
 #[path = "../fuzz/checks/frames.rs"]
 mod frames;
 #[path = "../fuzz/checks/lex.rs"]
@@ -14,6 +16,10 @@ mod read;
 mod redact;
 #[path = "../fuzz/checks/resolve.rs"]
 mod resolve;
+#[path = "../fuzz/checks/scram.rs"]
+mod scram;
+#[path = "../fuzz/checks/session.rs"]
+mod session;
 #[path = "../fuzz/checks/startup.rs"]
 mod startup;
 
@@ -60,4 +66,19 @@ fn frames_holds_on_its_seeds() {
 #[test]
 fn startup_holds_on_its_seeds() {
     replay("startup", startup::check);
+}
+
+#[test]
+fn decoders_holds_on_its_seeds() {
+    replay("decoders", decoders::check);
+}
+
+#[test]
+fn scram_holds_on_its_seeds() {
+    replay("scram", scram::check);
+}
+
+#[test]
+fn session_holds_on_its_seeds() {
+    replay("session", session::check);
 }

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -66,10 +67,10 @@ pub enum Finish {
     Ended(End),
 }
 
-/// What a session's loop works on.
+/// What a session's loop works on, over whatever stream its client speaks.
 #[derive(Debug)]
-pub struct Relay {
-    pub client: Peer<Box<ClientStream>>,
+pub struct Relay<C = Box<ClientStream>> {
+    pub client: Peer<C>,
     pub upstream: Peer<Transport>,
     pub gate: Gate,
     pub replies: Replies,
@@ -105,7 +106,7 @@ pub struct Relay {
     pub role: Option<Arc<SessionRole>>,
 }
 
-impl Relay {
+impl<C: AsyncRead + AsyncWrite + Unpin> Relay<C> {
     /// Runs the session to its end, and records that.
     pub async fn run(mut self: Box<Self>, mut ends: Ends) {
         let mut end = Aside::new(async move { ends.wait().await });
@@ -167,7 +168,7 @@ impl Relay {
 
     /// Returns when there is something to [`Self::look`] at: grants changed, or one of them begins or ends, or the clock was set,
     /// or a statement that is to end has had its time, or the process stops.
-    fn changes(&self, is_ending: bool) -> Aside<impl Future<Output = ()> + use<>> {
+    fn changes(&self, is_ending: bool) -> Aside<impl Future<Output = ()> + use<C>> {
         let (mut grants, stopping) = (self.grants.clone(), self.stopping.clone());
         let mut found = self.found.clone();
         grants.mark_unchanged();

@@ -1,5 +1,7 @@
 //! The end of a session: the last word to the client, the upstream left, the last records.
 
+use tokio::io::{AsyncRead, AsyncWrite};
+
 use super::{CANCEL, Finish, LAST_WORD, LEAVE, Relay};
 use crate::audit::{EndedBy, Event};
 use crate::session::pass::ToUpstream;
@@ -7,7 +9,7 @@ use crate::session::records::Outcome;
 use crate::wire::encode::ClientVisible;
 use crate::wire::sqlstate;
 
-impl Relay {
+impl<C: AsyncRead + AsyncWrite + Unpin> Relay<C> {
     /// Ends both legs, and records how.
     pub(super) async fn close(mut self: Box<Self>, finish: Finish) {
         let is_busy = !self.replies.is_idle();
@@ -72,7 +74,7 @@ impl Relay {
     }
 }
 
-impl Relay {
+impl<C: AsyncRead + AsyncWrite + Unpin> Relay<C> {
     /// What was admitted just when the session ended, and was not sent.
     async fn record_unsent(&mut self, ended_by: EndedBy) {
         for (seq, grant) in self.gate.recorder.take_unsent() {

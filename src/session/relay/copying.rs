@@ -1,5 +1,7 @@
 //! COPY from the client: its data goes on in pieces, and nothing else goes between the pieces of one message.
 
+use tokio::io::{AsyncRead, AsyncWrite};
+
 use super::Relay;
 use crate::session::gate::Outgoing;
 use crate::session::pass::ToUpstream;
@@ -19,7 +21,7 @@ pub struct Owed {
     pub(super) fail_block: Option<ClientVisible>,
 }
 
-impl Relay {
+impl<C: AsyncRead + AsyncWrite + Unpin> Relay<C> {
     /// Sends what is owed to the upstream, where a message may stand.
     pub(super) fn pay(&mut self) {
         if self.copy_left > 0 {

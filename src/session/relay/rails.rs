@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Outgoing, Relay};
 use crate::access::{Grant, GrantId, Seconds};
@@ -80,7 +81,7 @@ impl Mode {
     }
 }
 
-impl Relay {
+impl<C: AsyncRead + AsyncWrite + Unpin> Relay<C> {
     /// Looks at what the live grants want of the session, and tells the upstream where that has changed and nothing is
     /// under way. Answers whether what follows has to wait for that.
     pub(super) fn keep_mode(&mut self, now: Timestamp) -> bool {
