@@ -48,7 +48,7 @@ check:
 
 # All targets in turn, FUZZ_SECONDS each, until one finds something or you stop it: docs/fuzzing.md.
 fuzz:
-	@scripts/install-deps.sh demo
+	@scripts/install-deps.sh fuzz
 	@while scripts/fuzz.sh '$(or $(FUZZ_SECONDS),600)'; do :; done; exit 1
 
 # Every client that people use, through pgward and without it: writes docs/clients.md. COMPAT_REQUIRE=1: all of them have to be there.

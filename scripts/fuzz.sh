@@ -12,8 +12,8 @@ targets=${*:-$all}
 # Pgward's own code is built anew, a little optimised and with counters; what it depends on is shared with the tests.
 build() {
   RUSTC_WORKSPACE_WRAPPER=$PWD/fuzz/instrument.sh CARGO_PROFILE_DEV_OPT_LEVEL=1 \
-    cargo build --quiet --locked --features fuzzing --bench fuzz --message-format=json |
-    sed -n 's/.*"executable":"\([^"]*\/fuzz-[^"]*\)".*/\1/p' | tail -1
+    cargo build --quiet --locked --features fuzzing --example fuzz --message-format=json |
+    sed -n 's/.*"executable":"\([^"]*\/fuzz\(-[^"]*\)\{0,1\}\)".*/\1/p' | tail -1
 }
 
 run() {

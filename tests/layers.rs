@@ -110,6 +110,16 @@ fn every_source_file_says_what_it_owns() {
     assert!(silent.is_empty(), "no `//!` at the top of {silent:?}");
 }
 
+/// The lint holds for the library, the program, tests, benchmarks and the fuzzer alike: all are one package, and `forbid` is not to
+/// be allowed again further down.
+#[test]
+fn unsafe_code_is_forbidden_everywhere() {
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = toml::from_str(&manifest).unwrap();
+    assert_eq!(manifest["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
+    assert!(!manifest.contains_key("workspace"), "another package has lints of its own");
+}
+
 fn sources(root: PathBuf) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(root).unwrap() {

@@ -32,7 +32,7 @@ const LIMIT: usize = 1 << 20;
 /// Sessions in one journal: its files are removed with it.
 const MOST: u32 = 4_000;
 /// A client that gets no answer goes on after this.
-const PATIENCE: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_millis(4);
 
 struct Stage {
     postgres: postgres::TestPostgres,
