@@ -17,6 +17,9 @@ mod decoders;
 mod frames;
 #[path = "checks/lex.rs"]
 mod lex;
+#[allow(dead_code, reason = "each test takes what it needs of this")]
+#[path = "../tests/support/postgres.rs"]
+mod postgres;
 #[path = "checks/read.rs"]
 mod read;
 #[path = "checks/redact.rs"]

@@ -10,6 +10,9 @@ mod decoders;
 mod frames;
 #[path = "../fuzz/checks/lex.rs"]
 mod lex;
+#[allow(dead_code, reason = "each test takes what it needs of this")]
+#[path = "support/postgres.rs"]
+mod postgres;
 #[path = "../fuzz/checks/read.rs"]
 mod read;
 #[path = "../fuzz/checks/redact.rs"]

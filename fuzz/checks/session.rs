@@ -14,9 +14,6 @@ use pgward::wire::{encode, frame};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::net::UnixStream;
 
-#[allow(dead_code, reason = "each test takes what it needs of this")]
-#[path = "../../tests/support/postgres.rs"]
-mod postgres;
 #[path = "session/script.rs"]
 mod script;
 #[path = "session/server.rs"]
@@ -24,6 +21,7 @@ mod server;
 #[path = "session/world.rs"]
 mod world;
 
+use crate::postgres;
 use script::Step;
 use server::Heard;
 use world::World;

@@ -19,7 +19,7 @@ use pgward::session::{
 use pgward::store::{GrantBook, SharedStore, SqliteStore};
 use tokio::runtime::Runtime;
 
-use super::postgres::TestPostgres;
+use crate::postgres::TestPostgres;
 
 /// Longer than any run: the catalogs stay as they were read, and the store need not be asked again.
 const EVER: Duration = Duration::from_secs(7 * 24 * 3600);
