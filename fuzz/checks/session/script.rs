@@ -146,7 +146,7 @@ fn bind(left: &mut Left<'_>) -> Bytes {
 
 fn named(tag: u8, left: &mut Left<'_>) -> Bytes {
     message(tag, |body| {
-        body.put_u8(if left.number() % 2 == 0 { b'S' } else { b'P' });
+        body.put_u8(if left.number().is_multiple_of(2) { b'S' } else { b'P' });
         cstr(body, left.name());
     })
 }

@@ -82,9 +82,12 @@ fn answer(frame: &Frame, whim: u8, skipping: &mut bool) -> Bytes {
     let fails = text.contains("pgward_denied") || whim % 16 == 15;
     match frame.tag() {
         b'Q' if fails => [error(whim), ready(whim)].concat().into(),
-        b'Q' => [run(whim, text), if text.starts_with("COPY") && whim % 2 == 0 { Bytes::new() } else { ready(whim) }]
-            .concat()
-            .into(),
+        b'Q' => [
+            run(whim, text),
+            if text.starts_with("COPY") && whim.is_multiple_of(2) { Bytes::new() } else { ready(whim) },
+        ]
+        .concat()
+        .into(),
         b'P' | b'B' | b'E' | b'D' | b'C' if fails => {
             *skipping = true;
             error(whim)
@@ -92,7 +95,7 @@ fn answer(frame: &Frame, whim: u8, skipping: &mut bool) -> Bytes {
         b'P' => message(b'1', |_| ()),
         b'B' => message(b'2', |_| ()),
         b'C' => message(b'3', |_| ()),
-        b'D' if whim % 2 == 0 => message(b'n', |_| ()),
+        b'D' if whim.is_multiple_of(2) => message(b'n', |_| ()),
         b'D' => [message(b't', |body| body.put_u16(0)), columns()].concat().into(),
         b'E' => run(whim, ""),
         b'S' => {
