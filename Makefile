@@ -1,9 +1,9 @@
 # demo: a tour on a throw-away PostgreSQL (CHECK=1 runs it by itself).  test: everything.  bench: the benchmarks, PgBouncer beside.  profile: flame graphs.
 # soak: an hour of everything.  compat: every client, with and without pgward.  enforcement: the three walls, measured.
-# check: format, lints, layers, dependencies.
+# check: format, lints, layers, dependencies.  fuzz: every target, until stopped.
 CARGO ?= cargo
 
-.PHONY: demo test compat bench bench-scale profile enforcement soak check build deps
+.PHONY: demo test compat bench bench-scale profile enforcement soak fuzz check build deps
 
 # The tour is about what happens, not how fast: the development build is there in half the time, and `test` shares it.
 demo: deps
@@ -53,6 +53,11 @@ check:
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --test layers
 	@scripts/supply-chain.sh
+
+# All targets in turn, FUZZ_SECONDS each, until one finds something or you stop it: docs/fuzzing.md.
+fuzz:
+	@scripts/install-deps.sh fuzz
+	@while scripts/fuzz.sh '$(or $(FUZZ_SECONDS),600)'; do :; done; exit 1
 
 # Every client that people use, through pgward and without it: writes docs/clients.md. COMPAT_REQUIRE=1: all of them have to be there.
 compat:

@@ -24,6 +24,8 @@ want postgresql has_server
 want postgresql-client command -v psql
 want openssl command -v openssl
 want util-linux command -v setpriv
+# For libFuzzer alone.
+if [ "$purpose" = test ] || [ "$purpose" = fuzz ]; then want g++ command -v c++; fi
 if [ "$purpose" = test ]; then
   want python3 test -x /usr/bin/python3
   want libclang-dev has_libclang

@@ -1,28 +1,25 @@
 #!/usr/bin/env bash
-# Asks `cargo deny` whether what pgward is built from may be in it: licenses, sources, versions, and security advisories.
-# The advisories lie in a repository of their own. Where that cannot be reached, this is said and the rest still counts;
-# with ADVISORIES=required it is a failure.
+# Holds the dependencies to deny.toml: licences, versions, sources, and known vulnerabilities. The database of those is a git
+# repository; where it cannot be reached and was never fetched, that is said, and all else is checked. Where it was fetched once,
+# that copy is asked, and the check fails once it is older than deny.toml allows. PGWARD_ADVISORIES=required: it must be there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+deny=$(scripts/install-cargo-deny.sh)
+"$deny" --locked check licenses bans sources
 
-version=0.20.2
-tools=$PWD/target/tools
-deny=$tools/bin/cargo-deny
-
-if [ "$("$deny" --version 2>/dev/null)" != "cargo-deny $version" ]; then
-  # Unoptimised: it takes a minute less to build than it would save.
-  cargo install --quiet --debug --locked --root "$tools" --target-dir "$tools/build" "cargo-deny@$version"
-  rm -rf "$tools/build"
-fi
-
-"$deny" --locked --offline check --hide-inclusion-graph licenses bans sources
-
-if said=$(timeout 60 "$deny" --locked fetch db 2>&1); then
+databases=${CARGO_HOME:-$HOME/.cargo}/advisory-dbs
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if timeout 120 "$deny" --locked fetch db >"$log" 2>&1; then
   "$deny" --locked check --disable-fetch advisories
-elif [ "${ADVISORIES:-}" = required ]; then
-  printf '%s\n' "$said" >&2
+elif compgen -G "$databases/*/.git" >/dev/null; then
+  echo "the advisory database cannot be reached; the copy in $databases is asked"
+  "$deny" --locked check --disable-fetch advisories
+elif [ "${PGWARD_ADVISORIES:-}" = required ]; then
+  cat "$log" >&2
+  echo "the advisory database cannot be reached, and PGWARD_ADVISORIES=required" >&2
   exit 1
 else
-  echo 'advisories NOT CHECKED: the database of advisories cannot be reached from here' >&2
+  echo "NOT CHECKED: known vulnerabilities. The RustSec advisory database cannot be reached from here, and there is no copy of it."
+  tail -3 "$log"
 fi
-scripts/dependencies.sh

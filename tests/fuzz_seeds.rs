@@ -4,16 +4,25 @@
 
 use std::path::Path;
 
+#[path = "../fuzz/checks/decoders.rs"]
+mod decoders;
 #[path = "../fuzz/checks/frames.rs"]
 mod frames;
 #[path = "../fuzz/checks/lex.rs"]
 mod lex;
+#[allow(dead_code, reason = "each test takes what it needs of this")]
+#[path = "support/postgres.rs"]
+mod postgres;
 #[path = "../fuzz/checks/read.rs"]
 mod read;
 #[path = "../fuzz/checks/redact.rs"]
 mod redact;
 #[path = "../fuzz/checks/resolve.rs"]
 mod resolve;
+#[path = "../fuzz/checks/scram.rs"]
+mod scram;
+#[path = "../fuzz/checks/session.rs"]
+mod session;
 #[path = "../fuzz/checks/startup.rs"]
 mod startup;
 
@@ -60,4 +69,19 @@ fn frames_holds_on_its_seeds() {
 #[test]
 fn startup_holds_on_its_seeds() {
     replay("startup", startup::check);
+}
+
+#[test]
+fn decoders_holds_on_its_seeds() {
+    replay("decoders", decoders::check);
+}
+
+#[test]
+fn scram_holds_on_its_seeds() {
+    replay("scram", scram::check);
+}
+
+#[test]
+fn session_holds_on_its_seeds() {
+    replay("session", session::check);
 }

@@ -1,5 +1,5 @@
 //! The layers of `ARCHITECTURE.md`, enforced: which module may import which. A new import across layers fails here.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -109,6 +109,16 @@ fn every_source_file_says_what_it_owns() {
         .filter(|file| !fs::read_to_string(file).unwrap().trim_start().starts_with("//!"))
         .collect();
     assert!(silent.is_empty(), "no `//!` at the top of {silent:?}");
+}
+
+/// The lint holds for the library, the program, tests, benchmarks and the fuzzer alike: all are one package, and `forbid` is not to
+/// be allowed again further down.
+#[test]
+fn unsafe_code_is_forbidden_everywhere() {
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = toml::from_str(&manifest).unwrap();
+    assert_eq!(manifest["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
+    assert!(!manifest.contains_key("workspace"), "another package has lints of its own");
 }
 
 fn sources(root: PathBuf) -> Vec<PathBuf> {

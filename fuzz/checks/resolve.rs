@@ -9,11 +9,10 @@ use pgward::catalog::{Snapshot, resolve};
 use pgward::policy::{Context, Verdict, decide};
 use pgward::sql::{Limits, read};
 
+use crate::postgres;
+
 #[path = "../../tests/support/policy.rs"]
 mod policy;
-#[allow(dead_code, reason = "each test takes what it needs of this")]
-#[path = "../../tests/support/postgres.rs"]
-mod postgres;
 
 pub fn check(data: &[u8]) {
     static SEEN: OnceLock<(Snapshot, Context)> = OnceLock::new();

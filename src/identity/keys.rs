@@ -100,9 +100,18 @@ impl Keys {
         if published.keys.len() > MAX_KEYS {
             return Err(FetchError::Failed(url, "too many keys".to_owned()));
         }
-        // Kinds of keys that are not known here are for others.
-        Ok(published.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect())
+        Ok(known(published).into())
     }
+}
+
+/// The keys of a JWKS; `None` where the text is none.
+pub(super) fn read(text: &[u8]) -> Option<Vec<Jwk>> {
+    serde_json::from_slice(text).ok().filter(|published: &Published| published.keys.len() <= MAX_KEYS).map(known)
+}
+
+/// Kinds of keys that are not known here are for others.
+fn known(published: Published) -> Vec<Jwk> {
+    published.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect()
 }
 
 /// The key by its name; where the token names none, the only one that it could be.

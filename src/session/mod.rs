@@ -6,6 +6,7 @@
 //! | `relay`, `peer`, `replies`, `given`, `reason`, `ends`, `pulse`, `contained` | the session's one task: both directions, what is owed, when it must end |
 //! | `gate`, `judge`, `pass`, `special`, `names`, `analysis`, `catalogs`, `uncommitted`, `opinions` | what may go upstream, and why |
 //! | `upstream`, `places`, `login`, `salted`, `nonce`, `transport`, `tls`, `side`, `leg` | the leg to PostgreSQL |
+//! | `rehearsal` | a session without its logins, for the fuzz targets |
 //! | `exports` | what leaves its region, counted |
 //! | `roles` | the short-lived role that a session logs in as |
 //! | `records`, `binds`, `registry`, `metrics`, `settings` | what others see of it, and what it is built from |
@@ -43,6 +44,7 @@ mod reason;
 mod records;
 mod refusals;
 mod registry;
+mod rehearsal;
 mod relay;
 mod replies;
 mod roles;

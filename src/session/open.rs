@@ -2,7 +2,7 @@
 
 mod entitled;
 mod identified;
-mod prepared;
+pub(super) mod prepared;
 mod reach;
 
 use std::net::SocketAddr;

@@ -191,10 +191,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     }
 }
 
-impl Peer<Box<ClientStream>> {
+/// A client's connection.
+pub trait ToClient: AsyncRead + AsyncWrite + Unpin {
+    /// Bytes that it has taken in all.
+    fn taken(&self) -> u64;
+}
+
+impl ToClient for Box<ClientStream> {
+    fn taken(&self) -> u64 {
+        self.get_ref().0.written()
+    }
+}
+
+impl<S: ToClient> Peer<S> {
     /// Bytes that the client's connection has taken in all.
     pub fn taken(&self) -> u64 {
-        self.stream.get_ref().0.written()
+        self.stream.taken()
     }
 }
 

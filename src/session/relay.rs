@@ -31,7 +31,7 @@ use super::handshake::ClientStream;
 use super::judge::Database;
 use super::metrics::Metrics;
 use super::pass::ToUpstream;
-use super::peer::{HIGH_WATER, Peer};
+use super::peer::{HIGH_WATER, Peer, ToClient};
 use super::pulse::Found;
 use super::records::Outcome;
 use super::registry::Entry;
@@ -68,10 +68,10 @@ pub enum Finish {
     Ended(End),
 }
 
-/// What a session's loop works on.
+/// What a session's loop works on, over whatever stream its client speaks.
 #[derive(Debug)]
-pub struct Relay {
-    pub client: Peer<Box<ClientStream>>,
+pub struct Relay<C = Box<ClientStream>> {
+    pub client: Peer<C>,
     pub upstream: Peer<Transport>,
     pub gate: Gate,
     pub replies: Replies,
@@ -113,7 +113,7 @@ pub struct Relay {
     pub beside: u64,
 }
 
-impl Relay {
+impl<C: ToClient> Relay<C> {
     /// Runs the session to its end, and records that.
     pub async fn run(mut self: Box<Self>, mut ends: Ends) {
         let mut end = Aside::new(async move { ends.wait().await });
@@ -175,7 +175,7 @@ impl Relay {
 
     /// Returns when there is something to [`Self::look`] at: grants changed, or one of them begins or ends, or the clock was set,
     /// or a statement that is to end has had its time, or it is time to see whether the client reads, or the process stops.
-    fn changes(&self, is_ending: bool) -> Aside<impl Future<Output = ()> + use<>> {
+    fn changes(&self, is_ending: bool) -> Aside<impl Future<Output = ()> + use<C>> {
         let (mut grants, stopping) = (self.grants.clone(), self.stopping.clone());
         let mut found = self.found.clone();
         grants.mark_unchanged();

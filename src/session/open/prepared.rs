@@ -23,7 +23,7 @@ use crate::store::GrantSet;
 use crate::wire::encode;
 
 /// A session that only needs to be run.
-pub(super) struct Prepared {
+pub(in crate::session) struct Prepared {
     pub listed: Listed,
     pub database: Arc<Database>,
     pub search_paths: Arc<[String]>,
@@ -40,7 +40,15 @@ pub(super) struct Prepared {
 impl Prepared {
     /// The session, when it must end, and what keeps it listed meanwhile.
     #[expect(clippy::boxed_local, reason = "moved out of by the caller, its box would stay as long as the session")]
-    pub fn into_relay(self: Box<Self>, server: &Arc<Server>, arrival: Box<Arrival>) -> (Box<Relay>, Ends, Listed) {
+    pub fn into_relay(self: Box<Self>, server: &Server, arrival: Box<Arrival>) -> (Box<Relay>, Ends, Listed) {
+        let unread = server.settings.bounds.max_unread_bytes;
+        let mut client = Peer::new(arrival.stream, arrival.rest, Room::OF_CLIENT, unread);
+        client.push(greeting(arrival.untold, &self.backend.parameters, self.listed.entry().key()));
+        self.beside(server, client)
+    }
+
+    /// The same, beside a client that has been greeted.
+    pub fn beside<C>(self: Box<Self>, server: &Server, client: Peer<C>) -> (Box<Relay<C>>, Ends, Listed) {
         let Self { listed, database, search_paths, backend, gate, grants, set, live, now, mode, role } = *self;
         let parts = &server.parts;
         let entry = Arc::clone(listed.entry());
@@ -54,8 +62,6 @@ impl Prepared {
             last_live: live,
         };
         let bounds = &server.settings.bounds;
-        let mut client = Peer::new(arrival.stream, arrival.rest, Room::OF_CLIENT, bounds.max_unread_bytes);
-        client.push(greeting(arrival.untold, &backend.parameters, entry.key()));
         let relay = Box::new(Relay {
             client,
             upstream: Peer::new(backend.transport, backend.rest, Room::OF_UPSTREAM, HIGH_WATER),

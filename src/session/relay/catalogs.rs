@@ -5,10 +5,11 @@ use bytes::BytesMut;
 use super::{Outgoing, Relay};
 use crate::catalog::Within;
 use crate::session::pass::ToUpstream;
+use crate::session::peer::ToClient;
 use crate::session::replies::{Expected, Step, Unanswered};
 use crate::wire::{Frame, sqlstate};
 
-impl Relay {
+impl<C: ToClient> Relay<C> {
     /// Whether messages stay where they are until the upstream has answered.
     pub(super) fn waits_for_catalogs(&self) -> bool {
         self.replies.is_asking() || (self.gate.awaits_answers() && !self.replies.is_settled())

@@ -6,6 +6,7 @@ use super::{CANCEL, Finish, LAST_WORD, LEAVE, Relay};
 use crate::audit::{EndedBy, Event};
 use crate::session::bounds::Bound;
 use crate::session::pass::ToUpstream;
+use crate::session::peer::ToClient;
 use crate::session::records::Outcome;
 use crate::wire::encode::ClientVisible;
 use crate::wire::{ProtocolError, sqlstate};
@@ -13,7 +14,7 @@ use crate::wire::{ProtocolError, sqlstate};
 /// For a client to send the rest of what it is refused for.
 const REST: Duration = Duration::from_secs(1);
 
-impl Relay {
+impl<C: ToClient> Relay<C> {
     /// Ends both legs, and records how.
     pub(super) async fn close(mut self: Box<Self>, finish: Finish) {
         let is_busy = !self.replies.is_idle();
@@ -86,7 +87,7 @@ impl Relay {
     }
 }
 
-impl Relay {
+impl<C: ToClient> Relay<C> {
     /// What was admitted just when the session ended, and was not sent.
     async fn record_unsent(&mut self, ended_by: EndedBy) {
         for (seq, grant) in self.gate.recorder.take_unsent() {

@@ -3,6 +3,7 @@
 use super::Relay;
 use crate::session::gate::Outgoing;
 use crate::session::pass::ToUpstream;
+use crate::session::peer::ToClient;
 use crate::session::replies::{CopyIn, Expected, Step};
 use crate::wire::encode::ClientVisible;
 use crate::wire::frontend::{self, Tag};
@@ -19,7 +20,7 @@ pub struct Owed {
     pub(super) fail_block: Option<ClientVisible>,
 }
 
-impl Relay {
+impl<C: ToClient> Relay<C> {
     /// Sends what is owed to the upstream, where a message may stand.
     pub(super) fn pay(&mut self) {
         if self.copy_left > 0 {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::{Outgoing, Relay};
 use crate::access::{Grant, GrantId, Seconds};
 use crate::session::pass::ToUpstream;
+use crate::session::peer::ToClient;
 use crate::session::replies::{CopyIn, Expected, Step};
 use crate::wire::encode::{ClientVisible, Severity};
 use crate::wire::sqlstate;
@@ -80,7 +81,7 @@ impl Mode {
     }
 }
 
-impl Relay {
+impl<C: ToClient> Relay<C> {
     /// Looks at what the live grants want of the session, and tells the upstream where that has changed and nothing is
     /// under way. Answers whether what follows has to wait for that.
     pub(super) fn keep_mode(&mut self, now: Timestamp) -> bool {
