@@ -153,7 +153,7 @@ async fn hear(stream: &mut DuplexStream, input: &mut BytesMut, told: &mut Told) 
 /// Whether all that the server was sent may have been sent to it.
 fn judge(heard: &Heard, records: &[Record]) {
     assert_eq!(heard.broken, None, "the server is sent whole messages");
-    assert!(heard.tags.iter().all(|tag| b"QPBDECHSXcdf".contains(tag)), "{:?}", heard.tags);
+    assert!(heard.tags.iter().all(|tag| b"QPBDECHSXFcdf".contains(tag)), "{:?}", heard.tags);
     let allowed: Vec<&str> = records
         .iter()
         .filter(|record| record.event == Event::Statement && record.verdict == Some(RecordedVerdict::Allow))

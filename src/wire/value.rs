@@ -23,9 +23,6 @@ pub enum Shape {
 const MAX_DEPTH: usize = 8;
 /// Elements of one array that are read.
 const MAX_ELEMENTS: usize = 1_000_000;
-/// Groups of four zeros that a numeric may have beside its digits, on either side: ten bytes could say a hundred thousand of them,
-/// and one Bind can hold a million such values.
-const MAX_ZEROS: usize = 32;
 /// Dimensions, as in PostgreSQL (`MAXDIM`).
 const MAX_DIMENSIONS: usize = 6;
 
@@ -259,9 +256,7 @@ fn numeric(bytes: &[u8]) -> Option<String> {
     let (sign, scale) = (reader.u16().ok()?, usize::from(reader.u16().ok()?));
     let digits: Vec<u16> =
         (0..count).map(|_| reader.u16().ok().filter(|digit| *digit < 10_000)).collect::<Option<_>>()?;
-    let shown = count + MAX_ZEROS;
-    let is_long = usize::try_from(weight).is_ok_and(|weight| weight >= shown) || scale > 4 * shown;
-    if !reader.is_empty() || is_long {
+    if !reader.is_empty() {
         return None;
     }
     let sign = match sign {

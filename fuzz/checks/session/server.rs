@@ -56,7 +56,9 @@ pub async fn serve(mut stream: UnixStream, script: &[u8]) -> Heard {
 
 impl Heard {
     fn note(&mut self, frame: &Frame) {
-        self.tags.push(frame.tag());
+        // In place of a FunctionCall: one of function 0, which there never is.
+        let is_call = frame.tag() == b'F' && frame.body() != [0; 10];
+        self.tags.push(if is_call { b'!' } else { frame.tag() });
         let text = match frame.tag() {
             b'Q' => frontend::query(frame.body()).map(str::to_owned),
             b'P' => frontend::parse(frame.body()).map(|parse| parse.text.to_owned()),

@@ -10,16 +10,6 @@ fn check(oid: u32, bytes: &[u8], expected: &str) {
 }
 
 #[test]
-fn a_short_numeric_makes_no_long_text() {
-    let numeric = |weight: u16, scale: u16| {
-        let bytes: Vec<u8> = [1, weight, 0, scale, 7].iter().flat_map(|part: &u16| part.to_be_bytes()).collect();
-        text(1700, &bytes, &|_| Shape::Unknown)
-    };
-    assert_eq!(numeric(32, 0), Some(format!("7{}", "0000".repeat(32))));
-    assert_eq!((numeric(33, 0), numeric(0x4800, 0), numeric(0, 16_383)), (None, None, None));
-}
-
-#[test]
 fn scalars() {
     check(16, &[1], "t");
     check(23, &(-5_i32).to_be_bytes(), "-5");
