@@ -51,6 +51,8 @@ fn outlined(outline: &Outline<'_>, found: &[Token]) {
             Class::Int4 => "77",
             Class::Int8 => "7777777777",
             Class::Large => "77777777777777777777777",
+            // Without digits in front it may stand right behind a name, which must not grow by them.
+            Class::Numeric if outline.text()[literal.range()].starts_with('.') => ".75e1",
             Class::Numeric => "7.5e1",
             Class::String => "'it''s; -- x'",
         });

@@ -440,8 +440,7 @@ impl<C: ToClient> Relay<C> {
             // Its end is to be known when it comes, not with the next Sync.
             self.upstream.push(ToUpstream::flush().into_bytes());
         }
-        // One mark says as much as several: a pipeline is never full of what nothing answers.
-        if expected.step == Step::CopyEnd && (self.replies.is_idle() || self.replies.is_marked()) {
+        if expected.step == Step::CopyEnd && self.replies.is_idle() {
             return;
         }
         if let Some(running) = expected.statements.back() {

@@ -155,12 +155,6 @@ impl Replies {
         self.queue.is_empty()
     }
 
-    /// Whether the last message that was sent ended a COPY that there may not be.
-    #[must_use]
-    pub fn is_marked(&self) -> bool {
-        self.queue.back().is_some_and(|expected| expected.step == Step::CopyEnd)
-    }
-
     /// Whether nothing runs, no transaction is open and no Sync is missing.
     #[must_use]
     pub fn is_quiet(&self) -> bool {

@@ -48,7 +48,7 @@ fn main() -> ExitCode {
 
 fn a_client_cannot_tell() -> Result<(), Failed> {
     let number = |name: &str, or| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(or);
-    let (scripts, first) = (number("PGWARD_MODEL_SCRIPTS", 1_000), number("PGWARD_MODEL_SEED", 1));
+    let (scripts, first) = (number("PGWARD_MODEL_SCRIPTS", 400), number("PGWARD_MODEL_SEED", 1));
     let workers = number("PGWARD_MODEL_WORKERS", 4).min(scripts);
     watch_for_panics();
     let postgres = Arc::new(TestPostgres::start());

@@ -271,7 +271,7 @@ async fn copies_in_the_extended_protocol(bench: &Bench) {
     assert_eq!(bench.ask("SELECT count(*) FROM sink").await, "2");
 }
 
-/// A Sync that was held back during COPY is due when the COPY fails. In the middle of a CopyData it would shift what
+/// A Sync behind data is held back during COPY, and due when the COPY fails. In the middle of a CopyData it would shift what
 /// follows: the rest of the data would be read as messages, SQL among them.
 async fn a_sync_never_splits_copy_data(bench: &Bench) {
     let mut raw = bench.session().await;
@@ -285,7 +285,7 @@ async fn a_sync_never_splits_copy_data(bench: &Bench) {
     let mut tail = vec![b'x'; 20];
     tail.extend_from_slice(&[b'd', 0, 0, 0, 9]);
     let split = copy_data(&tail);
-    raw.send(&[sync(), copy_data(b"x\ty\n"), split.slice(..10)]).await;
+    raw.send(&[copy_data(b"x\ty\n"), sync(), split.slice(..10)]).await;
     assert_eq!(raw.next().await.tag, b'E');
     tokio::time::sleep(Duration::from_millis(100)).await;
     raw.send(&[split.slice(10..), copy_data(&hidden)]).await;
