@@ -11,8 +11,8 @@ use crate::session::records::Outcome;
 use crate::wire::encode::ClientVisible;
 use crate::wire::{ProtocolError, sqlstate};
 
-/// For a client to send the rest of what it is refused for.
-const REST: Duration = Duration::from_secs(1);
+/// For a client to send the rest of what it is refused for: on a busy machine even five megabytes take seconds.
+const REST: Duration = Duration::from_secs(10);
 
 impl<C: ToClient> Relay<C> {
     /// Ends both legs, and records how.
