@@ -51,9 +51,10 @@ fn outlined(outline: &Outline<'_>, found: &[Token]) {
             Class::Int4 => "77",
             Class::Int8 => "7777777777",
             Class::Large => "77777777777777777777777",
-            // Without digits in front it may stand right behind a name, which must not grow by them.
-            Class::Numeric if outline.text()[literal.range()].starts_with('.') => ".75e1",
-            Class::Numeric => "7.5e1",
+            // Without digits in front it may stand right behind a name, which must not grow by them; without an exponent, right
+            // in front of what cannot follow one.
+            Class::Numeric if outline.text()[literal.range()].starts_with('.') => ".75",
+            Class::Numeric => "7.25",
             Class::String => "'it''s; -- x'",
         });
         at = literal.range().end;
