@@ -85,7 +85,7 @@ pub fn settled(work: &Work, before: Option<Sample>) -> Sample {
 }
 
 /// Threads for files that wait for the next piece of work: how many stay depends on when it comes.
-const WAITING: usize = 2;
+const WAITING: u64 = 2;
 
 impl Sample {
     fn is_as(&self, before: &Self) -> bool {
