@@ -28,8 +28,10 @@ run() {
     -artifact_prefix="fuzz/artifacts/$target/" "${words[@]}" >"$log" 2>&1; then
     report "$target" "$log" ok
   else
+    local code=$?
     report "$target" "$log" FOUND
-    grep -E -A6 'panicked at|ERROR: libFuzzer|Test unit written' "$log" | tail -30
+    echo "it ended with $code; the end of $log:"
+    grep -E -A6 'panicked at|ERROR: libFuzzer|Test unit written' "$log" | tail -30 || tail -5 "$log"
     return 1
   fi
 }

@@ -18,6 +18,7 @@ use pgward::session::{
 };
 use pgward::store::{GrantBook, SharedStore, SqliteStore};
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::postgres::TestPostgres;
 
@@ -52,8 +53,12 @@ pub fn postgres(runtime: &Runtime) -> TestPostgres {
     postgres
 }
 
+/// Where a peer that has gone is an error of writing and no signal: std sees to that in programs whose `main` it starts,
+/// and libFuzzer has a `main` of its own.
 pub fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async { signal(SignalKind::pipe()).map(drop).expect("a handler of SIGPIPE") });
+    runtime
 }
 
 impl World {
