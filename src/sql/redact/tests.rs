@@ -94,7 +94,7 @@ fn spelled(secret: &str, how: usize) -> String {
     }
 }
 
-const PLACES: [&str; 24] = [
+const PLACES: [&str; 25] = [
     "CREATE ROLE r LOGIN PASSWORD {}",
     "ALTER USER r WITH ENCRYPTED PASSWORD {} VALID UNTIL 'infinity'",
     "CREATE USER r IN GROUP a PASSWORD {}",
@@ -119,6 +119,7 @@ const PLACES: [&str; 24] = [
     "EXPLAIN SELECT pgp_sym_encrypt('x', {})",
     "PREPARE p AS UPDATE u SET password = {}",
     "SELECT set_config('x.password', {}, false)",
+    "SELECT a #>> PASSWORD {}",
 ];
 
 proptest! {

@@ -17,6 +17,17 @@ pub(super) fn mark(statement: &[Token], unread: bool, tell: &mut impl FnMut(usiz
     }
     if unread || !matches!(first, "select" | "with" | "insert" | "update" | "delete" | "merge" | "values" | "explain") {
         nearby(statement, unread, tell);
+    } else {
+        typed(statement, tell);
+    }
+}
+
+/// `PASSWORD '…'` where an expression stands: a constant of a type with such a name.
+fn typed(statement: &[Token], tell: &mut impl FnMut(usize, Rule)) {
+    for index in 1..statement.len() {
+        if is_string(statement, index) && is_secret_name(word(statement, index - 1)) {
+            tell(index, "password");
+        }
     }
 }
 
