@@ -295,6 +295,7 @@ impl Replies {
             }
         }
         happened.out.push(input.split_to(run).freeze());
+        self.drop_marks();
         Ok(())
     }
 
@@ -374,7 +375,7 @@ impl Replies {
         }
     }
 
-    /// CopyEnd marks in front have been answered by silence.
+    /// CopyEnd marks in front have been answered by silence: they wait for nothing, and so count for nothing that is owed.
     fn drop_marks(&mut self) {
         while self.queue.front().is_some_and(|expected| expected.step == Step::CopyEnd) {
             self.queue.pop_front();

@@ -79,6 +79,16 @@ fn what_copy_reads_as_its_data_is_not_awaited() {
 }
 
 #[test]
+fn marks_that_wait_for_nothing_do_not_count() {
+    use Step::{CopyEnd, Query};
+    let mut replies = owed(&[(Query, Some("gr_a")), (CopyEnd, None), (CopyEnd, None), (Query, None), (CopyEnd, None)]);
+    feed(&mut replies, b"C\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I").0.unwrap();
+    assert_eq!(steps(&replies), [Query, CopyEnd]);
+    feed(&mut replies, b"I\0\0\0\x04Z\0\0\0\x05I").0.unwrap();
+    assert!(replies.is_idle());
+}
+
+#[test]
 fn a_copy_behind_an_error_that_was_told_is_ended() {
     let mut replies = owed(&[(Step::Execute, Some("gr_a")), (Step::Sync, None)]);
     replies.muted = true;
