@@ -52,6 +52,10 @@ async fn lengths_that_cannot_be(world: World) {
             wrong.push(Bytes::from([&[tag][..], &i32::to_be_bytes(length)].concat()));
         }
     }
+    // COPY data streams through, but no message of it is longer than PostgreSQL takes.
+    for length in [0x4000_0003, i32::MAX] {
+        wrong.push(Bytes::from([&b"d"[..], &length.to_be_bytes()].concat()));
+    }
     broken(&world, &wrong).await;
     let beyond_reason = b"QPBDECF".map(|tag| Bytes::from([&[tag][..], &i32::MAX.to_be_bytes()].concat()));
     refused(&world, "54000", &beyond_reason).await;

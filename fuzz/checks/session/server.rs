@@ -8,6 +8,8 @@ use tokio::net::UnixStream;
 use super::script::{cstr, message};
 
 const LIMIT: usize = 1 << 20;
+/// CopyData streams: of a long one what there is of it comes, up to what PostgreSQL takes.
+const COPY_LIMIT: usize = 0x3fff_fffe;
 
 /// What reached the server.
 #[derive(Debug, Default)]
@@ -25,7 +27,8 @@ pub async fn serve(mut stream: UnixStream, script: &[u8]) -> Heard {
     let (mut heard, mut buffer, mut script) = (Heard::default(), BytesMut::new(), script.iter().copied());
     let mut skipping = false;
     loop {
-        let frame = match frame::take(&mut buffer, LIMIT) {
+        let limit = if buffer.first() == Some(&b'd') { COPY_LIMIT } else { LIMIT };
+        let frame = match frame::take(&mut buffer, limit) {
             Ok(Some(frame)) => frame,
             Ok(None) => match stream.read_buf(&mut buffer).await {
                 Ok(0) | Err(_) => return heard,

@@ -9,6 +9,9 @@ use crate::wire::encode::ClientVisible;
 use crate::wire::frontend::{self, Tag};
 use crate::wire::{Frame, ProtocolError, frame};
 
+/// The longest CopyData that PostgreSQL takes: a longer one is none, and would leave the upstream waiting for its rest.
+const MOST_COPY_DATA: usize = 0x3fff_fffe;
+
 /// What pgward itself has to say to the upstream.
 #[derive(Debug, Default)]
 pub struct Owed {
@@ -79,6 +82,9 @@ impl<C: ToClient> Relay<C> {
     pub(super) fn pass_copy_data(&mut self) -> Result<(), ProtocolError> {
         if self.copy_left == 0 {
             let Some(header) = frame::header(&self.client.input)? else { return Ok(()) };
+            if header.body > MOST_COPY_DATA {
+                return Err(ProtocolError::Length);
+            }
             self.copy_left = header.total();
             self.copy_passes = !self.replies.is_idle() && !self.replies.is_skipping() && !self.gate.is_doomed();
         }
