@@ -341,7 +341,7 @@ impl Replies {
             Tag::PortalSuspended if self.front_is(Step::Execute) => {
                 return self.complete(None, header, names, happened);
             }
-            Tag::EmptyQuery => self.empty_query(header, names)?,
+            Tag::EmptyQuery => self.empty_query(header, names, happened)?,
             Tag::Error => {
                 let fields = backend::error_fields(body)?;
                 // Taken for the answer to what the client asks next, it would shift all that follows.

@@ -8,6 +8,10 @@ fn alone(steps: Vec<Step>) -> Burst {
     Burst { units: vec![steps], extra: true, cuts }
 }
 
+fn burst(steps: Vec<Step>) -> Burst {
+    Burst { units: vec![steps], extra: true, cuts: vec![] }
+}
+
 fn parse(name: &'static str, sql: &str) -> Step {
     Step::Parse { name, texts: vec![Text::of(sql)] }
 }
@@ -45,5 +49,19 @@ pub fn scripts() -> Vec<Script> {
             Step::Sync,
             query("SELECT 'still in step'"),
         ])],
+        // A portal whose Bind failed means no statement in the failed block: its Execute is answered as an empty query's.
+        vec![
+            burst(vec![query("BEGIN")]),
+            burst(vec![
+                parse("", "SELECT id, body FROM t WHERE id > $1 ORDER BY id"),
+                Step::Bind { portal: "c", statement: "", values: vec!["not a number".to_owned()], binary: false },
+            ]),
+            burst(vec![
+                parse("r", "SELECT id FROM t"),
+                bind("c", "r"),
+                Step::Sync,
+                Step::Execute { portal: "c", rows: 2 },
+            ]),
+        ],
     ]
 }

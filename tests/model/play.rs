@@ -249,12 +249,11 @@ impl Judge<'_> {
             let (Name::Statement(text) | Name::Portal(text)) = name;
             // In the same text only what stands in front.
             let own = self.steps[index].texts().iter().take_while(|text| text.uses.as_ref() != Some(name));
-            let texts_give = self.steps[..index]
-                .iter()
-                .flat_map(Step::texts)
-                .chain(own)
-                .any(|text| text.gives.as_ref() == Some(name));
-            let is_given = texts_give || self.steps[..index].iter().any(|step| step.gives().as_ref() == Some(name));
+            // What is refused gives none, and neither does what stands beside it.
+            let passed =
+                || self.steps[..index].iter().filter(|step| !step.texts().iter().any(|text| self.is_denied(text)));
+            let texts_give = passed().flat_map(Step::texts).chain(own).any(|text| text.gives.as_ref() == Some(name));
+            let is_given = texts_give || passed().any(|step| step.gives().as_ref() == Some(name));
             let is_taken = self.steps[..=index].iter().any(|step| {
                 matches!(step, Step::Close(..) | Step::Sync) || step.texts().iter().any(|text| takes_names(&text.sql))
             });

@@ -130,19 +130,32 @@ impl Replies {
         }
     }
 
-    pub(super) fn empty_query(&mut self, header: Header, names: &mut Names) -> Result<(), Violation> {
+    pub(super) fn empty_query(
+        &mut self,
+        header: Header,
+        names: &mut Names,
+        happened: &mut Happened,
+    ) -> Result<(), Violation> {
         self.drop_marks();
         let Some(front) = self.queue.front() else { return Err(Violation::Unexpected(header.tag)) };
+        // In a block that has failed nothing runs, and a portal is left there of a Bind that failed: one of no statement.
+        let may_mean_nothing = front.statements.is_empty() || self.status == TransactionStatus::Failed;
         match front.step {
             Step::Query => Ok(()),
-            // A statement was judged where the upstream saw none: two readers read the text in two ways.
-            Step::Execute if !front.statements.is_empty() => Err(Violation::Unexpected(header.tag)),
-            Step::Execute => {
-                if let Some(expected) = self.queue.pop_front() {
-                    expected.changes.iter().for_each(|change| names.succeeded(change));
+            Step::Execute if may_mean_nothing => {
+                let Some(expected) = self.queue.pop_front() else { return Ok(()) };
+                let is_empty = expected.statements.is_empty();
+                let settle = if is_empty { Names::succeeded } else { Names::failed };
+                expected.changes.iter().for_each(|change| settle(names, change));
+                for running in expected.statements {
+                    running.changes.iter().for_each(|change| names.failed(change));
+                    let outcome = Outcome { sqlstate: None, command_tag: None, ended_by: EndedBy::Skipped };
+                    happened.ended.push((running, outcome));
                 }
                 Ok(())
             }
+            // A statement was judged where the upstream saw none: two readers read the text in two ways.
+            Step::Execute => Err(Violation::Unexpected(header.tag)),
             Step::Parse | Step::Bind | Step::Describe | Step::Close | Step::Sync | Step::CopyEnd | Step::Own => {
                 Err(Violation::Unexpected(header.tag))
             }
