@@ -2,6 +2,7 @@
 //! recorded. What is denied is replaced by something that makes the upstream fail exactly there.
 
 mod alone;
+mod cursors;
 mod execute;
 mod refuse;
 mod settle;
@@ -280,6 +281,7 @@ impl Gate {
             Tag::Describe => {
                 let alone = self.alone("DESCRIBE", &frontend::named(frame.body())?);
                 let described = Self::described(&alone);
+                self.probe_cursors(&alone, batch);
                 self.free(frame, Some(Step::Describe), Vec::new(), batch)?;
                 if let Some(planned) = batch.planned.last_mut().filter(|_| !self.doomed) {
                     planned.alone = Some(alone);

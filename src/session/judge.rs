@@ -343,7 +343,7 @@ impl Judge {
 }
 
 /// What a statement runs that stands elsewhere.
-enum Reference<'a> {
+pub enum Reference<'a> {
     Prepared(&'a Name),
     Cursor(&'a Name),
 }
@@ -446,7 +446,9 @@ pub fn depends_on_names(meaning: &Meaning) -> bool {
     meaning.statement().is_some_and(|statement| reference(&statement.action).is_some())
 }
 
-fn reference(action: &Action) -> Option<Reference<'_>> {
+/// What a statement runs by name.
+#[must_use]
+pub fn reference(action: &Action) -> Option<Reference<'_>> {
     match action {
         Action::Execute { name, arguments: _ } => Some(Reference::Prepared(name)),
         Action::Fetch { cursor } => Some(Reference::Cursor(cursor)),

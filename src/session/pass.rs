@@ -74,6 +74,11 @@ impl ToUpstream {
         Self(encode::ask_each(OWN, Within::questions(), FROM))
     }
 
+    /// Asks whether a cursor is there: an error where it is not.
+    pub fn describe_cursor(name: &str) -> Self {
+        Self(encode::describe_portal(name))
+    }
+
     /// Has the server send what it holds back until the Sync.
     pub fn flush() -> Self {
         Self(Bytes::from_static(b"H\0\0\0\x04"))

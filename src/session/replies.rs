@@ -325,6 +325,10 @@ impl Replies {
             Tag::ParseComplete => self.step_done(Step::Parse, header, names, happened)?,
             Tag::BindComplete => self.step_done(Step::Bind, header, names, happened)?,
             Tag::CloseComplete => self.step_done(Step::Close, header, names, happened)?,
+            Tag::RowDescription | Tag::NoData if self.front_is(Step::Probe) => {
+                self.step_done(Step::Probe, header, names, happened)?;
+                return Ok(Pass::Drop);
+            }
             Tag::RowDescription | Tag::NoData if self.front_is(Step::Describe) => {
                 self.step_done(Step::Describe, header, names, happened)?;
             }

@@ -276,6 +276,14 @@ pub fn ask_each<'t>(name: &str, texts: impl Iterator<Item = &'t str>, parameter:
 }
 
 #[must_use]
+pub fn describe_portal(name: &str) -> Bytes {
+    message(b'D', |body| {
+        body.extend_from_slice(b"P");
+        put_cstr(body, name);
+    })
+}
+
+#[must_use]
 pub fn sync() -> Bytes {
     message(b'S', |_| ())
 }

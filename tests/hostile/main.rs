@@ -15,6 +15,7 @@
 #[path = "../session/bench.rs"]
 mod bench;
 mod bounds;
+mod cursors;
 mod evil;
 mod login;
 mod messages;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         messages::CASES,
         pipelines::CASES,
         texts::CASES,
+        cursors::CASES,
         server_login::CASES,
         server_replies::CASES,
         bounds::connections::CASES,

@@ -19,8 +19,8 @@ use crate::wire::frontend::{Named, Target};
 #[derive(Debug)]
 pub(super) struct Alone {
     kind: &'static str,
-    target: Target,
-    name: Box<str>,
+    pub(super) target: Target,
+    pub(super) name: Box<str>,
     about: About,
     parameters: Option<Arc<Parameters>>,
 }

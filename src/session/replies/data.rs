@@ -93,12 +93,19 @@ impl Replies {
                 }
                 Step::CopyEnd => self.queue.remove(1),
                 // It makes the COPY fail, and is lost with it; in the extended protocol so is all up to the next Sync.
-                Step::Query | Step::Parse | Step::Bind | Step::Describe | Step::Close | Step::Execute if is_query => {
+                Step::Query | Step::Parse | Step::Bind | Step::Describe | Step::Probe | Step::Close | Step::Execute
+                    if is_query =>
+                {
                     self.queue.remove(1)
                 }
-                Step::Query | Step::Parse | Step::Bind | Step::Describe | Step::Close | Step::Execute | Step::Own => {
-                    None
-                }
+                Step::Query
+                | Step::Parse
+                | Step::Bind
+                | Step::Describe
+                | Step::Probe
+                | Step::Close
+                | Step::Execute
+                | Step::Own => None,
             };
             if let Some(lost) = next {
                 skip(lost, names, happened);

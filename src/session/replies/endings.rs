@@ -61,7 +61,14 @@ impl Replies {
         let is_query = match front.step {
             Step::Query => true,
             Step::Execute => false,
-            Step::Parse | Step::Bind | Step::Describe | Step::Close | Step::Sync | Step::CopyEnd | Step::Own => {
+            Step::Parse
+            | Step::Bind
+            | Step::Describe
+            | Step::Probe
+            | Step::Close
+            | Step::Sync
+            | Step::CopyEnd
+            | Step::Own => {
                 return Err(unexpected);
             }
         };
@@ -156,9 +163,14 @@ impl Replies {
             }
             // A statement was judged where the upstream saw none: two readers read the text in two ways.
             Step::Execute => Err(Violation::Unexpected(header.tag)),
-            Step::Parse | Step::Bind | Step::Describe | Step::Close | Step::Sync | Step::CopyEnd | Step::Own => {
-                Err(Violation::Unexpected(header.tag))
-            }
+            Step::Parse
+            | Step::Bind
+            | Step::Describe
+            | Step::Probe
+            | Step::Close
+            | Step::Sync
+            | Step::CopyEnd
+            | Step::Own => Err(Violation::Unexpected(header.tag)),
         }
     }
 

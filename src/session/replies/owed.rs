@@ -69,6 +69,8 @@ pub enum Step {
     Parse,
     Bind,
     Describe,
+    /// pgward's own Describe of a cursor in front of the client's: its answer is for nobody, its error for the client.
+    Probe,
     Close,
     Execute,
     Sync,
