@@ -162,6 +162,10 @@ fn redact_at<'t>(text: &'t str, statement: Option<&Statement>, beside: &Beside, 
         walk::statement(&statement.action, &mut found);
     }
     let mut marked = Marked::new(&tokens);
+    // A statement that was read may hold semicolons; what stands behind one in it is still the statement's.
+    if statement.is_some() {
+        utility::mark(&tokens, false, &mut |index, rule| marked.mark(index, rule));
+    }
     let mut offset = 0;
     for one in tokens.split(|token| token.kind == Kind::Mark(';')) {
         utility::mark(one, statement.is_none(), &mut |index, rule| marked.mark(offset + index, rule));

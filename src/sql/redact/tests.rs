@@ -94,7 +94,7 @@ fn spelled(secret: &str, how: usize) -> String {
     }
 }
 
-const PLACES: [&str; 25] = [
+const PLACES: [&str; 26] = [
     "CREATE ROLE r LOGIN PASSWORD {}",
     "ALTER USER r WITH ENCRYPTED PASSWORD {} VALID UNTIL 'infinity'",
     "CREATE USER r IN GROUP a PASSWORD {}",
@@ -120,6 +120,7 @@ const PLACES: [&str; 25] = [
     "PREPARE p AS UPDATE u SET password = {}",
     "SELECT set_config('x.password', {}, false)",
     "SELECT a #>> PASSWORD {}",
+    "CREATE ROLE a (b; UPDATE c) PASSWORD {}",
 ];
 
 proptest! {
