@@ -76,6 +76,8 @@ struct Given<T> {
     meaning: T,
     change: Change,
     segment: u64,
+    /// The upstream has said that it is so.
+    confirmed: bool,
 }
 
 /// The name cannot be given a meaning now: too many are held.
@@ -136,6 +138,7 @@ impl<T> Table<T> {
     fn confirm(&mut self, key: &Key, change: Change) {
         if let Some(meanings) = self.names.get_mut(key) {
             meanings.retain(|given| given.change >= change);
+            meanings.iter_mut().for_each(|given| given.confirmed |= given.change == change);
         }
     }
 
@@ -211,11 +214,19 @@ impl Names {
         self.portals.get(kept(name), self.segment)
     }
 
+    /// Whether a portal hangs on a Bind of an earlier segment that the upstream has not spoken of. If that fails, what the
+    /// upstream has under the name is not known.
+    #[must_use]
+    pub fn awaits_portal(&self, name: &str) -> bool {
+        let newest = self.portals.names.get(kept(name)).and_then(|meanings| meanings.last());
+        newest.is_some_and(|given| !given.confirmed && given.segment != self.segment)
+    }
+
     /// # Errors
     /// [`TooMany`]
     pub fn add_statement(&mut self, key: Key, meaning: Prepared) -> Result<NameChange, TooMany> {
         let change = self.next_change();
-        let given = Given { meaning, change, segment: self.segment };
+        let given = Given { meaning, change, segment: self.segment, confirmed: false };
         self.statements.add(key.clone(), given).map_err(|refused| refused.of(TooMany::Statements))?;
         Ok(NameChange::AddStatement(key, change))
     }
@@ -224,7 +235,7 @@ impl Names {
     /// [`TooMany`]
     pub fn add_portal(&mut self, key: Key, portal: Portal) -> Result<NameChange, TooMany> {
         let change = self.next_change();
-        let given = Given { meaning: portal, change, segment: self.segment };
+        let given = Given { meaning: portal, change, segment: self.segment, confirmed: false };
         self.portals.add(key.clone(), given).map_err(|refused| refused.of(TooMany::Portals))?;
         Ok(NameChange::AddPortal(key, change))
     }

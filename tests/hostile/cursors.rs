@@ -11,6 +11,7 @@ pub const CASES: &[Case] = &[
     ("cursors::closed_in_front_of_the_describe", |world| Box::pin(closed_in_front_of_the_describe(world))),
     ("cursors::fetched_from_by_execute", |world| Box::pin(fetched_from_by_execute(world))),
     ("cursors::described_by_one_another", |world| Box::pin(described_by_one_another(world))),
+    ("cursors::left_behind_by_a_query_that_failed", |world| Box::pin(left_behind_by_a_query_that_failed(world))),
     ("cursors::that_are_there", |world| Box::pin(that_are_there(world))),
 ];
 
@@ -66,6 +67,32 @@ async fn described_by_one_another(world: World) {
     assert_eq!(shape(&said), "2 1 t T Z(T)");
     raw.query("CLOSE c").await;
     assert_eq!(shape(&raw.ask(&[describe(b'S', "h"), sync()]).await), "E(34000) Z(E)");
+    works(&bench).await;
+}
+
+/// A simple Query that fails in a block leaves an unnamed portal, on whose Execute PostgreSQL 15 crashes too.
+async fn left_behind_by_a_query_that_failed(world: World) {
+    let bench = world.bench().await;
+    let fails = || query("SELECT 1 / (id - id) FROM notes");
+    let bound = || [parse("", "SELECT 1"), bind("", "", &[]), sync()];
+    let cases: [Vec<bytes::Bytes>; 4] = [
+        vec![fails(), execute("", 0), sync()],
+        [&[fails()], &bound()[..], &[execute("", 0), sync()]].concat(),
+        [&bound()[..], &[fails(), execute("", 0), sync()]].concat(),
+        [&bound()[..], &[fails()], &bound()[..], &[execute("", 0), sync()]].concat(),
+    ];
+    for (index, case) in cases.iter().enumerate() {
+        let mut raw = bench.session().await;
+        raw.query("BEGIN").await;
+        raw.send(case).await;
+        let asked = case.iter().filter(|message| matches!(message[0], b'Q' | b'S')).count();
+        for _ in 1..asked {
+            raw.until_ready().await;
+        }
+        let end = shape(&raw.until_ready().await);
+        assert!(end.starts_with("E(") && end.ends_with(" Z(E)"), "case {index}: {end}");
+        assert_eq!(shape(&raw.query("ROLLBACK").await), "C(ROLLBACK) Z(I)", "case {index}");
+    }
     works(&bench).await;
 }
 

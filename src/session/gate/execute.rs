@@ -96,7 +96,10 @@ impl Gate {
             self.execute_nothing(frame, portal, expected, batch);
             return Ok(());
         }
-        if let [_, .., newest] = meanings.as_slice() {
+        // A simple Query that failed in a block leaves an unnamed portal behind, and PostgreSQL 15 crashes where that is executed:
+        // a Bind in front has to have taken its place for certain.
+        let may_be_left = execute.portal.is_empty() && self.names.awaits_portal(execute.portal);
+        if let (true, [newest]) | (_, [_, .., newest]) = (may_be_left, meanings.as_slice()) {
             let refused = Refused { denial: unsettled(execute.portal), footprint: Evidence::None };
             self.refuse_meaning(newest, refused, portal.parameters.as_deref(), &mut expected, batch);
             self.doom(ToUpstream::failing_step(), expected, batch);
