@@ -23,6 +23,8 @@ const MOST_FOLLOWED: usize = 256;
 #[derive(Default)]
 struct Found {
     cursors: Vec<Box<str>>,
+    /// Those that are being followed, or were: a portal may fetch from itself.
+    seen: Vec<Box<str>>,
     followed: usize,
 }
 
@@ -65,7 +67,9 @@ impl Gate {
         };
         match reference {
             Reference::Prepared(name) => self.prepared(name.as_str(), depth, found),
+            Reference::Cursor(name) if found.seen.iter().any(|seen| **seen == *name.as_str()) => {}
             Reference::Cursor(name) => {
+                found.seen.push(name.as_str().into());
                 self.portal(name.as_str(), depth, found);
                 found.add_cursor(name);
             }
