@@ -277,7 +277,7 @@ mod tests {
     use super::*;
 
     fn give(table: &mut Table<&'static str>, change: Change, segment: u64, meaning: &'static str) {
-        table.add(Key::new("s"), Given { meaning, change, segment }).unwrap();
+        table.add(Key::new("s"), Given { meaning, change, segment, confirmed: false }).unwrap();
     }
 
     fn meanings(table: &Table<&'static str>, segment: u64) -> Vec<&'static str> {
@@ -319,7 +319,7 @@ mod tests {
         assert_eq!(Key::new(&long), Key::new(&long[..63]));
         assert_ne!(Key::new(&long), Key::new(&long[..62]));
         let mut table = Table::new(3);
-        let given = |change| Given { meaning: "x", change, segment: 0 };
+        let given = |change| Given { meaning: "x", change, segment: 0, confirmed: false };
         for name in ["", "0", "1", "2", "2", ""] {
             table.add(Key::new(name), given(1)).unwrap();
         }
