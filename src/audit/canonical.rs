@@ -135,7 +135,19 @@ impl Phase {
             | Event::KeyRotated
             | Event::WitnessSilent
             | Event::WitnessHeard
-            | Event::SinkState => Self::GoesOn,
+            | Event::SinkState
+            | Event::RequestEdited
+            | Event::RequestExpired
+            | Event::BreakGlassOpened
+            | Event::ReviewClosed
+            | Event::ReviewOverdue
+            | Event::GrantEnding
+            | Event::GrantExpired
+            | Event::StatementHeld
+            | Event::UnusualAccess
+            | Event::ControlLogin
+            | Event::ControlLogout
+            | Event::NotificationFailed => Self::GoesOn,
         }
     }
 }

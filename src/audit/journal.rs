@@ -500,14 +500,26 @@ fn class_of(record: &Record) -> Class {
         | Event::KeyRotated
         | Event::WitnessSilent
         | Event::WitnessHeard
-        | Event::SinkState => Class::Ending,
+        | Event::SinkState
+        | Event::RequestExpired
+        | Event::ReviewClosed
+        | Event::ReviewOverdue
+        | Event::GrantEnding
+        | Event::GrantExpired
+        | Event::UnusualAccess
+        | Event::ControlLogout
+        | Event::NotificationFailed => Class::Ending,
         Event::SessionOpen
         | Event::Message
         | Event::RequestFiled
         | Event::RequestApproved
         | Event::GrantCreated
         | Event::CredentialMinted
-        | Event::ConfigReloaded => Class::Opening,
+        | Event::ConfigReloaded
+        | Event::RequestEdited
+        | Event::BreakGlassOpened
+        | Event::StatementHeld
+        | Event::ControlLogin => Class::Opening,
     }
 }
 

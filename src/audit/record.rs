@@ -49,6 +49,30 @@ pub enum Event {
     WitnessHeard,
     /// A sink fell behind, caught up, was given up, or came too late for records; [`Record::detail`] says which.
     SinkState,
+    /// What a pending request asks for was changed: earlier approvals no longer count.
+    RequestEdited,
+    /// Nobody decided on a request in time.
+    RequestExpired,
+    /// A grant was opened at once, without approval, by who may do so in an emergency.
+    BreakGlassOpened,
+    /// Somebody else has looked at what was done under such a grant.
+    ReviewClosed,
+    /// Nobody has yet, and it is late.
+    ReviewOverdue,
+    /// A grant ends soon.
+    GrantEnding,
+    /// A grant's time ran out.
+    GrantExpired,
+    /// A statement that lacks nothing but a grant waits for the approvers; [`Record::detail`] says what became of it.
+    StatementHeld,
+    /// What a principal does is not what it did so far; [`Record::rule`] says by which rule.
+    UnusualAccess,
+    /// Somebody logged in to the control port through a browser or the identity provider.
+    ControlLogin,
+    /// Their session there ended.
+    ControlLogout,
+    /// A message about one of these could not be delivered, and is given up.
+    NotificationFailed,
 }
 
 impl Event {
@@ -84,6 +108,18 @@ impl Event {
             Self::WitnessHeard => "witness_heard",
             Self::Message => "message",
             Self::SinkState => "sink_state",
+            Self::RequestEdited => "request_edited",
+            Self::RequestExpired => "request_expired",
+            Self::BreakGlassOpened => "break_glass_opened",
+            Self::ReviewClosed => "review_closed",
+            Self::ReviewOverdue => "review_overdue",
+            Self::GrantEnding => "grant_ending",
+            Self::GrantExpired => "grant_expired",
+            Self::StatementHeld => "statement_held",
+            Self::UnusualAccess => "unusual_access",
+            Self::ControlLogin => "control_login",
+            Self::ControlLogout => "control_logout",
+            Self::NotificationFailed => "notification_failed",
             Self::AccessRefused => "access_refused",
         }
     }

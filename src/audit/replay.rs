@@ -130,6 +130,18 @@ impl Replay {
                 Event::StatementEnd
                 | Event::Message
                 | Event::SinkState
+                | Event::RequestEdited
+                | Event::RequestExpired
+                | Event::BreakGlassOpened
+                | Event::ReviewClosed
+                | Event::ReviewOverdue
+                | Event::GrantEnding
+                | Event::GrantExpired
+                | Event::StatementHeld
+                | Event::UnusualAccess
+                | Event::ControlLogin
+                | Event::ControlLogout
+                | Event::NotificationFailed
                 | Event::AccessRefused
                 | Event::RequestFiled
                 | Event::RequestApproved

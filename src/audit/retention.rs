@@ -28,12 +28,16 @@ impl Kind {
     #[must_use]
     pub fn of(event: Event) -> Self {
         match event {
-            Event::Statement | Event::StatementEnd | Event::Message | Event::Cancel => Self::Statement,
+            Event::Statement | Event::StatementEnd | Event::Message | Event::Cancel | Event::StatementHeld => {
+                Self::Statement
+            }
             Event::SessionOpen
             | Event::SessionClose
             | Event::SessionKilled
             | Event::LoginDenied
-            | Event::StartupRefused => Self::Session,
+            | Event::StartupRefused
+            | Event::ControlLogin
+            | Event::ControlLogout => Self::Session,
             Event::RequestFiled
             | Event::RequestApproved
             | Event::RequestDenied
@@ -41,7 +45,15 @@ impl Kind {
             | Event::GrantCreated
             | Event::GrantRevoked
             | Event::CredentialMinted
-            | Event::AccessRefused => Self::Access,
+            | Event::AccessRefused
+            | Event::RequestEdited
+            | Event::RequestExpired
+            | Event::BreakGlassOpened
+            | Event::ReviewClosed
+            | Event::ReviewOverdue
+            | Event::GrantEnding
+            | Event::GrantExpired
+            | Event::UnusualAccess => Self::Access,
             Event::ConfigReloaded
             | Event::ConfigRefused
             | Event::JournalOpened
@@ -53,7 +65,8 @@ impl Kind {
             | Event::KeyRotated
             | Event::WitnessSilent
             | Event::WitnessHeard
-            | Event::SinkState => Self::Service,
+            | Event::SinkState
+            | Event::NotificationFailed => Self::Service,
         }
     }
 

@@ -150,7 +150,19 @@ impl OpenSessions {
             | Event::KeyRotated
             | Event::WitnessSilent
             | Event::WitnessHeard
-            | Event::SinkState => {}
+            | Event::SinkState
+            | Event::RequestEdited
+            | Event::RequestExpired
+            | Event::BreakGlassOpened
+            | Event::ReviewClosed
+            | Event::ReviewOverdue
+            | Event::GrantEnding
+            | Event::GrantExpired
+            | Event::StatementHeld
+            | Event::UnusualAccess
+            | Event::ControlLogin
+            | Event::ControlLogout
+            | Event::NotificationFailed => {}
         }
         Ok(())
     }

@@ -44,14 +44,24 @@ fn event(record: &Record) -> (String, String) {
             parts.extend(record.ticket.as_ref().map(|ticket| format!("ticket {ticket}")));
             parts.extend(record.statement.as_ref().map(|statement| format!("only for: {statement}")));
         }
-        Event::RequestApproved | Event::RequestDenied | Event::RequestWithdrawn => {
+        Event::RequestApproved
+        | Event::RequestDenied
+        | Event::RequestWithdrawn
+        | Event::RequestEdited
+        | Event::RequestExpired => {
             parts.push(request(record));
             if !record.approvers.is_empty() {
                 parts.push(format!("by {}", record.approvers.join(", ")));
             }
             parts.extend(record.detail.as_ref().map(|note| format!("\"{note}\"")));
         }
-        Event::GrantCreated | Event::GrantRevoked => {
+        Event::GrantCreated
+        | Event::GrantRevoked
+        | Event::BreakGlassOpened
+        | Event::ReviewClosed
+        | Event::ReviewOverdue
+        | Event::GrantEnding
+        | Event::GrantExpired => {
             parts.extend(record.grant.as_ref().map(|grant| format!("{grant} of {}", name(&record.principal))));
             parts.push(format!("scope {}", name(&record.scope)));
             parts.push(detail());
@@ -88,7 +98,12 @@ fn event(record: &Record) -> (String, String) {
         | Event::HoldReleased
         | Event::KeyRotated
         | Event::WitnessSilent
-        | Event::WitnessHeard => {
+        | Event::WitnessHeard
+        | Event::StatementHeld
+        | Event::UnusualAccess
+        | Event::ControlLogin
+        | Event::ControlLogout
+        | Event::NotificationFailed => {
             parts.extend(record.ended_by.map(|ended_by| word(&ended_by)));
             parts.extend(record.sqlstate.clone());
             parts.push(detail());

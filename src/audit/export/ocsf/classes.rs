@@ -129,19 +129,33 @@ pub(super) fn classify(record: &Record) -> Classified {
             known(Class::DatastoreActivity, activity, &name, end_status(record), Informational)
         }
         Event::AccessRefused => other(Class::EntityManagement, Status::Failure, Medium),
-        Event::Message | Event::Cancel => other(Class::DatastoreActivity, Status::Success, Informational),
-        Event::SessionOpen => known(Class::Authentication, 1, "Logon", Status::Success, Informational),
+        Event::UnusualAccess => other(Class::DatastoreActivity, Status::Unknown, High),
+        Event::Message | Event::Cancel | Event::StatementHeld => {
+            other(Class::DatastoreActivity, Status::Success, Informational)
+        }
+        Event::SessionOpen | Event::ControlLogin => {
+            known(Class::Authentication, 1, "Logon", Status::Success, Informational)
+        }
         Event::LoginDenied | Event::StartupRefused => known(Class::Authentication, 1, "Logon", Status::Failure, Medium),
-        Event::SessionClose | Event::SessionKilled => {
+        Event::SessionClose | Event::SessionKilled | Event::ControlLogout => {
             known(Class::Authentication, 2, "Logoff", Status::Success, Informational)
         }
         Event::RequestFiled | Event::GrantCreated | Event::CredentialMinted => {
             known(Class::EntityManagement, 1, "Create", Status::Success, Informational)
         }
-        Event::RequestApproved | Event::RequestDenied | Event::RequestWithdrawn | Event::ConfigReloaded => {
-            known(Class::EntityManagement, 3, "Update", Status::Success, Informational)
+        Event::RequestApproved
+        | Event::RequestDenied
+        | Event::RequestWithdrawn
+        | Event::RequestEdited
+        | Event::RequestExpired
+        | Event::ReviewClosed
+        | Event::GrantEnding
+        | Event::ConfigReloaded => known(Class::EntityManagement, 3, "Update", Status::Success, Informational),
+        Event::BreakGlassOpened => known(Class::EntityManagement, 1, "Create", Status::Success, High),
+        Event::ReviewOverdue => other(Class::EntityManagement, Status::Failure, High),
+        Event::GrantRevoked | Event::GrantExpired => {
+            known(Class::EntityManagement, 4, "Delete", Status::Success, Informational)
         }
-        Event::GrantRevoked => known(Class::EntityManagement, 4, "Delete", Status::Success, Informational),
         Event::ConfigRefused => known(Class::EntityManagement, 3, "Update", Status::Failure, Medium),
         Event::JournalOpened => known(Class::ApplicationLifecycle, 3, "Start", Status::Success, Informational),
         Event::JournalClosed => known(Class::ApplicationLifecycle, 4, "Stop", Status::Success, Informational),
@@ -150,6 +164,7 @@ pub(super) fn classify(record: &Record) -> Classified {
         }
         Event::WitnessSilent => other(Class::ApplicationLifecycle, Status::Failure, High),
         Event::JournalRecovered => other(Class::ApplicationLifecycle, Status::Success, Medium),
+        Event::NotificationFailed => other(Class::ApplicationLifecycle, Status::Failure, Medium),
         Event::SinkState => other(Class::ApplicationLifecycle, Status::Unknown, High),
     }
 }

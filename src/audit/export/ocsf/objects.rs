@@ -146,10 +146,19 @@ pub(super) fn policy(record: &Record) -> Option<Value> {
 /// What an act of administration was about.
 pub(super) fn entity(record: &Record) -> Value {
     let (kind, uid) = match record.event {
-        Event::RequestFiled | Event::RequestApproved | Event::RequestDenied | Event::RequestWithdrawn => {
-            ("access request", record.request.as_ref().map(ToString::to_string))
-        }
-        Event::GrantCreated | Event::GrantRevoked => ("grant", record.grant.as_ref().map(ToString::to_string)),
+        Event::RequestFiled
+        | Event::RequestApproved
+        | Event::RequestDenied
+        | Event::RequestWithdrawn
+        | Event::RequestEdited
+        | Event::RequestExpired => ("access request", record.request.as_ref().map(ToString::to_string)),
+        Event::GrantCreated
+        | Event::GrantRevoked
+        | Event::BreakGlassOpened
+        | Event::ReviewClosed
+        | Event::ReviewOverdue
+        | Event::GrantEnding
+        | Event::GrantExpired => ("grant", record.grant.as_ref().map(ToString::to_string)),
         Event::CredentialMinted => ("credential", record.database.clone()),
         Event::ConfigReloaded | Event::ConfigRefused => ("configuration", record.detail.clone()),
         Event::Statement
@@ -170,6 +179,11 @@ pub(super) fn entity(record: &Record) -> Value {
         | Event::WitnessSilent
         | Event::WitnessHeard
         | Event::SinkState
+        | Event::StatementHeld
+        | Event::UnusualAccess
+        | Event::ControlLogin
+        | Event::ControlLogout
+        | Event::NotificationFailed
         | Event::Message
         | Event::AccessRefused => ("record", Some(record.seq.to_string())),
     };
