@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod desk;
 pub mod devcerts;
 pub mod guarded;
 pub mod identity;

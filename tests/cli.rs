@@ -15,6 +15,7 @@ use pgward::control::{
     Database, Dependencies, Directory, Explain, ExplainAnswer, ExplainError, ExplainQuestion, Metrics, Server,
     Settings, User,
 };
+use pgward::desk::Desk;
 use pgward::session::Registry;
 use pgward::store::{GrantBook, SharedStore, SqliteStore};
 use pgward::wire::scram::Verifier;
@@ -83,16 +84,27 @@ async fn serve(dir: &Path, files: &devcerts::Files, stop: CancellationToken) -> 
     let store: SharedStore = Arc::new(SqliteStore::open(&dir.join("pgward.db")).unwrap());
     let clock = Arc::new(Clock::default());
     let settings = pgward::audit::Settings::new(dir.join("audit"), Durability::Written);
+    let journal = Journal::open(settings).unwrap();
+    let grants = GrantBook::load(Arc::clone(&store), Arc::clone(&clock)).await.unwrap();
+    let directory = Arc::new(ArcSwap::from_pointee(directory()));
+    let desk = Desk::new(pgward::desk::Parts {
+        store: Arc::clone(&store),
+        grants: Arc::clone(&grants),
+        journal: Arc::clone(&journal),
+        clock: Arc::clone(&clock),
+        offers: Arc::clone(&directory) as Arc<dyn pgward::desk::Offers>,
+        redact: pgward::sql::redacted,
+    });
     let parts = Dependencies {
-        grants: GrantBook::load(Arc::clone(&store), Arc::clone(&clock)).await.unwrap(),
+        grants,
         store,
-        journal: Journal::open(settings).unwrap(),
+        journal,
         clock,
         sessions: Arc::new(Registry::default()),
-        directory: Arc::new(ArcSwap::from_pointee(directory())),
+        directory,
         explainer: Arc::new(FakeExplainer),
         derive_verifier: Arc::new(|_, password, _| Ok(Verifier::derive(password, b"some salt", 4096).to_string())),
-        redact: pgward::sql::redacted,
+        desk: Arc::new(desk),
         registry: Arc::default(),
         metrics: Metrics::default(),
     };
@@ -112,6 +124,7 @@ fn directory() -> Directory {
     };
     let dba = vec![Subject::Group("dba".to_owned())];
     Directory {
+        others: false,
         users: vec![user("alice", "dev"), user("bob", "dba")],
         admins: dba.clone(),
         auditors: dba.clone(),
@@ -124,6 +137,7 @@ fn directory() -> Directory {
             approvals: 1,
             max_duration: Duration::from_secs(3600),
             guards: pgward::access::Guards::default(),
+            rules: pgward::access::Rules::default(),
             allow: Vec::new(),
         }],
         databases: vec![Database {

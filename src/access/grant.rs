@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{GrantId, RequestId, Scope};
+use super::{GrantId, Principal, RequestId, Scope};
 
 /// Access of one principal to one frozen scope for one window of time.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -16,12 +16,91 @@ pub struct Grant {
     pub scope: Arc<Scope>,
     /// Allows this one statement alone, where the request was for one.
     pub statement: Option<String>,
+    /// How often that one may run.
+    pub uses: Option<u32>,
+    pub origin: Origin,
     pub reason: String,
     pub ticket: Option<String>,
     pub approvers: Vec<String>,
     pub not_before: Timestamp,
     pub expires_at: Timestamp,
     pub revocation: Option<Revocation>,
+}
+
+/// By what a grant came about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// Somebody asked, and others approved.
+    #[default]
+    Asked,
+    /// Somebody asked, and the scope's `auto_approve` covers it.
+    Rule,
+    /// Who may do so opened it in an emergency.
+    BreakGlass,
+}
+
+impl Origin {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Origin::Asked => "asked",
+            Origin::Rule => "rule",
+            Origin::BreakGlass => "break_glass",
+        }
+    }
+}
+
+/// What is owed after an emergency: that somebody else looks at what was done.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Review {
+    pub grant: GrantId,
+    pub due: Timestamp,
+    pub closed: Option<ReviewClosing>,
+}
+
+/// Who has looked, when, and what they found.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ReviewClosing {
+    pub at: Timestamp,
+    pub by: String,
+    pub note: String,
+}
+
+/// Why a review cannot be closed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReviewRefused {
+    #[error("nobody reviews what they did themselves")]
+    Own,
+    #[error("you are not among the approvers of scope \"{0}\"")]
+    NotReviewer(String),
+    #[error("the review was closed already, by {0}")]
+    Closed(String),
+    #[error("a note is needed: what was done, and whether it had to be")]
+    NoNote,
+}
+
+impl Review {
+    /// Closes the review of `grant`.
+    ///
+    /// # Errors
+    /// [`ReviewRefused`] where this person may not, or it is closed.
+    pub fn close(&mut self, grant: &Grant, by: &Principal, note: &str, now: Timestamp) -> Result<(), ReviewRefused> {
+        if let Some(closed) = &self.closed {
+            return Err(ReviewRefused::Closed(closed.by.clone()));
+        }
+        if by.name == grant.principal {
+            return Err(ReviewRefused::Own);
+        }
+        if !grant.scope.may_approve(by) {
+            return Err(ReviewRefused::NotReviewer(grant.scope.name.clone()));
+        }
+        if note.trim().is_empty() {
+            return Err(ReviewRefused::NoNote);
+        }
+        self.closed = Some(ReviewClosing { at: now, by: by.name.clone(), note: note.to_owned() });
+        Ok(())
+    }
 }
 
 /// The early end of a grant.

@@ -6,10 +6,12 @@ mod clock;
 mod export;
 mod grant;
 mod guards;
+mod hours;
 mod ids;
 mod principal;
 mod region;
 mod request;
+mod rules;
 mod scope;
 mod secret;
 mod token;
@@ -17,14 +19,17 @@ mod token;
 pub use allowance::Allowance;
 pub use clock::Clock;
 pub use export::{Amount, Export, ExportLimit};
-pub use grant::{Grant, GrantState, Revocation};
+pub use grant::{Grant, GrantState, Origin, Review, ReviewClosing, ReviewRefused, Revocation};
 pub use guards::{Bytes, Guards, Seconds};
+pub use hours::Hours;
 pub use ids::{GrantId, RequestId, SessionId};
 pub use principal::{Principal, Subject};
 pub use region::{Region, RegionNetworks};
 pub use request::{
-    AccessRequest, Approval, ApprovalRefused, Decision, NewRequest, RequestRefused, RequestState, WithdrawalRefused,
+    AccessRequest, Approval, ApprovalRefused, Changes, Decision, EditRefused, Extension, NewRequest, RequestRefused,
+    RequestState, Ruling, WithdrawalRefused,
 };
+pub use rules::{ApprovalRule, BreakGlass, Requirement, Rules, spell};
 pub use scope::{ObjectPattern, Operation, OperationSet, Privilege, Scope};
 pub use secret::Secret;
 pub use token::{NoRandomness, TokenHash, generate_token};

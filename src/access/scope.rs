@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Guards, Principal, Region, Subject};
+use super::{Guards, Principal, Region, Rules, Subject};
 
 /// What a statement does to a relation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -119,6 +119,16 @@ impl ObjectPattern {
         self.schema.as_deref().is_none_or(|s| s == schema) && self.name.as_deref().is_none_or(|n| n == name)
     }
 
+    /// Whether some object could match both.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let meet = |one: &Option<String>, other: &Option<String>| match (one, other) {
+            (Some(one), Some(other)) => one == other,
+            (None, _) | (_, None) => true,
+        };
+        meet(&self.schema, &other.schema) && meet(&self.name, &other.name)
+    }
+
     /// How closely the pattern names an object: a table before its schema before everything.
     #[must_use]
     pub fn specificity(&self) -> u8 {
@@ -201,6 +211,9 @@ pub struct Scope {
     /// What bounds each statement.
     #[serde(flatten)]
     pub guards: Guards,
+    /// How it is asked for.
+    #[serde(flatten)]
+    pub rules: Rules,
     pub allow: Vec<Privilege>,
 }
 
@@ -210,9 +223,18 @@ impl Scope {
         self.requesters.iter().any(|subject| subject.names(principal))
     }
 
+    /// Whether a principal is among the approvers, its own or those of some rule.
     #[must_use]
     pub fn may_approve(&self, principal: &Principal) -> bool {
-        self.approvers.iter().any(|subject| subject.names(principal))
+        let names = |subjects: &[Subject]| subjects.iter().any(|subject| subject.names(principal));
+        names(&self.approvers) || self.rules.approval_rules.iter().any(|rule| names(&rule.approvers))
+    }
+
+    /// Whether a principal may open it in an emergency.
+    #[must_use]
+    pub fn may_break_glass(&self, principal: &Principal) -> bool {
+        let who = self.rules.break_glass.iter().flat_map(|rules| &rules.who);
+        who.into_iter().any(|subject| subject.names(principal))
     }
 
     /// Whether statements under this scope run in READ ONLY transactions: as the configuration says, else where nothing

@@ -30,18 +30,13 @@ fn scope(approvals: u32) -> Scope {
         approvals,
         max_duration: Duration::from_secs(3600),
         guards: Guards::default(),
+        rules: Rules::default(),
         allow: vec![],
     }
 }
 
 fn asked() -> NewRequest {
-    NewRequest {
-        reason: "refund".into(),
-        ticket: None,
-        duration: Duration::from_secs(1800),
-        starts: None,
-        statement: None,
-    }
+    NewRequest { reason: "refund".into(), ticket: None, duration: Duration::from_secs(1800), ..NewRequest::default() }
 }
 
 fn filed(approvals: u32) -> AccessRequest {
@@ -49,7 +44,7 @@ fn filed(approvals: u32) -> AccessRequest {
 }
 
 fn approve(request: &mut AccessRequest, by: &str, now: Timestamp) -> Result<Option<Grant>, ApprovalRefused> {
-    request.decide(&person(by, "dba"), Decision::Approve, None, now)
+    request.decide(&person(by, "dba"), Ruling::of(Decision::Approve, None), now)
 }
 
 #[test]
@@ -192,7 +187,7 @@ fn who_may_file_what() {
 fn who_may_decide() {
     let mut request = filed(2);
     assert_eq!(approve(&mut request, "alice", noon()), Err(ApprovalRefused::OwnRequest));
-    let outsider = request.decide(&person("eve", "dev"), Decision::Deny, None, noon());
+    let outsider = request.decide(&person("eve", "dev"), Ruling::of(Decision::Deny, None), noon());
     assert_eq!(outsider, Err(ApprovalRefused::NotApprover("orders-read".into())));
     assert_eq!(approve(&mut request, "bob", noon()), Ok(None));
     assert_eq!(approve(&mut request, "bob", noon()), Err(ApprovalRefused::AlreadyDecided));
@@ -208,7 +203,10 @@ fn who_may_decide() {
 fn one_no_ends_a_request() {
     let mut request = filed(2);
     approve(&mut request, "bob", noon()).unwrap();
-    assert_eq!(request.decide(&person("carol", "dba"), Decision::Deny, Some("why?".into()), noon()), Ok(None));
+    assert_eq!(
+        request.decide(&person("carol", "dba"), Ruling::of(Decision::Deny, Some("why?".into())), noon()),
+        Ok(None)
+    );
     assert_eq!(request.state, RequestState::Denied);
     assert_eq!(approve(&mut request, "dave", noon()), Err(ApprovalRefused::NotPending(RequestState::Denied)));
 }
@@ -340,15 +338,22 @@ fn no_forged_approval_counts() {
     let mut request = filed(2);
     for (by, at) in [("alice", 0), ("bob", 1), ("bob", 2)] {
         let (approver, digest) = (by.to_owned(), request.digest());
-        request.approvals.push(Approval { approver, decision: Decision::Approve, note: None, at: after(at), digest });
+        request.approvals.push(Approval {
+            approver,
+            groups: vec!["dba".to_owned()],
+            decision: Decision::Approve,
+            note: None,
+            at: after(at),
+            digest,
+        });
     }
-    request.scope.approvals = 3;
+    request.requirements[0].count = 3;
     let digest = request.digest();
     request.approvals.iter_mut().for_each(|approval| approval.digest.clone_from(&digest));
     assert_eq!(approve(&mut request, "carol", noon()), Ok(None), "bob twice and carol are two, alice none");
     let mut free = filed(0);
     assert_eq!(free.approvals, [], "no scope gives access by itself");
-    assert!(free.decide(&person("bob", "dba"), Decision::Deny, None, noon()).unwrap().is_none());
+    assert!(free.decide(&person("bob", "dba"), Ruling::of(Decision::Deny, None), noon()).unwrap().is_none());
 }
 
 #[test]

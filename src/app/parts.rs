@@ -15,6 +15,7 @@ use crate::access::{Clock, RegionNetworks};
 use crate::audit::{HashKey, Journal};
 use crate::config::{Config, StoreLocation};
 use crate::control;
+use crate::desk::{self, Desk};
 use crate::session::{self, Balancers, DatabaseSettings, Metrics, Registry, ServerTls};
 use crate::sinks::Sinks;
 use crate::store::{GrantBook, SharedStore, SqliteStore, Store as _};
@@ -84,6 +85,14 @@ impl Parts {
         let session_settings = settings::session_settings(&config, salt_secret, hash_key);
         let session = Arc::new(session::Server::new(session_settings, data_path.clone()).on(lanes));
         let explainer = Arc::new(Explainer::new(Arc::clone(&session), data_path));
+        let desk = Arc::new(Desk::new(desk::Parts {
+            store: Arc::clone(&store),
+            grants: Arc::clone(&grants),
+            journal: Arc::clone(&journal),
+            clock: Arc::clone(&clock),
+            offers: Arc::clone(&swapped.directory) as Arc<dyn desk::Offers>,
+            redact: crate::sql::redacted,
+        }));
         let (control_tls, control_certificate) = settings::control_tls(&config)?;
         let mut control_settings = control::Settings::new(control_tls);
         control_settings.credential_ttl = config.control.credential_ttl;
@@ -100,7 +109,7 @@ impl Parts {
                 derive_verifier: Arc::new(move |user, password, like| {
                     derive_verifier(&salt_secret, user, password, like)
                 }),
-                redact: crate::sql::redacted,
+                desk,
                 metrics: control::Metrics::register(&mut metrics_registry),
                 registry: Arc::new(metrics_registry),
             },

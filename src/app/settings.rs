@@ -156,6 +156,7 @@ pub fn control_directory(config: &Config) -> control::Directory {
         auditors: config.control.auditors.clone(),
         scopes: config.scopes.clone(),
         databases: databases.collect(),
+        others: !config.issuers.is_empty(),
     }
 }
 

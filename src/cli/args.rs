@@ -87,11 +87,16 @@ pub enum Command {
         #[arg(long, value_parser = request_state)]
         state: Option<RequestState>,
     },
+    /// Change a pending request of your own: approvals that it had no longer count
+    Edit(EditArguments),
     /// Say yes to a request
     Approve {
         id: String,
         #[arg(long)]
         note: Option<String>,
+        /// The digest of what you saw (`-o json` shows it): refused where the request was edited since
+        #[arg(long)]
+        digest: Option<String>,
     },
     /// Say no to a request
     Deny {
@@ -109,6 +114,23 @@ pub enum Command {
         /// Those that are over, too
         #[arg(long)]
         all: bool,
+    },
+    /// Ask for more time under a grant of your own
+    Extend(ExtendArguments),
+    /// Open a scope at once, in an emergency, where it names you; others are told, and a review follows
+    BreakGlass(BreakGlassArguments),
+    /// List the reviews that are owed after emergencies
+    Reviews {
+        /// Those that are closed, too
+        #[arg(long)]
+        all: bool,
+    },
+    /// Close the review of a grant
+    Review {
+        grant: String,
+        /// What was done, and whether it had to be
+        #[arg(long)]
+        note: String,
     },
     /// End a grant now
     Revoke {
@@ -181,6 +203,51 @@ pub struct RequestArguments {
     /// Only this one statement
     #[arg(long, value_name = "SQL")]
     pub statement: Option<String>,
+    /// How often that statement may run [default: as often as the time lets it]
+    #[arg(long, value_name = "N", requires = "statement")]
+    pub uses: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub struct EditArguments {
+    pub id: String,
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse)]
+    pub duration: Option<Duration>,
+    #[arg(long)]
+    pub reason: Option<String>,
+    #[arg(long)]
+    pub ticket: Option<String>,
+    #[arg(long, value_name = "TIME")]
+    pub starts: Option<Timestamp>,
+    #[arg(long, value_name = "SQL")]
+    pub statement: Option<String>,
+    #[arg(long, value_name = "N")]
+    pub uses: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub struct BreakGlassArguments {
+    /// What to open
+    pub scope: String,
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse)]
+    pub duration: Duration,
+    /// Why it cannot wait
+    #[arg(long)]
+    pub reason: String,
+    #[arg(long)]
+    pub ticket: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ExtendArguments {
+    pub grant: String,
+    /// After its end
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse)]
+    pub duration: Duration,
+    #[arg(long)]
+    pub reason: String,
+    #[arg(long)]
+    pub ticket: Option<String>,
 }
 
 fn request_state(text: &str) -> Result<RequestState, String> {

@@ -10,6 +10,7 @@ mod identity;
 mod names;
 mod problems;
 mod reader;
+mod rules;
 mod scope;
 mod sections;
 mod sink;
@@ -275,7 +276,7 @@ impl Config {
         let issuers = identity::issuers(root, directory, &mut files);
         let users = user::users(root, &names, &issuers);
         let databases = database::databases(root, directory, &names, &region_rules, &mut files);
-        let scopes = scope::scopes(root, &names);
+        let scopes = scope::scopes(root, &names, &databases);
         let (proxy, control) = (proxy?, control?);
         if proxy.listen == control.listen && proxy.listen.port() != 0 {
             root.refuse("control.listen", format!("{} is the address of [proxy] already", control.listen));

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use super::Database;
 use super::names::{Names, check_name, check_unique, columns, patterns};
 use super::reader::{Table, Text};
+use super::rules::{self, rules};
 use crate::access::{Guards, Operation, OperationSet, Privilege, Region, Scope, Subject};
 
-pub(super) fn scopes(root: &Table<'_>, names: &Names) -> Vec<Scope> {
+pub(super) fn scopes(root: &Table<'_>, names: &Names, databases: &[Database]) -> Vec<Scope> {
     let mut seen = Vec::new();
     let mut scopes = Vec::new();
     for table in root.tables("scope") {
-        table.allow(&[
+        let own = [
             "name",
             "database",
             "regions",
@@ -25,17 +27,18 @@ pub(super) fn scopes(root: &Table<'_>, names: &Names) -> Vec<Scope> {
             "require_reason",
             "read_only",
             "allow",
-        ]);
+        ];
+        table.allow(&[&own[..], &rules::KEYS[..]].concat());
         let name = table.required_text("name");
         if let Some(name) = &name {
             check_unique(&mut seen, name);
         }
-        scopes.extend(scope(&table, name, names));
+        scopes.extend(scope(&table, name, names, databases));
     }
     scopes
 }
 
-fn scope(table: &Table<'_>, name: Option<Text<'_>>, names: &Names) -> Option<Scope> {
+fn scope(table: &Table<'_>, name: Option<Text<'_>>, names: &Names, databases: &[Database]) -> Option<Scope> {
     let name = name.and_then(|name| name.read(check_name));
     let database = database(table, names);
     let regions = regions(table, names, database);
@@ -51,11 +54,13 @@ fn scope(table: &Table<'_>, name: Option<Text<'_>>, names: &Names) -> Option<Sco
     }
     let allow: Vec<Privilege> = table.tables("allow").iter().filter_map(privilege).collect();
     let guards = guards(table, &allow);
+    let of = databases.iter().find(|known| Some(known.policy.name.as_str()) == database);
+    let rules = rules(table, names, of, &allow, max_duration);
     let (requesters, approvers) = (requesters?, approvers?);
     check_approvers(table, names, &requesters, &approvers, approvals);
     let database = database?.to_owned();
     let max_duration = max_duration?;
-    Some(Scope { name: name?, database, regions, requesters, approvers, approvals, max_duration, guards, allow })
+    Some(Scope { name: name?, database, regions, requesters, approvers, approvals, max_duration, guards, rules, allow })
 }
 
 /// The guard rails; a scope that is said to be read-only and allows writes says two things.

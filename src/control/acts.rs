@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::auth::Caller;
 use super::problem::Problem;
 use super::server::Shared;
-use crate::access::{AccessRequest, Grant};
 use crate::audit::{Event, Record, RecordedVerdict};
 
 /// Acts that may be under way at once. Beyond it callers are asked to come again.
@@ -35,41 +34,7 @@ impl Shared {
 
     /// A record of an act of `caller`, about themselves until it says otherwise.
     pub fn record_by(&self, event: Event, caller: &Caller) -> Record {
-        let mut record = Record::new(self.clock.now(), event);
-        record.principal = Some(caller.name().to_owned());
-        record.groups.clone_from(&caller.principal().groups);
-        record.client_addr = Some(caller.peer().to_string());
-        record
-    }
-
-    /// Fills in what an access request is about.
-    pub fn about_request(&self, record: &mut Record, request: &AccessRequest) {
-        record.principal = Some(request.principal.name.clone());
-        record.groups.clone_from(&request.principal.groups);
-        record.database = Some(request.scope.database.clone());
-        record.scope = Some(request.scope.name.clone());
-        record.request = Some(request.id.clone());
-        record.reason = Some(request.reason.clone());
-        record.ticket.clone_from(&request.ticket);
-        record.statement = self.without_secrets(request.statement.as_deref());
-    }
-
-    /// Fills in what a grant is about.
-    pub fn about_grant(&self, record: &mut Record, grant: &Grant) {
-        record.principal = Some(grant.principal.clone());
-        record.groups = Vec::new();
-        record.database = Some(grant.scope.database.clone());
-        record.scope = Some(grant.scope.name.clone());
-        record.grant = Some(grant.id.clone());
-        record.request = Some(grant.request.clone());
-        record.reason = Some(grant.reason.clone());
-        record.ticket.clone_from(&grant.ticket);
-        record.approvers.clone_from(&grant.approvers);
-        record.statement = self.without_secrets(grant.statement.as_deref());
-    }
-
-    fn without_secrets(&self, statement: Option<&str>) -> Option<String> {
-        statement.map(|statement| (self.redact)(statement).into_owned())
+        self.desk.recorder().by(event, &caller.actor())
     }
 
     /// Records that an act which the journal already names did not take effect, and passes the cause on.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::access::{Decision, GrantState, RequestState};
+use crate::access::{Decision, GrantState, Origin, RequestState};
 use crate::audit::{Event, Filter, RecordedVerdict};
 
 /// Says that a search left older records out.
@@ -29,6 +29,9 @@ pub struct NewAccessRequest {
     /// Only this one statement, by its text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement: Option<String>,
+    /// How often the statement may run; as often as the window lets it where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u32>,
 }
 
 /// A word that goes with a decision.
@@ -37,6 +40,9 @@ pub struct NewAccessRequest {
 pub struct Note {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// `digest` of the request as the approver saw it: where it was edited since, the decision is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 /// Why something is ended early.
@@ -71,7 +77,125 @@ pub struct RequestView {
     pub approvals_needed: u32,
     /// Who may decide: `@group` or user.
     pub approvers: Vec<String>,
+    /// What it needs, rule by rule. One person fills one place.
+    pub requirements: Vec<RequirementView>,
     pub decisions: Vec<DecisionView>,
+    /// Of what is shown here: a decision that names it counts only while the request is the same.
+    pub digest: String,
+    /// How often it was edited.
+    pub revision: u32,
+    /// The labels of the data that the scope may touch.
+    pub labels: Vec<String>,
+    /// When it expires unless it is decided on.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+    /// `asked`, `rule` or `break_glass`.
+    #[schema(value_type = String, example = "asked")]
+    pub origin: Origin,
+    /// The grant that it is to prolong.
+    pub extends: Option<String>,
+    /// How often its statement may run.
+    pub uses: Option<u32>,
+    pub you_may: YouMay,
+}
+
+/// Approvals that a request needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RequirementView {
+    pub why: String,
+    /// `@group` or user.
+    pub approvers: Vec<String>,
+    pub needed: u32,
+    /// Who has given theirs.
+    pub given: Vec<String>,
+}
+
+/// What the caller may do with a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct YouMay {
+    pub approve: bool,
+    pub deny: bool,
+    pub withdraw: bool,
+    pub edit: bool,
+}
+
+/// What is to be changed of a request; what is left out stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RequestChanges {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_seconds: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub starts: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u32>,
+}
+
+/// For how much longer a grant is wanted, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GrantExtension {
+    /// After its end.
+    pub duration_seconds: u64,
+    pub reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+}
+
+/// Opens a scope at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Emergency {
+    pub scope: String,
+    pub duration_seconds: u64,
+    pub reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+}
+
+/// The review that is owed after an emergency.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReviewView {
+    pub grant: GrantView,
+    #[schema(value_type = String, format = DateTime)]
+    pub due: Timestamp,
+    /// Whether it is late.
+    pub overdue: bool,
+    pub closed: Option<ReviewClosingView>,
+    pub you_may_close: bool,
+}
+
+/// Who has looked, when, and what they found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReviewClosingView {
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    pub by: String,
+    pub note: String,
+}
+
+/// What was done, and whether it had to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Findings {
+    pub note: String,
+}
+
+/// Which reviews to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ReviewFilter {
+    /// Those that are closed, too.
+    #[serde(default)]
+    pub all: bool,
 }
 
 /// The life of the grant that came of a request.
@@ -116,6 +240,13 @@ pub struct GrantView {
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
     pub statement: Option<String>,
+    /// How often that statement may run.
+    pub uses: Option<u32>,
+    /// `asked`, `rule` or `break_glass`.
+    #[schema(value_type = String, example = "asked")]
+    pub origin: Origin,
+    /// The labels of the data that the scope may touch.
+    pub labels: Vec<String>,
     pub revocation: Option<RevocationView>,
 }
 
@@ -256,8 +387,17 @@ pub struct ScopeView {
     /// All of these in words; empty where nothing bounds a statement.
     pub guards: String,
     pub allow: Vec<PrivilegeView>,
+    pub require_ticket: bool,
+    /// How long a statement that lacks a grant waits for one.
+    pub hold_seconds: Option<u64>,
+    /// Requests for at most this long need nobody's approval.
+    pub auto_approve_seconds: Option<u64>,
+    /// The labels of the data that it may touch.
+    pub labels: Vec<String>,
     pub may_request: bool,
     pub may_approve: bool,
+    /// For how long the caller may open it in an emergency.
+    pub break_glass_seconds: Option<u64>,
 }
 
 /// Part of what a scope allows.

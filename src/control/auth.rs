@@ -13,7 +13,8 @@ use axum::response::Response;
 
 use super::problem::Problem;
 use super::server::Shared;
-use crate::access::{AccessRequest, Grant, Principal, Scope, TokenHash};
+use crate::access::{Grant, Principal, TokenHash};
+use crate::desk::Actor;
 use crate::store::Wanted;
 
 /// The socket's other end, and whether it ever showed a valid token.
@@ -85,28 +86,24 @@ impl Caller {
         self.auditor
     }
 
-    /// Own requests, those that the caller may decide on, and for administrators all.
+    /// The caller at the desk.
     #[must_use]
-    pub fn may_see_request(&self, request: &AccessRequest) -> bool {
-        self.sees(&request.principal.name, &request.scope)
+    pub fn actor(&self) -> Actor {
+        Actor { principal: self.principal.clone(), address: self.peer.to_string(), admin: self.admin }
     }
 
     /// Own grants, those of scopes that the caller approves, and for administrators all. Who may see one may end it:
     /// giving up access needs nobody's leave, and who may open a door may shut it.
     #[must_use]
     pub fn may_end_grant(&self, grant: &Grant) -> bool {
-        self.sees(&grant.principal, &grant.scope)
+        self.actor().sees(&grant.principal, &grant.scope)
     }
 
     /// The same, for a listing of requests or grants.
     #[must_use]
     pub fn may_see(&self) -> Wanted {
-        let caller = self.clone();
-        Box::new(move |principal, scope| caller.sees(principal, scope))
-    }
-
-    fn sees(&self, principal: &str, scope: &Scope) -> bool {
-        self.admin || principal == self.principal.name || scope.may_approve(&self.principal)
+        let actor = self.actor();
+        Box::new(move |principal, scope| actor.sees(principal, scope))
     }
 
     /// Own sessions, and for administrators all.

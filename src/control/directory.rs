@@ -1,8 +1,11 @@
 //! Who and what the configuration names: users and their tokens, administrators, auditors, scopes, databases.
 //! Replaced as a whole when the configuration is read again.
 
+use arc_swap::ArcSwap;
+
 use crate::access::{Principal, Region, Scope, Secret, Subject, TokenHash};
 use crate::audit::Record;
+use crate::desk::Offers;
 
 /// Everything that the control port looks up by name. A reload swaps it.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +17,8 @@ pub struct Directory {
     pub auditors: Vec<Subject>,
     pub scopes: Vec<Scope>,
     pub databases: Vec<Database>,
+    /// Whether people come from an identity provider too, who stand in no `[[user]]`.
+    pub others: bool,
 }
 
 /// One user and the secrets' fingerprints that stand for them.
@@ -94,5 +99,20 @@ impl Directory {
     #[must_use]
     pub fn is_auditor(&self, principal: &Principal) -> bool {
         self.auditors.iter().any(|subject| subject.names(principal))
+    }
+}
+
+impl Offers for ArcSwap<Directory> {
+    fn scope(&self, name: &str) -> Option<Scope> {
+        self.load().scope(name).cloned()
+    }
+
+    fn standing(&self, principal: &Principal) -> Option<Principal> {
+        let directory = self.load();
+        match directory.user(&principal.name) {
+            Some(user) => Some(user.principal.clone()),
+            // An identity provider said who that is, and in which groups, when they asked.
+            None => directory.others.then(|| principal.clone()),
+        }
     }
 }

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::explain::ExplainError;
-use crate::access::{ApprovalRefused, RequestRefused};
+use crate::access::{ApprovalRefused, EditRefused, RequestRefused, ReviewRefused, WithdrawalRefused, spell};
 use crate::audit::{JournalError, ReadError};
+use crate::desk::DeskError;
 use crate::store::StoreError;
 
 /// RFC 9457's problem details, with a hint.
@@ -166,6 +167,8 @@ impl From<StoreError> for Problem {
                 "list those that you may see with `pgward requests`, `pgward grants` or `pgward sessions`",
             ),
             StoreError::Refused(refused) => refused.into(),
+            StoreError::EditRefused(refused) => refused.into(),
+            StoreError::ReviewRefused(refused) => refused.into(),
             StoreError::NotPending => {
                 Self::conflict("the request is no longer pending", "see `pgward requests` for where it stands")
             }
@@ -191,6 +194,7 @@ impl From<ApprovalRefused> for Problem {
                 Self::forbidden(detail, "see `pgward requests` for who may decide on it")
             }
             ApprovalRefused::NotPending(_) => Self::conflict(detail, "see `pgward requests` for where it stands"),
+            ApprovalRefused::Edited => Self::conflict(detail, "look at it again, then decide"),
             ApprovalRefused::AlreadyDecided => {
                 Self::conflict(detail, "another approver has to decide; see `pgward requests`")
             }
@@ -206,12 +210,71 @@ impl From<RequestRefused> for Problem {
                 Self::forbidden(detail, "see `pgward scopes` for those that you may ask for")
             }
             RequestRefused::TooLong { scope, max } => {
-                let max = words(max.as_secs());
+                let max = spell(max);
                 Self::invalid(format!("at most {max} may be asked for scope \"{scope}\""), format!("use --for {max}"))
             }
             RequestRefused::NoDuration => Self::invalid(detail, "say for how long: --for 30m"),
             RequestRefused::NoReason => Self::invalid(detail, "say why: --reason TEXT"),
+            RequestRefused::NoTicket(_) => Self::invalid(detail, "name one: --ticket T"),
+            RequestRefused::Uses => Self::invalid(detail, "use --uses N together with --statement SQL"),
+            RequestRefused::NotBreakGlass(scope) => {
+                Self::forbidden(detail, format!("ask for it: pgward request {scope} --for 30m --reason '…'"))
+            }
             RequestRefused::StartsInPast => Self::invalid(detail, "leave --starts out to begin at approval"),
+        }
+    }
+}
+
+impl From<EditRefused> for Problem {
+    fn from(refused: EditRefused) -> Self {
+        match refused {
+            EditRefused::NotOwn => {
+                Self::forbidden(refused.to_string(), "deny it with a note that says what to ask for instead")
+            }
+            EditRefused::NotPending(state) => ApprovalRefused::NotPending(state).into(),
+            EditRefused::Refused(refused) => refused.into(),
+        }
+    }
+}
+
+impl From<ReviewRefused> for Problem {
+    fn from(refused: ReviewRefused) -> Self {
+        let detail = refused.to_string();
+        match refused {
+            ReviewRefused::Own | ReviewRefused::NotReviewer(_) => {
+                Self::forbidden(detail, "one of the scope's approvers has to close it")
+            }
+            ReviewRefused::Closed(_) => Self::conflict(detail, "there is nothing left to do"),
+            ReviewRefused::NoNote => Self::invalid(detail, "say it: --note TEXT"),
+        }
+    }
+}
+
+impl From<DeskError> for Problem {
+    fn from(error: DeskError) -> Self {
+        let detail = error.to_string();
+        match error {
+            DeskError::NoScope(_) => Self::not_found(detail, "see `pgward scopes` for those that you may ask for"),
+            DeskError::TooMany(_) => {
+                Self { hint: Some("withdraw one with `pgward withdraw`".to_owned()), ..Self::too_many(detail, 60) }
+            }
+            DeskError::Text { .. } => Self::invalid(detail, "leave out what it cannot hold, or say it in fewer words"),
+            DeskError::Refused(refused) => refused.into(),
+            DeskError::NotApproved(refused) => refused.into(),
+            DeskError::NotEdited(refused) => refused.into(),
+            DeskError::NotReviewed(refused) => refused.into(),
+            DeskError::NotWithdrawn(WithdrawalRefused::NotPending(state)) => ApprovalRefused::NotPending(state).into(),
+            DeskError::NotWithdrawn(WithdrawalRefused::NotOwn) => {
+                Self::forbidden(detail, "an approver may refuse it: pgward deny REQUEST --note TEXT")
+            }
+            DeskError::NotOffered { request, .. } => {
+                Self::conflict(detail, format!("refuse it: pgward deny {request} --note TEXT"))
+            }
+            DeskError::NotYours => {
+                Self::forbidden(detail, "see `pgward grants`; ask for another with `pgward request`")
+            }
+            DeskError::Store(error) => error.into(),
+            DeskError::Journal(error) => error.into(),
         }
     }
 }
@@ -238,10 +301,4 @@ impl From<ExplainError> for Problem {
             ExplainError::Failed(_) => Self::invalid(error.to_string(), "check the statement"),
         }
     }
-}
-
-/// A duration as the command line reads it.
-fn words(seconds: u64) -> String {
-    let parts = [(seconds / 86400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
-    parts.iter().filter(|(number, _)| *number > 0).map(|(number, unit)| format!("{number}{unit}")).collect()
 }

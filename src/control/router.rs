@@ -21,7 +21,7 @@ use super::metrics::count;
 use super::problem::Problem;
 use super::refusals;
 use super::routes::{
-    audit, credentials, decisions, explain, grants, holds, proof, requests, scopes, service, sessions,
+    audit, credentials, decisions, emergencies, explain, grants, holds, proof, requests, scopes, service, sessions,
 };
 use super::server::Shared;
 
@@ -61,9 +61,14 @@ fn guarded() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(requests::show))
         .routes(routes!(decisions::approve))
         .routes(routes!(decisions::deny))
+        .routes(routes!(requests::edit))
         .routes(routes!(requests::withdraw))
         .routes(routes!(grants::list))
         .routes(routes!(grants::revoke))
+        .routes(routes!(grants::extend))
+        .routes(routes!(emergencies::open))
+        .routes(routes!(emergencies::reviews))
+        .routes(routes!(emergencies::close))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::kill))
         .routes(routes!(credentials::mint))
@@ -149,9 +154,14 @@ mod tests {
             ("/v1/requests/{id}", "get"),
             ("/v1/requests/{id}/approve", "post"),
             ("/v1/requests/{id}/deny", "post"),
+            ("/v1/requests/{id}/edit", "post"),
             ("/v1/requests/{id}/withdraw", "post"),
             ("/v1/grants", "get"),
             ("/v1/grants/{id}/revoke", "post"),
+            ("/v1/grants/{id}/extend", "post"),
+            ("/v1/break-glass", "post"),
+            ("/v1/reviews", "get"),
+            ("/v1/reviews/{id}/close", "post"),
             ("/v1/sessions", "get"),
             ("/v1/sessions/{id}/kill", "post"),
             ("/v1/credentials", "post"),

@@ -1,12 +1,11 @@
 //! The control port as one part: what it is given, what its handlers share.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -15,6 +14,7 @@ use super::refusals::Refusals;
 use super::{Directory, Explain, Metrics, listener};
 use crate::access::{Clock, SessionId};
 use crate::audit::Journal;
+use crate::desk::Desk;
 use crate::session::{Registry, SessionInfo};
 use crate::store::{GrantBook, SharedStore};
 
@@ -90,9 +90,9 @@ pub struct Dependencies {
     /// Swapped when the configuration is read again.
     pub directory: Arc<ArcSwap<Directory>>,
     pub explainer: Arc<dyn Explain>,
+    /// Where access is asked for and decided on.
+    pub desk: Arc<Desk>,
     pub derive_verifier: DeriveVerifier,
-    /// Takes the secrets out of a statement's text before it is recorded.
-    pub redact: for<'a> fn(&'a str) -> Cow<'a, str>,
     /// What `/metrics` shows.
     pub registry: Arc<prometheus_client::registry::Registry>,
     /// What the control port itself counts there.
@@ -112,8 +112,6 @@ pub struct Shared {
     pub parts: Dependencies,
     pub limiter: FailureLimiter,
     pub refusals: Refusals,
-    /// One act at a time: what was checked before an act is recorded still holds when it is done.
-    pub turn: Mutex<()>,
     pub acts: TaskTracker,
     /// Answers that are sent as they are found.
     pub streams: TaskTracker,
@@ -149,7 +147,6 @@ impl Server {
             parts: dependencies,
             limiter: FailureLimiter::default(),
             refusals: Refusals::default(),
-            turn: Mutex::new(()),
             acts: TaskTracker::new(),
             streams: TaskTracker::new(),
             readers: Arc::new(Semaphore::new(MAX_READERS)),

@@ -1,32 +1,74 @@
 //! What callers are shown of the parts' own types.
 
 use super::api::{
-    DatabaseView, DecisionView, ExplainView, GrantView, GrantWindow, PrivilegeView, RequestView, RevocationView,
-    ScopeView, SessionView,
+    DatabaseView, DecisionView, ExplainView, GrantView, GrantWindow, PrivilegeView, RequestView, RequirementView,
+    ReviewClosingView, ReviewView, RevocationView, ScopeView, SessionView, YouMay,
 };
 use super::directory::Database;
 use super::explain::ExplainAnswer;
-use crate::access::{AccessRequest, Approval, Grant, Principal, Privilege, Scope};
+use crate::access::{AccessRequest, Approval, Grant, Principal, Privilege, RequestState, Review, Scope};
+use crate::desk::Outcome;
 use crate::session::SessionInfo;
 use jiff::Timestamp;
 
-pub fn request(request: AccessRequest, grant: Option<&Grant>) -> RequestView {
+pub fn request(request: AccessRequest, grant: Option<&Grant>, caller: &Principal) -> RequestView {
+    let given = request.given();
+    let requirements = request.requirements.iter().zip(given).map(|(requirement, given)| RequirementView {
+        why: requirement.why.clone(),
+        approvers: texts(&requirement.approvers),
+        needed: requirement.count,
+        given,
+    });
     RequestView {
         id: request.id.to_string(),
         state: request.state,
         grant: grant.map(window),
-        principal: request.principal.name,
-        database: request.scope.database,
-        reason: request.reason,
-        ticket: request.ticket,
+        reason: request.reason.clone(),
+        ticket: request.ticket.clone(),
         duration_seconds: request.duration.as_secs(),
         starts: request.starts,
-        statement: request.statement,
+        statement: request.statement.clone(),
         created_at: request.created_at,
-        approvals_needed: request.scope.approvals,
+        approvals_needed: request.requirements.iter().map(|requirement| requirement.count).sum(),
         approvers: texts(&request.scope.approvers),
+        requirements: requirements.collect(),
+        digest: request.digest(),
+        revision: request.revision,
+        labels: request.labels().to_vec(),
+        expires_at: request.expires_at(),
+        origin: request.origin,
+        extends: request.extends.as_ref().map(|extended| extended.grant.to_string()),
+        uses: request.uses,
+        you_may: you_may(&request, caller),
+        principal: request.principal.name,
+        database: request.scope.database,
         scope: request.scope.name,
         decisions: request.approvals.into_iter().map(decision).collect(),
+    }
+}
+
+fn you_may(request: &AccessRequest, caller: &Principal) -> YouMay {
+    let is_pending = request.state == RequestState::Pending;
+    let (own, decides) = (caller.name == request.principal.name, request.may_decide(caller));
+    YouMay {
+        approve: is_pending && decides,
+        deny: is_pending && decides,
+        withdraw: is_pending && own,
+        edit: is_pending && own,
+    }
+}
+
+pub fn outcome(outcome: Outcome, caller: &Principal) -> RequestView {
+    request(outcome.request, outcome.grant.as_ref(), caller)
+}
+
+pub fn review((review, grant): (Review, Grant), caller: &Principal, now: Timestamp) -> ReviewView {
+    ReviewView {
+        overdue: review.closed.is_none() && review.due <= now,
+        you_may_close: review.clone().close(&grant, caller, "a note", now).is_ok(),
+        due: review.due,
+        closed: review.closed.map(|closed| ReviewClosingView { at: closed.at, by: closed.by, note: closed.note }),
+        grant: self::grant(grant, now),
     }
 }
 
@@ -53,6 +95,9 @@ pub fn grant(grant: Grant, now: Timestamp) -> GrantView {
         not_before: grant.not_before,
         expires_at: grant.expires_at,
         statement: grant.statement,
+        uses: grant.uses,
+        origin: grant.origin,
+        labels: grant.scope.rules.labels.clone(),
         revocation: grant.revocation.map(|revocation| RevocationView {
             at: revocation.at,
             by: revocation.by,
@@ -93,6 +138,16 @@ pub fn scope(scope: &Scope, caller: &Principal) -> ScopeView {
         read_only: scope.is_read_only(),
         guards: scope.guards_in_words(),
         allow: scope.allow.iter().map(privilege).collect(),
+        require_ticket: scope.rules.require_ticket,
+        hold_seconds: scope.rules.hold.map(|hold| hold.as_secs()),
+        auto_approve_seconds: scope.rules.auto_approve.map(|bound| bound.as_secs()),
+        labels: scope.rules.labels.clone(),
+        break_glass_seconds: scope
+            .rules
+            .break_glass
+            .as_ref()
+            .filter(|_| scope.may_break_glass(caller))
+            .map(|rules| rules.max_duration.as_secs()),
         may_request: scope.may_request(caller),
         may_approve: scope.may_approve(caller),
     }

@@ -36,6 +36,11 @@ pub(super) enum Refusal {
     Rewrites(String),
     Cascades(String),
     OtherStatement,
+    /// Data with a label that the approvers were not shown.
+    Label {
+        relation: TouchedRelation,
+        label: String,
+    },
     Guard(Guard),
 }
 
@@ -89,6 +94,7 @@ impl Refusal {
             | Refusal::Rewrites(_)
             | Refusal::Cascades(_)
             | Refusal::OtherStatement
+            | Refusal::Label { .. }
             | Refusal::Guard(_) => self.statement_words(),
         }
     }
@@ -127,6 +133,11 @@ impl Refusal {
                 let message = "permission denied for this statement".to_owned();
                 (Rule::StatementGrant, message, "The grant is for one other statement, to the letter.".to_owned())
             }
+            Refusal::Label { relation, label } => (
+                Rule::Label,
+                format!("permission denied for {}: data labelled \"{label}\"", object(relation)),
+                "Who approved the grant was not shown that it reaches data with this label.".to_owned(),
+            ),
             Refusal::Guard(guard) => {
                 let (message, reason) = guard.words();
                 (Rule::Guard, message, reason)
@@ -156,6 +167,7 @@ impl Refusal {
             | Refusal::Schema(_)
             | Refusal::Rewrites(_)
             | Refusal::Cascades(_)
+            | Refusal::Label { .. }
             | Refusal::Guard(_) => false,
         };
         // One grant has to cover all regions of a statement: what this one covers is needed too, if it can be had.
@@ -177,6 +189,9 @@ impl Refusal {
             )),
             Refusal::Guard(guard) => guard.hint(),
             Refusal::Residency(misplaced) => misplaced.hint(database),
+            Refusal::Label { relation, .. } => {
+                Some(format!("Ask for a scope that names {} itself, so that its approvers know.", full_name(relation)))
+            }
             Refusal::Catalog { .. }
             | Refusal::Statement(_)
             | Refusal::Setting { .. }

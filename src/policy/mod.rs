@@ -10,6 +10,7 @@ mod filter;
 mod functions;
 mod guards;
 mod harmless;
+mod labels;
 mod precedent;
 mod relations;
 mod residency;

@@ -39,6 +39,7 @@ fn scope(name: &str, allow: Vec<Privilege>) -> Scope {
         approvals: 1,
         max_duration: Duration::from_secs(3600),
         guards: crate::access::Guards { row_limit: Some(7), ..crate::access::Guards::default() },
+        rules: crate::access::Rules::default(),
         allow,
     }
 }
@@ -50,6 +51,8 @@ fn grant(scope: Scope) -> Grant {
         principal: "alice".to_owned(),
         scope: scope.into(),
         statement: None,
+        uses: None,
+        origin: crate::access::Origin::Asked,
         reason: "an incident".to_owned(),
         ticket: None,
         approvers: vec!["bob".to_owned()],

@@ -39,6 +39,7 @@ impl Permit {
             approvals: 0,
             max_duration: std::time::Duration::ZERO,
             guards: Guards { row_limit, ..Guards::default() },
+            rules: crate::access::Rules::default(),
             allow: Vec::new(),
         };
         Self::new(Arc::new(Grant {
@@ -47,6 +48,8 @@ impl Permit {
             principal: "test".to_owned(),
             scope: Arc::new(scope),
             statement: None,
+            uses: None,
+            origin: crate::access::Origin::Asked,
             reason: "test".to_owned(),
             ticket: None,
             approvers: Vec::new(),
@@ -132,6 +135,8 @@ pub enum Rule {
     ClientRegion,
     /// Data that would leave its region: uncounted, or beyond what may leave under the grant.
     Export,
+    /// Data with a label that the grant's approvers were not shown.
+    Label,
     /// A kind of statement that no scope gives.
     Statement,
     /// A setting that changes meaning or guards.
@@ -157,6 +162,7 @@ impl Rule {
     pub fn as_str(self) -> &'static str {
         match self {
             Rule::NoGrant => "no-grant",
+            Rule::Label => "label",
             Rule::Unreadable => "unreadable",
             Rule::Unresolved => "unresolved",
             Rule::Scope => "scope",
@@ -194,6 +200,7 @@ impl Rule {
             | Rule::Region
             | Rule::ClientRegion
             | Rule::Export
+            | Rule::Label
             | Rule::Statement
             | Rule::Setting
             | Rule::Effect

@@ -13,8 +13,8 @@ pub use book::{GrantBook, GrantSet};
 pub use sqlite::SqliteStore;
 
 use crate::access::{
-    AccessRequest, Amount, ApprovalRefused, Decision, ExportLimit, Grant, GrantId, Principal, RequestId, RequestState,
-    Scope, WithdrawalRefused,
+    AccessRequest, Amount, ApprovalRefused, Changes, EditRefused, ExportLimit, Grant, GrantId, Principal, RequestId,
+    RequestState, Review, ReviewRefused, Ruling, Scope, WithdrawalRefused,
 };
 
 /// Why the store did not do what was asked.
@@ -24,6 +24,10 @@ pub enum StoreError {
     NotFound(&'static str),
     #[error(transparent)]
     Refused(#[from] ApprovalRefused),
+    #[error(transparent)]
+    EditRefused(#[from] EditRefused),
+    #[error(transparent)]
+    ReviewRefused(#[from] ReviewRefused),
     #[error("the request is no longer pending")]
     NotPending,
     #[error("the grant has ended already")]
@@ -39,6 +43,21 @@ impl From<WithdrawalRefused> for StoreError {
             WithdrawalRefused::NotOwn => StoreError::NotFound("request of yours"),
             WithdrawalRefused::NotPending(_) => StoreError::NotPending,
         }
+    }
+}
+
+/// A request as it is filed, with what came of it at once.
+#[derive(Clone, Debug)]
+pub struct Filing {
+    pub request: AccessRequest,
+    pub grant: Option<Grant>,
+    pub review: Option<Review>,
+}
+
+impl From<AccessRequest> for Filing {
+    /// One that waits for its approvers.
+    fn from(request: AccessRequest) -> Self {
+        Self { request, grant: None, review: None }
     }
 }
 
@@ -80,7 +99,16 @@ pub type Wanted = Box<dyn Fn(&str, &Scope) -> bool + Send>;
 /// Durable state. Every method is one transaction: it is done whole or not at all, and what it answers is what is stored.
 #[async_trait::async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
-    async fn file_request(&self, request: &AccessRequest) -> Result<(), StoreError>;
+    async fn file(&self, filing: &Filing) -> Result<(), StoreError>;
+
+    /// Changes a pending request ([`AccessRequest::edit`]).
+    async fn edit(
+        &self,
+        id: &RequestId,
+        by: &Principal,
+        changes: Changes,
+        now: Timestamp,
+    ) -> Result<AccessRequest, StoreError>;
 
     async fn request(&self, id: &RequestId) -> Result<AccessRequest, StoreError>;
 
@@ -102,13 +130,24 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         &self,
         id: &RequestId,
         by: &Principal,
-        decision: Decision,
-        note: Option<String>,
+        ruling: Ruling,
         now: Timestamp,
     ) -> Result<(AccessRequest, Option<Grant>), StoreError>;
 
     /// Withdraws a pending request of `by`.
     async fn withdraw(&self, id: &RequestId, by: &Principal, now: Timestamp) -> Result<AccessRequest, StoreError>;
+
+    /// The newest `most` of the reviews of wanted grants, oldest first: those that are open, or all.
+    async fn reviews(&self, wanted: Wanted, open_only: bool, most: usize) -> Result<Vec<(Review, Grant)>, StoreError>;
+
+    /// Closes the review of a grant ([`Review::close`]).
+    async fn close_review(
+        &self,
+        grant: &GrantId,
+        by: &Principal,
+        note: &str,
+        now: Timestamp,
+    ) -> Result<(Review, Grant), StoreError>;
 
     async fn grant(&self, id: &GrantId) -> Result<Grant, StoreError>;
 

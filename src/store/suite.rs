@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Credential, MAX_CREDENTIALS, SharedStore, Store, StoreError, Wanted};
 use crate::access::{
     AccessRequest, Amount, ApprovalRefused, Decision, ExportLimit, GrantId, NewRequest, ObjectPattern, Operation,
-    OperationSet, Principal, Privilege, Region, RequestId, RequestState, Scope, Subject,
+    OperationSet, Principal, Privilege, Region, RequestId, RequestState, Ruling, Scope, Subject,
 };
 
 /// An instant with nanoseconds, so that a store that rounds is found out.
@@ -35,6 +35,7 @@ pub(super) fn scope(approvals: u32) -> Scope {
         approvals,
         max_duration: Duration::from_secs(3600),
         guards: crate::access::Guards { row_limit: Some(10), ..crate::access::Guards::default() },
+        rules: crate::access::Rules::default(),
         allow: vec![Privilege {
             on: vec![ObjectPattern::parse("public.orders").unwrap()],
             columns: Some(vec!["id".into()]),
@@ -49,8 +50,7 @@ pub(super) fn request(approvals: u32) -> AccessRequest {
         reason: "a customer's \"refund\" \u{1F4B8}".into(),
         ticket: Some("T-1".into()),
         duration: Duration::new(1800, 7),
-        starts: None,
-        statement: None,
+        ..NewRequest::default()
     };
     AccessRequest::file(person("alice", "dev"), scope(approvals), new, noon()).unwrap()
 }
@@ -61,7 +61,7 @@ pub(super) async fn approve(
     by: &str,
     now: Timestamp,
 ) -> Result<(AccessRequest, Option<crate::access::Grant>), StoreError> {
-    store.decide(id, &person(by, "dba"), Decision::Approve, None, now).await
+    store.decide(id, &person(by, "dba"), Ruling::of(Decision::Approve, None), now).await
 }
 
 pub(super) fn everything() -> Wanted {
@@ -99,11 +99,11 @@ async fn keeps_requests(store: &dyn Store) {
     let mut full = request(1);
     full.starts = Some(after(60));
     full.statement = Some("SELECT 1".into());
-    store.file_request(&full).await.unwrap();
+    store.file(&full.clone().into()).await.unwrap();
     let kept = store.request(&full.id).await.unwrap();
     assert_eq!(kept, full);
     assert_eq!(kept.digest(), full.digest());
-    assert!(matches!(store.file_request(&full).await, Err(StoreError::Failed(_))), "an id is filed once");
+    assert!(matches!(store.file(&full.clone().into()).await, Err(StoreError::Failed(_))), "an id is filed once");
     assert_eq!(requests(store, noon()).await, [full]);
     let nobody = RequestId::from_text("req_none");
     assert!(matches!(store.request(&nobody).await, Err(StoreError::NotFound("request"))));
@@ -114,7 +114,7 @@ async fn keeps_requests(store: &dyn Store) {
 
 async fn one_approval_makes_a_grant(store: &dyn Store) {
     let filed = request(1);
-    store.file_request(&filed).await.unwrap();
+    store.file(&filed.clone().into()).await.unwrap();
     let (decided, grant) = approve(store, &filed.id, "bob", after(5)).await.unwrap();
     let grant = grant.unwrap();
     assert_eq!(decided.state, RequestState::Approved);
@@ -129,7 +129,7 @@ async fn one_approval_makes_a_grant(store: &dyn Store) {
 
 async fn wants_distinct_approvers(store: &dyn Store) {
     let filed = request(3);
-    store.file_request(&filed).await.unwrap();
+    store.file(&filed.clone().into()).await.unwrap();
     assert_eq!(approve(store, &filed.id, "bob", after(1)).await.unwrap().1, None);
     let twice = approve(store, &filed.id, "bob", after(2)).await;
     assert!(matches!(twice, Err(StoreError::Refused(ApprovalRefused::AlreadyDecided))));
@@ -141,27 +141,29 @@ async fn wants_distinct_approvers(store: &dyn Store) {
 
 async fn refuses_who_may_not_decide(store: &dyn Store) {
     let filed = request(1);
-    store.file_request(&filed).await.unwrap();
+    store.file(&filed.clone().into()).await.unwrap();
     // Alice is among the approvers by name, and still may not approve what she asked for.
     let own = approve(store, &filed.id, "alice", after(1)).await;
     assert!(matches!(own, Err(StoreError::Refused(ApprovalRefused::OwnRequest))));
-    let outsider = store.decide(&filed.id, &person("eve", "dev"), Decision::Approve, None, after(1)).await;
+    let outsider = store.decide(&filed.id, &person("eve", "dev"), Ruling::of(Decision::Approve, None), after(1)).await;
     assert!(matches!(outsider, Err(StoreError::Refused(ApprovalRefused::NotApprover(_)))));
     assert_eq!(store.request(&filed.id).await.unwrap(), filed, "a refusal leaves no trace");
 }
 
 async fn denies_withdraws_expires(store: &dyn Store) {
     let denied = request(1);
-    store.file_request(&denied).await.unwrap();
+    store.file(&denied.clone().into()).await.unwrap();
     let note = Some("no ticket".to_owned());
-    let (after_denial, grant) =
-        store.decide(&denied.id, &person("bob", "dba"), Decision::Deny, note.clone(), after(1)).await.unwrap();
+    let (after_denial, grant) = store
+        .decide(&denied.id, &person("bob", "dba"), Ruling::of(Decision::Deny, note.clone()), after(1))
+        .await
+        .unwrap();
     assert_eq!((after_denial.state, grant), (RequestState::Denied, None));
     let kept = store.request(&denied.id).await.unwrap();
     assert_eq!((kept.state, &kept.approvals[0].note), (RequestState::Denied, &note));
 
     let withdrawn = request(1);
-    store.file_request(&withdrawn).await.unwrap();
+    store.file(&withdrawn.clone().into()).await.unwrap();
     let others = store.withdraw(&withdrawn.id, &person("bob", "dba"), after(1)).await;
     assert!(matches!(others, Err(StoreError::NotFound("request of yours"))));
     let taken_back = store.withdraw(&withdrawn.id, &person("alice", "dev"), after(1)).await.unwrap();
@@ -171,7 +173,7 @@ async fn denies_withdraws_expires(store: &dyn Store) {
     assert!(matches!(approve(store, &withdrawn.id, "bob", after(2)).await, Err(StoreError::Refused(_))));
 
     let waiting = request(1);
-    store.file_request(&waiting).await.unwrap();
+    store.file(&waiting.clone().into()).await.unwrap();
     let day = 24 * 3600;
     let state = |requests: Vec<AccessRequest>| requests.into_iter().find(|r| r.id == waiting.id).unwrap().state;
     assert_eq!(state(requests(store, after(day - 1)).await), RequestState::Pending);
@@ -183,7 +185,7 @@ async fn denies_withdraws_expires(store: &dyn Store) {
 
 async fn revokes_once(store: &dyn Store) {
     let filed = request(1);
-    store.file_request(&filed).await.unwrap();
+    store.file(&filed.clone().into()).await.unwrap();
     let grant = approve(store, &filed.id, "bob", noon()).await.unwrap().1.unwrap();
     let revoked = store.revoke(&grant.id, "carol", Some("leak".into()), after(9)).await.unwrap();
     assert_eq!(revoked.revocation.as_ref().map(|r| (r.at, r.by.as_str())), Some((after(9), "carol")));
@@ -193,7 +195,7 @@ async fn revokes_once(store: &dyn Store) {
     assert!(matches!(missing, Err(StoreError::NotFound("grant"))));
 
     let filed = request(1);
-    store.file_request(&filed).await.unwrap();
+    store.file(&filed.clone().into()).await.unwrap();
     let grant = approve(store, &filed.id, "bob", noon()).await.unwrap().1.unwrap();
     let late = store.revoke(&grant.id, "carol", None, grant.expires_at).await;
     assert!(matches!(late, Err(StoreError::GrantEnded)), "an expired grant is over already");
@@ -202,7 +204,7 @@ async fn revokes_once(store: &dyn Store) {
 async fn lists_open_grants(store: &dyn Store) {
     let mut later = request(1);
     later.starts = Some(after(600));
-    store.file_request(&later).await.unwrap();
+    store.file(&later.clone().into()).await.unwrap();
     let grant = approve(store, &later.id, "bob", noon()).await.unwrap().1.unwrap();
     let open = |now| async move { store.list_grants(everything(), Some(now), usize::MAX).await.unwrap() };
     assert!(open(noon()).await.contains(&grant), "one still to come is open");
@@ -219,13 +221,13 @@ async fn lists_the_newest_that_are_wanted(store: &dyn Store) {
     for number in 0..3 {
         for name in ["frank", "grace"] {
             let filed = AccessRequest { principal: person(name, "dev"), created_at: after(number), ..request(1) };
-            store.file_request(&filed).await.unwrap();
+            store.file(&filed.clone().into()).await.unwrap();
             let (filed, grant) = approve(store, &filed.id, "bob", after(3)).await.unwrap();
             own.extend(grant.filter(|_| name == "frank").map(|grant| (filed, Some(grant))));
         }
     }
     let pending = AccessRequest { principal: person("frank", "dev"), ..request(1) };
-    store.file_request(&pending).await.unwrap();
+    store.file(&pending.clone().into()).await.unwrap();
     let franks = || -> Wanted { Box::new(|principal, scope| principal == "frank" && scope.name == "orders-read") };
     let approved = Some(RequestState::Approved);
     assert_eq!(store.list_requests(franks(), approved, 10, after(4)).await.unwrap(), own, "oldest first");
@@ -273,7 +275,7 @@ async fn caps_credentials(store: &dyn Store) {
 async fn knows_the_latest_instant(store: &dyn Store) {
     assert_eq!(store.latest_instant().await.unwrap(), Some(after(1000)));
     let filed = request(1);
-    store.file_request(&filed).await.unwrap();
+    store.file(&filed.clone().into()).await.unwrap();
     let grant = approve(store, &filed.id, "bob", after(2000)).await.unwrap().1.unwrap();
     assert_eq!(store.latest_instant().await.unwrap(), Some(after(2000)));
     store.revoke(&grant.id, "bob", None, after(2001)).await.unwrap();
@@ -283,7 +285,7 @@ async fn knows_the_latest_instant(store: &dyn Store) {
 /// However many processes take from one allowance at once, they get no more than it together.
 async fn never_lets_more_leave_than_may(store: SharedStore) {
     let filed = request(1);
-    store.file_request(&filed).await.unwrap();
+    store.file(&filed.clone().into()).await.unwrap();
     let grant = approve(&*store, &filed.id, "bob", after(2000)).await.unwrap().1.unwrap().id;
     let amount = |rows, bytes| Amount { rows, bytes };
     let limit = ExportLimit { rows: Some(100), bytes: Some(5_000) };
@@ -314,7 +316,7 @@ async fn never_lets_more_leave_than_may(store: SharedStore) {
 async fn two_approvers_at_once(store: SharedStore) {
     for _ in 0..20 {
         let filed = request(1);
-        store.file_request(&filed).await.unwrap();
+        store.file(&filed.clone().into()).await.unwrap();
         let tasks = ["bob", "carol", "dave"].map(|by| {
             let (store, id) = (Arc::clone(&store), filed.id.clone());
             tokio::spawn(async move { approve(&*store, &id, by, after(1)).await })

@@ -28,6 +28,7 @@ use pgward::control::{
     Database, Dependencies, Directory, Explain, ExplainAnswer, ExplainError, ExplainQuestion, Server, Sessions,
     Settings, User,
 };
+use pgward::desk::Desk;
 use pgward::session::SessionInfo;
 use pgward::store::{GrantBook, SharedStore, SqliteStore};
 use pgward::wire::scram::Verifier;
@@ -65,16 +66,27 @@ impl Port {
         let sessions = Arc::new(FakeSessions::default());
         let mut registry = prometheus_client::registry::Registry::default();
         let metrics = pgward::control::Metrics::register(&mut registry);
+        let journal = journal.unwrap();
+        let grants = GrantBook::load(Arc::clone(&store), Arc::clone(&clock)).await.unwrap();
+        let directory = Arc::new(ArcSwap::from_pointee(directory()));
+        let desk = Desk::new(pgward::desk::Parts {
+            store: Arc::clone(&store),
+            grants: Arc::clone(&grants),
+            journal: Arc::clone(&journal),
+            clock: Arc::clone(&clock),
+            offers: Arc::clone(&directory) as Arc<dyn pgward::desk::Offers>,
+            redact: pgward::sql::redacted,
+        });
         let parts = Dependencies {
-            grants: GrantBook::load(Arc::clone(&store), Arc::clone(&clock)).await.unwrap(),
+            grants,
             store,
-            journal: journal.unwrap(),
+            journal,
             clock,
             sessions: Arc::clone(&sessions) as Arc<dyn Sessions>,
-            directory: Arc::new(ArcSwap::from_pointee(directory())),
+            directory,
             explainer: Arc::new(FakeExplainer),
             derive_verifier: Arc::new(derive),
-            redact: pgward::sql::redacted,
+            desk: Arc::new(desk),
             registry: Arc::new(registry),
             metrics,
         };
@@ -187,6 +199,7 @@ fn directory() -> Directory {
         approvals,
         max_duration: Duration::from_secs(3600),
         guards: pgward::access::Guards::default(),
+        rules: pgward::access::Rules::default(),
         allow: vec![Privilege {
             on: vec![ObjectPattern::parse("public.orders").unwrap()],
             columns: None,
@@ -195,6 +208,7 @@ fn directory() -> Directory {
         }],
     };
     Directory {
+        others: false,
         users: vec![
             user("alice", "dev"),
             user("bob", "dba"),

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use bytes::{BufMut, BytesMut};
 use pgward::access::{
     AccessRequest, Clock, Decision, GrantId, Guards, NewRequest, ObjectPattern, Operation, OperationSet, Principal,
-    Privilege, Region, RegionNetworks, Scope, Secret, Subject,
+    Privilege, Region, RegionNetworks, Ruling, Scope, Secret, Subject,
 };
 use pgward::audit::{self, Event, Journal, Record};
 use pgward::guarded::Proof;
@@ -96,6 +96,7 @@ pub fn scope(name: &str, tables: &[&str], operations: &[Operation], row_limit: O
         approvals: 1,
         max_duration: Duration::from_secs(3600),
         guards: Guards { row_limit, ..Guards::default() },
+        rules: pgward::access::Rules::default(),
         allow: vec![Privilege {
             on,
             columns: None,
@@ -187,15 +188,16 @@ impl Bench {
     pub async fn grant_to(&self, name: &str, scope: Scope) -> GrantId {
         let new = NewRequest {
             reason: "the tests need it".into(),
-            ticket: None,
             duration: Duration::from_secs(1800),
-            starts: None,
-            statement: None,
+            ..NewRequest::default()
         };
         let request = AccessRequest::file(principal(name), scope, new, self.clock.now()).unwrap();
-        self.store.file_request(&request).await.unwrap();
-        let decided =
-            self.store.decide(&request.id, &principal("bob"), Decision::Approve, None, self.clock.now()).await.unwrap();
+        self.store.file(&request.clone().into()).await.unwrap();
+        let decided = self
+            .store
+            .decide(&request.id, &principal("bob"), Ruling::of(Decision::Approve, None), self.clock.now())
+            .await
+            .unwrap();
         self.grants.refresh().await.unwrap();
         decided.1.unwrap().id
     }

@@ -57,6 +57,8 @@ pub fn context(snapshot: &Snapshot, regions: &[&str], allow: Vec<Privilege>, dat
         principal: "alice".to_owned(),
         scope: scope(regions, allow).into(),
         statement: None,
+        uses: None,
+        origin: pgward::access::Origin::Asked,
         reason: "a test".to_owned(),
         ticket: None,
         approvers: vec!["bob".to_owned()],
@@ -90,6 +92,7 @@ fn scope(regions: Vec<Region>, allow: Vec<Privilege>) -> Scope {
         approvals: 1,
         max_duration: Duration::from_secs(3600),
         guards: Guards { unfiltered_writes: true, ..Guards::default() },
+        rules: pgward::access::Rules::default(),
         allow,
     }
 }

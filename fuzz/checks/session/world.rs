@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use pgward::access::{
     AccessRequest, Clock, Decision, Guards, NewRequest, ObjectPattern, Operation, OperationSet, Principal, Privilege,
-    Region, RegionNetworks, Scope, Secret, Subject,
+    Region, RegionNetworks, Ruling, Scope, Secret, Subject,
 };
 use pgward::audit::{self, Journal, Subscription};
 use pgward::policy::DatabasePolicy;
@@ -103,11 +103,11 @@ async fn server(postgres: &TestPostgres, directory: &std::path::Path, journal: A
 }
 
 async fn grant(store: &SharedStore, clock: &Clock) {
-    let new = NewRequest { reason: "fuzzing".into(), ticket: None, duration: EVER, starts: None, statement: None };
+    let new = NewRequest { reason: "fuzzing".into(), duration: EVER, ..NewRequest::default() };
     let request = AccessRequest::file(alice(), scope(), new, clock.now()).expect("a request");
-    store.file_request(&request).await.expect("it is filed");
+    store.file(&request.clone().into()).await.expect("it is filed");
     let bob = Principal { name: "bob".into(), groups: Vec::new(), region: None };
-    store.decide(&request.id, &bob, Decision::Approve, None, clock.now()).await.expect("it is approved");
+    store.decide(&request.id, &bob, Ruling::of(Decision::Approve, None), clock.now()).await.expect("it is approved");
 }
 
 fn scope() -> Scope {
@@ -121,6 +121,7 @@ fn scope() -> Scope {
         approvals: 1,
         max_duration: EVER,
         guards: Guards { row_limit: Some(100), ..Guards::default() },
+        rules: pgward::access::Rules::default(),
         allow: vec![Privilege {
             on: ["public.notes", "public.sink"].map(|on| ObjectPattern::parse(on).expect("a pattern")).to_vec(),
             columns: None,

@@ -1,12 +1,12 @@
-//! `grants`, `revoke`.
+//! `grants`, `extend`, `revoke`.
 
-use super::or_dash;
+use super::{or_dash, requests};
 use crate::access::GrantState;
-use crate::cli::args::Format;
+use crate::cli::args::{ExtendArguments, Format};
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::output;
-use crate::control::api::{GrantFilter, GrantView, Reason};
+use crate::control::api::{GrantExtension, GrantFilter, GrantView, Reason, RequestView};
 
 pub async fn list(client: &Client, format: Format, all: bool) -> Result<(), Failure> {
     let grants: Vec<GrantView> = client.get(&["grants"], &GrantFilter { all }).await?;
@@ -30,6 +30,13 @@ pub async fn list(client: &Client, format: Format, all: bool) -> Result<(), Fail
             output::table("grants", &headers, rows.collect())
         }
     }
+}
+
+pub async fn extend(client: &Client, format: Format, arguments: ExtendArguments) -> Result<(), Failure> {
+    let ExtendArguments { grant, duration, reason, ticket } = arguments;
+    let extension = GrantExtension { duration_seconds: duration.as_secs(), reason, ticket };
+    let filed: RequestView = client.post(&["grants", &grant, "extend"], &extension).await?;
+    requests::print(format, &filed)
 }
 
 pub async fn revoke(client: &Client, format: Format, id: &str, reason: Option<String>) -> Result<(), Failure> {

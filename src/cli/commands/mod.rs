@@ -3,6 +3,7 @@
 mod audit;
 mod connect;
 mod credentials;
+mod emergencies;
 mod explain;
 mod grants;
 mod holds;
@@ -24,6 +25,7 @@ use super::client::Client;
 use super::failure::Failure;
 use super::output;
 use super::server::Target;
+use crate::control::api::Note;
 
 /// Carries out a command that talks to the control port.
 pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
@@ -40,11 +42,20 @@ pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
         Command::Login { address } => login::login(options, &address).await,
         Command::Request(arguments) => requests::file(&client()?, format, arguments).await,
         Command::Requests { state } => requests::list(&client()?, format, state).await,
-        Command::Approve { id, note } => requests::approve(&client()?, format, &id, note).await,
-        Command::Deny { id, note } => requests::deny(&client()?, format, &id, note).await,
+        Command::Edit(arguments) => requests::edit(&client()?, format, arguments).await,
+        Command::Approve { id, note, digest } => {
+            requests::approve(&client()?, format, &id, Note { note, digest }).await
+        }
+        Command::Deny { id, note } => {
+            requests::deny(&client()?, format, &id, Note { note: Some(note), digest: None }).await
+        }
         Command::Withdraw { id } => requests::withdraw(&client()?, format, &id).await,
         Command::Scopes => requests::scopes(&client()?, format).await,
         Command::Grants { all } => grants::list(&client()?, format, all).await,
+        Command::Extend(arguments) => grants::extend(&client()?, format, arguments).await,
+        Command::BreakGlass(arguments) => emergencies::open(&client()?, format, arguments).await,
+        Command::Reviews { all } => emergencies::list(&client()?, format, all).await,
+        Command::Review { grant, note } => emergencies::close(&client()?, format, &grant, note).await,
         Command::Revoke { grant, reason } => grants::revoke(&client()?, format, &grant, reason).await,
         Command::Credentials { database } => credentials::credentials(&client()?, format, database).await,
         Command::Connect { database, psql } => connect::connect(&client()?, database, &psql).await,

@@ -1,15 +1,15 @@
-//! `request`, `requests`, `approve`, `deny`, `withdraw`, `scopes`.
+//! `request`, `requests`, `edit`, `approve`, `deny`, `withdraw`, `scopes`.
 
 use serde_json::json;
 
 use super::or_dash;
-use crate::access::{Decision, RequestState};
-use crate::cli::args::{Format, RequestArguments};
+use crate::access::RequestState;
+use crate::cli::args::{EditArguments, Format, RequestArguments};
 use crate::cli::client::Client;
 use crate::cli::duration::words;
 use crate::cli::failure::Failure;
 use crate::cli::output;
-use crate::control::api::{NewAccessRequest, Note, RequestFilter, RequestView, ScopeView};
+use crate::control::api::{NewAccessRequest, Note, RequestChanges, RequestFilter, RequestView, ScopeView};
 
 pub async fn file(client: &Client, format: Format, arguments: RequestArguments) -> Result<(), Failure> {
     let new = NewAccessRequest {
@@ -19,16 +19,24 @@ pub async fn file(client: &Client, format: Format, arguments: RequestArguments) 
         ticket: arguments.ticket,
         starts: arguments.starts,
         statement: arguments.statement,
+        uses: arguments.uses,
     };
     print(format, &client.post(&["requests"], &new).await?)
 }
 
-pub async fn approve(client: &Client, format: Format, id: &str, note: Option<String>) -> Result<(), Failure> {
-    print(format, &client.post(&["requests", id, "approve"], &Note { note }).await?)
+pub async fn approve(client: &Client, format: Format, id: &str, note: Note) -> Result<(), Failure> {
+    print(format, &client.post(&["requests", id, "approve"], &note).await?)
 }
 
-pub async fn deny(client: &Client, format: Format, id: &str, note: String) -> Result<(), Failure> {
-    print(format, &client.post(&["requests", id, "deny"], &Note { note: Some(note) }).await?)
+pub async fn deny(client: &Client, format: Format, id: &str, note: Note) -> Result<(), Failure> {
+    print(format, &client.post(&["requests", id, "deny"], &note).await?)
+}
+
+pub async fn edit(client: &Client, format: Format, arguments: EditArguments) -> Result<(), Failure> {
+    let EditArguments { id, duration, reason, ticket, starts, statement, uses } = arguments;
+    let duration_seconds = duration.map(|duration| duration.as_secs());
+    let changes = RequestChanges { reason, ticket, duration_seconds, starts, statement, uses };
+    print(format, &client.post(&["requests", &id, "edit"], &changes).await?)
 }
 
 pub async fn withdraw(client: &Client, format: Format, id: &str) -> Result<(), Failure> {
@@ -93,7 +101,7 @@ fn row(request: RequestView) -> Vec<String> {
     ]
 }
 
-fn print(format: Format, request: &RequestView) -> Result<(), Failure> {
+pub fn print(format: Format, request: &RequestView) -> Result<(), Failure> {
     match format {
         Format::Json => output::json(&json!({ "id": request.id, "state": request.state, "grant": request.grant })),
         Format::Table => {
@@ -122,7 +130,8 @@ fn describe(request: &RequestView) -> (String, String) {
         (RequestState::Pending, _) => {
             let missing = (request.approvals_needed as usize).saturating_sub(approvals(request));
             let approvals = if missing == 1 { "approval" } else { "approvals" };
-            let by = request.approvers.join(", ");
+            let open = request.requirements.iter().filter(|one| one.given.len() < one.needed as usize);
+            let by = open.flat_map(|one| one.approvers.clone()).collect::<Vec<_>>().join(", ");
             (line, format!("waiting for {missing} {approvals} by {by}; they run: pgward approve {id}"))
         }
         (RequestState::Approved, None) => (line, "see its grant with: pgward grants --all".to_owned()),
@@ -133,14 +142,15 @@ fn describe(request: &RequestView) -> (String, String) {
 }
 
 fn approvals(request: &RequestView) -> usize {
-    request.decisions.iter().filter(|decision| decision.decision == Decision::Approve).count()
+    request.requirements.iter().map(|requirement| requirement.given.len()).sum()
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::control::api::GrantWindow;
+    use crate::access::Origin;
+    use crate::control::api::{GrantWindow, RequirementView, YouMay};
 
     fn request(state: RequestState) -> RequestView {
         let grant = GrantWindow {
@@ -163,7 +173,21 @@ mod tests {
             created_at: "2026-01-01T09:59:00Z".parse().unwrap(),
             approvals_needed: 1,
             approvers: vec!["@dba".to_owned()],
+            requirements: vec![RequirementView {
+                why: "the scope".to_owned(),
+                approvers: vec!["@dba".to_owned()],
+                needed: 1,
+                given: Vec::new(),
+            }],
             decisions: Vec::new(),
+            digest: "d".to_owned(),
+            revision: 0,
+            labels: Vec::new(),
+            expires_at: "2026-01-02T09:59:00Z".parse().unwrap(),
+            origin: Origin::Asked,
+            extends: None,
+            uses: None,
+            you_may: YouMay::default(),
         }
     }
 

@@ -33,7 +33,7 @@ pub async fn mint(
 }
 
 async fn mint_now(shared: Arc<Shared>, caller: Caller, database: String) -> Result<CredentialView, Problem> {
-    let _turn = shared.turn.lock().await;
+    let _turn = shared.desk.turn().await;
     let directory = shared.directory.load_full();
     let database = directory.database(&database).ok_or_else(|| {
         Problem::not_found(

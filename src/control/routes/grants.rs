@@ -1,19 +1,22 @@
 //! Listing and revoking grants.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 
-use super::requests::MAX_TEXT;
+use super::requests::file_wish;
 use crate::access::{GrantId, GrantState};
 use crate::audit::Event;
-use crate::control::api::{GrantFilter, GrantView, Reason};
+use crate::control::api::{GrantExtension, GrantFilter, GrantView, Reason, RequestView};
 use crate::control::auth::Caller;
-use crate::control::extract::{Id, OptionalBody, Params, check_text};
+use crate::control::extract::{Body, Id, OptionalBody, Params, check_text};
 use crate::control::problem::Problem;
 use crate::control::server::Shared;
 use crate::control::views;
+use crate::desk::{MAX_TEXT, Wish};
 use crate::store::StoreError;
 
 /// Lists the caller's grants and those of scopes that they approve; administrators see all. Open ones unless asked
@@ -31,6 +34,29 @@ pub async fn list(
     let open_at = (!filter.all).then_some(now);
     let grants = shared.store.list_grants(caller.may_see(), open_at, MAX_LISTED).await?;
     Ok(Json(grants.into_iter().map(|grant| views::grant(grant, now)).collect()))
+}
+
+/// Asks for more time under a grant of one's own: a request like any other, which needs the same approvals. What comes of it
+/// begins when it is approved and ends so long after the grant.
+#[utoipa::path(
+    post, path = "/v1/grants/{id}/extend", tag = "grants", params(("id" = String, Path)), request_body = GrantExtension,
+    responses((status = 201, body = RequestView), (status = "default", body = Problem))
+)]
+pub async fn extend(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Id(id): Id<String>,
+    Body(extension): Body<GrantExtension>,
+) -> Result<(StatusCode, Json<RequestView>), Problem> {
+    let wish = Wish {
+        reason: extension.reason,
+        ticket: extension.ticket,
+        duration: Duration::from_secs(extension.duration_seconds),
+        extends: Some(GrantId::from_text(id)),
+        ..Wish::default()
+    };
+    let view = file_wish(shared, caller, wish).await?;
+    Ok((StatusCode::CREATED, Json(view)))
 }
 
 /// Ends a grant now, and with it what runs under it.
@@ -54,7 +80,7 @@ async fn revoke_now(
     id: GrantId,
     reason: Option<String>,
 ) -> Result<GrantView, Problem> {
-    let _turn = shared.turn.lock().await;
+    let _turn = shared.desk.turn().await;
     let now = shared.clock.now();
     let grant = shared.store.grant(&id).await?;
     if !caller.may_end_grant(&grant) {
@@ -69,7 +95,7 @@ async fn revoke_now(
         }
     }
     let mut record = shared.record_by(Event::GrantRevoked, &caller);
-    shared.about_grant(&mut record, &grant);
+    shared.desk.recorder().about_grant(&mut record, &grant);
     record.detail = Some(match &reason {
         Some(reason) => format!("revoked by {}: {reason}", caller.name()),
         None => format!("revoked by {}", caller.name()),

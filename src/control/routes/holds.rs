@@ -6,13 +6,13 @@ use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
 
-use super::requests::MAX_TEXT;
 use crate::audit::{HoldError, JournalError, holds};
 use crate::control::api::{HoldView, NewHold, PurgeView, Reason};
 use crate::control::auth::Caller;
 use crate::control::extract::{Body, Id, OptionalBody, check_text};
 use crate::control::problem::Problem;
 use crate::control::server::Shared;
+use crate::desk::MAX_TEXT;
 
 /// Answers the legal holds that stand, oldest first.
 #[utoipa::path(

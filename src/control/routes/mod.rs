@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod credentials;
 pub mod decisions;
+pub mod emergencies;
 pub mod explain;
 pub mod grants;
 pub mod holds;

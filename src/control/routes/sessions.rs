@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 
-use super::requests::MAX_TEXT;
 use crate::access::SessionId;
 use crate::audit::Event;
 use crate::control::api::{Killed, Reason, SessionView};
@@ -14,6 +13,7 @@ use crate::control::extract::{Id, OptionalBody, check_text};
 use crate::control::problem::Problem;
 use crate::control::server::Shared;
 use crate::control::views;
+use crate::desk::MAX_TEXT;
 use crate::store::StoreError;
 
 /// Lists the caller's live sessions; administrators see everybody's.
@@ -47,7 +47,7 @@ async fn kill_now(
     id: SessionId,
     reason: Option<String>,
 ) -> Result<Killed, Problem> {
-    let _turn = shared.turn.lock().await;
+    let _turn = shared.desk.turn().await;
     let none = || Problem::from(StoreError::NotFound("session"));
     let session = shared.sessions.list().into_iter().find(|session| session.id == id).ok_or_else(none)?;
     if !caller.may_end_session(&session.principal) {

@@ -27,6 +27,7 @@ fn grant(operations: &[Operation], guards: Guards) -> Arc<Grant> {
         approvals: 1,
         max_duration: Duration::from_secs(3600),
         guards,
+        rules: crate::access::Rules::default(),
         allow: vec![Privilege {
             on: vec![ObjectPattern::parse("public.*").unwrap()],
             columns: None,
@@ -40,6 +41,8 @@ fn grant(operations: &[Operation], guards: Guards) -> Arc<Grant> {
         principal: "alice".to_owned(),
         scope: scope.into(),
         statement: None,
+        uses: None,
+        origin: crate::access::Origin::Asked,
         reason: "an incident".to_owned(),
         ticket: None,
         approvers: vec!["bob".to_owned()],

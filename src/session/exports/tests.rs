@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::access::{AccessRequest, Decision, NewRequest, Principal, Region, Scope, Subject};
+use crate::access::{AccessRequest, Decision, NewRequest, Principal, Region, Ruling, Scope, Subject};
 use crate::store::SqliteStore;
 
 struct Bench {
@@ -29,19 +29,14 @@ async fn bench() -> Bench {
         approvals: 1,
         max_duration: Duration::from_secs(3600),
         guards: crate::access::Guards::default(),
+        rules: crate::access::Rules::default(),
         allow: vec![],
     };
-    let new = NewRequest {
-        reason: "a look".into(),
-        ticket: None,
-        duration: Duration::from_secs(60),
-        starts: None,
-        statement: None,
-    };
+    let new = NewRequest { reason: "a look".into(), duration: Duration::from_secs(60), ..NewRequest::default() };
     let now = jiff::Timestamp::now();
     let request = AccessRequest::file(person("alice"), scope, new, now).unwrap();
-    store.file_request(&request).await.unwrap();
-    let decided = store.decide(&request.id, &person("bob"), Decision::Approve, None, now).await.unwrap();
+    store.file(&request.clone().into()).await.unwrap();
+    let decided = store.decide(&request.id, &person("bob"), Ruling::of(Decision::Approve, None), now).await.unwrap();
     Bench { store, grant: decided.1.unwrap().id, _dir: dir }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::*;
-use crate::access::{AccessRequest, Decision, GrantId, NewRequest};
+use crate::access::{AccessRequest, Decision, GrantId, NewRequest, Ruling};
 use crate::store::SqliteStore;
 use crate::store::suite::{person, scope};
 
@@ -31,18 +31,12 @@ impl Bench {
     async fn grant(&self, principal: &str, database: &str) -> Grant {
         let mut scope = scope(1);
         scope.database = database.into();
-        let new = NewRequest {
-            reason: "test".into(),
-            ticket: None,
-            duration: Duration::from_secs(1800),
-            starts: None,
-            statement: None,
-        };
+        let new = NewRequest { reason: "test".into(), duration: Duration::from_secs(1800), ..NewRequest::default() };
         let now = self.clock.now();
         let filed = AccessRequest::file(person(principal, "dev"), scope, new, now).unwrap();
-        self.store.file_request(&filed).await.unwrap();
+        self.store.file(&filed.clone().into()).await.unwrap();
         let by = person("bob", "dba");
-        self.store.decide(&filed.id, &by, Decision::Approve, None, now).await.unwrap().1.unwrap()
+        self.store.decide(&filed.id, &by, Ruling::of(Decision::Approve, None), now).await.unwrap().1.unwrap()
     }
 
     fn file(&self) -> PathBuf {

@@ -7,15 +7,15 @@ use rusqlite::{OptionalExtension, Params, Row, Transaction, named_params};
 
 use super::news::Scopes;
 use super::values::{damaged, instant_in, instant_out, json_in, json_out};
-use crate::access::{Grant, GrantId, GrantState, RequestId, Revocation, Scope};
+use crate::access::{Grant, GrantId, GrantState, Origin, RequestId, Revocation, Scope};
 use crate::store::StoreError;
 
 pub(super) fn insert(tx: &Transaction<'_>, grant: &Grant) -> Result<(), StoreError> {
     tx.execute(
         "INSERT INTO grants (id, request, principal, database, scope_name, scope, statement, reason, ticket, approvers,
-                             not_before, expires_at)
+                             not_before, expires_at, more)
          VALUES (:id, :request, :principal, :database, :scope_name, :scope, :statement, :reason, :ticket, :approvers,
-                 :not_before, :expires_at)",
+                 :not_before, :expires_at, :more)",
         named_params! {
             ":id": grant.id.as_str(),
             ":request": grant.request.as_str(),
@@ -29,6 +29,7 @@ pub(super) fn insert(tx: &Transaction<'_>, grant: &Grant) -> Result<(), StoreErr
             ":approvers": json_in(&grant.approvers)?,
             ":not_before": instant_in(grant.not_before)?,
             ":expires_at": instant_in(grant.expires_at)?,
+            ":more": json_in(&More { uses: grant.uses, origin: grant.origin })?,
         },
     )?;
     Ok(())
@@ -109,6 +110,15 @@ fn select(wanted: &str) -> String {
     )
 }
 
+/// The column `more`.
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+struct More {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uses: Option<u32>,
+    origin: Origin,
+}
+
 /// A row as it lies in the tables.
 struct RawGrant {
     id: String,
@@ -121,6 +131,7 @@ struct RawGrant {
     approvers: String,
     not_before: i64,
     expires_at: i64,
+    more: String,
     revoked_at: Option<i64>,
     revoked_by: Option<String>,
     revoked_for: Option<String>,
@@ -139,6 +150,7 @@ impl RawGrant {
             approvers: row.get("approvers")?,
             not_before: row.get("not_before")?,
             expires_at: row.get("expires_at")?,
+            more: row.get("more")?,
             revoked_at: row.get("revoked_at")?,
             revoked_by: row.get("revoked_by")?,
             revoked_for: row.get("revoked_for")?,
@@ -151,7 +163,10 @@ impl RawGrant {
             (Some(at), Some(by)) => Some(Revocation { at: instant_out(at)?, by, reason: self.revoked_for }),
             (Some(_), None) | (None, Some(_)) => return Err(damaged(&"half a revocation")),
         };
+        let more: More = json_out(&self.more)?;
         Ok(Grant {
+            uses: more.uses,
+            origin: more.origin,
             id: GrantId::from_text(self.id),
             request: RequestId::from_text(self.request),
             principal: self.principal,

@@ -8,6 +8,7 @@ mod listing;
 mod news;
 mod recent;
 mod requests;
+mod reviews;
 mod values;
 
 use std::path::Path;
@@ -22,8 +23,10 @@ use tokio::sync::Mutex;
 use self::file::DatabaseFile;
 use self::news::Scopes;
 use self::recent::Recent;
-use super::{Credential, GrantMark, GrantNews, Reserved, Store, StoreError, Wanted};
-use crate::access::{AccessRequest, Amount, Decision, ExportLimit, Grant, GrantId, Principal, RequestId, RequestState};
+use super::{Credential, Filing, GrantMark, GrantNews, Reserved, Store, StoreError, Wanted};
+use crate::access::{
+    AccessRequest, Amount, Changes, ExportLimit, Grant, GrantId, Principal, RequestId, RequestState, Review, Ruling,
+};
 
 /// How long a transaction waits for a lock that another process holds on the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -90,9 +93,31 @@ impl SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn file_request(&self, request: &AccessRequest) -> Result<(), StoreError> {
-        let request = request.clone();
-        self.write(move |tx| requests::insert(tx, &request)).await
+    async fn file(&self, filing: &Filing) -> Result<(), StoreError> {
+        let Filing { request, grant, review } = filing.clone();
+        self.write(move |tx| {
+            requests::insert(tx, &request)?;
+            grant.iter().try_for_each(|grant| grants::insert(tx, grant))?;
+            review.iter().try_for_each(|review| reviews::insert(tx, review))
+        })
+        .await
+    }
+
+    async fn edit(
+        &self,
+        id: &RequestId,
+        by: &Principal,
+        changes: Changes,
+        now: Timestamp,
+    ) -> Result<AccessRequest, StoreError> {
+        let (id, by) = (id.clone(), by.clone());
+        self.write(move |tx| {
+            let mut request = requests::by_id(tx, &id)?;
+            request.edit(&by, changes, now)?;
+            requests::replace(tx, &request)?;
+            Ok(request)
+        })
+        .await
     }
 
     async fn request(&self, id: &RequestId) -> Result<AccessRequest, StoreError> {
@@ -124,14 +149,13 @@ impl Store for SqliteStore {
         &self,
         id: &RequestId,
         by: &Principal,
-        decision: Decision,
-        note: Option<String>,
+        ruling: Ruling,
         now: Timestamp,
     ) -> Result<(AccessRequest, Option<Grant>), StoreError> {
         let (id, by) = (id.clone(), by.clone());
         self.write(move |tx| {
             let mut request = requests::by_id(tx, &id)?;
-            let grant = request.decide(&by, decision, note, now)?;
+            let grant = request.decide(&by, ruling, now)?;
             requests::insert_last_approval(tx, &request)?;
             requests::set_state(tx, &request)?;
             if let Some(grant) = &grant {
@@ -151,6 +175,21 @@ impl Store for SqliteStore {
             Ok(request)
         })
         .await
+    }
+
+    async fn reviews(&self, wanted: Wanted, open_only: bool, most: usize) -> Result<Vec<(Review, Grant)>, StoreError> {
+        self.read(move |tx| reviews::list(tx, &wanted, open_only, most)).await
+    }
+
+    async fn close_review(
+        &self,
+        grant: &GrantId,
+        by: &Principal,
+        note: &str,
+        now: Timestamp,
+    ) -> Result<(Review, Grant), StoreError> {
+        let (grant, by, note) = (grant.clone(), by.clone(), note.to_owned());
+        self.write(move |tx| reviews::close(tx, &grant, &by, &note, now)).await
     }
 
     async fn grant(&self, id: &GrantId) -> Result<Grant, StoreError> {

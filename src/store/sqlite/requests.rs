@@ -1,18 +1,21 @@
-//! The tables `requests` and `approvals`.
+//! The tables `requests` and `decisions`.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, named_params};
 
 use super::values::{damaged, duration_in, duration_out, instant_in, instant_out, json_in, json_out};
-use crate::access::{AccessRequest, Approval, Decision, Principal, Region, RequestId, RequestState};
+use crate::access::{
+    AccessRequest, Approval, Decision, Extension, Origin, Principal, Region, RequestId, RequestState, Requirement,
+    Scope,
+};
 use crate::store::StoreError;
 
 pub(super) fn insert(tx: &Transaction<'_>, request: &AccessRequest) -> Result<(), StoreError> {
     tx.execute(
         "INSERT INTO requests (id, principal, groups, home_region, database, scope_name, scope, reason, ticket, duration,
-                               starts, statement, state, created_at)
+                               starts, statement, state, created_at, expires_at, more)
          VALUES (:id, :principal, :groups, :home_region, :database, :scope_name, :scope, :reason, :ticket, :duration,
-                 :starts, :statement, :state, :created_at)",
+                 :starts, :statement, :state, :created_at, :expires_at, :more)",
         named_params! {
             ":id": request.id.as_str(),
             ":principal": request.principal.name,
@@ -28,6 +31,8 @@ pub(super) fn insert(tx: &Transaction<'_>, request: &AccessRequest) -> Result<()
             ":statement": request.statement,
             ":state": request.state.as_str(),
             ":created_at": instant_in(request.created_at)?,
+            ":expires_at": instant_in(request.expires_at())?,
+            ":more": json_in(&More::of(request))?,
         },
     )?;
     for approval in &request.approvals {
@@ -56,10 +61,29 @@ pub(super) fn at(tx: &Transaction<'_>, row: i64) -> Result<AccessRequest, StoreE
 /// the plus sign, which keeps SQLite from looking for the principal first.
 pub(super) fn pending_of(tx: &Transaction<'_>, principal: &str, now: Timestamp) -> Result<usize, StoreError> {
     let mut statement = tx.prepare_cached(
-        "SELECT count(*) FROM requests WHERE state = 'pending' AND created_at > ?2 AND +principal = ?1",
+        "SELECT count(*) FROM requests WHERE state = 'pending' AND expires_at > ?2 AND +principal = ?1",
     )?;
-    let pending: i64 = statement.query_row((principal, latest_stale(now)?), |row| row.get(0))?;
+    let pending: i64 = statement.query_row((principal, instant_in(now)?), |row| row.get(0))?;
     usize::try_from(pending).map_err(|error| damaged(&error))
+}
+
+/// Writes down what an edit changed.
+pub(super) fn replace(tx: &Transaction<'_>, request: &AccessRequest) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE requests SET reason = :reason, ticket = :ticket, duration = :duration, starts = :starts,
+                             statement = :statement, more = :more
+         WHERE id = :id",
+        named_params! {
+            ":id": request.id.as_str(),
+            ":reason": request.reason,
+            ":ticket": request.ticket,
+            ":duration": duration_in(request.duration)?,
+            ":starts": request.starts.map(instant_in).transpose()?,
+            ":statement": request.statement,
+            ":more": json_in(&More::of(request))?,
+        },
+    )?;
+    Ok(())
 }
 
 pub(super) fn set_state(tx: &Transaction<'_>, request: &AccessRequest) -> Result<(), StoreError> {
@@ -76,21 +100,16 @@ pub(super) fn insert_last_approval(tx: &Transaction<'_>, request: &AccessRequest
 
 pub(super) fn any_stale(tx: &Transaction<'_>, now: Timestamp) -> Result<bool, StoreError> {
     let mut statement =
-        tx.prepare_cached("SELECT EXISTS (SELECT 1 FROM requests WHERE state = 'pending' AND created_at <= ?1)")?;
-    Ok(statement.query_row([latest_stale(now)?], |row| row.get(0))?)
+        tx.prepare_cached("SELECT EXISTS (SELECT 1 FROM requests WHERE state = 'pending' AND expires_at <= ?1)")?;
+    Ok(statement.query_row([instant_in(now)?], |row| row.get(0))?)
 }
 
 pub(super) fn expire_stale(tx: &Transaction<'_>, now: Timestamp) -> Result<(), StoreError> {
     tx.execute(
-        "UPDATE requests SET state = 'expired' WHERE state = 'pending' AND created_at <= ?1",
-        [latest_stale(now)?],
+        "UPDATE requests SET state = 'expired' WHERE state = 'pending' AND expires_at <= ?1",
+        [instant_in(now)?],
     )?;
     Ok(())
-}
-
-/// A pending request that was filed then, or earlier, has run out.
-fn latest_stale(now: Timestamp) -> Result<i64, StoreError> {
-    instant_in(now.saturating_sub(AccessRequest::PENDING_LIFETIME).unwrap_or(Timestamp::MIN))
 }
 
 fn insert_approval(tx: &Transaction<'_>, id: &RequestId, approval: &Approval) -> Result<(), StoreError> {
@@ -99,30 +118,65 @@ fn insert_approval(tx: &Transaction<'_>, id: &RequestId, approval: &Approval) ->
         Decision::Deny => "deny",
     };
     tx.execute(
-        "INSERT INTO approvals (request, approver, decision, note, at, digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        (id.as_str(), &approval.approver, decision, &approval.note, instant_in(approval.at)?, &approval.digest),
+        "INSERT INTO decisions (request, approver, groups, decision, note, at, digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        (
+            id.as_str(),
+            &approval.approver,
+            json_in(&approval.groups)?,
+            decision,
+            &approval.note,
+            instant_in(approval.at)?,
+            &approval.digest,
+        ),
     )?;
     Ok(())
 }
 
 fn approvals_of(tx: &Transaction<'_>, id: &RequestId) -> Result<Vec<Approval>, StoreError> {
     let mut statement = tx.prepare_cached(
-        "SELECT approver, decision, note, at, digest FROM approvals WHERE request = ?1 ORDER BY position",
+        "SELECT approver, groups, decision, note, at, digest FROM decisions WHERE request = ?1 ORDER BY position",
     )?;
     let rows = statement.query_map([id.as_str()], |row| {
-        Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get::<_, i64>(3)?, row.get(4)?))
+        let (approver, groups): (String, String) = (row.get(0)?, row.get(1)?);
+        Ok((approver, groups, row.get::<_, String>(2)?, row.get(3)?, row.get::<_, i64>(4)?, row.get(5)?))
     })?;
     let mut approvals = Vec::new();
     for row in rows {
-        let (approver, decision, note, at, digest) = row?;
+        let (approver, groups, decision, note, at, digest) = row?;
         let decision = match decision.as_str() {
             "approve" => Decision::Approve,
             "deny" => Decision::Deny,
             other => return Err(damaged(&format_args!("no such decision: {other}"))),
         };
-        approvals.push(Approval { approver, decision, note, at: instant_out(at)?, digest });
+        let groups = json_out(&groups)?;
+        approvals.push(Approval { approver, groups, decision, note, at: instant_out(at)?, digest });
     }
     Ok(approvals)
+}
+
+/// The column `more`.
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+struct More {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uses: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extends: Option<Extension>,
+    requirements: Vec<Requirement>,
+    revision: u32,
+    origin: Origin,
+}
+
+impl More {
+    fn of(request: &AccessRequest) -> Self {
+        Self {
+            uses: request.uses,
+            extends: request.extends.clone(),
+            requirements: request.requirements.clone(),
+            revision: request.revision,
+            origin: request.origin,
+        }
+    }
 }
 
 /// A row as it lies in the table.
@@ -139,6 +193,7 @@ struct RawRequest {
     statement: Option<String>,
     state: String,
     created_at: i64,
+    more: String,
 }
 
 impl RawRequest {
@@ -156,10 +211,13 @@ impl RawRequest {
             statement: row.get("statement")?,
             state: row.get("state")?,
             created_at: row.get("created_at")?,
+            more: row.get("more")?,
         })
     }
 
     fn parse(self) -> Result<AccessRequest, StoreError> {
+        let scope: Scope = json_out(&self.scope)?;
+        let more: More = json_out(&self.more)?;
         Ok(AccessRequest {
             id: RequestId::from_text(self.id),
             principal: Principal {
@@ -167,17 +225,31 @@ impl RawRequest {
                 groups: json_out(&self.groups)?,
                 region: self.home_region.map(Region::new),
             },
-            scope: json_out(&self.scope)?,
+            requirements: or_own(more.requirements, &scope),
+            scope,
             reason: self.reason,
             ticket: self.ticket,
             duration: duration_out(self.duration)?,
             starts: self.starts.map(instant_out).transpose()?,
             statement: self.statement,
+            uses: more.uses,
+            extends: more.extends,
+            revision: more.revision,
+            origin: more.origin,
             state: parse_state(&self.state)?,
             created_at: instant_out(self.created_at)?,
             approvals: Vec::new(),
         })
     }
+}
+
+/// A request that was filed before there were rules needs its scope's own approvers.
+fn or_own(requirements: Vec<Requirement>, scope: &Scope) -> Vec<Requirement> {
+    if !requirements.is_empty() {
+        return requirements;
+    }
+    let (approvers, count) = (scope.approvers.clone(), scope.approvals.max(1));
+    vec![Requirement { approvers, count, why: "the scope".to_owned() }]
 }
 
 fn parse_state(text: &str) -> Result<RequestState, StoreError> {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::*;
+use crate::access::Decision;
 use crate::store::suite::{self, after, approve, noon, person, request};
 
 fn place() -> (TempDir, PathBuf) {
@@ -40,7 +41,7 @@ async fn two_processes_approve_at_once() {
     let stores = [(); 2].map(|()| Arc::new(SqliteStore::open(&path).unwrap()));
     for _ in 0..20 {
         let filed = request(2);
-        stores[0].file_request(&filed).await.unwrap();
+        stores[0].file(&filed.clone().into()).await.unwrap();
         approve(&*stores[0], &filed.id, "bob", noon()).await.unwrap();
         let tasks = [(0, "carol"), (1, "dave")].map(|(at, by)| {
             let (store, id) = (Arc::clone(&stores[at]), filed.id.clone());
@@ -60,7 +61,7 @@ async fn reopening_keeps_everything() {
     let (_dir, path) = place();
     let store = SqliteStore::open(&path).unwrap();
     let filed = request(1);
-    store.file_request(&filed).await.unwrap();
+    store.file(&filed.clone().into()).await.unwrap();
     let (decided, grant) = approve(&store, &filed.id, "bob", noon()).await.unwrap();
     let revoked = store.revoke(&grant.unwrap().id, "bob", Some("done".into()), after(1)).await.unwrap();
     drop(store);
@@ -74,7 +75,7 @@ async fn reopening_keeps_everything() {
 async fn files_are_private() {
     let (_dir, path) = place();
     let store = SqliteStore::open(&path).unwrap();
-    store.file_request(&request(1)).await.unwrap();
+    store.file(&request(1).into()).await.unwrap();
     assert_eq!(mode(path.parent().unwrap()), 0o700);
     assert_eq!(mode(&path), 0o600);
     assert_eq!(mode(&path.with_extension("db-wal")), 0o600);
@@ -130,7 +131,7 @@ async fn a_locked_file_fails_the_call_and_changes_nothing() {
     let (_dir, path) = place();
     let store = SqliteStore::open_with(&path, Duration::ZERO).unwrap();
     let filed = request(1);
-    store.file_request(&filed).await.unwrap();
+    store.file(&filed.clone().into()).await.unwrap();
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let error = failure(approve(&store, &filed.id, "bob", noon()).await);
@@ -154,7 +155,7 @@ async fn a_full_file_fails_the_call_and_changes_nothing() {
     assert!(pages > 1);
     let mut large = request(1);
     large.reason = "x".repeat(100_000);
-    let error = failure(store.file_request(&large).await);
+    let error = failure(store.file(&large.clone().into()).await);
     assert!(error.contains("no space is left"), "{error}");
     assert_eq!(suite::requests(&store, noon()).await, []);
 }
@@ -167,7 +168,7 @@ async fn a_file_that_is_gone_or_replaced_fails_every_call() {
     fs::rename(&path, &away).unwrap();
     assert!(failure(store.ping().await).contains("is gone"));
     fs::write(&path, "").unwrap();
-    assert!(failure(store.file_request(&request(1)).await).contains("was replaced"));
+    assert!(failure(store.file(&request(1).into()).await).contains("was replaced"));
     fs::rename(&away, &path).unwrap();
     store.ping().await.unwrap();
 }
@@ -176,7 +177,7 @@ async fn a_file_that_is_gone_or_replaced_fails_every_call() {
 async fn a_log_without_its_database_is_no_place_for_a_new_one() {
     let (_dir, path) = place();
     let store = SqliteStore::open(&path).unwrap();
-    store.file_request(&request(1)).await.unwrap();
+    store.file(&request(1).into()).await.unwrap();
     fs::remove_file(&path).unwrap();
     assert!(failure(SqliteStore::open(&path)).contains("is gone, though its log"));
     assert!(!path.exists());
@@ -186,7 +187,7 @@ async fn a_log_without_its_database_is_no_place_for_a_new_one() {
 async fn a_reader_is_not_held_up_by_a_writer() {
     let (_dir, path) = place();
     let store = SqliteStore::open_with(&path, Duration::ZERO).unwrap();
-    store.file_request(&request(1)).await.unwrap();
+    store.file(&request(1).into()).await.unwrap();
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     assert_eq!(store.list_grants(suite::everything(), Some(noon()), 500).await.unwrap(), []);
@@ -207,12 +208,12 @@ async fn a_row_that_was_tampered_with_is_an_error() {
     let (_dir, path) = place();
     let store = SqliteStore::open(&path).unwrap();
     let filed = request(1);
-    store.file_request(&filed).await.unwrap();
+    store.file(&filed.clone().into()).await.unwrap();
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("UPDATE requests SET scope = '{}'").unwrap();
     assert!(failure(store.request(&filed.id).await).contains("a row of the database is damaged"));
     assert!(
-        failure(store.decide(&filed.id, &person("bob", "dba"), Decision::Approve, None, noon()).await)
+        failure(store.decide(&filed.id, &person("bob", "dba"), Ruling::of(Decision::Approve, None), noon()).await)
             .contains("damaged")
     );
 }

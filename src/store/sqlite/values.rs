@@ -44,7 +44,7 @@ pub(super) fn latest_instant(tx: &Transaction<'_>) -> Result<Option<Timestamp>, 
     let latest: Option<i64> = tx.query_row(
         "SELECT max(at) FROM (
             SELECT max(created_at) AS at FROM requests
-            UNION ALL SELECT max(at) FROM approvals
+            UNION ALL SELECT max(at) FROM decisions
             UNION ALL SELECT max(at) FROM revocations
             UNION ALL SELECT max(created_at) FROM credentials)",
         [],

@@ -67,6 +67,7 @@ fn scope(allow: Vec<Allowed>) -> Scope {
         approvals: 1,
         max_duration: Duration::from_secs(60),
         guards: Guards::default(),
+        rules: crate::access::Rules::default(),
         allow,
     }
 }
