@@ -383,3 +383,124 @@ fn ids_are_told_apart_and_sort_by_age() {
     assert!(ids[0].as_str().starts_with("gr_") && ids[0] != ids[1]);
     assert!(SessionId::generate().as_str().starts_with("se_") && RequestId::generate().as_str().starts_with("req_"));
 }
+
+/// A scope with the rules.
+fn ruled(rules: Rules) -> Scope {
+    Scope { rules, ..scope(1) }
+}
+
+fn privacy(labels: &[&str], over: Option<u64>) -> ApprovalRule {
+    ApprovalRule {
+        over: over.map(Duration::from_secs),
+        labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+        outside: None,
+        approvers: vec![Subject::Group("privacy".into())],
+        approvals: 1,
+    }
+}
+
+fn ask(scope: &Scope, new: NewRequest) -> Result<AccessRequest, RequestRefused> {
+    AccessRequest::file(person("alice", "dev"), scope.clone(), new, noon())
+}
+
+#[test]
+fn labelled_data_needs_its_own_approvers_and_nobody_is_two_people() {
+    let rules = Rules { labels: vec!["pii".into()], approval_rules: vec![privacy(&["pii"], None)], ..Rules::default() };
+    let mut request = ask(&ruled(rules), asked()).unwrap();
+    let both = Principal { groups: vec!["dba".into(), "privacy".into()], ..person("bob", "dba") };
+    let yes = || Ruling::of(Decision::Approve, None);
+    assert_eq!(request.decide(&both, yes(), noon()), Ok(None), "one person is not two, whatever groups they are in");
+    assert_eq!(request.given().concat(), ["bob"]);
+    assert_eq!(request.decide(&both, yes(), noon()), Err(ApprovalRefused::AlreadyDecided));
+    let grant = request.decide(&person("pia", "privacy"), yes(), noon()).unwrap().unwrap();
+    assert_eq!(grant.approvers, ["bob", "pia"]);
+}
+
+#[test]
+fn an_edited_request_loses_its_approvals_and_what_was_shown_no_longer_counts() {
+    let mut request = filed(2);
+    let shown = request.digest();
+    assert_eq!(approve(&mut request, "bob", noon()), Ok(None));
+    let longer = Changes { duration: Some(Duration::from_secs(3000)), ..Changes::default() };
+    assert_eq!(request.edit(&person("bob", "dba"), longer.clone(), noon()), Err(EditRefused::NotOwn));
+    request.edit(&person("alice", "dev"), longer, noon()).unwrap();
+    assert_eq!(request.given(), [Vec::<String>::new()]);
+    let of_before = Ruling { shown: Some(shown), ..Ruling::of(Decision::Approve, None) };
+    assert_eq!(request.decide(&person("carol", "dba"), of_before, noon()), Err(ApprovalRefused::Edited));
+    assert_eq!(approve(&mut request, "carol", noon()), Ok(None));
+    let grant = approve(&mut request, "bob", noon()).unwrap().unwrap();
+    assert_eq!(grant.approvers, ["carol", "bob"], "who had approved may do so again");
+    assert_eq!(grant.expires_at, after(3000));
+    let too_long = Changes { duration: Some(Duration::from_secs(3601)), ..Changes::default() };
+    let refused = filed(1).edit(&person("alice", "dev"), too_long, noon());
+    assert!(matches!(refused, Err(EditRefused::Refused(RequestRefused::TooLong { .. }))));
+}
+
+#[test]
+fn a_rule_approves_only_short_requests_that_no_other_rule_speaks_of() {
+    let rules = Rules { auto_approve: Some(Duration::from_secs(1800)), ..Rules::default() };
+    let grant = |rules: &Rules, seconds: u64| {
+        let new = NewRequest { duration: Duration::from_secs(seconds), ..asked() };
+        let mut request = ask(&ruled(rules.clone()), new).unwrap();
+        request.approve_by_rule(noon())
+    };
+    let given = grant(&rules, 1800).unwrap();
+    assert_eq!((given.origin, given.approvers.len()), (Origin::Rule, 0));
+    assert!(grant(&rules, 1801).is_none());
+    let labelled = Rules { labels: vec!["pii".into()], ..rules.clone() };
+    assert!(grant(&labelled, 60).is_none());
+    let ruled = Rules { approval_rules: vec![privacy(&[], Some(600))], ..rules };
+    assert!(grant(&ruled, 601).is_none());
+    assert!(grant(&ruled, 600).is_some());
+    assert!(grant(&Rules::default(), 60).is_none(), "off unless the scope says so");
+}
+
+#[test]
+fn a_prolonged_grant_ends_so_long_after_the_one_before() {
+    let rules = Rules { approval_rules: vec![privacy(&[], Some(2400))], ..Rules::default() };
+    let extends = Some(Extension { grant: GrantId::from_text("gr_1"), ends: after(900) });
+    let mut request = ask(&ruled(rules), NewRequest { extends, ..asked() }).unwrap();
+    assert_eq!(request.requirements.len(), 2, "what is open in all is what the rules look at");
+    approve(&mut request, "bob", noon()).unwrap();
+    let yes = Ruling::of(Decision::Approve, None);
+    let grant = request.decide(&person("pia", "privacy"), yes, noon()).unwrap().unwrap();
+    assert_eq!((grant.not_before, grant.expires_at), (noon(), after(900 + 1800)));
+}
+
+#[test]
+fn tickets_and_uses_are_asked_for_where_they_belong() {
+    let scope = ruled(Rules { require_ticket: true, ..Rules::default() });
+    assert_eq!(ask(&scope, asked()).unwrap_err(), RequestRefused::NoTicket("orders-read".into()));
+    assert!(ask(&scope, NewRequest { ticket: Some(" ".into()), ..asked() }).is_err());
+    assert!(ask(&scope, NewRequest { ticket: Some("T-1".into()), ..asked() }).is_ok());
+    let twice = NewRequest { uses: Some(2), ..asked() };
+    assert_eq!(ask(&ruled(Rules::default()), twice.clone()).unwrap_err(), RequestRefused::Uses);
+    assert!(ask(&ruled(Rules::default()), NewRequest { statement: Some("SELECT 1".into()), ..twice }).is_ok());
+}
+
+#[test]
+fn the_glass_is_broken_by_those_named_alone_and_reviewed_by_others() {
+    let emergency = BreakGlass {
+        who: vec![Subject::User("alice".into())],
+        max_duration: Duration::from_secs(7200),
+        alert: Vec::new(),
+        review_within: Duration::from_secs(86_400),
+    };
+    let scope = ruled(Rules { break_glass: Some(emergency), require_ticket: true, ..Rules::default() });
+    let open = |name: &str, scope: &Scope, seconds: u64| {
+        let new = NewRequest { duration: Duration::from_secs(seconds), ..asked() };
+        AccessRequest::break_glass(person(name, "dev"), scope.clone(), new, noon())
+    };
+    assert!(matches!(open("carl", &scope, 60), Err(RequestRefused::NotBreakGlass(_))));
+    assert!(matches!(open("alice", &ruled(Rules::default()), 60), Err(RequestRefused::NotBreakGlass(_))));
+    assert!(matches!(open("alice", &scope, 7201), Err(RequestRefused::TooLong { .. })));
+    let (request, grant, mut review) = open("alice", &scope, 7200).unwrap();
+    assert_eq!((request.state, grant.origin), (RequestState::Approved, Origin::BreakGlass));
+    assert_eq!(review.due, after(86_400));
+    assert_eq!(review.close(&grant, &person("alice", "dba"), "fine", noon()), Err(ReviewRefused::Own));
+    assert!(matches!(review.close(&grant, &person("eve", "dev"), "fine", noon()), Err(ReviewRefused::NotReviewer(_))));
+    assert_eq!(review.close(&grant, &person("bob", "dba"), " ", noon()), Err(ReviewRefused::NoNote));
+    review.close(&grant, &person("bob", "dba"), "it had to be", noon()).unwrap();
+    let again = review.close(&grant, &person("dave", "dba"), "again", noon());
+    assert_eq!(again, Err(ReviewRefused::Closed("bob".into())));
+}

@@ -108,6 +108,39 @@ fn what_is_part_of_a_bound_is_no_more_than_it() {
 }
 
 #[test]
+fn a_scope_says_how_it_is_asked_for() {
+    let data = "[[database.data]]\non = \"public.customers\"\ncolumns = [\"ssn\"]\nlabels = [\"pii\"]\n[[scope]]";
+    let rules = "max_duration = \"1h\"\nrequire_ticket = true\nrequest_expires = \"2h\"\nhold = \"5m\"\nbreak_glass = { who = [\"alice\"], alert = [\"@dba\"] }\n\
+                 rule = [{ over = \"30m\", labels = [\"pii\"], outside = \"Mon-Fri 08:00-18:00 Europe/Berlin\", approvers = [\"@dba\"] }]";
+    let text = GOOD.replacen("[[scope]]", data, 1).replacen("max_duration = \"1h\"", rules, 1);
+    let text = text.replacen("[\"public.orders\"]", "[\"customers\", \"public.orders\"]", 1);
+    let config = parse(&text).unwrap();
+    let rules = &config.scopes[0].rules;
+    assert_eq!(rules.labels, ["pii"], "the scope may touch customers.ssn");
+    assert!(rules.require_ticket);
+    assert_eq!(rules.pending(), Duration::from_secs(7200));
+    assert_eq!(rules.hold, Some(Duration::from_secs(300)));
+    let emergency = rules.break_glass.as_ref().unwrap();
+    assert_eq!(emergency.max_duration, Duration::from_secs(3600), "the scope's own");
+    assert_eq!(emergency.review_within, Duration::from_secs(24 * 3600));
+    let monday = "2026-11-23T09:00:00Z".parse().unwrap();
+    let asked = |minutes: u64| {
+        rules.requirements(monday, Duration::from_secs(minutes * 60)).map(|one| one.why).collect::<Vec<_>>()
+    };
+    assert_eq!(asked(45), Vec::<String>::new(), "within the hours");
+    assert_eq!(asked(20), Vec::<String>::new());
+    let saturday = "2026-11-21T09:00:00Z".parse().unwrap();
+    let whys: Vec<_> = rules.requirements(saturday, Duration::from_secs(2700)).map(|one| one.why).collect();
+    let why =
+        "asked for longer than 30m and touches data labelled pii and outside of Mon-Fri 08:00-18:00 Europe/Berlin";
+    assert_eq!(whys, [why]);
+    let columns = text.replacen("do = [\"select\"]", "columns = [\"id\"]\ndo = [\"select\"]", 1);
+    assert_eq!(parse(&columns).unwrap().scopes[0].rules.labels, Vec::<String>::new(), "it names other columns");
+    let refused = parse(&text.replacen("hold = ", "auto_approve = \"5m\"\nhold = ", 1)).unwrap_err().to_string();
+    assert!(refused.contains("the scope may touch data labelled pii: people have to approve that"), "{refused}");
+}
+
+#[test]
 fn second_opinions() {
     assert_eq!(parse(GOOD).unwrap().databases[0].second_opinion, SecondOpinion::Off);
     for (word, expected) in

@@ -6,6 +6,7 @@ mod edges;
 mod life;
 mod many;
 mod rights;
+mod rules;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -19,8 +20,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use pgward::access::{
-    Clock, ObjectPattern, Operation, OperationSet, Principal, Privilege, Region, Scope, Secret, SessionId, Subject,
-    TokenHash,
+    ApprovalRule, BreakGlass, Clock, ObjectPattern, Operation, OperationSet, Principal, Privilege, Region, Rules,
+    Scope, Secret, SessionId, Subject, TokenHash,
 };
 use pgward::audit::{Durability, Journal};
 use pgward::control::api::VerdictWord;
@@ -207,12 +208,34 @@ fn directory() -> Directory {
             functions: Vec::new(),
         }],
     };
+    let mut paul = user("paul", "dba");
+    paul.principal.groups.push("privacy".to_owned());
+    let privacy = ApprovalRule {
+        over: None,
+        labels: vec!["pii".to_owned()],
+        outside: None,
+        approvers: group("privacy"),
+        approvals: 1,
+    };
+    let emergency = BreakGlass {
+        who: group("dev"),
+        max_duration: Duration::from_secs(3600),
+        alert: group("admins"),
+        review_within: Duration::from_secs(86_400),
+    };
+    let labels = vec!["pii".to_owned()];
+    let rules = Rules { labels, approval_rules: vec![privacy], break_glass: Some(emergency), ..Rules::default() };
+    let pii_read = Scope { rules, ..scope("pii-read", 1) };
+    let rules = Rules { auto_approve: Some(Duration::from_secs(300)), ..Rules::default() };
+    let quick = Scope { rules, ..scope("quick", 1) };
+    let ticketed = Scope { rules: Rules { require_ticket: true, ..Rules::default() }, ..scope("ticketed", 1) };
     Directory {
         others: false,
         users: vec![
             user("alice", "dev"),
             user("bob", "dba"),
             user("dora", "dba"),
+            paul,
             user("carol", "audit"),
             user("root", "admins"),
             user("eve", "nobody"),
@@ -220,7 +243,7 @@ fn directory() -> Directory {
         ],
         admins: group("admins"),
         auditors: group("audit"),
-        scopes: vec![scope("orders-read", 1), scope("orders-two", 2)],
+        scopes: vec![scope("orders-read", 1), scope("orders-two", 2), pii_read, quick, ticketed],
         databases: vec![Database {
             name: "shop".to_owned(),
             region: Region::new("us"),

@@ -107,7 +107,7 @@ async fn explain_is_for_oneself_admins_and_auditors() {
 #[tokio::test]
 async fn scopes_are_listed_for_those_who_can_use_them() {
     let port = Port::open().await;
-    for (user, scopes) in [("alice", 2), ("bob", 2), ("root", 2), ("carol", 0), ("eve", 0)] {
+    for (user, scopes) in [("alice", 5), ("bob", 5), ("root", 5), ("carol", 0), ("eve", 0)] {
         let (_, listed) = port.get("/v1/scopes", user).await;
         assert_eq!(listed.as_array().unwrap().len(), scopes, "{user}");
     }

@@ -392,6 +392,41 @@ fn scopes() {
             "do = [\"select\", \"update\"]\n[[scope]]\nname = \"notes\"\ndatabase = \"shop\"\nrequesters = [\"@dev\"]\napprovers = [\"@dba\"]\nmax_duration = \"1h\"\nread_only = true\nallow = [{ on = [\"notes\"], do = [\"insert\"] }]",
             "proxy.toml:43:13: scope[1].read_only: the scope allows operations that write; leave it out, or allow `select` alone",
         ),
+        (
+            "max_duration = \"1h\"",
+            "max_duration = \"1h\"\nhold = \"2h\"",
+            "proxy.toml:34:8: scope[0].hold: at most 1h: a client waits all that time",
+        ),
+        (
+            "max_duration = \"1h\"",
+            "max_duration = \"1h\"\nauto_approve = \"0s\"",
+            "proxy.toml:34:16: scope[0].auto_approve: must be longer than nothing",
+        ),
+        (
+            "max_duration = \"1h\"\n",
+            "max_duration = \"1h\"\nauto_approve = \"5m\"\n[[scope.allow]]\nfunctions = [\"public.f\"]\n",
+            "proxy.toml:34:16: scope[0].auto_approve: the scope names functions, and what they touch is not known: people have to approve",
+        ),
+        (
+            "max_duration = \"1h\"",
+            "max_duration = \"1h\"\nrule = [{ over = \"30m\", approvers = [\"@privcay\"] }]",
+            "proxy.toml:34:38: scope[0].rule[0].approvers: unknown group \"@privcay\"; one of @dba, @dev, alice, bob",
+        ),
+        (
+            "max_duration = \"1h\"",
+            "max_duration = \"1h\"\nrule = [{ outside = \"Mon-Fri 8-18\", approvers = [\"@dba\"] }]",
+            "proxy.toml:34:21: scope[0].rule[0].outside: \"Mon-Fri 8-18\" are not hours, such as \"Mon-Fri 08:00-18:00 Europe/Berlin\"",
+        ),
+        (
+            "max_duration = \"1h\"",
+            "max_duration = \"1h\"\nrule = [{ labels = [\"pii\"], approvers = [\"@dba\"] }]",
+            "proxy.toml:34:21: scope[0].rule[0].labels: unknown label \"pii\"; none is declared",
+        ),
+        (
+            "max_duration = \"1h\"",
+            "max_duration = \"1h\"\nbreak_glass = { max_duration = \"10m\" }",
+            "proxy.toml:34:1: scope[0].break_glass.who: is required",
+        ),
         ("max_duration = \"1h\"", "", "proxy.toml:28:1: scope[0].max_duration: is required"),
         (
             "do = [\"select\"]",
