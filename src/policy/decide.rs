@@ -6,7 +6,7 @@ use super::context::Context;
 use super::denial::{Refusal, request_command};
 use super::export::ExportClaim;
 use super::verdict::{Denial, Permit, Rule, Verdict};
-use super::{functions, guards, labels, relations, residency, statements};
+use super::{functions, guards, labels, relations, renaming, residency, statements};
 use crate::access::{Grant, GrantState, Operation, Region, Scope};
 use crate::catalog::{CalledBy, Columns, Effect, Footprint, Unresolved};
 use crate::sql::tree::{Action, Statement};
@@ -133,6 +133,7 @@ fn under(
     footprint.effects.iter().try_for_each(|effect| self::effect(effect, statement, &grant.scope))?;
     guards::check(statement, footprint, &grant.scope, context)?;
     labels::check(footprint, grant, &context.database)?;
+    renaming::check(statement, footprint, &context.database)?;
     residency::check(footprint, grant, context)
 }
 

@@ -36,6 +36,11 @@ pub(super) enum Refusal {
     Rewrites(String),
     Cascades(String),
     OtherStatement,
+    /// A new name for what is classified by its name; no column is the relation's own.
+    Renames {
+        relation: TouchedRelation,
+        column: Option<String>,
+    },
     /// Data with a label that the approvers were not shown.
     Label {
         relation: TouchedRelation,
@@ -95,6 +100,7 @@ impl Refusal {
             | Refusal::Cascades(_)
             | Refusal::OtherStatement
             | Refusal::Label { .. }
+            | Refusal::Renames { .. }
             | Refusal::Guard(_) => self.statement_words(),
         }
     }
@@ -133,6 +139,11 @@ impl Refusal {
                 let message = "permission denied for this statement".to_owned();
                 (Rule::StatementGrant, message, "The grant is for one other statement, to the letter.".to_owned())
             }
+            Refusal::Renames { relation, column } => {
+                let of = column.as_ref().map_or_else(String::new, |column| format!("column {column} of "));
+                let message = format!("permission denied to rename {of}{}", object(relation));
+                (Rule::Label, message, "The configuration classifies it by this name.".to_owned())
+            }
             Refusal::Label { relation, label } => (
                 Rule::Label,
                 format!("permission denied for {}: data labelled \"{label}\"", object(relation)),
@@ -168,6 +179,7 @@ impl Refusal {
             | Refusal::Rewrites(_)
             | Refusal::Cascades(_)
             | Refusal::Label { .. }
+            | Refusal::Renames { .. }
             | Refusal::Guard(_) => false,
         };
         // One grant has to cover all regions of a statement: what this one covers is needed too, if it can be had.
@@ -189,6 +201,10 @@ impl Refusal {
             )),
             Refusal::Guard(guard) => guard.hint(),
             Refusal::Residency(misplaced) => misplaced.hint(database),
+            Refusal::Renames { .. } => Some("Who runs pgward has to change [[database.data]] first.".to_owned()),
+            Refusal::Cascades(_) => {
+                Some("Drop what depends on it first, by name; then this needs no CASCADE.".to_owned())
+            }
             Refusal::Label { relation, .. } => {
                 Some(format!("Ask for a scope that names {} itself, so that its approvers know.", full_name(relation)))
             }
@@ -198,7 +214,6 @@ impl Refusal {
             | Refusal::Show(_)
             | Refusal::Schema(_)
             | Refusal::Rewrites(_)
-            | Refusal::Cascades(_)
             | Refusal::OtherStatement => None,
         }
     }

@@ -13,6 +13,7 @@ mod harmless;
 mod labels;
 mod precedent;
 mod relations;
+mod renaming;
 mod residency;
 mod settings;
 mod shared;

@@ -230,7 +230,10 @@ impl Judge {
             snapshot = self.snapshot(true).await.map_err(|error| refused(unreadable_catalogs(error)))?;
         }
         self.look_at_exports().await.map_err(refused)?;
-        let judged = self.confirmed(meaning, names, &snapshot).await?;
+        let judged = self.confirmed(meaning, names, &snapshot).await.map_err(|mut refused| {
+            self.uncommitted.explain(&mut refused.denial);
+            refused
+        })?;
         self.lend(&judged).await?;
         self.metrics.allowed.inc();
         Ok(judged)

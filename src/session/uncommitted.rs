@@ -174,6 +174,13 @@ impl Uncommitted {
         if refused { Err(unsettled()) } else { Ok(()) }
     }
 
+    /// Says what to do about a name that is not known, where a statement in front may be what makes it.
+    pub fn explain(&self, denial: &mut Denial) {
+        if denial.rule == Rule::Unresolved && self.is_changing() {
+            denial.hint.get_or_insert_with(|| APART.to_owned());
+        }
+    }
+
     /// Refuses what depends on catalogs that are not known.
     pub fn sighted(&self, meaning: &Meaning) -> Result<(), Denial> {
         match &self.sight {
@@ -297,6 +304,8 @@ fn reads(action: &Action) -> bool {
     }
 }
 
+const APART: &str = "Send it in a message of its own, after the answer to that statement.";
+
 fn unsettled() -> Denial {
     Denial {
         rule: Rule::Unresolved,
@@ -304,7 +313,7 @@ fn unsettled() -> Denial {
         detail: "A statement sent in front of it, with no answer in between, changes the schema or takes such a change back \
                  (rule unresolved)"
             .to_owned(),
-        hint: Some("Send this again after the answer to that statement.".to_owned()),
+        hint: Some(APART.to_owned()),
     }
 }
 

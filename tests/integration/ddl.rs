@@ -11,6 +11,9 @@ use crate::support::{Bench, Credentials, Proxy, Scopes, config, connect};
 
 pub const CASES: &[Case] = &[
     ("ddl::made_and_used_in_one_transaction", made_and_used),
+    ("ddl::what_is_classified_keeps_its_name", renames),
+    ("ddl::a_refusal_says_what_to_do_instead", hints),
+    ("ddl::under_a_second_opinion", second_opinion),
     ("ddl::savepoints_and_rollback", savepoints),
     ("ddl::by_the_extended_protocol", extended),
     ("ddl::in_a_pipeline", pipeline),
@@ -31,6 +34,8 @@ CREATE TABLE app.old (id int, body text);
 INSERT INTO app.old VALUES (1, 'old');
 CREATE VIEW app.v AS SELECT id, note FROM app.orders;
 CREATE TABLE app.parent (id int, body text) PARTITION BY LIST (id);
+CREATE TABLE app.people (id int, ssn text);
+INSERT INTO app.people VALUES (1, '123');
 CREATE TABLE eu.people (id int, body text);
 INSERT INTO eu.people VALUES (1, 'somebody');
 CREATE TABLE other.secrets (id int, body text);
@@ -43,6 +48,10 @@ fn proxy(bench: &Bench, name: &str) -> (Proxy, Credentials) {
 }
 
 fn proxy_with(bench: &Bench, name: &str, guards: &str) -> (Proxy, Credentials) {
+    proxy_set(bench, name, guards, "")
+}
+
+fn proxy_set(bench: &Bench, name: &str, guards: &str, database: &str) -> (Proxy, Credentials) {
     bench.postgres.run("postgres", &format!("CREATE DATABASE {name}"));
     bench.postgres.run(name, SCHEMA);
     let proxy = Proxy::start(bench, &|setup| {
@@ -54,9 +63,14 @@ name = "made"
 upstream = "postgresql://pgw_admin@localhost:{port}/{name}?sslmode=verify-full&sslrootcert={certs}/ca.crt"
 password_file = "{dir}/admin_password"
 region = "us-east"
+{database}
 [[database.data]]
 on = "eu.*"
 region = "eu-west"
+[[database.data]]
+on = "app.people"
+columns = ["ssn"]
+labels = ["pii"]
 [[scope]]
 name = "makes"
 database = "made"
@@ -144,6 +158,69 @@ good\tthree
     assert_eq!((*rows, *more, *child, *again, *after), ("2|two|9", "two!", "1", "1", "2"), "{said:#?}");
     assert!(gone.contains("42501") && gone.contains("relation \"app.made\" does not exist"), "{gone}");
     assert!(dropped.contains("relation \"app.copied\" does not exist"), "{dropped}");
+}
+
+/// Another name would take data out of its class.
+fn renames(bench: &Bench) {
+    let (proxy, alice) = proxy(bench, "ddl_renames");
+    let said = typed(
+        &proxy,
+        &alice,
+        "ALTER TABLE app.people RENAME COLUMN ssn TO plain;
+         ALTER TABLE app.people RENAME ssn TO plain;
+         ALTER TABLE app.people RENAME TO persons;
+         ALTER TABLE app.old RENAME TO people2;
+         ALTER TABLE app.people RENAME COLUMN id TO number;
+         SELECT ssn, number FROM app.people;
+         BEGIN;
+         ALTER TABLE app.people ADD COLUMN more int;
+         ALTER TABLE app.people RENAME ssn TO plain;\n",
+    );
+    let refused = errors(&said);
+    assert_eq!(refused.len(), 4, "{said:#?}");
+    for told in [refused[0], refused[1], refused[3]] {
+        assert!(told.contains("42501: permission denied to rename column ssn of table app.people"), "{told}");
+    }
+    assert!(refused[2].contains("permission denied to rename table app.people"), "{said:#?}");
+    assert!(said.contains(&"123|1".to_owned()), "{said:#?}");
+}
+
+fn hints(bench: &Bench) {
+    let (proxy, alice) = proxy(bench, "ddl_hints");
+    for (statement, hint) in [
+        ("DROP TABLE app.orders CASCADE", "Drop what depends on it first, by name; then this needs no CASCADE."),
+        (
+            "CREATE TABLE app.made (id int); SELECT * FROM app.made",
+            "Send it in a message of its own, after the answer to that statement.",
+        ),
+        ("ALTER TABLE app.people RENAME ssn TO x", "Who runs pgward has to change [[database.data]] first."),
+    ] {
+        runtime().block_on(async {
+            let client = connect(&proxy, &alice).await;
+            let refused = client.simple_query(statement).await.unwrap_err();
+            assert_eq!(refused.as_db_error().unwrap().hint(), Some(hint), "{statement}: {refused:?}");
+        });
+    }
+}
+
+/// PostgreSQL's own opinion of a statement is of what is committed: where it is required, nothing goes without it.
+fn second_opinion(bench: &Bench) {
+    let made = "BEGIN;
+         CREATE TABLE app.made (id int, body text);
+         INSERT INTO app.made VALUES (1, 'x');
+         ALTER TABLE app.made RENAME COLUMN body TO word;
+         SELECT id, word FROM app.made;
+         COMMIT;
+         SELECT count(*) FROM app.made;
+         SELECT * FROM other.secrets;\n";
+    let (proxy, alice) = proxy_set(bench, "ddl_opinion", "", "second_opinion = \"on\"");
+    let said = typed(&proxy, &alice, made);
+    assert_eq!(said[..2], ["1|x", "1"], "{said:#?}");
+    assert!(errors(&said).len() == 1 && errors(&said)[0].contains("other.secrets"), "{said:#?}");
+    let (proxy, alice) = proxy_set(bench, "ddl_required", "", "second_opinion = \"required\"");
+    let said = typed(&proxy, &alice, made);
+    assert!(errors(&said)[0].contains("42501: permission denied: PostgreSQL could not be asked"), "{said:#?}");
+    assert!(errors(&said).iter().any(|told| told.contains("relation \"app.made\" does not exist")), "{said:#?}");
 }
 
 fn savepoints(bench: &Bench) {

@@ -430,7 +430,17 @@ impl Walk {
     }
 
     fn ddl(&mut self, ddl: &Ddl) {
-        let Ddl { targets, references, types, expressions, query, temporary: _, cascade, renames: _ } = ddl;
+        let Ddl {
+            targets,
+            references,
+            types,
+            expressions,
+            query,
+            temporary: _,
+            cascade,
+            renamed_columns: _,
+            renames: _,
+        } = ddl;
         self.flag(*cascade, "cascade");
         for target in targets {
             match target.kind {

@@ -55,6 +55,8 @@ pub struct Ddl {
     /// TEMP or UNLOGGED: lives in the session's own schema.
     pub temporary: bool,
     pub cascade: bool,
+    /// Columns that get another name, by the one that they have.
+    pub renamed_columns: Vec<Name>,
     /// The second target is the first one's new name.
     pub renames: bool,
 }

@@ -55,6 +55,7 @@ pub fn empty(kind: DdlObject, name: QualifiedName) -> Ddl {
         query: None,
         temporary: false,
         cascade: false,
+        renamed_columns: Vec::new(),
         renames: false,
     }
 }

@@ -267,10 +267,15 @@ fn rename(cursor: &mut Cursor<'_>, ddl: &mut Ddl) -> bool {
         }
         return cursor.is_done();
     }
-    if !cursor.take(&["constraint"]) {
+    let is_column = !cursor.take(&["constraint"]);
+    if is_column {
         cursor.take(&["column"]);
     }
-    cursor.name().is_some() && cursor.take(&["to"]) && cursor.name().is_some() && cursor.is_done()
+    let Some(old) = cursor.name() else { return false };
+    if is_column {
+        ddl.renamed_columns.push(old);
+    }
+    cursor.take(&["to"]) && cursor.name().is_some() && cursor.is_done()
 }
 
 /// TYPE, DEFAULT and NOT NULL of a column.
