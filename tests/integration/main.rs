@@ -11,6 +11,7 @@
 
 mod support;
 
+mod asking;
 mod audit;
 mod bad_input;
 mod binding;
@@ -54,6 +55,7 @@ type Case = (&'static str, fn(&Bench));
 
 fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
     let cases: Vec<Case> = [
+        asking::CASES,
         certificates::CASES,
         clients::CASES,
         denials::CASES,
