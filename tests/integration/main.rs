@@ -32,6 +32,7 @@ mod residency;
 mod roles;
 mod servers;
 mod tokens;
+mod web;
 mod witness;
 
 use std::process::ExitCode;
@@ -75,6 +76,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         residency::CASES,
         roles::CASES,
         servers::CASES,
+        web::CASES,
         tokens::CASES,
         witness::CASES,
     ]
