@@ -1,6 +1,6 @@
 //! Scripts that once told pgward from the server, made small.
 
-use crate::step::{Burst, Script, Step, Text};
+use crate::step::{Burst, Name, Script, Step, Text};
 
 fn alone(steps: Vec<Step>) -> Burst {
     // Cut everywhere: what comes late is met in another state than what comes at once.
@@ -26,6 +26,11 @@ fn execute(portal: &'static str) -> Step {
 
 fn query(sql: &str) -> Step {
     Step::Query(vec![Text::of(sql)])
+}
+
+/// A Query that does nothing but run what a name means.
+fn running(name: Name, sql: &str) -> Step {
+    Step::Query(vec![Text { uses: Some(name), ..Text::of(sql) }])
 }
 
 pub fn scripts() -> Vec<Script> {
@@ -62,6 +67,26 @@ pub fn scripts() -> Vec<Script> {
                 Step::Sync,
                 Step::Execute { portal: "c", rows: 2 },
             ]),
+        ],
+        // A Query runs what was prepared in front of it, without a Sync in between: had that failed, it would be skipped.
+        vec![
+            burst(vec![parse("s", "SHOW TimeZone")]),
+            burst(vec![
+                Step::Close(b'S', "s"),
+                parse("s", "SELECT id FROM t ORDER BY id"),
+                running(Name::Statement("s"), "EXECUTE s"),
+            ]),
+        ],
+        // What a Bind runs by name was given another meaning in front of it.
+        vec![
+            burst(vec![parse("s", "SELECT count(*) FROM sink"), parse("x", "EXECUTE s")]),
+            burst(vec![parse("s", "SELECT 1"), Step::Sync, bind("q", "x"), Step::Sync]),
+        ],
+        // The server leaves an unnamed portal of a Query that fails by itself; pgward's refusal leaves none.
+        vec![
+            burst(vec![query("BEGIN"), running(Name::Portal("q"), "FETCH 1 FROM q")]),
+            burst(vec![Step::Describe(b'P', ""), Step::Sync]),
+            burst(vec![query("ROLLBACK")]),
         ],
     ]
 }

@@ -48,7 +48,7 @@ impl<'a> Walk<'a> {
             Step::Query(_) | Step::Call | Step::Failing(crate::step::Failing::Query(_)) => self.until(b"Z"),
             Step::Parse { .. } | Step::Failing(crate::step::Failing::Parse(_)) => self.failing(b"1"),
             Step::Bind { .. } | Step::Failing(crate::step::Failing::Bind) => self.failing(b"2"),
-            Step::Describe(..) => self.failing(b"Tn"),
+            Step::Describe(..) | Step::Failing(crate::step::Failing::Describe) => self.failing(b"Tn"),
             Step::Close(..) => self.failing(b"3"),
             Step::Execute { .. } | Step::Failing(crate::step::Failing::Execute) => self.failing(b"CsI"),
         }
