@@ -187,7 +187,8 @@ fn sequences(bench: &Bench) {
         let (out, err, ok) = proxy.sql(&alice, sql);
         assert!(!ok && err.contains("permission denied for") && err.contains(why), "{sql}: {out} {err}");
     }
-    let left = "SELECT string_agg(format('%s.%s', schemaname, sequencename), ' ' ORDER BY schemaname) FROM pg_sequences";
+    let left =
+        "SELECT string_agg(format('%s.%s', schemaname, sequencename), ' ' ORDER BY schemaname) FROM pg_sequences";
     assert_eq!(bench.postgres.run("ddl_sequences", left), "app.numbers other.hidden");
     let (out, err, ok) = proxy.sql(&alice, "DROP SEQUENCE app.numbers");
     assert!(ok, "{out} {err}");

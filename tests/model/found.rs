@@ -88,5 +88,28 @@ pub fn scripts() -> Vec<Script> {
             burst(vec![Step::Describe(b'P', ""), Step::Sync]),
             burst(vec![query("ROLLBACK")]),
         ],
+        // A statement that executes itself is not described: in a ring of those that give rows the server's stack would not end.
+        vec![
+            burst(vec![parse("x", "BEGIN"), Step::Sync]),
+            burst(vec![Step::Close(b'S', "x"), parse("x", "EXECUTE x"), Step::Describe(b'S', "x"), Step::Sync]),
+        ],
+        // MOVE gives no rows whatever its cursor is: what moves one that is gone is described like any other.
+        gone_in_front_of_the_bind("MOVE BACKWARD 1 IN c"),
+        // A portal that was bound to fetch from a cursor that is gone.
+        gone_in_front_of_the_bind("FETCH 1 FROM c"),
+    ]
+}
+
+/// A portal of a cursor that is closed, though pgward does not know that yet.
+fn gone_in_front_of_the_bind(sql: &str) -> Script {
+    vec![
+        burst(vec![
+            query("BEGIN"),
+            query("DECLARE c CURSOR FOR SELECT id FROM t ORDER BY id"),
+            parse("fetch", sql),
+            Step::Sync,
+        ]),
+        burst(vec![query("CLOSE c"), bind("q", "fetch"), Step::Describe(b'P', "q"), Step::Sync]),
+        burst(vec![query("ROLLBACK")]),
     ]
 }

@@ -10,7 +10,7 @@ use tokio_rustls::client::TlsStream;
 use crate::bench::Said;
 use crate::step::{Burst, Denied, Failing, Name, Step, Text};
 use crate::texts::{EXTRA, HIDDEN};
-use crate::walk::{refusal, sqlstate, walk};
+use crate::walk::{field, refusal, sqlstate, walk};
 use crate::wire::Wire;
 
 pub struct Both {
@@ -67,7 +67,7 @@ pub async fn burst(both: &mut Both, burst: &Burst, before: &mut Before) -> Resul
     let mut leaves_portal = before.leaves_portal;
     for (index, answers) in walked.steps.iter().enumerate() {
         judge.must_refuse(index, answers)?;
-        if leaves_portal && is_of_no_portal(&steps[index], answers) {
+        if (leaves_portal && is_of_no_portal(&steps[index], answers)) || is_of_no_cursor(&steps[index], answers) {
             instead[index] = Step::Failing(Failing::Describe);
         }
         if let Some(message) = refusal(answers) {
@@ -104,6 +104,15 @@ pub async fn burst(both: &mut Both, burst: &Burst, before: &mut Before) -> Resul
 /// Whether a Describe of the unnamed portal has failed at the server.
 fn is_of_no_portal(step: &Step, answers: &[Said]) -> bool {
     *step == Step::Describe(b'P', "") && matches!(sqlstate(answers).as_deref(), Some("34000" | "25P02"))
+}
+
+/// Whether what is to be described fetches from a cursor that pgward had the server look for, and that there is not: one that is
+/// gone, or one that stands for a statement that executes itself. The server says NoData where it never knew of rows, and crashes
+/// where it did. It says 26000 itself of a statement that there is not.
+fn is_of_no_cursor(step: &Step, answers: &[Said]) -> bool {
+    let (Step::Describe(kind, name), [said]) = (step, answers) else { return false };
+    let is_of_another = *kind == b'S' || field(said, b'M') != format!("portal \"{name}\" does not exist");
+    said.tag == b'E' && sqlstate(answers).as_deref() == Some("34000") && is_of_another
 }
 
 /// Whether the last word is a FATAL error that the server itself gave: savepoints in a pipeline outside of a transaction

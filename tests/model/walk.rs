@@ -94,7 +94,8 @@ pub fn sqlstate(answers: &[Said]) -> Option<String> {
     Some(backend::error_fields(&error.body).unwrap().sqlstate)
 }
 
-fn field(error: &Said, wanted: u8) -> String {
+/// One field of an error.
+pub fn field(error: &Said, wanted: u8) -> String {
     let found = error.body.split(|byte| *byte == 0).find(|field| field.first() == Some(&wanted));
     found.map(|field| String::from_utf8_lossy(&field[1..]).into_owned()).unwrap_or_default()
 }
