@@ -347,7 +347,8 @@ impl Gate {
             return Ok(());
         }
         let analysis = self.judge.analyse(text, None).await;
-        self.next_segment();
+        // Names stay in their segment: had a message in front of it failed without a Sync in between, the Query would be skipped.
+        self.set_reason(self.given_reason.clone());
         let mut expected = Expected::new(Step::Query, self.names.next_change());
         let mut items = Vec::new();
         let mut verdict = self.judge_query(&analysis, &mut expected, &mut items, batch.began).await;
