@@ -24,11 +24,8 @@ pub(super) fn at(tx: &Transaction<'_>, now: Timestamp) -> Result<Tally, StoreErr
 }
 
 fn count_requests(tx: &Transaction<'_>, now: i64, tally: &mut Tally) -> Result<(), StoreError> {
-    let mut statement = tx.prepare_cached(
-        "SELECT CASE WHEN state = 'pending' AND expires_at <= ?1 THEN 'expired' ELSE state END, count(*)
-         FROM requests GROUP BY 1",
-    )?;
-    let mut rows = statement.query([now])?;
+    let mut statement = tx.prepare_cached("SELECT state, count(*) FROM requests GROUP BY state")?;
+    let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let state = row.get_ref(0)?.as_str().map_err(|error| damaged(&error))?;
         let place = match state {
@@ -41,6 +38,10 @@ fn count_requests(tx: &Transaction<'_>, now: i64, tally: &mut Tally) -> Result<(
         };
         *place = number(row.get(1)?)?;
     }
+    let mut stale = tx.prepare_cached("SELECT count(*) FROM requests WHERE state = 'pending' AND expires_at <= ?1")?;
+    let stale = number(stale.query_row([now], |row| row.get(0))?)?;
+    tally.pending = tally.pending.saturating_sub(stale);
+    tally.expired += stale;
     Ok(())
 }
 
