@@ -10,6 +10,7 @@ use crate::witness::Witness;
 
 pub const CASES: &[Case] = &[
     ("monitoring::every_metric_that_is_named_is_exposed", named_and_exposed),
+    ("monitoring::the_dashboard_is_whole", dashboard),
     ("monitoring::requests_grants_and_reviews_are_counted", counted),
     ("monitoring::a_store_that_is_gone_shows", store_gone),
 ];
@@ -70,6 +71,33 @@ fn named_and_exposed(bench: &Bench) {
         .filter(|name| !documented.contains(name) && !of_histogram.iter().any(|end| name.ends_with(end)))
         .collect();
     assert_eq!(unknown, [""; 0], "exposed, and not in docs/monitoring.md");
+}
+
+/// Grafana leaves out without a word what it cannot read.
+fn dashboard(_bench: &Bench) {
+    let text = std::fs::read_to_string(root().join("deploy/grafana/pgward.json")).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&dashboard["uid"], &dashboard["title"]), (&"pgward".into(), &"pgward".into()));
+    let mut ids = BTreeSet::new();
+    let mut cells = BTreeSet::new();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "two panels of one id: {panel}");
+        let at = |key: &str| panel["gridPos"][key].as_u64().unwrap();
+        assert!(at("x") + at("w") <= 24, "wider than the page: {}", panel["title"]);
+        for (x, y) in (at("x")..at("x") + at("w")).flat_map(|x| (at("y")..at("y") + at("h")).map(move |y| (x, y))) {
+            assert!(cells.insert((x, y)), "\"{}\" lies upon another panel", panel["title"]);
+        }
+        if panel["type"] == "row" {
+            continue;
+        }
+        assert!(!panel["description"].as_str().unwrap().is_empty(), "{}", panel["title"]);
+        for target in panel["targets"].as_array().unwrap() {
+            let expression = target["expr"].as_str().unwrap();
+            assert!(expression.contains("pgward_") && expression.contains("$instance"), "{expression}");
+            assert_eq!(target["datasource"]["uid"], "${datasource}");
+        }
+    }
+    assert!(ids.len() > 30, "{}", ids.len());
 }
 
 /// The metrics that files name.
