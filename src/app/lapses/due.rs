@@ -17,7 +17,7 @@ const NAG: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) enum Lapse {
     Ending(Grant),
     Ended(Grant),
-    Unanswered(AccessRequest),
+    Unanswered(Box<AccessRequest>),
     /// And when it was due, or is told of again.
     Overdue(Review, Grant, Timestamp),
 }
@@ -85,7 +85,7 @@ pub(super) fn requests_due(
     now: Timestamp,
 ) -> impl Iterator<Item = Lapse> {
     let is_due = move |request: &AccessRequest| after < request.expires_at() && request.expires_at() <= now;
-    pending.filter(is_due).map(Lapse::Unanswered)
+    pending.filter(is_due).map(|request| Lapse::Unanswered(Box::new(request)))
 }
 
 /// Open reviews that are late: once when they become so, and then each day.
