@@ -31,6 +31,9 @@ if [ "$purpose" = test ]; then
   want libclang-dev has_libclang
   want python3-psycopg /usr/bin/python3 -c 'import psycopg'
   want npm command -v npm
+  # The web UI is clicked through, and called as others might.
+  want chromium command -v chromium
+  want curl command -v curl
   want pgbouncer command -v pgbouncer
   want python3-pip /usr/bin/python3 -m pip --version
   # The clients of tests/compat that are run with all other tests.

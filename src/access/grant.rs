@@ -123,6 +123,26 @@ pub enum GrantState {
 }
 
 impl Grant {
+    /// What a request for `scope` would become, to see whether it would help. Nobody holds it.
+    #[must_use]
+    pub fn supposed(scope: &Arc<Scope>, now: Timestamp) -> Self {
+        Self {
+            id: GrantId::from_text("supposed"),
+            request: RequestId::from_text("supposed"),
+            principal: String::new(),
+            scope: Arc::clone(scope),
+            statement: None,
+            uses: None,
+            origin: Origin::Asked,
+            reason: String::new(),
+            ticket: None,
+            approvers: Vec::new(),
+            not_before: now,
+            expires_at: now.saturating_add(scope.max_duration).unwrap_or(Timestamp::MAX),
+            revocation: None,
+        }
+    }
+
     #[must_use]
     pub fn state_at(&self, now: Timestamp) -> GrantState {
         if self.revocation.is_some() {

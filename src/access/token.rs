@@ -70,6 +70,12 @@ impl TokenHash {
 
     /// Whether `token` is the one, in a time that does not depend on where they differ.
     #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Whether this is the hash of a token. Takes as long whatever differs.
+    #[must_use]
     pub fn verify(&self, token: &str) -> bool {
         Self::of(token).0.ct_eq(&self.0).into()
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 
+use super::asking::SessionDesk;
 use super::explainer::Explainer;
 use super::lapses::Lapses;
 use super::notifications::{self, StoredRequests};
@@ -77,6 +78,14 @@ impl Parts {
         let registry = Arc::new(Registry::default());
         let swapped = Swapped::of(&config)?;
 
+        let desk = Arc::new(Desk::new(desk::Parts {
+            store: Arc::clone(&store),
+            grants: Arc::clone(&grants),
+            journal: Arc::clone(&journal),
+            clock: Arc::clone(&clock),
+            offers: Arc::clone(&swapped.directory) as Arc<dyn desk::Offers>,
+            redact: crate::sql::redacted,
+        }));
         let salt_secret = settings::salt_secret(&config)?;
         let data_path = session::Dependencies {
             store: Arc::clone(&store),
@@ -89,20 +98,13 @@ impl Parts {
             balancers: Arc::clone(&swapped.balancers),
             tls: Arc::clone(&swapped.tls),
             registry: Arc::clone(&registry),
+            desk: Some(Arc::new(SessionDesk::new(Arc::clone(&desk)))),
             metrics,
         };
         let hash_key = HashKey::beside(&config.audit.dir).context("the key for hashes in the journal")?;
         let session_settings = settings::session_settings(&config, salt_secret, hash_key);
         let session = Arc::new(session::Server::new(session_settings, data_path.clone()).on(lanes));
         let explainer = Arc::new(Explainer::new(Arc::clone(&session), data_path));
-        let desk = Arc::new(Desk::new(desk::Parts {
-            store: Arc::clone(&store),
-            grants: Arc::clone(&grants),
-            journal: Arc::clone(&journal),
-            clock: Arc::clone(&clock),
-            offers: Arc::clone(&swapped.directory) as Arc<dyn desk::Offers>,
-            redact: crate::sql::redacted,
-        }));
         let (control_tls, control_certificate) = settings::control_tls(&config)?;
         let mut control_settings = control::Settings::new(control_tls);
         control_settings.credential_ttl = config.control.credential_ttl;

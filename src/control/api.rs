@@ -417,6 +417,9 @@ pub struct WhoAmI {
     pub groups: Vec<String>,
     pub admin: bool,
     pub auditor: bool,
+    /// Of a browser's session: what `X-CSRF-Token` has to be on each call that changes something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csrf: Option<String>,
     pub databases: Vec<DatabaseView>,
 }
 

@@ -11,9 +11,10 @@ use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use super::extract::MAX_BODY;
 use super::problem::Problem;
 use super::server::Shared;
-use crate::access::{Grant, Principal, TokenHash};
+use crate::access::{Grant, Principal, Secret, TokenHash};
 use crate::desk::Actor;
 use crate::store::Wanted;
 
@@ -52,6 +53,8 @@ pub struct Caller {
     peer: SocketAddr,
     admin: bool,
     auditor: bool,
+    /// The word that the pages of a browser's session repeat; none of a caller with a token.
+    csrf: Option<Secret>,
 }
 
 impl Caller {
@@ -74,6 +77,11 @@ impl Caller {
     #[must_use]
     pub fn peer(&self) -> SocketAddr {
         self.peer
+    }
+
+    #[must_use]
+    pub fn csrf(&self) -> Option<&Secret> {
+        self.csrf.as_ref()
     }
 
     #[must_use]
@@ -136,7 +144,15 @@ pub async fn authenticate(
     if let Some(seconds) = shared.limiter.wait(address.ip(), now) {
         return Err(Problem::too_many("too many failed authentications from this address", seconds));
     }
-    let Some(caller) = identify(&shared, request.headers(), address) else {
+    let identified = match identify(&shared, &request, address, now) {
+        Ok(identified) => identified,
+        Err(problem) => {
+            // Who has a session is answered behind what they send: not every client takes an answer before that.
+            let _ = axum::body::to_bytes(request.into_body(), MAX_BODY).await;
+            return Err(problem);
+        }
+    };
+    let Some(caller) = identified else {
         shared.limiter.failed(address.ip(), now);
         shared.metrics.strangers.inc();
         tracing::warn!(%address, "a call to the control port had no valid token");
@@ -159,17 +175,28 @@ pub async fn authenticate(
     Ok(response)
 }
 
-fn identify(shared: &Shared, headers: &HeaderMap, peer: SocketAddr) -> Option<Caller> {
-    let directory = shared.directory.load();
-    let (user, token) = directory.user_by_token(bearer(headers)?)?;
-    let principal = user.principal.clone();
-    Some(Caller {
-        token: token.clone(),
-        admin: directory.is_admin(&principal),
-        auditor: directory.is_auditor(&principal),
-        principal,
-        peer,
-    })
+/// By a token, or by a browser's session where there is none.
+fn identify(shared: &Shared, request: &Request, peer: SocketAddr, now: Instant) -> Result<Option<Caller>, Problem> {
+    let (headers, directory) = (request.headers(), shared.directory.load());
+    let found = match headers.contains_key(header::AUTHORIZATION) {
+        true => bearer(headers)
+            .and_then(|token| directory.user_by_token(token))
+            .map(|(user, hash)| (user, hash.clone(), None)),
+        false => match shared.browsers.find(headers, now) {
+            Some(session) => {
+                if !request.method().is_safe() {
+                    session.check_own(headers, request.uri())?;
+                }
+                directory.user_by_hash(&session.token).map(|user| (user, session.token, Some(session.csrf)))
+            }
+            None => None,
+        },
+    };
+    Ok(found.map(|(user, token, csrf)| {
+        let principal = user.principal.clone();
+        let (admin, auditor) = (directory.is_admin(&principal), directory.is_auditor(&principal));
+        Caller { token, admin, auditor, principal, peer, csrf }
+    }))
 }
 
 /// The token of the one `Authorization: Bearer` header; two such headers are as good as none.

@@ -65,6 +65,12 @@ impl Directory {
         found
     }
 
+    /// Whose token is known by this hash now.
+    #[must_use]
+    pub fn user_by_hash(&self, hash: &TokenHash) -> Option<&User> {
+        self.users.iter().find(|user| user.token_hashes.contains(hash))
+    }
+
     #[must_use]
     pub fn user(&self, name: &str) -> Option<&User> {
         self.users.iter().find(|user| user.principal.name == name)

@@ -5,6 +5,7 @@
 mod acts;
 pub mod api;
 mod auth;
+mod browser;
 mod directory;
 mod explain;
 mod extract;

@@ -8,7 +8,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use bytes::Bytes;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -21,7 +21,7 @@ use super::metrics::count;
 use super::problem::Problem;
 use super::refusals;
 use super::routes::{
-    audit, credentials, decisions, emergencies, explain, grants, holds, proof, requests, scopes, service, sessions,
+    audit, credentials, decisions, emergencies, explain, grants, holds, proof, requests, scopes, service, sessions, web,
 };
 use super::server::Shared;
 
@@ -32,10 +32,14 @@ pub fn build(shared: &Arc<Shared>) -> Router {
     let description = move || async move { ([(header::CONTENT_TYPE, "application/json")], description) };
     let open = Router::new()
         .route("/v1/openapi.json", get(description))
-        .route("/", get(service::index))
+        .route("/login", get(web::standing).post(web::login))
+        .route("/logout", post(web::logout))
         .route("/healthz", get(service::healthz))
         .route("/readyz", get(service::readyz))
         .route("/metrics", get(service::metrics));
+    let open = web::FILES
+        .into_iter()
+        .fold(open, |open, file| open.route(file.path, get(move || async move { file.answer() })));
     guarded
         .route_layer(middleware::from_fn_with_state(Arc::clone(shared), authenticate))
         .route_layer(middleware::from_fn_with_state(Arc::clone(shared), refusals::record))

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::browser::Browsers;
 use super::limiter::FailureLimiter;
 use super::refusals::Refusals;
 use super::{Directory, Explain, Metrics, listener};
@@ -112,6 +113,7 @@ pub struct Shared {
     pub parts: Dependencies,
     pub limiter: FailureLimiter,
     pub refusals: Refusals,
+    pub browsers: Browsers,
     pub acts: TaskTracker,
     /// Answers that are sent as they are found.
     pub streams: TaskTracker,
@@ -147,6 +149,7 @@ impl Server {
             parts: dependencies,
             limiter: FailureLimiter::default(),
             refusals: Refusals::default(),
+            browsers: Browsers::default(),
             acts: TaskTracker::new(),
             streams: TaskTracker::new(),
             readers: Arc::new(Semaphore::new(MAX_READERS)),

@@ -83,6 +83,20 @@ impl Desk {
         }
     }
 
+    /// The newest of somebody's own requests, oldest first, with the grants that came of them.
+    ///
+    /// # Errors
+    /// [`DeskError::Store`]
+    pub async fn own_requests(
+        &self,
+        principal: &Principal,
+        most: usize,
+    ) -> Result<Vec<(AccessRequest, Option<Grant>)>, DeskError> {
+        let name = principal.name.clone();
+        let wanted = Box::new(move |of: &str, _: &Scope| of == name);
+        Ok(self.parts.store.list_requests(wanted, None, most, self.parts.clock.now()).await?)
+    }
+
     /// How acts are recorded.
     #[must_use]
     pub fn recorder(&self) -> Recorder<'_> {

@@ -75,6 +75,7 @@ pub(super) fn is_plumbing(action: &Action) -> bool {
         | Action::Discard
         | Action::ResetIdentity
         | Action::SetConstraints => true,
+        Action::Call(call) => call.is_pgward(),
         Action::Query(_)
         | Action::Insert(_)
         | Action::Update(_)
@@ -91,7 +92,6 @@ pub(super) fn is_plumbing(action: &Action) -> bool {
         | Action::Lock { .. }
         | Action::Truncate { .. }
         | Action::Ddl(_)
-        | Action::Call(_)
         | Action::Do
         | Action::Other => false,
     }

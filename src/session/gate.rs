@@ -2,6 +2,7 @@
 //! recorded. What is denied is replaced by something that makes the upstream fail exactly there.
 
 mod alone;
+mod asking;
 mod cursors;
 mod execute;
 mod refuse;
@@ -10,6 +11,7 @@ mod skipped;
 mod unsettled;
 
 use alone::{Alone, Spoken};
+use asking::{Asked, Inquiry};
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -111,6 +113,7 @@ pub struct Gate {
     doomed: bool,
     /// Noted, and still to be recorded.
     unrecorded: VecDeque<Record>,
+    inquiry: Inquiry,
 }
 
 /// Messages that are judged and recorded together.
@@ -136,7 +139,15 @@ impl Batch {
 impl Gate {
     #[must_use]
     pub fn new(judge: Judge, recorder: Recorder, names: Names) -> Self {
-        Self { judge, names, recorder, given_reason: None, doomed: false, unrecorded: VecDeque::new() }
+        Self {
+            judge,
+            names,
+            recorder,
+            given_reason: None,
+            doomed: false,
+            unrecorded: VecDeque::new(),
+            inquiry: Inquiry::default(),
+        }
     }
 
     /// Tells what the session has said and become, before messages are judged.
@@ -193,9 +204,15 @@ impl Gate {
                 rest.extend(frames);
                 break;
             }
+            let put_off = frame.clone();
             // What stands before a malformed message was asked all the same.
             if let Err(malformed) = self.plan(frame, &mut batch).await {
                 error = Some(malformed);
+                break;
+            }
+            if self.has_asked() {
+                rest.push(put_off);
+                rest.extend(frames);
                 break;
             }
         }
@@ -248,6 +265,7 @@ impl Gate {
         let planned = self.plan_one(tag, frame, batch).await;
         match ends_segment {
             true => self.judge.uncommitted.end_segment(),
+            false if self.has_asked() => {}
             false => self.judge.uncommitted.begin(),
         }
         if let Err(error) = &planned {
@@ -329,12 +347,23 @@ impl Gate {
             return Ok(());
         }
         let analysis = self.judge.analyse(text, None).await;
-        self.next_segment();
+        // Names stay in their segment: had a message in front of it failed without a Sync in between, the Query would be skipped.
+        self.set_reason(self.given_reason.clone());
         let mut expected = Expected::new(Step::Query, self.names.next_change());
         let mut items = Vec::new();
-        let verdict = self.judge_query(&analysis, &mut expected, &mut items, batch.began).await;
+        let mut verdict = self.judge_query(&analysis, &mut expected, &mut items, batch.began).await;
+        let mut answered = None;
+        if verdict.is_ok() {
+            match self.ask_desk(&analysis) {
+                Ok(Asked::No) => {}
+                Ok(Asked::Waits) => return Ok(()),
+                Ok(Asked::Answered(answer)) => answered = Some(answer),
+                Err(refused) => verdict = Err(refused),
+            }
+        }
         self.next_segment();
-        if let Err((part, refused)) = verdict {
+        if let Err(refused) = verdict {
+            let Some((part, refused)) = self.hold_or_refuse(&analysis, refused) else { return Ok(()) };
             self.refuse_query(&analysis, part, refused, (expected, items), batch);
             return Ok(());
         }
@@ -344,7 +373,7 @@ impl Gate {
         }
         let first = batch.items.len();
         batch.items.extend(items);
-        let answer = special::answer(&analysis, || self.judge.session_facts(&self.recorder));
+        let answer = answered.or_else(|| special::answer(&analysis, || self.judge.session_facts(&self.recorder)));
         let message = Message::Sql {
             frame: SqlFrame::new(frame, analysis.statements().len()),
             answer: answer.map(|answer| Box::new(ToUpstream::answer_query(&answer))),
@@ -404,9 +433,20 @@ impl Gate {
         let (name, key) = (parse.name.to_owned(), Key::new(parse.name));
         let analysis = self.judge.analyse(parse.text, Some(&parse.types)).await;
         let mut expected = Expected::new(Step::Parse, self.names.next_change());
-        let judged = match self.judge_parse(&analysis).await {
-            Ok(judged) => judged,
-            Err((part, refused)) => {
+        let mut answered = None;
+        let asked = match self.judge_parse(&analysis).await {
+            Ok(judged) => self.ask_desk(&analysis).map(|asked| (judged, asked)),
+            Err(refused) => Err(refused),
+        };
+        let judged = match asked {
+            Ok((judged, Asked::No)) => judged,
+            Ok((_, Asked::Waits)) => return Ok(()),
+            Ok((judged, Asked::Answered(answer))) => {
+                answered = Some(answer);
+                judged
+            }
+            Err(refused) => {
+                let Some((part, refused)) = self.hold_or_refuse(&analysis, refused) else { return Ok(()) };
                 self.refuse(&analysis, part, refused, Protocol::Extended, &mut expected, batch);
                 self.doom(ToUpstream::failing_parse(&name), expected, batch);
                 return Ok(());
@@ -447,9 +487,12 @@ impl Gate {
             batch.items.push(Item::Admit(judged.permit, draft));
         }
         if part == Part::Whole(0) {
+            if answered.is_some() {
+                self.answered_once(&meaning);
+            }
             batch.parsed = Some((meaning, first));
         }
-        let answer = special::answer(&analysis, || self.judge.session_facts(&self.recorder));
+        let answer = answered.or_else(|| special::answer(&analysis, || self.judge.session_facts(&self.recorder)));
         let message = Message::Sql {
             frame: SqlFrame::new(frame, analysis.statements().len()),
             answer: answer.map(|answer| Box::new(ToUpstream::answer_parse(&name, &answer))),

@@ -6,7 +6,7 @@ pub mod second;
 mod too_many;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -24,7 +24,7 @@ use super::settings::{DatabaseSettings, SecondOpinion};
 use super::special::Facts;
 use super::uncommitted::{Sight, Uncommitted};
 use super::upstream::Upstream;
-use crate::access::{Clock, GrantId, Principal, Region, Scope};
+use crate::access::{Clock, Grant, GrantId, Principal, Region, Scope};
 use crate::audit::{Protocol, RelationsPart};
 use crate::catalog::{Footprint, Oid, Snapshot, Unresolved};
 use crate::policy::{self, Context, Denial, Permit, Rule, SessionState, Verdict};
@@ -189,6 +189,23 @@ impl Judge {
             Some(known) => known,
             None => Box::pin(self.database.analyses.analyse(text, types)).await,
         }
+    }
+
+    /// The first scope under whose grant the statement would run, and that has such statements wait for one; how long.
+    #[must_use]
+    pub fn scope_that_holds(&self, meaning: &Meaning) -> Option<(Arc<Scope>, Duration)> {
+        let statement = meaning.statement().filter(|statement| reference(&statement.action).is_none())?;
+        let Some(Ok(snapshot)) = &self.view.catalogs else { return None };
+        let resolved = meaning.analysis.resolved(snapshot);
+        let footprint = resolved.matter(meaning.part)?.resolved();
+        let context = &self.view.context;
+        let holds = |scope: &&Arc<Scope>| {
+            let asked = Context { grants: [Arc::new(Grant::supposed(scope, context.now))].into(), ..context.clone() };
+            matches!(policy::decide(statement, "", footprint, &asked), Verdict::Allow(_supposed))
+        };
+        let scopes = context.requestable.iter().filter(|scope| scope.rules.hold.is_some());
+        let found = scopes.into_iter().find(holds)?;
+        Some((Arc::clone(found), found.rules.hold?))
     }
 
     /// The version of the policy that the session judges by.

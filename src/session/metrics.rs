@@ -49,6 +49,8 @@ pub struct OpinionLabel {
 #[derive(Debug)]
 pub struct Metrics {
     pub sessions_open: Gauge<i64, AtomicI64>,
+    /// Statements that wait for their approvers.
+    pub held: Gauge<i64, AtomicI64>,
     pub allowed: Counter,
     pub denied: Counter,
     pub bytes_to_clients: Counter,
@@ -75,6 +77,7 @@ impl Metrics {
         let bytes = Family::<DirectionLabel, Counter>::default();
         let metrics = Self {
             sessions_open: Gauge::default(),
+            held: Gauge::default(),
             allowed: statements.get_or_create_owned(&VerdictLabel { verdict: "allow" }),
             denied: statements.get_or_create_owned(&VerdictLabel { verdict: "deny" }),
             bytes_to_clients: bytes.get_or_create_owned(&DirectionLabel { direction: "client" }),
@@ -91,6 +94,7 @@ impl Metrics {
             second_opinions: Family::default(),
         };
         registry.register("pgward_sessions_open", "Live client sessions", metrics.sessions_open.clone());
+        registry.register("pgward_statements_held", "Statements that wait for approval", metrics.held.clone());
         registry.register("pgward_statements", "Statements judged", statements);
         registry.register("pgward_denials", "Statements denied, by rule", metrics.denials.clone());
         registry.register("pgward_bytes", "Bytes passed on, by who received them", bytes);

@@ -6,7 +6,7 @@
 //! name is used for is judged by all of them. To keep a meaning too long can only deny too much, so removal waits for
 //! the upstream's word.
 //!
-//! A *segment* is what fails as a whole: the messages up to a Sync, or one Query. Within it a name can only mean what it
+//! A *segment* is what fails as a whole: the messages up to a Sync or through a Query. Within it a name can only mean what it
 //! was given last there: had that failed, nothing after it in the segment would run.
 
 use std::borrow::Borrow;

@@ -15,6 +15,7 @@ use self::entitled::Entitled;
 use self::prepared::Prepared;
 use self::reach::Reached;
 use super::admission::Seat;
+use super::asking::Asker;
 use super::bounds::{Bound, too_many_of_principal};
 use super::gate::Gate;
 use super::handshake::{ClientStream, refuse};
@@ -216,6 +217,7 @@ impl Opening {
             search_paths: Arc::clone(&search_paths),
             role: role.clone(),
         };
+        let asker = Asker { principal: who.principal.clone(), address: who.client_addr.clone() };
         let judge = Judge::new(Arc::clone(&database), &who.principal, client);
         let parameters = (server.settings.parameters, server.settings.hash_key.clone());
         let mut recorder = Recorder::new(server.turns.here(), Arc::clone(&parts.clock), who, parameters);
@@ -227,7 +229,7 @@ impl Opening {
         })?;
         let bounds = &server.settings.bounds;
         let gate = Gate::new(judge, recorder, Names::new(bounds.max_prepared_statements, bounds.max_portals));
-        Ok(Prepared { listed, database, search_paths, backend, gate, grants, set, live, now, mode, role })
+        Ok(Prepared { listed, database, search_paths, backend, gate, grants, set, live, now, mode, role, asker })
     }
 
     /// Lists the session, and looks once more at what may have changed before it was listed.

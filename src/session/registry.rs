@@ -7,6 +7,7 @@ use dashmap::DashMap;
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use subtle::ConstantTimeEq as _;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::places::Places;
@@ -160,6 +161,7 @@ pub(super) struct Entry {
     target: CancelTarget,
     certificates: Option<Box<[CertificateDer<'static>]>>,
     cancelled: AtomicBool,
+    cancels: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -182,6 +184,7 @@ impl Entry {
             target: new.target,
             certificates: new.certificates,
             cancelled: AtomicBool::new(false),
+            cancels: Notify::new(),
         }
     }
 
@@ -230,6 +233,12 @@ impl Entry {
     /// Notes that the client asked for its statement to be cancelled, so that its end is told apart from a timeout.
     pub(super) fn note_cancel(&self) {
         self.cancelled.store(true, Ordering::Release);
+        self.cancels.notify_waiters();
+    }
+
+    /// Waits until the client asks for that. Cancel safe.
+    pub(super) async fn cancel_noted(&self) {
+        self.cancels.notified().await;
     }
 
     pub(super) fn take_cancel(&self) -> bool {

@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use tokio::io::DuplexStream;
 use tokio::net::UnixStream;
 
+use super::asking::Asker;
 use super::ends;
 use super::gate::Gate;
 use super::judge::{Client, Judge};
@@ -93,6 +94,7 @@ impl Server {
             role: None,
         };
         let judge = Judge::new(Arc::clone(&shared), &principal, client_side);
+        let asker = Asker { principal: principal.clone(), address: who.client_addr.clone() };
         let parameters = (self.settings.parameters, self.settings.hash_key.clone());
         let recorder = Recorder::new(self.turns.here(), Arc::clone(&parts.clock), who, parameters);
         let mode = Mode::opened(live.iter().all(|grant| grant.scope.is_read_only()), false);
@@ -102,7 +104,7 @@ impl Server {
         let client = Peer::new(client, BytesMut::new(), Room::OF_CLIENT, bounds.max_unread_bytes);
         let database = shared;
         let prepared =
-            Prepared { listed, database, search_paths, backend, gate, grants, set, live, now, mode, role: None };
+            Prepared { listed, database, search_paths, backend, gate, grants, set, live, now, mode, role: None, asker };
         let (relay, ends, _listed) = Box::new(prepared).beside(self, client);
         relay.run(ends).await;
         Some(id)

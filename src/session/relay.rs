@@ -1,5 +1,6 @@
 //! One session's task: both directions in one loop, each with its own backpressure, no hop between socket and socket.
 
+mod asking;
 mod catalogs;
 mod closing;
 mod copying;
@@ -18,6 +19,7 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use asking::Inquiries;
 pub use copying::Owed;
 pub use rails::Mode;
 pub use unread::Unread;
@@ -111,6 +113,8 @@ pub struct Relay<C = Box<ClientStream>> {
     pub role: Option<Arc<SessionRole>>,
     /// The version of the committed catalogs when those of the transaction were asked for.
     pub beside: u64,
+    /// What is asked of the desk, while messages wait for it.
+    pub inquiries: Inquiries,
 }
 
 impl<C: ToClient> Relay<C> {
@@ -230,7 +234,8 @@ impl<C: ToClient> Relay<C> {
             return Poll::Ready(Err(Finish::UpstreamLeft { told: false }));
         }
         let mut ready = was_stalled && self.takes_answers() && !self.is_upstream_stalled();
-        let holds = self.replies.holds() || self.waits_for_catalogs();
+        ready |= self.poll_inquiry(cx).is_ready();
+        let holds = self.replies.holds() || self.waits_for_catalogs() || self.inquiries.waits();
         let holds_much = self.client.input.len() > HIGH_WATER && holds;
         if !self.leaving && !holds_much && !self.is_upstream_stalled() {
             ready |= self.poll_client(cx, ready)?;
@@ -351,6 +356,10 @@ impl<C: ToClient> Relay<C> {
                 break;
             }
             let now = self.clock.now();
+            if self.inquiries.waits() {
+                self.gate.record_noted().await;
+                break;
+            }
             if !self.is_copying() && (self.keep_mode(now) || self.replies.holds() || self.waits_for_catalogs()) {
                 break;
             }
@@ -370,6 +379,10 @@ impl<C: ToClient> Relay<C> {
                 if !rest.is_empty() {
                     self.gate.record_noted().await;
                     self.put_back(rest);
+                    if let Some(ask) = self.gate.take_ask() {
+                        self.ask(ask);
+                        continue;
+                    }
                     if Box::pin(self.ask_catalogs()).await {
                         continue;
                     }

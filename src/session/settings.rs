@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::asking::Asking;
 use super::balancer::Balancers;
 use super::bounds::Bounds;
 use super::metrics::Metrics;
@@ -89,6 +90,8 @@ pub struct Dependencies {
     /// The certificate that clients are shown; swapped on reload.
     pub tls: Arc<ArcSwap<ServerTls>>,
     pub registry: Arc<Registry>,
+    /// Where sessions ask for access; nowhere in tests of the data path alone.
+    pub desk: Option<Arc<dyn Asking>>,
     pub metrics: Arc<Metrics>,
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::analysis::{Analysis, Meaning, Part};
+use super::asking;
 use super::names::{Key, NameChange, Names, Portal, TooMany};
 use super::pass::Answer;
 use super::reason::{ReasonChange, reason};
@@ -44,10 +45,14 @@ pub fn answer(analysis: &Analysis, facts: impl FnOnce() -> Facts) -> Option<Answ
 #[must_use]
 pub fn misplaced(analysis: &Analysis) -> Option<Denial> {
     let statements = analysis.statements();
-    let name = statements.iter().filter(|_| statements.len() > 1).find_map(asked)?;
+    let own = |statement| match asked(statement) {
+        Some(name) => Some(format!("SHOW {name}")),
+        None => asking::asked(statement).map(|_| "what asks pgward for access".to_owned()),
+    };
+    let name = statements.iter().filter(|_| statements.len() > 1).find_map(own)?;
     Some(Denial {
         rule: Rule::Statement,
-        message: format!("SHOW {name} must be sent alone"),
+        message: format!("{name} must be sent alone"),
         detail: "The message holds other statements too.".to_owned(),
         hint: None,
     })

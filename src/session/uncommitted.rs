@@ -83,6 +83,12 @@ impl Uncommitted {
         self.awaits
     }
 
+    /// Whether the transaction is known to have failed: nothing but its end would run.
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        self.failure.is_some() || self.status == Some(TransactionStatus::Failed)
+    }
+
     /// Whether the transaction has changed the catalogs, and has not been asked since.
     #[must_use]
     pub fn is_changed(&self) -> bool {

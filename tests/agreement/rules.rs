@@ -334,7 +334,6 @@ const KINDS: &[&str] = &[
     "COMMENT",
     "RESET",
     "SET",
-    "CREATE SEQUENCE",
     "ALTER DEFAULT PRIVILEGES",
     "CREATE STATISTICS",
     "REINDEX",
@@ -384,7 +383,7 @@ const BY_NAME: &[&str] = &[
     "record_in",
     "pg_sequence_last_value",
 ];
-const SOURCES: &[&str] = &["pg_get_functiondef", "fmgr_sql_validator"];
+const SOURCES: &[&str] = &["pg_get_functiondef", "pg_get_function_sqlbody", "fmgr_sql_validator"];
 
 /// What pgward allows although PostgreSQL refuses it with 42501. One thing alone: the literal of a `reg…` type may name a
 /// schema that the role has no USAGE on. The name is looked up, nothing behind it is read; `pg_class` tells as much.

@@ -104,5 +104,9 @@ async fn that_are_there(world: World) {
     assert_eq!(shape(&raw.ask(&twice).await), "t T 2 T D C(FETCH 1) t T 2 T D C(FETCH 1) Z(T)");
     let said = raw.ask(&[parse("m", "MOVE 0 FROM c"), describe(b'S', "m"), sync()]).await;
     assert_eq!(shape(&said), "1 t n Z(T)");
+    // MOVE gives no rows, whatever its cursor is.
+    raw.send(&[query("CLOSE c"), describe(b'S', "m"), bind("p", "m", &[]), describe(b'P', "p"), sync()]).await;
+    assert_eq!(shape(&raw.until_ready().await), "C(CLOSE CURSOR) Z(T)");
+    assert_eq!(shape(&raw.until_ready().await), "t n 2 n Z(T)");
     works(&bench).await;
 }

@@ -14,6 +14,7 @@ pub const CASES: &[Case] = &[
     ("ddl::what_is_classified_keeps_its_name", renames),
     ("ddl::a_refusal_says_what_to_do_instead", hints),
     ("ddl::under_a_second_opinion", second_opinion),
+    ("ddl::sequences_are_made_altered_and_moved", sequences),
     ("ddl::savepoints_and_rollback", savepoints),
     ("ddl::by_the_extended_protocol", extended),
     ("ddl::in_a_pipeline", pipeline),
@@ -40,6 +41,8 @@ CREATE TABLE eu.people (id int, body text);
 INSERT INTO eu.people VALUES (1, 'somebody');
 CREATE TABLE other.secrets (id int, body text);
 INSERT INTO other.secrets VALUES (1, 'hidden');
+CREATE SEQUENCE other.hidden;
+CREATE DOMAIN other.kind AS int;
 CREATE VIEW app.v_eu AS SELECT id, body FROM eu.people;
 ";
 
@@ -221,6 +224,51 @@ fn second_opinion(bench: &Bench) {
     let said = typed(&proxy, &alice, made);
     assert!(errors(&said)[0].contains("42501: permission denied: PostgreSQL could not be asked"), "{said:#?}");
     assert!(errors(&said).iter().any(|told| told.contains("relation \"app.made\" does not exist")), "{said:#?}");
+}
+
+/// `ddl` on what a sequence is, on where it goes, and on the table that it belongs to.
+fn sequences(bench: &Bench) {
+    let (proxy, alice) = proxy(bench, "ddl_sequences");
+    let said = typed(
+        &proxy,
+        &alice,
+        "CREATE SEQUENCE IF NOT EXISTS app.counter AS bigint START WITH 10 INCREMENT BY -1 MINVALUE -5 MAXVALUE 10 CACHE 2 CYCLE;
+         ALTER SEQUENCE app.counter OWNED BY app.orders.id NO CYCLE;
+         ALTER SEQUENCE IF EXISTS app.counter RENAME TO numbers;
+         ALTER SEQUENCE app.numbers AS smallint RESTART WITH 3;
+         BEGIN;
+         CREATE UNLOGGED SEQUENCE app.passing;
+         ALTER SEQUENCE app.passing INCREMENT 5;
+         CREATE TABLE app.counted (id int DEFAULT nextval('app.passing'), body text);
+         DROP SEQUENCE app.passing CASCADE;
+         ROLLBACK;\n",
+    );
+    let refused = "42501: permission denied for CASCADE on app.passing";
+    assert!(errors(&said).iter().all(|line| line.contains(refused) || line.contains("nextval")), "{said:#?}");
+    let settled = "SELECT concat_ws(' ', sequencename, data_type, start_value, increment_by, min_value, max_value, cycle, cache_size)
+                   FROM pg_sequences WHERE schemaname = 'app'";
+    assert_eq!(bench.postgres.run("ddl_sequences", settled), "numbers smallint 10 -1 -5 10 f 2");
+    let owner = "SELECT refobjid::regclass FROM pg_depend WHERE objid = 'app.numbers'::regclass AND deptype = 'a'";
+    assert_eq!(bench.postgres.run("ddl_sequences", owner), "app.orders");
+    for (sql, why) in [
+        ("CREATE SEQUENCE other.mine", "sequence other.mine"),
+        ("CREATE SEQUENCE app.mine OWNED BY other.secrets.id", "table other.secrets"),
+        ("ALTER SEQUENCE app.numbers OWNED BY other.secrets.id", "table other.secrets"),
+        ("ALTER SEQUENCE app.numbers SET SCHEMA other", "sequence other.numbers"),
+        ("ALTER SEQUENCE other.hidden RESTART", "sequence other.hidden"),
+        ("ALTER SEQUENCE other.hidden SET SCHEMA app", "sequence other.hidden"),
+        ("CREATE TEMP SEQUENCE numbers", "temporary objects"),
+        ("ALTER SEQUENCE app.numbers OWNER TO postgres", "ALTER SEQUENCE"),
+        ("CREATE SEQUENCE app.mine AS other.kind", "schema other"),
+    ] {
+        let (out, err, ok) = proxy.sql(&alice, sql);
+        assert!(!ok && err.contains("permission denied for") && err.contains(why), "{sql}: {out} {err}");
+    }
+    let left =
+        "SELECT string_agg(format('%s.%s', schemaname, sequencename), ' ' ORDER BY schemaname) FROM pg_sequences";
+    assert_eq!(bench.postgres.run("ddl_sequences", left), "app.numbers other.hidden");
+    let (out, err, ok) = proxy.sql(&alice, "DROP SEQUENCE app.numbers");
+    assert!(ok, "{out} {err}");
 }
 
 fn savepoints(bench: &Bench) {

@@ -11,6 +11,7 @@
 
 mod support;
 
+mod asking;
 mod audit;
 mod bad_input;
 mod binding;
@@ -31,6 +32,7 @@ mod residency;
 mod roles;
 mod servers;
 mod tokens;
+mod web;
 mod witness;
 
 use std::process::ExitCode;
@@ -54,6 +56,7 @@ type Case = (&'static str, fn(&Bench));
 
 fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
     let cases: Vec<Case> = [
+        asking::CASES,
         certificates::CASES,
         clients::CASES,
         denials::CASES,
@@ -73,6 +76,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         residency::CASES,
         roles::CASES,
         servers::CASES,
+        web::CASES,
         tokens::CASES,
         witness::CASES,
     ]

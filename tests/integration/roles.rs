@@ -19,6 +19,7 @@ pub const CASES: &[Case] = &[
     ("roles::read_only_where_the_grants_are", read_only_where_grants_are),
     ("roles::a_new_table_that_a_pattern_means", new_table),
     ("roles::made_objects_go_to_the_broker", made_objects),
+    ("roles::schema_changes_in_a_transaction", schema_changes),
     ("roles::a_crash_leaves_roles_that_the_next_start_removes", crash),
     ("roles::another_pgward_is_left_alone", another_pgward),
     ("roles::sigterm_leaves_no_role", sigterm),
@@ -405,6 +406,39 @@ fn made_objects(bench: &Bench) {
         client.batch_execute("INSERT INTO app.made VALUES (2, 'again')").await.unwrap();
     });
     bench.postgres.run("vault", "DROP TABLE app.made");
+}
+
+/// A session that is a role of its own sees what its transaction makes, and may do with it what its grant allows; what is taken
+/// back is gone, and what PostgreSQL does not let the role change stays as it is.
+fn schema_changes(bench: &Bench) {
+    let proxy = proxy(bench);
+    proxy.grant("alice", "vault-ddl", "30m");
+    let code = |error: tokio_postgres::Error| error.code().map(|state| state.code().to_owned());
+    run(async {
+        let (mut client, _) = session(&proxy).await;
+        let transaction = client.transaction().await.unwrap();
+        transaction.batch_execute("CREATE SEQUENCE app.numbers START 5").await.unwrap();
+        transaction.batch_execute("CREATE TABLE app.passing (id int, body text)").await.unwrap();
+        transaction.batch_execute("ALTER SEQUENCE app.numbers OWNED BY app.passing.id").await.unwrap();
+        transaction.batch_execute("INSERT INTO app.passing VALUES (1, 'one')").await.unwrap();
+        transaction.batch_execute("ALTER TABLE app.passing RENAME COLUMN body TO words").await.unwrap();
+        transaction.batch_execute("ALTER TABLE app.passing RENAME TO kept").await.unwrap();
+        let words: String = transaction.query_one("SELECT words FROM app.kept", &[]).await.unwrap().get(0);
+        assert_eq!(words, "one");
+        // What the old name meant is not there any more; and that fails the transaction for good.
+        let gone = transaction.query("SELECT body FROM app.passing", &[]).await.unwrap_err();
+        assert_eq!(code(gone).as_deref(), Some("42501"));
+        transaction.rollback().await.unwrap();
+        assert_eq!(code(client.query("SELECT 1 FROM app.kept", &[]).await.unwrap_err()).as_deref(), Some("42501"));
+        // Of what it did not make it is not the owner, in a transaction or out of it.
+        let transaction = client.transaction().await.unwrap();
+        transaction.batch_execute("CREATE TABLE app.passing (id int)").await.unwrap();
+        let refused = transaction.batch_execute("ALTER SEQUENCE app.orders_id_seq RESTART").await.unwrap_err();
+        assert_eq!(code(refused).as_deref(), Some("42501"));
+        transaction.rollback().await.unwrap();
+    });
+    let left = "SELECT count(*) FROM pg_class WHERE relname IN ('numbers', 'passing', 'kept')";
+    assert_eq!(bench.postgres.run("vault", left), "0");
 }
 
 fn crash(bench: &Bench) {

@@ -10,7 +10,7 @@ use tokio_rustls::client::TlsStream;
 use crate::bench::Said;
 use crate::step::{Burst, Denied, Failing, Name, Step, Text};
 use crate::texts::{EXTRA, HIDDEN};
-use crate::walk::{refusal, sqlstate, walk};
+use crate::walk::{field, refusal, sqlstate, walk};
 use crate::wire::Wire;
 
 pub struct Both {
@@ -36,6 +36,9 @@ pub struct Before {
     names_extra: bool,
     /// The last state that the server told.
     status: u8,
+    /// A Query was refused for a name that means nothing, in a block that is failed since. The server itself has made an unnamed
+    /// portal for it before it failed; behind pgward, where it did not get that far, there is none or an older one.
+    leaves_portal: bool,
 }
 
 /// How a burst went on both sides alike.
@@ -61,13 +64,21 @@ pub async fn burst(both: &mut Both, burst: &Burst, before: &mut Before) -> Resul
     let judge = Judge { steps: &steps, extra: burst.extra, before };
     let known = if judge.asks_names(&walked.steps) { known_names(&mut both.plain).await } else { Vec::new() };
     let mut instead = steps.clone();
+    let mut leaves_portal = before.leaves_portal;
     for (index, answers) in walked.steps.iter().enumerate() {
         judge.must_refuse(index, answers)?;
-        let Some(message) = refusal(answers) else { continue };
-        judge.may_refuse(index, &message, &known)?;
-        if !judge.fails_by_itself(index, &message) {
-            instead[index] = failing(&steps[index]);
+        if (leaves_portal && is_of_no_portal(&steps[index], answers)) || is_of_no_cursor(&steps[index], answers) {
+            instead[index] = Step::Failing(Failing::Describe);
         }
+        if let Some(message) = refusal(answers) {
+            judge.may_refuse(index, &message, &known)?;
+            if judge.fails_by_itself(index, &message) {
+                leaves_portal |= matches!(steps[index], Step::Query(_));
+            } else {
+                instead[index] = failing(&steps[index]);
+            }
+        }
+        leaves_portal &= !answers.iter().any(|said| said.tag == b'Z' && said.body != b"E");
     }
     let theirs = both
         .plain
@@ -78,12 +89,30 @@ pub async fn burst(both: &mut Both, burst: &Burst, before: &mut Before) -> Resul
     let plain = walk(&instead, &theirs)
         .map_err(|why| differs("the server's answers fit no steps", format!("{why}\n{}", shown())))?;
     for (index, (ours, theirs)) in walked.steps.iter().zip(&plain.steps).enumerate() {
+        if instead[index] == Step::Failing(Failing::Describe) && theirs.iter().all(|said| said.tag == b'E') {
+            continue;
+        }
         same(ours, theirs, judge.fails_by_itself(index, &refusal(ours).unwrap_or_default()))
             .map_err(|why| differs(why, format!("at {}:\n  {ours:?}\n  {theirs:?}\n{}", steps[index], shown())))?;
     }
     same(&walked.ending, &plain.ending, false).map_err(|why| differs(why, format!("at the end:\n{}", shown())))?;
+    before.leaves_portal = leaves_portal;
     before.status = ours.last().and_then(|said| said.body.first()).copied().unwrap_or(b'I');
     Ok(Alike::GoesOn)
+}
+
+/// Whether a Describe of the unnamed portal has failed at the server.
+fn is_of_no_portal(step: &Step, answers: &[Said]) -> bool {
+    *step == Step::Describe(b'P', "") && matches!(sqlstate(answers).as_deref(), Some("34000" | "25P02"))
+}
+
+/// Whether what is to be described fetches from a cursor that pgward had the server look for, and that there is not: one that is
+/// gone, or one that stands for a statement that executes itself. The server says NoData where it never knew of rows, and crashes
+/// where it did. It says 26000 itself of a statement that there is not.
+fn is_of_no_cursor(step: &Step, answers: &[Said]) -> bool {
+    let (Step::Describe(kind, name), [said]) = (step, answers) else { return false };
+    let is_of_another = *kind == b'S' || field(said, b'M') != format!("portal \"{name}\" does not exist");
+    said.tag == b'E' && sqlstate(answers).as_deref() == Some("34000") && is_of_another
 }
 
 /// Whether the last word is a FATAL error that the server itself gave: savepoints in a pipeline outside of a transaction
@@ -185,7 +214,7 @@ impl Judge<'_> {
         let step = &self.steps[index];
         let by_policy = *step == Step::Call || step.texts().iter().any(|text| self.is_denied(text));
         let by_name = !self.extra && self.before.names_extra && !self.names_used(index).is_empty();
-        let is_unsettled = message.ends_with("is not settled yet") && self.changes_before(index);
+        let is_unsettled = unsettled(message).is_some_and(|name| self.changes_before(index, name));
         let is_unknown = names_nothing(message)
             && (self.fails_by_itself(index, message) || self.before.status == b'E' || self.is_unknown(index, known));
         // A prepared statement that executes itself: the server would go on until its stack is full.
@@ -229,17 +258,16 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether some step in an earlier segment of the same burst may change a name that this one uses.
-    fn changes_before(&self, index: usize) -> bool {
+    /// Whether some step in an earlier segment of the same burst may give this name another meaning. What the step runs may run
+    /// it in its turn, so the name need not stand in the step.
+    fn changes_before(&self, index: usize, name: &str) -> bool {
         let ends = |step: &Step| matches!(step, Step::Sync | Step::Query(_) | Step::Call);
         let Some(segment) = self.steps[..index].iter().rposition(ends) else { return false };
-        let used = self.names_used(index);
-        // A portal may be of a statement that runs others by name.
-        let any = matches!(self.steps[index], Step::Execute { .. });
-        self.steps[..=segment]
+        let used = !self.names_used(index).is_empty();
+        let given = self.steps[..=segment]
             .iter()
-            .flat_map(|step| step.texts().iter().filter_map(|text| text.gives).chain(step.gives()))
-            .any(|given| any || used.contains(&given))
+            .flat_map(|step| step.texts().iter().filter_map(|text| text.gives).chain(step.gives()));
+        used && given.map(|(Name::Statement(given) | Name::Portal(given))| given).any(|given| given == name)
     }
 
     /// Whether a name that this step uses may mean nothing: the server knew none at the burst's beginning, or something
@@ -260,6 +288,11 @@ impl Judge<'_> {
             is_taken || !(is_given || known.iter().any(|known| known == text))
         })
     }
+}
+
+/// The name that pgward says is not settled.
+fn unsettled(message: &str) -> Option<&str> {
+    message.strip_prefix("what \"")?.strip_suffix("\" stands for is not settled yet")
 }
 
 /// What pgward says of a name that has no meaning.

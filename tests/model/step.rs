@@ -44,6 +44,8 @@ pub enum Failing {
     Parse(&'static str),
     Bind,
     Execute,
+    /// Of a portal that there is not.
+    Describe,
 }
 
 /// One statement, and what is known of it.
@@ -144,6 +146,7 @@ impl Failing {
             Failing::Parse(name) => encode::parse(name, "SELECT no_such_function()"),
             Failing::Bind => bind("", "no_such_statement", &[], false),
             Failing::Execute => execute("no_such_portal", 0),
+            Failing::Describe => describe(b'P', "no_such_portal"),
         }
     }
 }

@@ -48,7 +48,7 @@ impl<'a> Walk<'a> {
             Step::Query(_) | Step::Call | Step::Failing(crate::step::Failing::Query(_)) => self.until(b"Z"),
             Step::Parse { .. } | Step::Failing(crate::step::Failing::Parse(_)) => self.failing(b"1"),
             Step::Bind { .. } | Step::Failing(crate::step::Failing::Bind) => self.failing(b"2"),
-            Step::Describe(..) => self.failing(b"Tn"),
+            Step::Describe(..) | Step::Failing(crate::step::Failing::Describe) => self.failing(b"Tn"),
             Step::Close(..) => self.failing(b"3"),
             Step::Execute { .. } | Step::Failing(crate::step::Failing::Execute) => self.failing(b"CsI"),
         }
@@ -94,7 +94,8 @@ pub fn sqlstate(answers: &[Said]) -> Option<String> {
     Some(backend::error_fields(&error.body).unwrap().sqlstate)
 }
 
-fn field(error: &Said, wanted: u8) -> String {
+/// One field of an error.
+pub fn field(error: &Said, wanted: u8) -> String {
     let found = error.body.split(|byte| *byte == 0).find(|field| field.first() == Some(&wanted));
     found.map(|field| String::from_utf8_lossy(&field[1..]).into_owned()).unwrap_or_default()
 }

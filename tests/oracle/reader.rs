@@ -117,6 +117,8 @@ fn same_command(ours: &Statement, theirs: &Parsed) -> bool {
                 | "CompositeTypeStmt"
                 | "CreateEnumStmt"
                 | "AlterEnumStmt"
+                | "CreateSeqStmt"
+                | "AlterSeqStmt"
                 | "CreateStatsStmt"
                 | "AlterStatsStmt"
                 | "AlterObjectSchemaStmt"

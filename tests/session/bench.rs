@@ -160,6 +160,7 @@ impl Bench {
                 balancers: Arc::default(),
                 region_networks: Arc::new(ArcSwap::from_pointee(networks)),
                 tls: Arc::new(ArcSwap::from_pointee(tls)),
+                desk: None,
                 registry: Arc::clone(&registry),
                 metrics: Arc::new(Metrics::register(&mut metrics)),
             },

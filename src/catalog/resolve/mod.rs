@@ -245,6 +245,8 @@ impl<'s> Resolver<'s> {
                 self.truncate(relations, *restart_identity, *cascade)
             }
             Action::Ddl(ddl) => self.ddl(ddl),
+            // Answered by pgward itself: no server sees it, and it touches nothing there.
+            Action::Call(call) if call.is_pgward() => Ok(()),
             Action::Call(call) => self.level(|resolver| resolver.procedure(call)),
             Action::Deallocate(_)
             | Action::Fetch { .. }

@@ -425,7 +425,7 @@ fn scopes() {
         (
             "max_duration = \"1h\"",
             "max_duration = \"1h\"\nbreak_glass = { max_duration = \"10m\" }",
-            "proxy.toml:34:1: scope[0].break_glass.who: is required",
+            "proxy.toml:34:15: scope[0].break_glass.who: is required",
         ),
         ("max_duration = \"1h\"", "", "proxy.toml:28:1: scope[0].max_duration: is required"),
         (

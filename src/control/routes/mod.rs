@@ -12,3 +12,4 @@ pub mod requests;
 pub mod scopes;
 pub mod service;
 pub mod sessions;
+pub mod web;

@@ -40,6 +40,7 @@ pub async fn whoami(State(shared): State<Arc<Shared>>, caller: Caller) -> Json<W
         groups: caller.principal().groups.clone(),
         admin: caller.is_admin(),
         auditor: caller.is_auditor(),
+        csrf: caller.csrf().map(|csrf| csrf.expose().to_owned()),
         databases: directory.databases.iter().map(views::database).collect(),
     })
 }

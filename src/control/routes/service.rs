@@ -1,10 +1,10 @@
-//! For those who run pgward: health, readiness, metrics, and a page that says what answers here.
+//! For those who run pgward: health, readiness, metrics.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 
 use crate::control::problem::Problem;
 use crate::control::server::Shared;
@@ -47,28 +47,3 @@ pub async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response, Prob
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     Ok(response)
 }
-
-/// A page without scripts or anything from elsewhere.
-pub async fn index() -> Response {
-    let mut response = Html(PAGE).into_response();
-    let policy =
-        HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
-    response
-}
-
-const PAGE: &str = r#"<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>pgward</title></head>
-<body>
-<h1>pgward</h1>
-<p>Just-in-time access to PostgreSQL. This is the control port.</p>
-<p>Start with <code>pgward login URL</code>, then <code>pgward request SCOPE --for 30m --reason TEXT</code>.</p>
-<ul>
-<li><a href="/v1/openapi.json">The API, described</a></li>
-<li><a href="/metrics">Metrics</a></li>
-<li><a href="/readyz">Readiness</a></li>
-</ul>
-</body>
-</html>
-"#;

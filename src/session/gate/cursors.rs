@@ -60,7 +60,9 @@ impl Gate {
     }
 
     fn follow(&self, meaning: &Meaning, depth: usize, found: &mut Found) {
-        let Some(reference) = meaning.statement().and_then(|statement| reference(&statement.action)) else { return };
+        // MOVE gives no rows, so that PostgreSQL does not look at its cursor (`UtilityReturnsTuples`).
+        let Some(statement) = meaning.statement().filter(|statement| statement.kind != "MOVE") else { return };
+        let Some(reference) = reference(&statement.action) else { return };
         found.followed += 1;
         let Some(depth) = depth.checked_sub(1).filter(|_| found.followed <= MOST_FOLLOWED) else {
             return found.add(NONE);

@@ -30,6 +30,15 @@ impl Gate {
             self.doom(ToUpstream::failing_step(), expected, batch);
             return Ok(());
         }
+        if let Some(denial) = meanings.last().and_then(|meaning| self.check_once(meaning).err()) {
+            let mut expected = Expected::new(Step::Bind, self.names.next_change());
+            let refused = Refused { denial, footprint: Evidence::None };
+            if let Some(newest) = meanings.last() {
+                self.refuse_meaning(newest, refused, Some(&*parameters), &mut expected, batch);
+            }
+            self.doom(ToUpstream::failing_step(), expected, batch);
+            return Ok(());
+        }
         for meaning in &meanings {
             let is_fresh = batch.parsed.as_ref().is_some_and(|(parsed, _)| Arc::ptr_eq(parsed, meaning));
             if is_fresh || meaning.statement().is_none() {

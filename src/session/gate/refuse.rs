@@ -134,6 +134,7 @@ impl Gate {
         record.data_region = self.judge.data_region(refused.footprint.footprint());
         self.judge.count_denial(refused.denial.rule);
         let instead = self.judge.uncommitted.instead(refused.denial.rule);
+        let instead = instead.or_else(|| self.inquiry.instead.take().map(|said| *said));
         expected.denied = Some(Box::new(instead.unwrap_or_else(|| visible(&refused.denial))));
         batch.items.push(Item::Refuse(record));
     }

@@ -80,6 +80,11 @@ impl Gate {
     }
 
     /// Records what was noted.
+    /// Notes a record that is to be made.
+    pub fn note(&mut self, record: Record) {
+        self.unrecorded.push_back(record);
+    }
+
     pub async fn record_noted(&mut self) {
         if !self.unrecorded.is_empty() {
             Box::pin(self.record_all_noted()).await;

@@ -9,12 +9,13 @@ use tokio::sync::watch;
 
 use super::Arrival;
 use crate::access::Grant;
+use crate::session::asking::Asker;
 use crate::session::ends::{Ends, Warnings};
 use crate::session::gate::Gate;
 use crate::session::judge::Database;
 use crate::session::peer::{HIGH_WATER, Peer, Room};
 use crate::session::registry::{CancelKey, Listed};
-use crate::session::relay::{Mode, Owed, Relay, Unread};
+use crate::session::relay::{Inquiries, Mode, Owed, Relay, Unread};
 use crate::session::replies::Replies;
 use crate::session::roles::SessionRole;
 use crate::session::server::Server;
@@ -35,6 +36,7 @@ pub(in crate::session) struct Prepared {
     pub now: Timestamp,
     pub mode: Mode,
     pub role: Option<Arc<SessionRole>>,
+    pub asker: Asker,
 }
 
 impl Prepared {
@@ -49,7 +51,7 @@ impl Prepared {
 
     /// The same, beside a client that has been greeted.
     pub fn beside<C>(self: Box<Self>, server: &Server, client: Peer<C>) -> (Box<Relay<C>>, Ends, Listed) {
-        let Self { listed, database, search_paths, backend, gate, grants, set, live, now, mode, role } = *self;
+        let Self { listed, database, search_paths, backend, gate, grants, set, live, now, mode, role, asker } = *self;
         let parts = &server.parts;
         let entry = Arc::clone(listed.entry());
         let ends = Ends {
@@ -90,6 +92,7 @@ impl Prepared {
             entry,
             role,
             beside: 0,
+            inquiries: Inquiries::new(parts.desk.clone(), asker),
         });
         (relay, ends, listed)
     }

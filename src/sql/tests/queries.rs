@@ -410,6 +410,16 @@ fn statements_without_a_rule_keep_their_kind() {
         ("CREATE RECURSIVE VIEW a (x) AS SELECT 1", "CREATE VIEW"),
         ("CREATE VIEW a WITH (security_barrier) AS SELECT 1", "CREATE VIEW"),
         ("ALTER TABLE a OWNER TO b", "ALTER TABLE"),
+        ("ALTER SEQUENCE a OWNER TO b", "ALTER SEQUENCE"),
+        ("ALTER SEQUENCE a SET UNLOGGED", "ALTER SEQUENCE"),
+        ("ALTER SEQUENCE a", "ALTER SEQUENCE"),
+        ("ALTER SEQUENCE a RENAME TO b CYCLE", "ALTER SEQUENCE"),
+        ("ALTER SEQUENCE a SET SCHEMA b.c", "ALTER SEQUENCE"),
+        ("ALTER SEQUENCE a OWNED BY b", "ALTER SEQUENCE"),
+        ("CREATE SEQUENCE a OWNED BY none.b", "CREATE SEQUENCE"),
+        ("CREATE SEQUENCE a SEQUENCE NAME b", "CREATE SEQUENCE"),
+        ("CREATE SEQUENCE a START (1)", "CREATE SEQUENCE"),
+        ("CREATE SEQUENCE a CACHE", "CREATE SEQUENCE"),
         ("ALTER TABLE a INHERIT b", "ALTER TABLE"),
         ("ALTER TABLE a ADD x int, ENABLE TRIGGER b", "ALTER TABLE"),
         ("ALTER SYSTEM SET a = 1", "ALTER SYSTEM"),
@@ -475,6 +485,22 @@ fn definitions_are_understood_wholly() {
         ("DROP TABLE IF EXISTS a, b CASCADE", DdlObject::Table, 0, 0, 0),
         ("DROP INDEX CONCURRENTLY a", DdlObject::Index, 0, 0, 0),
         ("DROP SCHEMA a", DdlObject::Schema, 0, 0, 0),
+        (
+            "CREATE UNLOGGED SEQUENCE IF NOT EXISTS a AS s.t START 1 INCREMENT BY -2 MINVALUE -10 NO MAXVALUE CACHE 3 \
+             NO CYCLE OWNED BY s.b.c",
+            DdlObject::Sequence,
+            1,
+            1,
+            0,
+        ),
+        ("ALTER SEQUENCE IF EXISTS s.a RESTART OWNED BY NONE CYCLE", DdlObject::Sequence, 0, 0, 0),
+        (
+            "ALTER SEQUENCE a RESTART WITH +5 INCREMENT 1 START WITH 1 NO MINVALUE MAXVALUE 9",
+            DdlObject::Sequence,
+            0,
+            0,
+            0,
+        ),
         ("ALTER TABLE a ADD COLUMN x int DEFAULT f(), DROP COLUMN y, ALTER z SET NOT NULL", DdlObject::Table, 0, 1, 1),
         ("ALTER TABLE a RENAME x TO y", DdlObject::Table, 0, 0, 0),
         ("ALTER TABLE a ADD CONSTRAINT c FOREIGN KEY (x) REFERENCES b", DdlObject::Table, 1, 0, 0),
@@ -487,6 +513,23 @@ fn definitions_are_understood_wholly() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn a_sequence_that_moves_names_both_places() {
+    for (text, places) in [
+        ("ALTER SEQUENCE IF EXISTS s.a RENAME TO b", ["s.a", "s.b"]),
+        ("ALTER SEQUENCE a RENAME TO b", ["a", "b"]),
+        ("ALTER SEQUENCE s.a SET SCHEMA t", ["s.a", "t.a"]),
+        ("ALTER SEQUENCE a SET SCHEMA t", ["a", "t.a"]),
+    ] {
+        let Action::Ddl(ddl) = one(text).action else { panic!("{text}") };
+        let named: Vec<_> = ddl.targets.iter().map(|target| (target.kind, target.name.to_string())).collect();
+        assert_eq!(named, places.map(|place| (DdlObject::Sequence, place.to_owned())), "{text}");
+        assert!(ddl.renames, "{text}");
+    }
+    let Action::Ddl(owned) = one("CREATE TEMP SEQUENCE a OWNED BY s.b.c").action else { panic!() };
+    assert_eq!((owned.references[0].to_string(), owned.temporary), ("s.b".to_owned(), true));
 }
 
 #[test]

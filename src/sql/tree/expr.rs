@@ -115,6 +115,12 @@ pub struct Call {
 }
 
 impl Call {
+    /// Whether it names a procedure of pgward's own: no server is ever sent such a call.
+    #[must_use]
+    pub fn is_pgward(&self) -> bool {
+        matches!(self.name.parts.as_slice(), [schema, _] if schema.as_str() == "pgward")
+    }
+
     /// A plain call with positional arguments.
     #[must_use]
     pub fn plain(name: QualifiedName, arguments: Vec<Expr>) -> Self {

@@ -1,7 +1,8 @@
 //! CREATE, ALTER and DROP. What is understood in every part becomes [`Action::Ddl`]; anything more, [`Action::Other`].
 
 use super::elements::{alteration, column_or_constraint};
-use super::{Found, objects, other};
+use super::partitions::{partition_of, partitioned};
+use super::{Found, objects, other, sequences};
 use crate::sql::Unreadable;
 use crate::sql::cursor::{Cursor, comma_separated};
 use crate::sql::lex::Token;
@@ -23,6 +24,8 @@ pub fn read(tokens: &[Token]) -> Found {
         "ALTER TABLE" => alter_table(&mut reader),
         "CREATE TYPE" => objects::create_type(&mut reader),
         "ALTER TYPE" => objects::alter_type(&mut reader),
+        "CREATE SEQUENCE" => sequences::create(&mut reader),
+        "ALTER SEQUENCE" => sequences::alter(&mut reader),
         "DROP TYPE" => drop_objects(&mut reader, DdlObject::Type),
         "DROP TABLE" => drop_objects(&mut reader, DdlObject::Table),
         "DROP VIEW" => drop_objects(&mut reader, DdlObject::View),
@@ -100,50 +103,6 @@ fn create_table(cursor: &mut Cursor<'_>) -> Understood<Ddl> {
     }
     ddl.query = Some(parse::query(without_data(cursor.rest()))?);
     Ok(Some(ddl))
-}
-
-/// PARTITION BY, if it stands here; `false` where it is not understood.
-fn partitioned(cursor: &mut Cursor<'_>, ddl: &mut Ddl) -> Result<bool, Unreadable> {
-    if !cursor.take(&["partition", "by"]) {
-        return Ok(true);
-    }
-    let Some(elements) = cursor.name().and_then(|_| cursor.group()) else { return Ok(false) };
-    ddl.expressions.append(&mut parse::index_elements(elements)?);
-    Ok(true)
-}
-
-/// The parent of a partition, and its bounds.
-fn partition_of(cursor: &mut Cursor<'_>, ddl: &mut Ddl) -> Result<bool, Unreadable> {
-    let Some(parent) = cursor.qualified_name() else { return Ok(false) };
-    ddl.references.push(parent);
-    partition_bound(cursor, ddl)
-}
-
-/// FOR VALUES …, or DEFAULT.
-pub fn partition_bound(cursor: &mut Cursor<'_>, ddl: &mut Ddl) -> Result<bool, Unreadable> {
-    if cursor.take(&["default"]) {
-        return Ok(true);
-    }
-    if !cursor.take(&["for", "values"]) {
-        return Ok(false);
-    }
-    let hash = cursor.take(&["with"]);
-    if !hash && cursor.take_one(&["in", "from"]).is_none() {
-        return Ok(false);
-    }
-    loop {
-        if !cursor.is_mark(0, '(') {
-            return Ok(false);
-        }
-        let bounds = comma_separated(cursor.group().unwrap_or_default());
-        for bound in bounds.into_iter().filter(|_| !hash) {
-            // MINVALUE and MAXVALUE are read as columns, and no bound has a column.
-            ddl.expressions.push(parse::expression(bound)?);
-        }
-        if !cursor.take(&["to"]) {
-            return Ok(true);
-        }
-    }
 }
 
 /// Whether the parentheses here are the columns of CREATE TABLE … AS.

@@ -3,7 +3,7 @@
 //! Each reader says whether it understood all of its tokens; `false` makes the statement one that policy has no rule for.
 
 use super::copy::names;
-use super::ddl::partition_bound;
+use super::partitions::partition_bound;
 use crate::sql::Unreadable;
 use crate::sql::cursor::Cursor;
 use crate::sql::lex::Token;

@@ -8,6 +8,8 @@ mod elements;
 mod explain;
 mod objects;
 mod other;
+mod partitions;
+mod sequences;
 mod session;
 mod set;
 mod transaction;

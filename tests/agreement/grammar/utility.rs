@@ -139,7 +139,7 @@ impl Grammar<'_> {
         let table = self.table(Operation::Ddl);
         let name = self.table_name(table);
         let fresh = self.new_name();
-        let text = match self.random.below(46) {
+        let text = match self.random.below(51) {
             0 => format!("DROP TABLE {name}"),
             1 => format!("DROP TABLE IF EXISTS {name} CASCADE"),
             2 => format!("ALTER TABLE {name} ADD COLUMN extra int DEFAULT 1"),
@@ -184,6 +184,19 @@ impl Grammar<'_> {
             41 => format!("CLUSTER {name}"),
             42 => format!("CREATE STATISTICS build.s ON id, note FROM {name}"),
             43 => format!("ALTER TABLE {name} ADD COLUMN extra int DEFAULT public.order_count()"),
+            44 => format!("CREATE SEQUENCE IF NOT EXISTS {fresh} AS int INCREMENT BY -1 NO MAXVALUE"),
+            45 => format!("CREATE SEQUENCE {fresh} OWNED BY {name}.id"),
+            46 => format!("ALTER SEQUENCE build.counter OWNED BY {name}.id"),
+            47 => {
+                let change =
+                    ["RESTART WITH 5", "AS smallint", "OWNER TO postgres", "RENAME TO renamed", "SET SCHEMA app"];
+                format!(
+                    "ALTER SEQUENCE {} {}",
+                    self.pick(&["build.counter", "public.orders_id_seq"]),
+                    self.pick(&change)
+                )
+            }
+            48 => "CREATE TEMP SEQUENCE passing".to_owned(),
             _ => format!("CREATE VIEW {fresh} AS SELECT * FROM {name}"),
         };
         Case::run(text)
