@@ -183,6 +183,16 @@ pub fn client_config_of(ca: &PemFile, client: Option<&(PemFile, PemFile)>) -> Re
     }))
 }
 
+/// A client's side, which takes a server that the system's authorities vouch for.
+///
+/// # Errors
+/// Where those cannot be used.
+pub fn client_config_of_system() -> Result<Arc<ClientConfig>, TlsError> {
+    let verifier = rustls_platform_verifier::Verifier::new(provider())?;
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    Ok(Arc::new(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()))
+}
+
 /// The cryptography of both sides.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())

@@ -4,7 +4,9 @@
 mod asking;
 mod explainer;
 mod lanes;
+mod lapses;
 mod logging;
+mod notifications;
 mod parts;
 mod reload;
 mod settings;
@@ -47,6 +49,7 @@ pub fn check(path: &Path) -> anyhow::Result<Vec<String>> {
     settings::control_tls(&config)?;
     settings::session_directory(&config)?;
     Sinks::check(&sinks::settings(&config)?)?;
+    Sinks::check(&notifications::settings(&config)?)?;
     runtime()?.block_on(settings::reach_upstreams(&config))
 }
 
@@ -79,6 +82,7 @@ async fn run(path: &Path) -> anyhow::Result<()> {
 
     let grants = tokio::spawn(std::sync::Arc::clone(&parts.grants).run(parts::GRANT_POLL, stop.clone()));
     let purges = tokio::spawn(upkeep::purge(std::sync::Arc::clone(&parts.journal), stop.clone()));
+    let lapses = tokio::spawn(parts.lapses().run(stop.clone()));
     let warm_up = tokio::spawn(std::sync::Arc::clone(&parts.explainer).warm_up(stop.clone()));
     let witnessed = tokio::spawn(keeper.run(stop.clone()));
     let control = {
@@ -94,14 +98,14 @@ async fn run(path: &Path) -> anyhow::Result<()> {
     signals.until_end(&parts).await;
     tracing::info!("stopping: no new connections, live ones end");
     stop.cancel();
-    for part in [proxy, control, grants, purges, warm_up, witnessed] {
+    for part in [proxy, control, grants, purges, lapses, warm_up, witnessed] {
         if let Err(error) = part.await {
             tracing::error!(%error, "a part ended badly");
         }
     }
     let closed = parts.journal.close().await;
     // After the last record, so that they may take it too.
-    parts.sinks.stop().await;
+    tokio::join!(parts.sinks.stop(), parts.notifications.stop());
     closed?;
     tracing::info!("stopped");
     Ok(())

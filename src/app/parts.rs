@@ -10,6 +10,8 @@ use arc_swap::ArcSwap;
 
 use super::asking::SessionDesk;
 use super::explainer::Explainer;
+use super::lapses::Lapses;
+use super::notifications::{self, StoredRequests};
 use super::settings::{self, Fixed};
 use super::sinks;
 use crate::access::{Clock, RegionNetworks};
@@ -35,6 +37,9 @@ pub struct Parts {
     pub clock: Arc<Clock>,
     pub journal: Arc<Journal>,
     pub sinks: Arc<Sinks>,
+    pub notifications: Arc<Sinks>,
+    pub store: SharedStore,
+    pub desk: Arc<Desk>,
     pub grants: Arc<GrantBook>,
     pub session: Arc<session::Server>,
     pub explainer: Arc<Explainer>,
@@ -65,6 +70,11 @@ impl Parts {
         let sink_metrics = crate::sinks::Metrics::register(&mut metrics_registry);
         let sinks = Sinks::prepare(sinks::settings(&config)?, &journal)?;
         let sinks = Sinks::start(sinks, Arc::clone(&journal), Arc::clone(&clock), sink_metrics).await;
+        let notification_metrics = crate::sinks::Metrics::register_notifications(&mut metrics_registry);
+        let requests = StoredRequests::shared(&store);
+        let notifications = Sinks::prepare_with(notifications::settings(&config)?, &journal, &requests)?;
+        let notifications =
+            Sinks::start(notifications, Arc::clone(&journal), Arc::clone(&clock), notification_metrics).await;
         let registry = Arc::new(Registry::default());
         let swapped = Swapped::of(&config)?;
 
@@ -102,7 +112,7 @@ impl Parts {
         let control = control::Server::new(
             control_settings,
             control::Dependencies {
-                store,
+                store: Arc::clone(&store),
                 grants: Arc::clone(&grants),
                 journal: Arc::clone(&journal),
                 clock: Arc::clone(&clock),
@@ -112,7 +122,7 @@ impl Parts {
                 derive_verifier: Arc::new(move |user, password, like| {
                     derive_verifier(&salt_secret, user, password, like)
                 }),
-                desk,
+                desk: Arc::clone(&desk),
                 metrics: control::Metrics::register(&mut metrics_registry),
                 registry: Arc::new(metrics_registry),
             },
@@ -123,6 +133,9 @@ impl Parts {
             clock,
             journal,
             sinks,
+            notifications,
+            store,
+            desk,
             grants,
             session,
             explainer,
@@ -136,6 +149,11 @@ impl Parts {
             witness_metrics,
         };
         Ok((parts, control))
+    }
+
+    /// Who records what time alone brings about.
+    pub fn lapses(&self) -> Lapses {
+        Lapses::new(Arc::clone(&self.store), Arc::clone(&self.desk), Arc::clone(&self.journal), Arc::clone(&self.clock))
     }
 }
 

@@ -1,18 +1,20 @@
 //! SIGHUP: the configuration and the certificates are read again. If anything is wrong everything stays as it was, and the log
 //! and the journal say so.
 
+use super::notifications::{self, StoredRequests};
 use super::parts::Parts;
 use super::{load, settings, sinks};
 use crate::audit::{Event, Record};
 use crate::config::Config;
-use crate::sinks::Sinks;
+use crate::sinks::{Prepared, Sinks};
 
 impl Parts {
     /// Reads the configuration again and swaps what may change while the process runs.
     pub async fn reload(&self) {
         let outcome = match self.read_again() {
-            Ok((config, sinks)) => {
+            Ok((config, sinks, notifications)) => {
                 self.sinks.apply(sinks).await;
+                self.notifications.apply(notifications).await;
                 Ok(config)
             }
             Err(error) => Err(error),
@@ -33,7 +35,7 @@ impl Parts {
     }
 
     /// All or nothing: everything that can fail comes before the first swap.
-    fn read_again(&self) -> anyhow::Result<(Config, crate::sinks::Prepared)> {
+    fn read_again(&self) -> anyhow::Result<(Config, Prepared, Prepared)> {
         let config = load(&self.config_path)?;
         self.refuse_changes_that_need_a_restart(&config)?;
         let server_tls = settings::server_tls(&config)?;
@@ -41,6 +43,8 @@ impl Parts {
         let users = settings::session_directory(&config)?;
         let control = settings::control_directory(&config);
         let sinks = Sinks::prepare(sinks::settings(&config)?, &self.journal)?;
+        let requests = StoredRequests::shared(&self.store);
+        let notifications = Sinks::prepare_with(notifications::settings(&config)?, &self.journal, &requests)?;
         self.control_certificate.reload()?;
         self.tls.store(server_tls.into());
         self.databases.store(databases.into());
@@ -49,7 +53,7 @@ impl Parts {
         self.balancers.store(settings::balancers(&config).into());
         self.directory.store(control.into());
         self.session.end_unaccepted();
-        Ok((config, sinks))
+        Ok((config, sinks, notifications))
     }
 
     fn refuse_changes_that_need_a_restart(&self, config: &Config) -> anyhow::Result<()> {

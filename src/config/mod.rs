@@ -8,6 +8,7 @@ mod export;
 mod files;
 mod identity;
 mod names;
+mod notify;
 mod problems;
 mod reader;
 mod rules;
@@ -30,6 +31,7 @@ pub use self::bounds::Bounds;
 pub use self::database::PasswordSource;
 pub use self::duration::parse_duration;
 pub use self::identity::{Issuer, Login, TokenAlgorithm};
+pub use self::notify::{MailRecipient, MailServer, MailTls, Notify, NotifyChannel, UrlSource};
 pub use self::problems::{ConfigErrors, Problem};
 pub use self::sink::{ArchiveLocation, Sink, SinkFormat, SinkKind, SinkStart};
 pub use self::upstream::{LoginOptions, Protocol, SessionAttrs, SslMode, UpstreamHost, UpstreamPlace, UpstreamUrl};
@@ -58,6 +60,8 @@ pub struct Config {
     pub audit: AuditSettings,
     /// Where records go besides `audit.dir`.
     pub sinks: Vec<Sink>,
+    /// Who is told of what.
+    pub notifications: Vec<Notify>,
     /// The declared regions, in the order of their names.
     pub regions: Vec<Region>,
     pub networks: RegionNetworks,
@@ -160,6 +164,8 @@ pub struct User {
     pub token_hash: Option<TokenHash>,
     /// The verifier of a stable database password, in the format of `pg_authid.rolpassword`.
     pub scram: Option<Secret>,
+    /// Where they read e-mail.
+    pub email: Option<String>,
     pub login: Login,
 }
 
@@ -262,7 +268,9 @@ impl Config {
     }
 
     fn build(path: &Path, text: &str, root: &Table<'_>) -> Option<Self> {
-        root.allow(&["proxy", "control", "store", "audit", "regions", "identity", "user", "database", "scope"]);
+        root.allow(&[
+            "proxy", "control", "store", "audit", "notify", "regions", "identity", "user", "database", "scope",
+        ]);
         let directory = path.parent().unwrap_or(Path::new(""));
         let mut files = Vec::new();
         let names = Names::collect(root);
@@ -277,6 +285,8 @@ impl Config {
         let users = user::users(root, &names, &issuers);
         let databases = database::databases(root, directory, &names, &region_rules, &mut files);
         let scopes = scope::scopes(root, &names, &databases);
+        let declared = notify::Declared { users: &users, databases: &databases, scopes: &scopes };
+        let notifications = notify::notifications(root, directory, declared, &mut files);
         let (proxy, control) = (proxy?, control?);
         if proxy.listen == control.listen && proxy.listen.port() != 0 {
             root.refuse("control.listen", format!("{} is the address of [proxy] already", control.listen));
@@ -292,6 +302,7 @@ impl Config {
             store,
             audit,
             sinks,
+            notifications,
             regions,
             networks,
             region_rules,

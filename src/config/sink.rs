@@ -5,6 +5,7 @@ mod kinds;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(super) use self::kinds::{ca, http_url};
 use super::PasswordSource;
 use super::files::FileUse;
 use super::names::{Names, check_unique};
@@ -117,7 +118,7 @@ pub(super) fn sinks(root: &Table<'_>, directory: &Path, names: &Names, files: &m
         if let Some(name) = &name {
             check_unique(&mut seen, name);
         }
-        let name = name.and_then(|name| name.read(check_sink_name));
+        let name = name.and_then(|name| name.read(|text| check_sink_name(text, "a sink's")));
         let sink = sink(&table, directory, names, files);
         if let (Some(name), Some(sink)) = (name, sink) {
             sinks.push(Sink { name, ..sink });
@@ -187,10 +188,10 @@ fn batch_bytes(table: &Table<'_>) -> u64 {
 }
 
 /// It names a file and a label of metrics.
-fn check_sink_name(text: &str) -> Result<String, String> {
+pub(super) fn check_sink_name(text: &str, whose: &str) -> Result<String, String> {
     let is_word = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
     if text.is_empty() || text.len() > 63 || !is_word || text.starts_with('-') {
-        return Err(format!("{text:?} is not a sink's name: 1 to 63 of a-z, 0-9, - and _"));
+        return Err(format!("{text:?} is not {whose} name: 1 to 63 of a-z, 0-9, - and _"));
     }
     Ok(text.to_owned())
 }
@@ -201,7 +202,7 @@ fn event(text: &str) -> Result<Event, String> {
 }
 
 /// A secret from a file or a variable: `<what>_file` or `<what>_env`.
-fn secret(table: &Table<'_>, what: &str, directory: &Path, files: &mut Vec<FileUse>) -> PasswordSource {
+pub(super) fn secret(table: &Table<'_>, what: &str, directory: &Path, files: &mut Vec<FileUse>) -> PasswordSource {
     let (file_key, variable_key) = (format!("{what}_file"), format!("{what}_env"));
     match (table.text(&file_key), table.text(&variable_key)) {
         (Some(_), Some(variable)) => {

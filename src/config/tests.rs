@@ -53,6 +53,7 @@ fn parse(text: &str) -> Result<Config, ConfigErrors> {
 
 mod identity;
 mod messages;
+mod notify;
 mod provision;
 mod residency;
 mod sinks;

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::identity::{self, Issuer, Login};
 use super::names::{Names, check_name, check_unique};
+use super::notify::check_address;
 use super::reader::{Table, Text};
 use super::sections::region_of;
 use super::{Secret, User};
@@ -15,7 +16,7 @@ pub(super) fn users(root: &Table<'_>, names: &Names, issuers: &[Issuer]) -> Vec<
     let mut tokens: Vec<(TokenHash, Text<'_>)> = Vec::new();
     let mut users = Vec::new();
     for table in root.tables("user") {
-        table.allow(&["name", "groups", "token_hash", "scram", "region", "login", "issuer"]);
+        table.allow(&["name", "groups", "token_hash", "scram", "region", "login", "issuer", "email"]);
         let name = table.required_text("name");
         let groups = table.texts("groups").unwrap_or_default();
         let groups: Vec<String> = groups.iter().filter_map(|text| text.read(check_name)).collect();
@@ -33,11 +34,12 @@ pub(super) fn users(root: &Table<'_>, names: &Names, issuers: &[Issuer]) -> Vec<
         if login != Login::Password && scram.is_some() {
             table.refuse("scram", "is a password, and this user logs in by tokens");
         }
+        let email = table.text("email").and_then(|text| text.read(check_address));
         let region = region_of(&table, names);
         let Some(name) = name else { continue };
         check_unique(&mut seen, &name);
         let Some(name) = name.read(check_name) else { continue };
-        users.push(User { principal: Principal { name, groups, region }, token_hash, scram, login });
+        users.push(User { principal: Principal { name, groups, region }, token_hash, scram, email, login });
     }
     users
 }

@@ -86,20 +86,26 @@ impl Resolve for Checked {
     fn resolve(&self, name: Name) -> Resolving {
         let allow_private = self.allow_private;
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let (mut good, mut refused) = (Vec::<SocketAddr>::new(), None);
-            for address in found {
-                match check(address.ip(), allow_private) {
-                    Ok(()) => good.push(address),
-                    Err(error) => refused = Some(error),
-                }
-            }
-            match (good.is_empty(), refused) {
-                (true, Some(error)) => Err(error.into()),
-                (true, None) => Err("the name has no address".into()),
-                (false, _) => Ok(Box::new(good.into_iter()) as Addrs),
-            }
+            let good = resolve(name.as_str(), 0, allow_private).await?;
+            Ok(Box::new(good.into_iter()) as Addrs)
         })
+    }
+}
+
+/// The addresses of a host that may be gone to, at least one.
+pub(super) async fn resolve(host: &str, port: u16, allow_private: bool) -> std::io::Result<Vec<SocketAddr>> {
+    let found = tokio::net::lookup_host((host, port)).await?;
+    let (mut good, mut refused) = (Vec::<SocketAddr>::new(), None);
+    for address in found {
+        match check(address.ip(), allow_private) {
+            Ok(()) => good.push(address),
+            Err(error) => refused = Some(error),
+        }
+    }
+    match (good.is_empty(), refused) {
+        (true, Some(error)) => Err(std::io::Error::other(error)),
+        (true, None) => Err(std::io::Error::other("the name has no address")),
+        (false, _) => Ok(good),
     }
 }
 

@@ -73,6 +73,7 @@ pub(super) async fn send(request: RequestBuilder) -> Result<Response, DeliveryEr
     Err(match status {
         StatusCode::GONE => DeliveryError::Gone(what),
         StatusCode::PAYLOAD_TOO_LARGE => DeliveryError::TooLarge(what),
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => DeliveryError::Refused(what),
         _ => match retry_after(&response) {
             Some(pause) => DeliveryError::Later(pause, what),
             None => DeliveryError::Failed(what),

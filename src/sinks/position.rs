@@ -97,9 +97,9 @@ pub(super) struct PositionFile {
 }
 
 impl PositionFile {
-    /// `<directory>/sinks/<name>.json`; the folder is made if need be.
-    pub(super) fn of(directory: &Path, name: &str) -> io::Result<Self> {
-        let folder = directory.join("sinks");
+    /// `<directory>/<folder>/<name>.json`; the folder is made if need be.
+    pub(super) fn of(directory: &Path, folder: &str, name: &str) -> io::Result<Self> {
+        let folder = directory.join(folder);
         match fs::DirBuilder::new().mode(0o700).create(&folder) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Err(_) | Ok(()) => {}

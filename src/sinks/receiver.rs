@@ -32,6 +32,9 @@ pub(super) enum DeliveryError {
     /// To be tried again with fewer records.
     #[error("{0}")]
     TooLarge(String),
+    /// It would be refused again. A notification is given up; everything else is tried again all the same.
+    #[error("{0}")]
+    Refused(String),
     /// The receiver wants no more, for ever.
     #[error("{0}")]
     Gone(String),

@@ -8,10 +8,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
 use super::batches::Batches;
+use super::notify::failure;
 use super::position::{Mark, Position, PositionFile};
 use super::progress::Progress;
 use super::receiver::{Delivered, DeliveryError, Receiver};
 use super::settings::{Settings, Start};
+use crate::access::Clock;
 use crate::audit::{Entry, Journal};
 
 /// Time that a delivery under way has to end when the sink is told to.
@@ -25,6 +27,7 @@ pub(super) struct Runner {
     pub journal: Arc<Journal>,
     pub file: PositionFile,
     pub progress: Arc<Progress>,
+    pub clock: Arc<Clock>,
     pub stop: CancellationToken,
 }
 
@@ -103,9 +106,9 @@ impl Runner {
         // It only ends badly with the runtime.
         let Ok((checked, lost)) = checking.await else { return position };
         if lost {
-            let (name, from, to) = (&self.settings.name, checked.seq, position.seq);
+            let (title, from, to) = (self.settings.title(), checked.seq, position.seq);
             self.progress.tell(format!(
-                "sink \"{name}\": the journal does not hold what was delivered as records {} to {to}: they were lost here, \
+                "{title}: the journal does not hold what was delivered as records {} to {to}: they were lost here, \
                  and their numbers are given again; it goes on after {from}",
                 from + 1
             ));
@@ -118,9 +121,9 @@ impl Runner {
         self.count_missing(&entries, position.seq);
         let Some(last) = entries.last().map(Mark::of) else { return Next::GoOn };
         let mut wanted = entries;
-        wanted.retain(|entry| self.settings.selection.takes(entry));
+        wanted.retain(|entry| self.settings.takes(entry));
         let mut rest = wanted.as_slice();
-        let mut most = rest.len();
+        let mut most = rest.len().min(self.settings.at_once());
         let mut backoff = Backoff::default();
         while !rest.is_empty() {
             let (now, later) = rest.split_at(most.min(rest.len()));
@@ -128,7 +131,7 @@ impl Runner {
                 None => return Next::End,
                 Some(Ok(delivered)) => {
                     backoff.reset();
-                    self.acknowledged(now.len(), delivered);
+                    self.acknowledged(now, delivered).await;
                     rest = later;
                     let reached = now.last().filter(|_| !rest.is_empty()).map_or_else(|| last.clone(), Mark::of);
                     self.reached(reached, position).await;
@@ -138,7 +141,7 @@ impl Runner {
                     tracing::warn!(sink = %self.settings.name, %error, records = now.len(), "a delivery failed");
                     self.progress.failed(error.to_string());
                     match error {
-                        DeliveryError::Failed(_) => backoff.next(),
+                        DeliveryError::Failed(_) | DeliveryError::Refused(_) => backoff.next(),
                         DeliveryError::Later(at_least, _) => at_least.min(LATEST).max(backoff.next()),
                         DeliveryError::TooLarge(_) if now.len() > 1 => {
                             most = now.len() / 2;
@@ -170,18 +173,54 @@ impl Runner {
         let delivery = receiver.deliver(entries);
         tokio::pin!(delivery);
         tokio::select! {
-            delivered = &mut delivery => Some(delivered),
+            delivered = &mut delivery => Some(self.judged(entries, delivered)),
             () = self.stop.cancelled() => timeout(FAREWELL, delivery).await.ok(),
         }
     }
 
-    fn acknowledged(&self, records: usize, delivered: Delivered) {
-        self.progress.acknowledged(records);
+    /// A message that is refused for good, or that has been tried long enough, is as good as delivered: what comes behind it
+    /// is worth more than it.
+    fn judged(
+        &self,
+        entries: &[Entry],
+        delivered: Result<Delivered, DeliveryError>,
+    ) -> Result<Delivered, DeliveryError> {
+        let (Some(notify), Err(error)) = (self.settings.notify(), &delivered) else { return delivered };
+        let age = entries.first().map(|entry| self.clock.now().duration_since(entry.record.time));
+        let is_over = age.and_then(|age| Duration::try_from(age).ok()).is_some_and(|age| age >= notify.give_up);
+        let for_good = match error {
+            DeliveryError::Refused(_) | DeliveryError::TooLarge(_) => true,
+            DeliveryError::Failed(_) | DeliveryError::Later(..) => is_over,
+            DeliveryError::Gone(_) => false,
+        };
+        if !for_good {
+            return delivered;
+        }
+        self.progress.failed(error.to_string());
+        Ok(Delivered::AllBut(entries.len() as u64, error.to_string()))
+    }
+
+    async fn acknowledged(&self, entries: &[Entry], delivered: Delivered) {
         match delivered {
-            Delivered::All => {}
+            Delivered::All => self.progress.acknowledged(entries.len()),
             Delivered::AllBut(refused, why) => {
                 tracing::error!(sink = %self.settings.name, refused, why, "the receiver refused records for good");
+                if self.settings.notify().is_some() {
+                    self.record_failure(entries, &why).await;
+                } else {
+                    self.progress.acknowledged(entries.len());
+                }
                 self.progress.refused(refused, why);
+            }
+        }
+    }
+
+    /// Who relies on being told can find out that they were not.
+    async fn record_failure(&self, entries: &[Entry], why: &str) {
+        for entry in entries {
+            let failure = failure(&self.settings.title(), &entry.record, why, self.clock.now());
+            if let Err(error) = self.journal.record(failure).await {
+                tracing::error!(notification = %self.settings.name, %error, "a notification's failure was not recorded");
             }
         }
     }

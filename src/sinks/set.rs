@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::archive::Archiver;
 use super::metrics::Metrics;
+use super::notify::{NoRequests, Notifier, Requests};
 use super::position::PositionFile;
 use super::progress::Progress;
 use super::receiver::Receiver;
@@ -25,6 +26,7 @@ const LAST_MOMENT: Duration = Duration::from_secs(2);
 /// The sinks that are at work.
 pub struct Sinks {
     journal: Arc<Journal>,
+    clock: Arc<Clock>,
     metrics: Metrics,
     running: tokio::sync::Mutex<Vec<Running>>,
     watched: Arc<Mutex<Vec<Watched>>>,
@@ -63,8 +65,8 @@ enum Work {
 }
 
 /// Makes what a sink does, of the journal with this id.
-fn work(settings: &Settings, journal: &str) -> Result<Work, SetupError> {
-    let failed = |what: String| SetupError { sink: settings.name.clone(), what };
+fn work(settings: &Settings, journal: &str, requests: &Arc<dyn Requests>) -> Result<Work, SetupError> {
+    let failed = |what: String| SetupError { sink: settings.title(), what };
     let id = journal.to_owned();
     Ok(match &settings.kind {
         Kind::Postgresql(kind) => Work::Deliver(Box::new(postgresql::Table::new(kind, id).map_err(failed)?)),
@@ -72,6 +74,7 @@ fn work(settings: &Settings, journal: &str) -> Result<Work, SetupError> {
         Kind::Webhook(kind) => Work::Deliver(Box::new(webhook::Endpoint::new(kind, id).map_err(failed)?)),
         Kind::Otlp(kind) => Work::Deliver(Box::new(otlp::Collector::new(kind, id).map_err(failed)?)),
         Kind::Archive(kind) => Work::Archive(Archiver::new(kind, journal).map_err(failed)?),
+        Kind::Notify(kind) => Work::Deliver(Box::new(Notifier::new(kind, id, Arc::clone(requests)).map_err(failed)?)),
     })
 }
 
@@ -85,7 +88,9 @@ impl Sinks {
         let is_folder = |settings: &&Settings| {
             matches!(&settings.kind, Kind::Archive(Archive { place: ArchivePlace::Directory(_), .. }))
         };
-        settings.iter().filter(|settings| !is_folder(settings)).try_for_each(|settings| work(settings, "").map(drop))
+        let requests: Arc<dyn Requests> = Arc::new(NoRequests);
+        let mut checked = settings.iter().filter(|settings| !is_folder(settings));
+        checked.try_for_each(|settings| work(settings, "", &requests).map(drop))
     }
 
     /// Makes every sink, without reaching any.
@@ -93,11 +98,23 @@ impl Sinks {
     /// # Errors
     /// What is wrong with the first that cannot be made.
     pub fn prepare(settings: Vec<Settings>, journal: &Journal) -> Result<Prepared, SetupError> {
+        Self::prepare_with(settings, journal, &(Arc::new(NoRequests) as Arc<dyn Requests>))
+    }
+
+    /// [`Self::prepare`] for notifications, which look up what their records are about.
+    ///
+    /// # Errors
+    /// What is wrong with the first that cannot be made.
+    pub fn prepare_with(
+        settings: Vec<Settings>,
+        journal: &Journal,
+        requests: &Arc<dyn Requests>,
+    ) -> Result<Prepared, SetupError> {
         let mut sinks = Vec::new();
         for settings in settings {
-            let work = work(&settings, journal.id())?;
-            let position = PositionFile::of(&journal.settings().dir, &settings.name);
-            position.map_err(|error| SetupError { sink: settings.name.clone(), what: error.to_string() })?;
+            let work = work(&settings, journal.id(), requests)?;
+            let position = PositionFile::of(&journal.settings().dir, settings.folder(), &settings.name);
+            position.map_err(|error| SetupError { sink: settings.title(), what: error.to_string() })?;
             sinks.push((settings, work));
         }
         Ok(Prepared { sinks })
@@ -108,11 +125,16 @@ impl Sinks {
     pub async fn start(prepared: Prepared, journal: Arc<Journal>, clock: Arc<Clock>, metrics: Metrics) -> Arc<Self> {
         let watched = Arc::new(Mutex::new(Vec::new()));
         let stop = CancellationToken::new();
-        let watch =
-            tokio::spawn(watch(Arc::clone(&watched), Arc::clone(&journal), clock, metrics.clone(), stop.clone()));
+        let watch = tokio::spawn(watch(
+            Arc::clone(&watched),
+            Arc::clone(&journal),
+            Arc::clone(&clock),
+            metrics.clone(),
+            stop.clone(),
+        ));
         let running = tokio::sync::Mutex::new(Vec::new());
         let watch = Mutex::new(Some(watch));
-        let sinks = Arc::new(Self { journal, metrics, running, watched, watch, stop });
+        let sinks = Arc::new(Self { journal, clock, metrics, running, watched, watch, stop });
         sinks.apply(prepared).await;
         sinks
     }
@@ -175,7 +197,7 @@ impl Sinks {
     }
 
     fn begin(&self, settings: Arc<Settings>, work: Work) -> std::io::Result<Running> {
-        let file = PositionFile::of(&self.journal.settings().dir, &settings.name)?;
+        let file = PositionFile::of(&self.journal.settings().dir, settings.folder(), &settings.name)?;
         let progress = Arc::new(Progress::default());
         let stop = self.stop.child_token();
         let runner = Runner {
@@ -183,6 +205,7 @@ impl Sinks {
             journal: Arc::clone(&self.journal),
             file,
             progress: Arc::clone(&progress),
+            clock: Arc::clone(&self.clock),
             stop: stop.clone(),
         };
         let task = match work {

@@ -4,15 +4,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use super::notify::{Channel, Email, Notify, Person, Recipient, SmtpTls};
 use super::selection::Selection;
 use crate::access::Secret;
+use crate::audit::Entry;
 use crate::guarded::Proof;
 pub use crate::tls::PemFile as Pem;
 
 /// One sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Names the sink in metrics, and its position's file.
+    /// Names the sink or the notification in metrics, and its position's file.
     pub name: String,
     pub selection: Selection,
     /// Where a sink without a position begins.
@@ -27,6 +29,35 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether the record goes there.
+    pub(super) fn takes(&self, entry: &Entry) -> bool {
+        self.selection.takes(entry) && self.notify().is_none_or(|notify| notify.takes(&entry.record))
+    }
+
+    /// What a notification is told; `None` of other sinks.
+    pub(super) fn notify(&self) -> Option<&Notify> {
+        match &self.kind {
+            Kind::Notify(notify) => Some(notify),
+            Kind::Postgresql(_) | Kind::Syslog(_) | Kind::Webhook(_) | Kind::Otlp(_) | Kind::Archive(_) => None,
+        }
+    }
+
+    /// Most records of one delivery. A message speaks of one.
+    pub(super) fn at_once(&self) -> usize {
+        if self.notify().is_some() { 1 } else { self.batch_records }
+    }
+
+    /// Where below the journal's directory its position is kept.
+    pub(super) fn folder(&self) -> &'static str {
+        if self.notify().is_some() { "notifications" } else { "sinks" }
+    }
+
+    /// As messages call it.
+    pub(super) fn title(&self) -> String {
+        let what = if self.notify().is_some() { "notification" } else { "sink" };
+        format!("{what} \"{}\"", self.name)
+    }
+
     /// Differs when what the sink does changes, and tells nothing of its secrets.
     pub(super) fn mark(&self) -> String {
         // Secrets and the contents of files print as nothing.
@@ -60,6 +91,8 @@ pub enum Kind {
     Webhook(Webhook),
     Otlp(Otlp),
     Archive(Archive),
+    /// Messages to people, one for each record.
+    Notify(Notify),
 }
 
 /// A table of a PostgreSQL database.
@@ -147,8 +180,9 @@ pub struct S3 {
 
 /// Why a sink cannot be made as it is configured.
 #[derive(Debug, thiserror::Error)]
-#[error("sink \"{sink}\": {what}")]
+#[error("{sink}: {what}")]
 pub struct SetupError {
+    /// With its kind: `sink "siem"`.
     pub sink: String,
     pub what: String,
 }

@@ -101,7 +101,7 @@ fn what_is_refused_or_missing_is_told() {
 #[tokio::test]
 async fn a_position_is_whole_or_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
-    let file = PositionFile::of(dir.path(), "s").unwrap();
+    let file = PositionFile::of(dir.path(), "sinks", "s").unwrap();
     assert_eq!(file.read("j"), None);
     let mut position = Position { seq: 7, ..Position::none("j") };
     file.write(position.clone()).await.unwrap();

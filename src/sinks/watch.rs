@@ -52,15 +52,19 @@ impl Watched {
         }
         if reading.missed > self.before.missed && self.before.missed == 0 {
             news.push(format!(
-                "sink \"{}\": {} records were not in this journal any more when it came to them",
-                self.settings.name, reading.missed
+                "{}: {} records were not in this journal any more when it came to them",
+                self.settings.title(),
+                reading.missed
             ));
         }
-        if reading.refused > self.before.refused && self.before.refused == 0 {
+        // Of notifications each is recorded by itself.
+        let tells = self.settings.notify().is_none();
+        if tells && reading.refused > self.before.refused && self.before.refused == 0 {
             let why = reading.last_error.as_deref().unwrap_or("it did not say why");
             news.push(format!(
-                "sink \"{}\": the receiver refused {} records for good: {why}",
-                self.settings.name, reading.refused
+                "{}: the receiver refused {} records for good: {why}",
+                self.settings.title(),
+                reading.refused
             ));
         }
         self.before = reading;
@@ -69,15 +73,15 @@ impl Watched {
     }
 
     fn alarm_text(&self, reading: &Reading, behind: &Behind) -> String {
-        let (name, records) = (&self.settings.name, behind.records);
+        let (title, records) = (self.settings.title(), behind.records);
         let why = reading.last_error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
         if reading.gone {
-            format!("sink \"{name}\": the receiver wants no more, and {records} records were not delivered{why}")
+            format!("{title}: the receiver wants no more, and {records} records were not delivered{why}")
         } else if behind.alarm {
             let seconds = behind.for_how_long.as_secs();
-            format!("sink \"{name}\": {records} records were not delivered, the oldest for {seconds} s{why}")
+            format!("{title}: {records} records were not delivered, the oldest for {seconds} s{why}")
         } else {
-            format!("sink \"{name}\": it has caught up")
+            format!("{title}: it has caught up")
         }
     }
 

@@ -16,6 +16,9 @@ mod support;
 
 mod archive;
 mod by_hand;
+mod lapses;
+mod notify;
+mod notify_email;
 mod otlp;
 mod postgresql;
 mod program;

@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pgward::access::{Clock, Secret};
+use pgward::access::{AccessRequest, Clock, Secret};
 use pgward::audit::{self, Durability, Event, Journal, Record};
-use pgward::sinks::{Body, Kind, Metrics, Pem, Regions, Selection, Settings, Sinks, Start, Webhook};
+use pgward::sinks::{Body, Kind, Metrics, Pem, Regions, Requests, Selection, Settings, Sinks, Start, Webhook};
 use prometheus_client::registry::Registry;
 
 /// A journal in a folder of its own.
@@ -16,6 +16,7 @@ pub struct Rig {
     pub journal: Arc<Journal>,
     registry: Registry,
     metrics: Metrics,
+    notification_metrics: Metrics,
 }
 
 impl Rig {
@@ -24,7 +25,8 @@ impl Rig {
         let journal = open(dir.path());
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
-        Self { dir, journal, registry, metrics }
+        let notification_metrics = Metrics::register_notifications(&mut registry);
+        Self { dir, journal, registry, metrics, notification_metrics }
     }
 
     /// Records so many statements.
@@ -52,6 +54,14 @@ impl Rig {
         Sinks::start(prepared, Arc::clone(&self.journal), Arc::new(Clock::default()), self.metrics.clone()).await
     }
 
+    /// The same with a notification `s`, each of whose records is about `request`.
+    pub async fn notify(&self, settings: Settings, request: Option<AccessRequest>) -> Arc<Sinks> {
+        let requests: Arc<dyn Requests> = Arc::new(Only(request));
+        let prepared = Sinks::prepare_with(vec![settings], &self.journal, &requests).unwrap();
+        let metrics = self.notification_metrics.clone();
+        Sinks::start(prepared, Arc::clone(&self.journal), Arc::new(Clock::default()), metrics).await
+    }
+
     /// Closes the journal and opens it again, as a restart does.
     pub async fn reopen(mut self) -> Self {
         self.journal.close().await.unwrap();
@@ -63,7 +73,8 @@ impl Rig {
     pub fn metric(&self, name: &str) -> f64 {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
-        let line = text.lines().find(|line| line.starts_with(&format!("{name}{{sink=\"s\"}}")));
+        let of = ["sink", "notification"].map(|kind| format!("{name}{{{kind}=\"s\"}}"));
+        let line = text.lines().find(|line| of.iter().any(|start| line.starts_with(start)));
         // Nothing is told before the watch has looked once.
         line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(f64::NAN)
     }
@@ -75,9 +86,25 @@ impl Rig {
 
     /// What the journal says of the state of sinks.
     pub fn states(&self) -> Vec<String> {
-        let filter = audit::Filter { event: Some(Event::SinkState), ..audit::Filter::default() };
+        self.details(Event::SinkState)
+    }
+
+    /// The details of all records of an event.
+    pub fn details(&self, event: Event) -> Vec<String> {
+        let filter = audit::Filter { event: Some(event), ..audit::Filter::default() };
         let found = audit::search(&self.dir.path().join("audit"), &filter, |_| true).unwrap();
         found.into_iter().filter_map(|entry| entry.record.detail).collect()
+    }
+}
+
+/// Knows one request.
+#[derive(Debug)]
+struct Only(Option<AccessRequest>);
+
+#[async_trait::async_trait]
+impl Requests for Only {
+    async fn about(&self, _record: &Record) -> Result<Option<AccessRequest>, String> {
+        Ok(self.0.clone())
     }
 }
 

@@ -191,12 +191,12 @@ fn format(table: &Table<'_>) -> Option<SinkFormat> {
     }
 }
 
-fn ca(table: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>) -> Option<PathBuf> {
+pub(in crate::config) fn ca(table: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>) -> Option<PathBuf> {
     table.text("ca").map(|text| FileUse::add(files, &text, directory, FileKind::Plain))
 }
 
 /// `https://…`; `http://` to the loopback alone, and only where a collector commonly listens there.
-fn http_url(text: &str, plain_on_loopback: bool) -> Result<String, String> {
+pub(in crate::config) fn http_url(text: &str, plain_on_loopback: bool) -> Result<String, String> {
     let rest = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
         (Some(rest), _) => rest,
         (None, Some(rest)) if plain_on_loopback && is_loopback(rest) => rest,

@@ -253,7 +253,7 @@ fn users() {
         (
             "name = \"alice\"",
             "name = \"alice\"\npassword = \"x\"",
-            "proxy.toml:20:1: user[0].password: unknown key; one of groups, issuer, login, name, region, scram, token_hash",
+            "proxy.toml:20:1: user[0].password: unknown key; one of email, groups, issuer, login, name, region, scram, token_hash",
         ),
     ]);
     let long = "x".repeat(64);

@@ -1,9 +1,11 @@
 //! Receivers that do what a test tells them to.
 
 mod http;
+mod smtp;
 mod syslog;
 
 pub use http::{Answer, HttpReceiver, Request};
+pub use smtp::{MailServer, Manner};
 pub use syslog::{Behaviour, SyslogReceiver};
 
 use std::sync::Arc;

@@ -1,0 +1,144 @@
+//! What time alone brings about, recorded when it does, each once: a grant ends soon, a grant has ended, nobody decided on a
+//! request, nobody has reviewed what was opened in an emergency.
+//!
+//! The mark says up to which instant all of it is recorded. It is a file that may be old: what the journal holds since then is
+//! not recorded again, so that neither a crash nor a mark that was not kept makes anything come twice.
+
+mod due;
+mod mark;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use self::due::{Lapse, grants_due, requests_due, reviews_due};
+use crate::access::{Clock, RequestState};
+use crate::audit::{Event, Filter, Journal, Record, search};
+use crate::desk::Desk;
+use crate::store::SharedStore;
+
+/// How often is looked, unless looking takes long.
+const PERIOD: Duration = Duration::from_secs(1);
+/// Of all the time, looking takes no more than a part in so many.
+const SHARE: u32 = 50;
+/// A mark is not older than this while nothing happens.
+const MARK_PERIOD: Duration = Duration::from_secs(60);
+const EVENTS: [Event; 4] = [Event::GrantEnding, Event::GrantExpired, Event::RequestExpired, Event::ReviewOverdue];
+
+/// Records what lapses.
+#[derive(Debug)]
+pub struct Lapses {
+    store: SharedStore,
+    desk: Arc<Desk>,
+    journal: Arc<Journal>,
+    clock: Arc<Clock>,
+}
+
+/// How far it is recorded.
+#[derive(Debug)]
+struct Progress {
+    upto: Timestamp,
+    /// What was recorded since, each by its event and whose it is.
+    told: HashSet<(Event, String)>,
+    kept_at: Option<Instant>,
+}
+
+impl Lapses {
+    pub fn new(store: SharedStore, desk: Arc<Desk>, journal: Arc<Journal>, clock: Arc<Clock>) -> Self {
+        Self { store, desk, journal, clock }
+    }
+
+    /// Looks time and again, until it is stopped.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut progress = None;
+        loop {
+            let begun = Instant::now();
+            if let Err(error) = self.look(&mut progress).await {
+                tracing::error!(%error, "what lapsed could not be recorded: it is tried again");
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(PERIOD.max(begun.elapsed() * SHARE)) => {}
+            }
+        }
+    }
+
+    async fn look(&self, progress: &mut Option<Progress>) -> anyhow::Result<()> {
+        let progress = match progress {
+            Some(progress) => progress,
+            none @ None => none.insert(self.begin().await?),
+        };
+        let now = self.clock.now();
+        let mut recorded = false;
+        for lapse in self.due(progress.upto, now).await? {
+            if progress.told.contains(&lapse.key()) {
+                continue;
+            }
+            self.journal.record(self.record(&lapse)).await?;
+            progress.told.insert(lapse.key());
+            recorded = true;
+        }
+        progress.upto = now;
+        progress.told.clear();
+        if recorded || progress.kept_at.is_none_or(|kept| kept.elapsed() >= MARK_PERIOD) {
+            mark::write(&self.path(), now).await?;
+            progress.kept_at = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Where the last process was; from now on if there was none.
+    async fn begin(&self) -> anyhow::Result<Progress> {
+        let now = self.clock.now();
+        let upto = mark::read(&self.path()).map_or(now, |upto| upto.min(now));
+        let places = self.journal.places().clone();
+        let told = tokio::task::spawn_blocking(move || {
+            let mut told = HashSet::new();
+            for event in EVENTS {
+                let filter = Filter { event: Some(event), since: Some(upto), ..Filter::default() };
+                let found = search(places.clone(), &filter, |_| true)?;
+                told.extend(found.iter().filter_map(|entry| Some((event, owner(&entry.record)?))));
+            }
+            anyhow::Ok(told)
+        });
+        Ok(Progress { upto, told: told.await??, kept_at: None })
+    }
+
+    /// What falls between the two instants, oldest first.
+    async fn due(&self, after: Timestamp, now: Timestamp) -> anyhow::Result<Vec<Lapse>> {
+        let all = || Box::new(|_: &str, _: &crate::access::Scope| true);
+        let grants = self.store.list_grants(all(), Some(after), usize::MAX).await?;
+        let pending = self.store.list_requests(all(), Some(RequestState::Pending), usize::MAX, after).await?;
+        let reviews = self.store.reviews(all(), true, usize::MAX).await?;
+        let mut due = grants_due(grants, after, now);
+        due.extend(requests_due(pending.into_iter().map(|(request, _)| request), after, now));
+        due.extend(reviews_due(reviews, after, now));
+        due.sort_by_key(Lapse::at);
+        Ok(due)
+    }
+
+    fn record(&self, lapse: &Lapse) -> Record {
+        let mut record = Record::new(self.clock.now(), lapse.event());
+        match lapse {
+            Lapse::Ending(grant) | Lapse::Ended(grant) => self.desk.recorder().about_grant(&mut record, grant),
+            Lapse::Overdue(_, grant, _) => self.desk.recorder().about_grant(&mut record, grant),
+            Lapse::Unanswered(request) => self.desk.recorder().about_request(&mut record, request),
+        }
+        record.detail = Some(lapse.detail());
+        record
+    }
+
+    fn path(&self) -> PathBuf {
+        self.journal.settings().dir.join("lapses.json")
+    }
+}
+
+/// Whose lapse a record is of, as [`Lapse::key`] has it.
+fn owner(record: &Record) -> Option<String> {
+    let grant = record.grant.as_ref().map(ToString::to_string);
+    grant.or_else(|| record.request.as_ref().map(ToString::to_string))
+}
