@@ -94,6 +94,7 @@ async fn serve(dir: &Path, files: &devcerts::Files, stop: CancellationToken) -> 
         clock: Arc::clone(&clock),
         offers: Arc::clone(&directory) as Arc<dyn pgward::desk::Offers>,
         redact: pgward::sql::redacted,
+        metrics: pgward::desk::Metrics::default(),
     });
     let parts = Dependencies {
         grants,

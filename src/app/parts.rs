@@ -85,6 +85,7 @@ impl Parts {
             clock: Arc::clone(&clock),
             offers: Arc::clone(&swapped.directory) as Arc<dyn desk::Offers>,
             redact: crate::sql::redacted,
+            metrics: desk::Metrics::register(&mut metrics_registry),
         }));
         let salt_secret = settings::salt_secret(&config)?;
         let data_path = session::Dependencies {

@@ -16,7 +16,8 @@ impl Desk {
         let now = self.parts.clock.now();
         // Tried on a copy: what would be refused is refused before anything is recorded as done.
         request.clone().decide(&actor.principal, ruling.clone(), now)?;
-        let event = match ruling.decision {
+        let decision = ruling.decision;
+        let event = match decision {
             Decision::Approve => {
                 self.still_offered(&request, actor)?;
                 Event::RequestApproved
@@ -30,6 +31,7 @@ impl Desk {
         self.parts.journal.record(record.clone()).await?;
         match self.parts.store.decide(id, &actor.principal, ruling, now).await {
             Ok((request, grant)) => {
+                self.parts.metrics.decided(decision, &request, now);
                 if let Some(grant) = &grant {
                     self.announce(actor, &request, grant).await?;
                 }

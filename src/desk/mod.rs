@@ -7,6 +7,7 @@ mod editing;
 mod emergency;
 mod error;
 mod filing;
+mod metrics;
 mod recording;
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ use tokio::sync::{Mutex, MutexGuard};
 pub use actor::Actor;
 pub use error::{DeskError, check_text};
 pub use filing::{MAX_TEXT, MAX_TICKET, Wish};
+pub use metrics::Metrics;
 pub use recording::Recorder;
 
 use crate::access::{AccessRequest, Clock, Grant, Principal, RequestId, Review, Scope};
@@ -41,6 +43,7 @@ pub struct Parts {
     pub offers: Arc<dyn Offers>,
     /// Takes the secrets out of a statement's text before it is recorded.
     pub redact: for<'a> fn(&'a str) -> Cow<'a, str>,
+    pub metrics: Metrics,
 }
 
 /// The desk of one pgward.

@@ -4,6 +4,7 @@ mod book;
 mod sqlite;
 #[cfg(test)]
 mod suite;
+mod tally;
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use jiff::Timestamp;
 
 pub use book::{GrantBook, GrantSet};
 pub use sqlite::SqliteStore;
+pub use tally::Tally;
 
 use crate::access::{
     AccessRequest, Amount, ApprovalRefused, Changes, EditRefused, ExportLimit, Grant, GrantId, Principal, RequestId,
@@ -195,6 +197,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// The latest instant at which anything that is stored was done: the floor of a clock after a restart.
     async fn latest_instant(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// How much of everything there is at `now`.
+    async fn tally(&self, now: Timestamp) -> Result<Tally, StoreError>;
 
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;

@@ -1,6 +1,8 @@
 //! What every store must do, as one suite over `&dyn Store`, so that each implementation is held to the same.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+mod counting;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,6 +91,7 @@ pub(super) async fn run(store: SharedStore) {
     revokes_once(&*store).await;
     lists_open_grants(&*store).await;
     lists_the_newest_that_are_wanted(&*store).await;
+    counting::counts_what_there_is(&*store).await;
     caps_credentials(&*store).await;
     knows_the_latest_instant(&*store).await;
     never_lets_more_leave_than_may(Arc::clone(&store)).await;

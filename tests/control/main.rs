@@ -77,6 +77,7 @@ impl Port {
             clock: Arc::clone(&clock),
             offers: Arc::clone(&directory) as Arc<dyn pgward::desk::Offers>,
             redact: pgward::sql::redacted,
+            metrics: pgward::desk::Metrics::default(),
         });
         let parts = Dependencies {
             grants,

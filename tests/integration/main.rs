@@ -26,6 +26,7 @@ mod faults;
 mod guards;
 mod hosts;
 mod judge;
+mod monitoring;
 mod opinions;
 mod records;
 mod residency;
@@ -71,6 +72,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         guards::CASES,
         hosts::CASES,
         judge::CASES,
+        monitoring::CASES,
         opinions::CASES,
         records::CASES,
         residency::CASES,

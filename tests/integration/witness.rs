@@ -17,7 +17,7 @@ pub const CASES: &[Case] = &[
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `pgward witness`, ended with the test.
-struct Witness {
+pub struct Witness {
     port: u16,
     vkey: String,
     log: String,
@@ -26,7 +26,7 @@ struct Witness {
 
 impl Witness {
     /// Makes the log's key and the witness's, and starts the witness.
-    fn start(dir: &Path) -> Self {
+    pub fn start(dir: &Path) -> Self {
         let key = dir.join("audit.key");
         let log = say(&["audit", "key", "--file", key.to_str().unwrap(), "--origin", "pgward/test"]);
         let own = dir.join("witness.key");
@@ -61,7 +61,7 @@ impl Witness {
         *self.child.lock().unwrap() = Self::spawn(dir, self.port, &self.log);
     }
 
-    fn config(&self, silent_after: &str) -> String {
+    pub fn config(&self, silent_after: &str) -> String {
         let (port, vkey) = (self.port, &self.vkey);
         format!(
             "\n[[audit.witness]]\nurl = \"http://127.0.0.1:{port}\"\nvkey = \"{vkey}\"\nevery = \"1s\"\nsilent_after = \"{silent_after}\"\n"

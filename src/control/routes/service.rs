@@ -37,6 +37,7 @@ pub async fn readyz(State(shared): State<Arc<Shared>>) -> Result<&'static str, P
 
 /// Metrics in the OpenMetrics text format.
 pub async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
+    shared.desk.count().await;
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &shared.registry).map_err(|error| {
         tracing::error!(%error, "the metrics could not be written");

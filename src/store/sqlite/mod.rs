@@ -9,6 +9,7 @@ mod news;
 mod recent;
 mod requests;
 mod reviews;
+mod tally;
 mod values;
 
 use std::path::Path;
@@ -23,7 +24,7 @@ use tokio::sync::Mutex;
 use self::file::DatabaseFile;
 use self::news::Scopes;
 use self::recent::Recent;
-use super::{Credential, Filing, GrantMark, GrantNews, Reserved, Store, StoreError, Wanted};
+use super::{Credential, Filing, GrantMark, GrantNews, Reserved, Store, StoreError, Tally, Wanted};
 use crate::access::{
     AccessRequest, Amount, Changes, ExportLimit, Grant, GrantId, Principal, RequestId, RequestState, Review, Ruling,
 };
@@ -280,6 +281,10 @@ impl Store for SqliteStore {
 
     async fn latest_instant(&self) -> Result<Option<Timestamp>, StoreError> {
         self.read(values::latest_instant).await
+    }
+
+    async fn tally(&self, now: Timestamp) -> Result<Tally, StoreError> {
+        self.read(move |tx| tally::at(tx, now)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
