@@ -17,6 +17,8 @@ pub struct NewRequest {
     pub starts: Option<Timestamp>,
     /// One statement only, by its text.
     pub statement: Option<String>,
+    /// How often that statement may run; `None` is as often as the window lets it.
+    pub uses: Option<u32>,
     /// The live grant that it is to prolong.
     pub extends: Option<Extension>,
 }
@@ -36,6 +38,7 @@ pub struct Changes {
     pub duration: Option<Duration>,
     pub starts: Option<Timestamp>,
     pub statement: Option<String>,
+    pub uses: Option<u32>,
 }
 
 /// Where a request stands.
@@ -112,6 +115,7 @@ pub struct AccessRequest {
     pub duration: Duration,
     pub starts: Option<Timestamp>,
     pub statement: Option<String>,
+    pub uses: Option<u32>,
     pub extends: Option<Extension>,
     /// What it needs, fixed when it is filed or edited.
     pub requirements: Vec<Requirement>,
@@ -136,6 +140,8 @@ pub enum RequestRefused {
     NoReason,
     #[error("scope \"{0}\" needs a ticket")]
     NoTicket(String),
+    #[error("only a request for one statement says how often it may run, and at least once")]
+    Uses,
     #[error("scope \"{0}\" may not be opened by you without approval")]
     NotBreakGlass(String),
     #[error("`starts` lies in the past")]
@@ -229,6 +235,7 @@ impl AccessRequest {
             duration: new.duration,
             starts: new.starts,
             statement: new.statement,
+            uses: new.uses,
             extends: new.extends,
             requirements: Vec::new(),
             revision: 0,
@@ -260,6 +267,9 @@ impl AccessRequest {
         }
         if self.starts.is_some_and(|starts| starts < now) {
             return Err(RequestRefused::StartsInPast);
+        }
+        if self.uses == Some(0) || self.uses.is_some() && self.statement.is_none() {
+            return Err(RequestRefused::Uses);
         }
         Ok(())
     }
@@ -305,7 +315,7 @@ impl AccessRequest {
         let shown = (
             (&self.id, &self.principal, &self.scope, &self.reason, &self.ticket),
             (self.duration, self.starts, &self.statement, self.created_at),
-            (&self.extends, &self.requirements, self.revision, self.origin),
+            (self.uses, &self.extends, &self.requirements, self.revision, self.origin),
         );
         let bytes = serde_json::to_vec(&shown).unwrap_or_default();
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes);
@@ -338,6 +348,7 @@ impl AccessRequest {
         edited.duration = changes.duration.unwrap_or(edited.duration);
         edited.starts = changes.starts.or(edited.starts);
         edited.statement = changes.statement.or(edited.statement);
+        edited.uses = changes.uses.or(edited.uses);
         edited.revision += 1;
         edited.check(now)?;
         edited.requirements = edited.required(now);
@@ -468,6 +479,8 @@ impl AccessRequest {
             principal: self.principal.name.clone(),
             scope: std::sync::Arc::new(self.scope.clone()),
             statement: self.statement.clone(),
+            uses: self.uses,
+            used: 0,
             origin: self.origin,
             reason: self.reason.clone(),
             ticket: self.ticket.clone(),

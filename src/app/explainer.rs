@@ -82,6 +82,7 @@ impl Explainer {
             session: SessionState { has_reason: true, writable, opened_read_only: !writable },
             requestable: settings.scopes.iter().filter(may_request).cloned().collect(),
             exported,
+            goes_on: None,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::decide::{is_indirect, judge};
+use super::only::Wording;
 use crate::catalog::{Columns, Footprint, TouchedRelation, Unresolved};
 use crate::sql::tree::Statement;
 
@@ -46,8 +47,7 @@ pub fn explain(
 ) -> Explanation {
     let footprint = resolved.as_ref().ok();
     let mut steps = places(footprint, context);
-    let letter = text.get(statement.range.clone()).unwrap_or_default();
-    let judged = judge(statement, letter, resolved, context, Some(&mut steps));
+    let judged = judge(statement, &Wording::of(statement, text), resolved, context, Some(&mut steps));
     let relations = footprint.into_iter().flat_map(|footprint| &footprint.relations).map(explained).collect();
     let functions = footprint.into_iter().flat_map(|footprint| &footprint.functions);
     let functions = functions

@@ -60,6 +60,7 @@ mod tls;
 mod transport;
 mod uncommitted;
 mod upstream;
+mod uses;
 
 pub use balancer::Balancers;
 pub use bounds::{Bound, Bounds};
