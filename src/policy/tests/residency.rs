@@ -26,7 +26,6 @@ struct World {
     rules: Vec<(&'static str, RegionRule)>,
     routed: bool,
     exported: Vec<(&'static str, u64)>,
-    goes_on: None,
 }
 
 impl World {
@@ -38,7 +37,6 @@ impl World {
             rules: Vec::new(),
             routed: false,
             exported: Vec::new(),
-            goes_on: None,
         }
     }
 
@@ -62,7 +60,6 @@ impl World {
             }),
             client_region: self.client.map(Region::new),
             exported: Arc::new(exported),
-            goes_on: None,
             ..context(vec![grant])
         }
     }
