@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::analysis::Analysis;
 use super::rules::{all_filled, filled};
 use super::{Grant, GrantId, Origin, Principal, RequestId, Requirement, Review, Scope, Subject};
 
@@ -19,6 +20,8 @@ pub struct NewRequest {
     pub statement: Option<String>,
     /// How often that statement may run; `None` is as often as the window lets it.
     pub uses: Option<u32>,
+    /// What its approvers are to be shown of the statement.
+    pub analysis: Option<Analysis>,
     /// The live grant that it is to prolong.
     pub extends: Option<Extension>,
 }
@@ -39,6 +42,8 @@ pub struct Changes {
     pub starts: Option<Timestamp>,
     pub statement: Option<String>,
     pub uses: Option<u32>,
+    /// Of the new statement.
+    pub analysis: Option<Analysis>,
 }
 
 /// Where a request stands.
@@ -116,6 +121,8 @@ pub struct AccessRequest {
     pub starts: Option<Timestamp>,
     pub statement: Option<String>,
     pub uses: Option<u32>,
+    /// What its approvers are shown of the statement.
+    pub analysis: Option<Analysis>,
     pub extends: Option<Extension>,
     /// What it needs, fixed when it is filed or edited.
     pub requirements: Vec<Requirement>,
@@ -236,6 +243,7 @@ impl AccessRequest {
             starts: new.starts,
             statement: new.statement,
             uses: new.uses,
+            analysis: new.analysis,
             extends: new.extends,
             requirements: Vec::new(),
             revision: 0,
@@ -315,7 +323,7 @@ impl AccessRequest {
         let shown = (
             (&self.id, &self.principal, &self.scope, &self.reason, &self.ticket),
             (self.duration, self.starts, &self.statement, self.created_at),
-            (self.uses, &self.extends, &self.requirements, self.revision, self.origin),
+            (self.uses, &self.analysis, &self.extends, &self.requirements, self.revision, self.origin),
         );
         let bytes = serde_json::to_vec(&shown).unwrap_or_default();
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes);
@@ -347,7 +355,9 @@ impl AccessRequest {
         edited.ticket = changes.ticket.or(edited.ticket);
         edited.duration = changes.duration.unwrap_or(edited.duration);
         edited.starts = changes.starts.or(edited.starts);
-        edited.statement = changes.statement.or(edited.statement);
+        if changes.statement.is_some() {
+            (edited.statement, edited.analysis) = (changes.statement, changes.analysis);
+        }
         edited.uses = changes.uses.or(edited.uses);
         edited.revision += 1;
         edited.check(now)?;

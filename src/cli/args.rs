@@ -81,8 +81,11 @@ pub enum Command {
     },
     /// Ask for access to a scope
     Request(RequestArguments),
-    /// List requests, oldest first
+    /// List requests, oldest first; or show all that one asks for
     Requests {
+        /// The request to show
+        #[arg(value_name = "REQUEST", conflicts_with = "state")]
+        id: Option<String>,
         /// Only those in this state
         #[arg(long, value_parser = request_state)]
         state: Option<RequestState>,

@@ -96,7 +96,38 @@ pub struct RequestView {
     pub extends: Option<String>,
     /// How often its statement may run.
     pub uses: Option<u32>,
+    /// What its statement does, as it was looked at when it was filed or edited.
+    pub analysis: Option<AnalysisView>,
     pub you_may: YouMay,
+}
+
+/// What one statement does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AnalysisView {
+    /// `SELECT`, `DELETE`, …
+    pub kind: String,
+    pub relations: Vec<RelationView>,
+    pub functions: Vec<String>,
+    /// The labels of the data that it touches, and the regions where that lies.
+    pub labels: Vec<String>,
+    pub regions: Vec<String>,
+    /// Why it would be refused from where it was asked for, though the scope allows it.
+    pub refused: Option<String>,
+    /// What the database's planner expects.
+    pub estimate: Option<EstimateView>,
+    /// Why there is no estimate.
+    pub no_estimate: Option<String>,
+}
+
+/// What a database's planner expects of a statement that it was not asked to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EstimateView {
+    /// That it returns or changes.
+    pub rows: u64,
+    /// In the planner's units.
+    pub cost: u64,
+    /// One node a line, indented.
+    pub plan: Vec<String>,
 }
 
 /// Approvals that a request needs.

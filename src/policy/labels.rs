@@ -1,6 +1,8 @@
 //! Labelled data: a grant reaches no label that its approvers were not shown. Which labels a scope may touch is known by the names
 //! in it when access is asked for; what a view or a function reaches beyond them shows only when it is used.
 
+use std::collections::BTreeSet;
+
 use super::context::{DataClass, DatabasePolicy};
 use super::denial::Refusal;
 use crate::access::{Grant, Origin};
@@ -24,6 +26,14 @@ pub(super) fn check(footprint: &Footprint, grant: &Grant, database: &DatabasePol
         }
     }
     Ok(())
+}
+
+/// The labels of the data that a statement touches, by name.
+pub(super) fn of(footprint: &Footprint, database: &DatabasePolicy) -> Vec<String> {
+    let touched = footprint.relations.iter().chain(&footprint.sources);
+    let classes = touched.flat_map(|touched| database.data.iter().filter(move |class| speaks_of(class, touched)));
+    let labels: BTreeSet<&String> = classes.flat_map(|class| &class.labels).collect();
+    labels.into_iter().cloned().collect()
 }
 
 fn speaks_of(class: &DataClass, touched: &TouchedRelation) -> bool {

@@ -12,6 +12,8 @@ pub const CASES: &[Case] = &[
     ("statements::a_portal_that_is_read_further_is_one_use", portals),
     ("statements::what_is_not_sent_is_not_used", unsent),
     ("statements::it_ends_with_its_grant", ends),
+    ("statements::approvers_see_what_it_does", analysed),
+    ("statements::what_could_never_run_is_not_asked_for", never),
 ];
 
 const SCHEMA: &str = "
@@ -223,4 +225,77 @@ fn ends(bench: &Bench) {
     std::thread::sleep(std::time::Duration::from_millis(1500));
     let (_, err, ok) = proxy.sql(&alice, READ);
     assert!(!ok && err.contains("no live grant"), "{err}");
+}
+
+fn file(proxy: &Proxy, statement: &str) -> serde_json::Value {
+    let asked = ["request", "people", "--for", "30m", "--reason", "the tests need it", "--statement", statement];
+    let filed = proxy.json("alice", &asked);
+    proxy.json("bob", &["requests", filed["id"].as_str().unwrap()])
+}
+
+fn analysed(bench: &Bench) {
+    let proxy = proxy(bench, "one_analysed");
+    let request = file(&proxy, "SELECT upper(name), email FROM app.people WHERE id < 51");
+    let analysis = &request["analysis"];
+    assert_eq!(analysis["kind"], "SELECT");
+    let touched = &analysis["relations"][0];
+    assert_eq!((&touched["name"], &touched["operation"]), (&"app.people".into(), &"select".into()));
+    for column in ["id", "name", "email"] {
+        assert!(touched["columns"].as_array().unwrap().contains(&column.into()), "{touched}");
+    }
+    assert!(analysis["functions"].as_array().unwrap().contains(&"pg_catalog.upper".into()), "{analysis}");
+    assert_eq!((&analysis["labels"], &analysis["regions"]), (&["pii"].into(), &["us-east"].into()));
+    assert_eq!(analysis["refused"], serde_json::Value::Null);
+    let estimate = &analysis["estimate"];
+    assert_eq!(estimate["rows"], 50, "{estimate}");
+    assert!(estimate["cost"].as_u64().unwrap() > 0);
+    assert!(estimate["plan"][0].as_str().unwrap().contains("on people (rows=50"), "{estimate}");
+    let shown = proxy.cli("bob", &["requests", request["id"].as_str().unwrap()]);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("estimate:  50 rows, cost ") && shown.contains("labels:    pii"), "{shown}");
+    assert!(shown.contains("touches:   select on app.people ("), "{shown}");
+
+    // Parameters stay free; what writes is planned, not run.
+    let request = file(&proxy, "SELECT name FROM app.people WHERE id = $1 AND name <> $2");
+    assert_eq!(request["analysis"]["estimate"]["rows"], 1, "{request}");
+    assert_eq!(request["analysis"]["labels"], serde_json::json!([]));
+    let request = file(&proxy, "DELETE FROM app.people WHERE id <= 20");
+    assert_eq!(request["analysis"]["estimate"]["rows"], 20, "{request}");
+    let plan = request["analysis"]["estimate"]["plan"][0].as_str().unwrap();
+    assert!(plan.starts_with("Delete on people"), "{plan}");
+    assert_eq!(bench.postgres.run("one_analysed", "SELECT count(*) FROM app.people").trim(), "100");
+    // A failure to estimate is shown, and stands in nobody's way.
+    let request = file(&proxy, "SELECT name FROM app.people WHERE id = 1 / 0");
+    assert_eq!(request["analysis"]["no_estimate"], "PostgreSQL says: division by zero", "{request}");
+
+    // Another statement is looked at anew, and what was approved of the old one is void.
+    let id = request["id"].as_str().unwrap();
+    proxy.json("alice", &["edit", id, "--statement", "SELECT id FROM app.people WHERE id = 3"]);
+    let edited = proxy.json("bob", &["requests", id]);
+    assert_eq!(edited["analysis"]["estimate"]["rows"], 1, "{edited}");
+    assert_eq!(edited["analysis"]["relations"][0]["columns"], serde_json::json!(["id"]));
+    let stale = proxy.cli("bob", &["approve", id, "--digest", request["digest"].as_str().unwrap()]);
+    assert!(!stale.status.success());
+}
+
+fn never(bench: &Bench) {
+    let proxy = proxy(bench, "one_never");
+    for (statement, said) in [
+        ("SELECT * FROM app.secrets", "permission denied for table app.secrets"),
+        ("TRUNCATE app.people", "permission denied for table app.people"),
+        ("SELECT * FROM app.nowhere", "does not exist"),
+        ("SELECT pg_read_file('/etc/passwd')", "permission denied for function"),
+        ("SELECT 1; SELECT 2", "a request is for one statement; this text holds 2"),
+        ("SELECT FROM WHERE", "it could not be read"),
+        ("SELECT id FROM app.people WHERE name = 'postgresql://me:geheim@db/x'", "it holds a secret"),
+    ] {
+        let asked = ["request", "people", "--for", "30m", "--reason", "the tests need it", "--statement", statement];
+        let refused = proxy.cli("alice", &asked);
+        let err = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success() && err.contains(said), "{statement}: {err}");
+        assert!(err.contains("could not run under this scope"), "{statement}: {err}");
+        assert!(!err.contains("geheim"), "{err}");
+    }
+    assert_eq!(proxy.json("alice", &["requests"]).as_array().unwrap().len(), 0);
+    assert!(!std::fs::read_to_string(proxy.log()).unwrap_or_default().contains("geheim"));
 }

@@ -10,6 +10,7 @@ mod holds;
 mod login;
 mod proof;
 mod replay;
+mod request_view;
 mod requests;
 mod sessions;
 mod signing;
@@ -41,7 +42,8 @@ pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
         Command::DevCerts { dir, hosts, client } => dev_certs(options, &dir, &hosts, client.as_deref()),
         Command::Login { address } => login::login(options, &address).await,
         Command::Request(arguments) => requests::file(&client()?, format, arguments).await,
-        Command::Requests { state } => requests::list(&client()?, format, state).await,
+        Command::Requests { id: Some(id), state: _ } => request_view::show(&client()?, format, &id).await,
+        Command::Requests { id: None, state } => requests::list(&client()?, format, state).await,
         Command::Edit(arguments) => requests::edit(&client()?, format, arguments).await,
         Command::Approve { id, note, digest } => {
             requests::approve(&client()?, format, &id, Note { note, digest }).await

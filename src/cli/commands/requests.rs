@@ -187,6 +187,7 @@ mod tests {
             origin: Origin::Asked,
             extends: None,
             uses: None,
+            analysis: None,
             you_may: YouMay::default(),
         }
     }

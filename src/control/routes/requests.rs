@@ -95,6 +95,7 @@ pub async fn edit(
         starts: changes.starts,
         statement: changes.statement,
         uses: changes.uses,
+        analysis: None,
     };
     let desk = Arc::clone(&shared.desk);
     let edited = shared.act(async move {

@@ -5,8 +5,8 @@ use rusqlite::{OptionalExtension, Row, Transaction, named_params};
 
 use super::values::{damaged, duration_in, duration_out, instant_in, instant_out, json_in, json_out};
 use crate::access::{
-    AccessRequest, Approval, Decision, Extension, Origin, Principal, Region, RequestId, RequestState, Requirement,
-    Scope,
+    AccessRequest, Analysis, Approval, Decision, Extension, Origin, Principal, Region, RequestId, RequestState,
+    Requirement, Scope,
 };
 use crate::store::StoreError;
 
@@ -161,6 +161,8 @@ struct More {
     #[serde(skip_serializing_if = "Option::is_none")]
     uses: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    analysis: Option<Analysis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     extends: Option<Extension>,
     requirements: Vec<Requirement>,
     revision: u32,
@@ -171,6 +173,7 @@ impl More {
     fn of(request: &AccessRequest) -> Self {
         Self {
             uses: request.uses,
+            analysis: request.analysis.clone(),
             extends: request.extends.clone(),
             requirements: request.requirements.clone(),
             revision: request.revision,
@@ -233,6 +236,7 @@ impl RawRequest {
             starts: self.starts.map(instant_out).transpose()?,
             statement: self.statement,
             uses: more.uses,
+            analysis: more.analysis,
             extends: more.extends,
             revision: more.revision,
             origin: more.origin,
