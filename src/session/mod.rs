@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `server`, `bounds`, `admission`, `balancer`, `handshake`, `parameters`, `authenticate`, `bearer`, `throttle`, `refusals`, `routes`, `open` | from a connection to a session |
 //! | `relay`, `peer`, `replies`, `given`, `reason`, `ends`, `pulse`, `contained` | the session's one task: both directions, what is owed, when it must end |
-//! | `gate`, `judge`, `pass`, `special`, `asking`, `names`, `analysis`, `catalogs`, `uncommitted`, `opinions` | what may go upstream, and why |
+//! | `gate`, `judge`, `pass`, `special`, `asking`, `held`, `names`, `analysis`, `catalogs`, `uncommitted`, `opinions` | what may go upstream, and why |
 //! | `upstream`, `places`, `login`, `salted`, `nonce`, `transport`, `tls`, `side`, `leg` | the leg to PostgreSQL |
 //! | `rehearsal` | a session without its logins, for the fuzz targets |
 //! | `exports` | what leaves its region, counted |
@@ -28,6 +28,7 @@ mod exports;
 mod gate;
 mod given;
 mod handshake;
+mod held;
 mod judge;
 mod leg;
 mod login;

@@ -236,9 +236,17 @@ impl Entry {
         self.cancels.notify_waiters();
     }
 
-    /// Waits until the client asks for that. Cancel safe.
+    /// Waits until the client asks for that, or has asked already, and takes note of it. Cancel safe.
     pub(super) async fn cancel_noted(&self) {
-        self.cancels.notified().await;
+        loop {
+            let mut noted = std::pin::pin!(self.cancels.notified());
+            // Listening before the flag is looked at: what comes in between is heard.
+            noted.as_mut().enable();
+            if self.take_cancel() {
+                return;
+            }
+            noted.await;
+        }
     }
 
     pub(super) fn take_cancel(&self) -> bool {

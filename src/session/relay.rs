@@ -4,6 +4,7 @@ mod asking;
 mod catalogs;
 mod closing;
 mod copying;
+mod held;
 mod rails;
 mod unread;
 

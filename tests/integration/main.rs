@@ -24,6 +24,7 @@ mod denials;
 mod ends;
 mod faults;
 mod guards;
+mod held;
 mod hosts;
 mod judge;
 mod monitoring;
@@ -58,6 +59,7 @@ type Case = (&'static str, fn(&Bench));
 fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
     let cases: Vec<Case> = [
         asking::CASES,
+        held::CASES,
         certificates::CASES,
         clients::CASES,
         denials::CASES,

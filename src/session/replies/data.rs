@@ -93,7 +93,14 @@ impl Replies {
                 }
                 Step::CopyEnd => self.queue.remove(1),
                 // It makes the COPY fail, and is lost with it; in the extended protocol so is all up to the next Sync.
-                Step::Query | Step::Parse | Step::Bind | Step::Describe | Step::Probe | Step::Close | Step::Execute
+                Step::Query
+                | Step::Parse
+                | Step::Bind
+                | Step::Describe
+                | Step::Probe
+                | Step::Around
+                | Step::Close
+                | Step::Execute
                     if is_query =>
                 {
                     self.queue.remove(1)
@@ -103,6 +110,7 @@ impl Replies {
                 | Step::Bind
                 | Step::Describe
                 | Step::Probe
+                | Step::Around
                 | Step::Close
                 | Step::Execute
                 | Step::Own => None,
