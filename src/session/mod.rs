@@ -9,7 +9,7 @@
 //! | `rehearsal` | a session without its logins, for the fuzz targets |
 //! | `exports` | what leaves its region, counted |
 //! | `roles` | the short-lived role that a session logs in as |
-//! | `records`, `binds`, `registry`, `metrics`, `settings` | what others see of it, and what it is built from |
+//! | `records`, `binds`, `registry`, `cancels`, `metrics`, `settings` | what others see of it, and what it is built from |
 
 mod admission;
 pub mod analysis;
@@ -21,6 +21,7 @@ mod bearer;
 mod binds;
 mod bounds;
 mod bulk;
+mod cancels;
 mod catalogs;
 mod contained;
 mod ends;

@@ -1,15 +1,15 @@
 //! The live sessions, for those who list and kill them. The only part of `session` that `control` knows.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use dashmap::DashMap;
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use subtle::ConstantTimeEq as _;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::cancels::Cancels;
 use super::places::Places;
 use super::upstream::CancelTarget;
 use crate::access::{GrantId, Region, SessionId};
@@ -160,8 +160,7 @@ pub(super) struct Entry {
     kill: CancellationToken,
     target: CancelTarget,
     certificates: Option<Box<[CertificateDer<'static>]>>,
-    cancelled: AtomicBool,
-    cancels: Notify,
+    cancels: Cancels,
 }
 
 #[derive(Debug, Default)]
@@ -183,8 +182,7 @@ impl Entry {
             kill: CancellationToken::new(),
             target: new.target,
             certificates: new.certificates,
-            cancelled: AtomicBool::new(false),
-            cancels: Notify::new(),
+            cancels: Cancels::default(),
         }
     }
 
@@ -232,25 +230,16 @@ impl Entry {
 
     /// Notes that the client asked for its statement to be cancelled, so that its end is told apart from a timeout.
     pub(super) fn note_cancel(&self) {
-        self.cancelled.store(true, Ordering::Release);
-        self.cancels.notify_waiters();
+        self.cancels.note();
     }
 
     /// Waits until the client asks for that, or has asked already, and takes note of it. Cancel safe.
     pub(super) async fn cancel_noted(&self) {
-        loop {
-            let mut noted = std::pin::pin!(self.cancels.notified());
-            // Listening before the flag is looked at: what comes in between is heard.
-            noted.as_mut().enable();
-            if self.take_cancel() {
-                return;
-            }
-            noted.await;
-        }
+        self.cancels.noted().await;
     }
 
     pub(super) fn take_cancel(&self) -> bool {
-        self.cancelled.swap(false, Ordering::AcqRel)
+        self.cancels.take()
     }
 
     /// Waits until somebody kills the session. Cancel safe.

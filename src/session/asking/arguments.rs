@@ -187,7 +187,66 @@ fn is_ticket(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
+    use crate::session::asking;
+    use crate::sql::tree::Statement;
+
+    fn statement(text: &str) -> Statement {
+        crate::sql::read(text, &crate::sql::Limits::default()).unwrap().remove(0)
+    }
+
+    fn asked(text: &str, values: Values<'_>) -> Result<Wish, String> {
+        let statement = statement(text);
+        let Some(asked) = asking::asked(&statement, values) else { panic!("{text} asks nothing") };
+        match asked.map_err(|denial| denial.message)? {
+            asking::Ask::File(wish) => Ok(wish),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn values_of_a_bind_are_arguments_where_they_are_texts() {
+        let call = "CALL pgward.request($3, $2, reason => $1)";
+        let why: (bool, Option<&[u8]>) = (true, Some(b"INC-1"));
+        let five: (bool, Option<&[u8]>) = (false, Some(b"00:05:00"));
+        let scope: (bool, Option<&[u8]>) = (true, Some(b"read"));
+        let values = [why, five, scope];
+        // 1186 is interval: its text is read, its binary form is not.
+        let wish = asked(call, Values::Bound(&values, &[25, 1186, 0])).unwrap();
+        assert_eq!((wish.scope.as_str(), wish.duration), ("read", Duration::from_secs(300)));
+        assert_eq!((wish.reason.as_str(), wish.ticket.as_deref()), ("INC-1", Some("INC-1")));
+        for (values, types, wrong) in [
+            (vec![why, (true, five.1), scope], vec![25, 1186], "parameter $2 must be a text"),
+            (vec![why, five, (false, Some(b"\xff"))], vec![], "parameter $3 must be a text"),
+            (vec![why, five], vec![], "there is no parameter $3"),
+            (vec![(false, None), five, scope], vec![], "pgward.request needs a scope, a duration and a reason"),
+        ] {
+            assert_eq!(asked(call, Values::Bound(&values, &types)).unwrap_err(), wrong);
+        }
+        assert_eq!(asked(call, Values::None).unwrap_err(), "there is no parameter $3");
+    }
+
+    #[test]
+    fn a_call_is_looked_at_when_it_is_prepared() {
+        let check = |text: &str, expected: Result<usize, &str>| {
+            let statement = statement(text);
+            let found = parameters(asking::call(&statement).unwrap()).map_err(|denial| denial.message);
+            assert_eq!(found, expected.map_err(str::to_owned), "{text}");
+        };
+        check("CALL pgward.request('a', '5m', 'why')", Ok(0));
+        check("CALL pgward.request('a', $2::text, $1)", Ok(2));
+        check("CALL pgward.request('a', '5m', 'why', NULL)", Ok(0));
+        check(
+            "CALL pgward.request('a', 'soon', 'why')",
+            Err("\"soon\" is not a duration, such as \"30 minutes\" or \"1h\""),
+        );
+        check("CALL pgward.request('a', $9, 'why')", Err("pgward.request takes no parameter $9"));
+        let kinds = "the arguments of pgward.request must be string constants or parameters";
+        check("CALL pgward.request('a', 5, 'why')", Err(kinds));
+        check("CALL pgward.request('a', '5'::int, 'why')", Err(kinds));
+        check("CALL pgward.request('a', '5m', 'why', reason => $1)", Err("pgward.request was given an argument twice"));
+    }
 
     #[test]
     fn durations_are_read_as_people_write_them() {

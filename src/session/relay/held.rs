@@ -149,3 +149,86 @@ pub(super) fn still(mut denial: Box<Denial>, why: &str) -> Box<Denial> {
     denial.detail = if denial.detail.is_empty() { format!("{why}.") } else { format!("{} {why}.", denial.detail) };
     denial
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::access::Principal;
+    use crate::policy::Rule;
+    use crate::session::asking::NotFiled;
+    use crate::session::held::Places;
+    use crate::session::metrics::Metrics;
+
+    /// Files what it is asked to once it is let, and keeps what was withdrawn.
+    #[derive(Debug, Default)]
+    struct SlowDesk {
+        asked: Notify,
+        let_go: Notify,
+        withdrawn: Mutex<Vec<RequestId>>,
+    }
+
+    #[async_trait]
+    impl Asking for SlowDesk {
+        async fn file(&self, _: &Asker, wish: Wish) -> Result<Told, NotFiled> {
+            self.asked.notify_one();
+            self.let_go.notified().await;
+            let (filed, expires, needs) = (String::new(), String::new(), String::new());
+            let (id, state) = (RequestId::from_text("req_slow"), RequestState::Pending);
+            let Wish { scope, duration, reason, .. } = wish;
+            Ok(Told { id, state, scope, duration, filed, expires, grant: None, needs, reason, denied: None })
+        }
+
+        async fn requests(&self, _: &Asker) -> Result<Vec<Told>, NotFiled> {
+            Ok(Vec::new())
+        }
+
+        async fn look(&self, _: &Asker, _: &RequestId) -> Result<Told, NotFiled> {
+            Err(NotFiled { message: String::new(), hint: None })
+        }
+
+        async fn withdraw(&self, _: &Asker, id: &RequestId) {
+            self.withdrawn.lock().unwrap().push(id.clone());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_filed_for_a_session_that_is_gone_is_withdrawn() {
+        let (desk, tasks) = (Arc::new(SlowDesk::default()), TaskTracker::new());
+        let metrics = Arc::new(Metrics::register(&mut prometheus_client::registry::Registry::default()));
+        let principal = Principal { name: "alice".to_owned(), groups: Vec::new(), region: None };
+        let denial = Denial { rule: Rule::Scope, message: String::new(), detail: String::new(), hint: None };
+        let wish = Wish {
+            scope: "read".to_owned(),
+            duration: LOOK,
+            reason: "why".to_owned(),
+            ticket: None,
+            statement: Some("SELECT 1".to_owned()),
+        };
+        let filing = Filing {
+            desk: Arc::clone(&desk) as Arc<dyn Asking>,
+            asker: Arc::new(Asker { principal, address: String::new() }),
+            tasks: tasks.clone(),
+            wish,
+            wait: LOOK,
+            denial: Box::new(denial),
+            place: Arc::new(Places::default()).take("alice", &metrics).unwrap(),
+        };
+        tokio::select! {
+            biased;
+            () = desk.asked.notified() => {}
+            held = filing.run() => assert!(held.is_err(), "nobody has let it go"),
+        }
+        assert_eq!(metrics.held.get(), 1, "it is being filed all the same");
+        desk.let_go.notify_one();
+        tasks.close();
+        tasks.wait().await;
+        assert_eq!(*desk.withdrawn.lock().unwrap(), [RequestId::from_text("req_slow")]);
+        assert_eq!(metrics.held.get(), 0);
+    }
+}
