@@ -229,8 +229,20 @@ impl Entry {
     }
 
     /// Notes that the client asked for its statement to be cancelled, so that its end is told apart from a timeout.
-    pub(super) fn note_cancel(&self) {
-        self.cancels.note();
+    /// Answers whether the upstream is to be asked in turn.
+    #[must_use]
+    pub(super) fn note_cancel(&self) -> bool {
+        self.cancels.note()
+    }
+
+    /// A statement is held: cancel requests are for it.
+    pub(super) fn begin_hold(&self) {
+        self.cancels.begin_hold();
+    }
+
+    /// None is held any more. Answers whether it was to be cancelled.
+    pub(super) fn end_hold(&self) -> bool {
+        self.cancels.end_hold()
     }
 
     /// Waits until the client asks for that, or has asked already, and takes note of it. Cancel safe.

@@ -85,8 +85,6 @@ impl<C: ToClient> Relay<C> {
             return Poll::Pending;
         }
         let Stage::Due(ask) = std::mem::take(&mut self.inquiries.stage) else { return Poll::Pending };
-        // What came before was meant for what ran before.
-        self.entry.take_cancel();
         match self.stage_of(ask) {
             Ok(stage) => {
                 self.inquiries.stage = stage;
@@ -119,6 +117,7 @@ impl<C: ToClient> Relay<C> {
                     Err(full) => return Err(Reply::Refused(held::still(denial, &full.to_string()), None)),
                 };
                 let tasks = self.tasks.clone();
+                self.entry.begin_hold();
                 Stage::Filing(working(Filing { desk, asker, tasks, wish, wait, denial, place }.run()))
             }
         })
@@ -140,7 +139,11 @@ impl<C: ToClient> Relay<C> {
                     self.wait_for_approval(held);
                     return Poll::Ready(());
                 }
-                Poll::Ready(Err(reply)) => reply,
+                Poll::Ready(Err(reply)) => {
+                    // It is refused either way.
+                    self.entry.end_hold();
+                    reply
+                }
                 Poll::Pending => return Poll::Pending,
             },
         };

@@ -92,6 +92,12 @@ pub(super) struct Waiting {
 
 impl Waiting {
     pub(super) async fn run(mut self) -> Reply {
+        let reply = self.wait().await;
+        // Whoever cancels while somebody approves has cancelled: the statement does not run.
+        if self.entry.end_hold() { cancelled_by_client(self.denial) } else { reply }
+    }
+
+    async fn wait(&mut self) -> Reply {
         let deadline = tokio::time::Instant::now() + self.wait;
         let entry = Arc::clone(&self.entry);
         let cancelled = entry.cancel_noted();
@@ -101,21 +107,14 @@ impl Waiting {
                 return reply;
             }
             tokio::select! {
-                () = &mut cancelled => {
-                    let said = ClientVisible::new(
-                        Severity::Error,
-                        sqlstate::QUERY_CANCELED,
-                        "canceling statement due to user request",
-                    );
-                    return Reply::Refused(self.denial, Some(Box::new(said)));
-                }
+                () = &mut cancelled => return cancelled_by_client(self.denial.clone()),
                 () = tokio::time::sleep_until(deadline) => {
                     let why = format!("Approval was asked for (request {}), and nobody decided within {}", self.told.id, spell(self.wait));
-                    return Reply::Refused(still(self.denial, &why), None);
+                    return Reply::Refused(still(self.denial.clone(), &why), None);
                 }
                 changed = self.grants.changed() => {
                     if changed.is_err() {
-                        return Reply::Refused(self.denial, None);
+                        return Reply::Refused(self.denial.clone(), None);
                     }
                 }
                 () = tokio::time::sleep(LOOK) => {}
@@ -142,6 +141,12 @@ impl Waiting {
         let why = format!("Approval was asked for (request {}): {why}", self.told.id);
         Some(Reply::Refused(still(self.denial.clone(), &why), None))
     }
+}
+
+/// The refusal of a statement whose client waits for it no longer.
+fn cancelled_by_client(denial: Box<Denial>) -> Reply {
+    let text = "canceling statement due to user request";
+    Reply::Refused(denial, Some(Box::new(ClientVisible::new(Severity::Error, sqlstate::QUERY_CANCELED, text))))
 }
 
 /// The refusal that the statement would have had at once, and what came of asking.
