@@ -24,6 +24,8 @@ pub struct Provider {
     redirect_url: String,
     group_map: Option<BTreeMap<String, String>>,
     offer: Offer,
+    /// How far the provider's clock may be off.
+    leeway: Duration,
     clock: Arc<Clock>,
 }
 
@@ -58,8 +60,8 @@ impl Provider {
             session: oidc.session,
             idle: oidc.idle,
         };
-        let (group_map, clock) = (oidc.group_map.clone(), Arc::clone(clock));
-        Ok(Some(Arc::new(Self { client, logins, calls, redirect_url, group_map, offer, clock })))
+        let (group_map, leeway, clock) = (oidc.group_map.clone(), oidc.issuer.leeway, Arc::clone(clock));
+        Ok(Some(Arc::new(Self { client, logins, calls, redirect_url, group_map, offer, leeway, clock })))
     }
 
     /// With groups as they are called here. Without a map as the provider calls them.
@@ -74,7 +76,7 @@ impl Provider {
         };
         // Verified already: there is an end, and it may be a little past, by the leeway.
         let until = identity::expires_at(token).unwrap_or(self.clock.now());
-        let until = until.saturating_add(LEEWAY).unwrap_or(until);
+        let until = until.saturating_add(self.leeway).unwrap_or(until);
         Ok(Named { name: identified.principal, groups, until })
     }
 }
@@ -112,16 +114,11 @@ impl control::Provider for Provider {
     }
 }
 
-/// Beyond a token's end, for calls that last; what verifies tokens has a leeway of its own.
-const LEEWAY: Duration = Duration::from_secs(60);
-
 /// A program on somebody's own machine can keep no secret.
 fn command_line(oidc: &Oidc) -> Option<PublicClient> {
     let own = (oidc.client_secret == PasswordSource::None).then(|| oidc.client_id.clone());
     let client_id = oidc.cli_client_id.clone().or(own)?;
-    // A refresh token, where the provider gives one for the asking.
-    let offline = std::iter::once("offline_access").filter(|word| !oidc.scopes.iter().any(|scope| scope == word));
-    let scopes: Vec<&str> = oidc.scopes.iter().map(String::as_str).chain(offline).collect();
+    let scopes = oidc.cli_scopes.as_ref().unwrap_or(&oidc.scopes);
     Some(PublicClient { client_id, scope: scopes.join(" ") })
 }
 

@@ -27,6 +27,8 @@ pub struct Oidc {
     /// Where browsers come back to; at the control port's address if nothing is named.
     pub redirect_url: Option<String>,
     pub scopes: Vec<String>,
+    /// What the command line asks for, where that is something else.
+    pub cli_scopes: Option<Vec<String>>,
     /// The provider's names of groups, and ours; where there is none they are called as the provider calls them.
     pub group_map: Option<BTreeMap<String, String>>,
     /// How long a browser's session is good in all, and without a call.
@@ -43,6 +45,7 @@ pub(super) fn oidc(control: &Table<'_>, directory: &Path, files: &mut Vec<FileUs
         "cli_client_id",
         "redirect_url",
         "scopes",
+        "cli_scopes",
         "group_map",
         "session",
         "idle",
@@ -53,7 +56,7 @@ pub(super) fn oidc(control: &Table<'_>, directory: &Path, files: &mut Vec<FileUs
     let issuer = identity::tokens(&table, client_id.clone(), directory, files);
     let client_secret = secret(&table, "client_secret", directory, files);
     let redirect_url = table.text("redirect_url").and_then(|text| text.read(check_redirect));
-    let scopes = scopes(&table);
+    let asked = scopes(&table, "scopes").unwrap_or_else(|| vec!["openid".to_owned()]);
     let group_map = group_map(&table);
     if group_map.is_some() && !table.has("groups_claim") {
         table.refuse("group_map", "maps what groups_claim lists; there is no groups_claim");
@@ -72,7 +75,8 @@ pub(super) fn oidc(control: &Table<'_>, directory: &Path, files: &mut Vec<FileUs
         client_secret,
         cli_client_id: word("cli_client_id"),
         redirect_url,
-        scopes,
+        scopes: asked,
+        cli_scopes: scopes(&table, "cli_scopes"),
         group_map,
         session,
         idle,
@@ -86,8 +90,8 @@ pub(super) fn mapped_groups<'a>(root: &Table<'a>) -> Vec<&'a str> {
     maps.flat_map(|map| map.keys().filter_map(|key| map.peek_text(key.value)).collect::<Vec<_>>()).collect()
 }
 
-fn scopes(table: &Table<'_>) -> Vec<String> {
-    let Some(texts) = table.some_texts("scopes") else { return vec!["openid".to_owned()] };
+fn scopes(table: &Table<'_>, key: &str) -> Option<Vec<String>> {
+    let texts = table.some_texts(key)?;
     let check = |text: &str| match text {
         "" => Err("is empty"),
         text if text.chars().any(|c| !c.is_ascii_graphic() || c == '"' || c == '\\') => Err("is not a scope"),
@@ -95,9 +99,9 @@ fn scopes(table: &Table<'_>) -> Vec<String> {
     };
     let scopes: Vec<String> = texts.iter().filter_map(|text| text.read(check)).collect();
     if !scopes.iter().any(|scope| scope == "openid") {
-        table.refuse("scopes", "lacks \"openid\", without which there is no ID token");
+        table.refuse(key, "lacks \"openid\", without which there is no ID token");
     }
-    scopes
+    Some(scopes)
 }
 
 fn group_map(table: &Table<'_>) -> Option<BTreeMap<String, String>> {

@@ -26,6 +26,8 @@ mod faults;
 mod guards;
 mod hosts;
 mod judge;
+mod login;
+mod login_cli;
 mod monitoring;
 mod opinions;
 mod records;
@@ -72,6 +74,8 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         guards::CASES,
         hosts::CASES,
         judge::CASES,
+        login::CASES,
+        login_cli::CASES,
         monitoring::CASES,
         opinions::CASES,
         records::CASES,

@@ -2,6 +2,7 @@
 
 pub mod balancer;
 pub mod idp;
+pub mod idp_flow;
 #[path = "../../support/installed.rs"]
 pub mod installed;
 mod postgres;
@@ -9,7 +10,7 @@ mod proxy;
 pub mod raw;
 mod world;
 
-pub use postgres::Postgres;
+pub use postgres::{Postgres, write_private};
 pub use proxy::{Credentials, Proxy, Setup};
 pub use world::{Scopes, config};
 
