@@ -182,10 +182,9 @@ fn a_login_ends_with_its_own_id_token() {
     let (key, published) = pair(es256, "one");
     let check = |changes: Value, expected: Result<(), Rejected>| {
         let mut claims = claims();
-        claims["nonce"] = json!("n-1");
-        for (name, value) in changes.as_object().unwrap() {
-            claims[name] = value.clone();
-        }
+        let said = claims.as_object_mut().unwrap();
+        said.extend([("nonce".to_owned(), json!("n-1")), ("aud".to_owned(), json!("pgward"))]);
+        said.extend(changes.as_object().unwrap().clone());
         let text = jsonwebtoken::encode(&header(es256, "one"), &claims, &key).unwrap();
         let head = token::head(&text, &settings()).unwrap();
         let (purpose, now) = (token::Purpose::Login { nonce: "n-1" }, Timestamp::from_second(NOW).unwrap());

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::Case;
 use crate::login::start;
 use crate::support::idp::Provider;
-use crate::support::{Bench, Proxy, binary, write_private};
+use crate::support::{Bench, Proxy, binary};
 
 pub const CASES: &[Case] = &[
     ("login_cli::in_a_browser", in_a_browser),
@@ -40,7 +40,7 @@ impl<'a> Person<'a> {
         let (browser, ca) = (self.home.join("browser"), self.proxy.setup.certs.join("ca.crt"));
         let script =
             format!("#!/bin/sh\nexec curl -sSL --cacert '{}' -o '{}/page' \"$1\"\n", ca.display(), self.home.display());
-        write_private(&browser, &script);
+        std::fs::write(&browser, &script).unwrap();
         std::fs::set_permissions(&browser, std::fs::Permissions::from_mode(0o700)).unwrap();
         let mut command = Command::new(binary());
         command.args(arguments).env("HOME", &self.home).env("BROWSER", browser).env("PGWARD_CA", ca);
@@ -85,7 +85,8 @@ fn in_a_browser(bench: &Bench) {
     assert_eq!(first["oidc"]["client_id"], json!("pgward-cli"));
     assert_eq!(provider.flow().renewed, 0);
     let filed = alice.json(&["request", "plain-read", "--for", "5m", "--reason", "INC-1"]);
-    assert_eq!(filed["principal"], json!("alice"), "{filed}");
+    let found = proxy.json("bob", &["requests"]);
+    assert_eq!((&found[0]["id"], &found[0]["principal"]), (&filed["id"], &json!("alice")), "{found}");
     let second = alice.kept();
     assert_eq!(provider.flow().renewed, 1);
     assert_ne!(first["oidc"]["refresh_token"], second["oidc"]["refresh_token"], "each is good once");

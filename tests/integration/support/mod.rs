@@ -10,7 +10,7 @@ mod proxy;
 pub mod raw;
 mod world;
 
-pub use postgres::{Postgres, write_private};
+pub use postgres::Postgres;
 pub use proxy::{Credentials, Proxy, Setup};
 pub use world::{Scopes, config};
 
