@@ -16,8 +16,6 @@ pub struct Grant {
     pub scope: Arc<Scope>,
     /// Allows this one statement alone, where the request was for one.
     pub statement: Option<String>,
-    /// How often that one may run.
-    pub uses: Option<u32>,
     pub origin: Origin,
     pub reason: String,
     pub ticket: Option<String>,
@@ -132,7 +130,6 @@ impl Grant {
             principal: String::new(),
             scope: Arc::clone(scope),
             statement: None,
-            uses: None,
             origin: Origin::Asked,
             reason: String::new(),
             ticket: None,

@@ -17,8 +17,6 @@ pub struct NewRequest {
     pub starts: Option<Timestamp>,
     /// One statement only, by its text.
     pub statement: Option<String>,
-    /// How often that statement may run; `None` is as often as the window lets it.
-    pub uses: Option<u32>,
     /// The live grant that it is to prolong.
     pub extends: Option<Extension>,
 }
@@ -38,7 +36,6 @@ pub struct Changes {
     pub duration: Option<Duration>,
     pub starts: Option<Timestamp>,
     pub statement: Option<String>,
-    pub uses: Option<u32>,
 }
 
 /// Where a request stands.
@@ -115,7 +112,6 @@ pub struct AccessRequest {
     pub duration: Duration,
     pub starts: Option<Timestamp>,
     pub statement: Option<String>,
-    pub uses: Option<u32>,
     pub extends: Option<Extension>,
     /// What it needs, fixed when it is filed or edited.
     pub requirements: Vec<Requirement>,
@@ -140,8 +136,6 @@ pub enum RequestRefused {
     NoReason,
     #[error("scope \"{0}\" needs a ticket")]
     NoTicket(String),
-    #[error("only a request for one statement says how often it may run, and at least once")]
-    Uses,
     #[error("scope \"{0}\" may not be opened by you without approval")]
     NotBreakGlass(String),
     #[error("`starts` lies in the past")]
@@ -235,7 +229,6 @@ impl AccessRequest {
             duration: new.duration,
             starts: new.starts,
             statement: new.statement,
-            uses: new.uses,
             extends: new.extends,
             requirements: Vec::new(),
             revision: 0,
@@ -267,9 +260,6 @@ impl AccessRequest {
         }
         if self.starts.is_some_and(|starts| starts < now) {
             return Err(RequestRefused::StartsInPast);
-        }
-        if self.uses == Some(0) || self.uses.is_some() && self.statement.is_none() {
-            return Err(RequestRefused::Uses);
         }
         Ok(())
     }
@@ -315,7 +305,7 @@ impl AccessRequest {
         let shown = (
             (&self.id, &self.principal, &self.scope, &self.reason, &self.ticket),
             (self.duration, self.starts, &self.statement, self.created_at),
-            (self.uses, &self.extends, &self.requirements, self.revision, self.origin),
+            (&self.extends, &self.requirements, self.revision, self.origin),
         );
         let bytes = serde_json::to_vec(&shown).unwrap_or_default();
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes);
@@ -348,7 +338,6 @@ impl AccessRequest {
         edited.duration = changes.duration.unwrap_or(edited.duration);
         edited.starts = changes.starts.or(edited.starts);
         edited.statement = changes.statement.or(edited.statement);
-        edited.uses = changes.uses.or(edited.uses);
         edited.revision += 1;
         edited.check(now)?;
         edited.requirements = edited.required(now);
@@ -479,7 +468,6 @@ impl AccessRequest {
             principal: self.principal.name.clone(),
             scope: std::sync::Arc::new(self.scope.clone()),
             statement: self.statement.clone(),
-            uses: self.uses,
             origin: self.origin,
             reason: self.reason.clone(),
             ticket: self.ticket.clone(),

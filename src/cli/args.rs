@@ -212,9 +212,6 @@ pub struct RequestArguments {
     /// Only this one statement
     #[arg(long, value_name = "SQL")]
     pub statement: Option<String>,
-    /// How often that statement may run [default: as often as the time lets it]
-    #[arg(long, value_name = "N", requires = "statement")]
-    pub uses: Option<u32>,
 }
 
 #[derive(Debug, Args)]
@@ -230,8 +227,6 @@ pub struct EditArguments {
     pub starts: Option<Timestamp>,
     #[arg(long, value_name = "SQL")]
     pub statement: Option<String>,
-    #[arg(long, value_name = "N")]
-    pub uses: Option<u32>,
 }
 
 #[derive(Debug, Args)]

@@ -29,9 +29,6 @@ pub struct NewAccessRequest {
     /// Only this one statement, by its text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement: Option<String>,
-    /// How often the statement may run; as often as the window lets it where it is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uses: Option<u32>,
 }
 
 /// A word that goes with a decision.
@@ -94,8 +91,6 @@ pub struct RequestView {
     pub origin: Origin,
     /// The grant that it is to prolong.
     pub extends: Option<String>,
-    /// How often its statement may run.
-    pub uses: Option<u32>,
     pub you_may: YouMay,
 }
 
@@ -134,8 +129,6 @@ pub struct RequestChanges {
     pub starts: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uses: Option<u32>,
 }
 
 /// For how much longer a grant is wanted, and why.
@@ -240,8 +233,6 @@ pub struct GrantView {
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
     pub statement: Option<String>,
-    /// How often that statement may run.
-    pub uses: Option<u32>,
     /// `asked`, `rule` or `break_glass`.
     #[schema(value_type = String, example = "asked")]
     pub origin: Origin,

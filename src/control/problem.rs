@@ -221,7 +221,6 @@ impl From<RequestRefused> for Problem {
             RequestRefused::NoDuration => Self::invalid(detail, "say for how long: --for 30m"),
             RequestRefused::NoReason => Self::invalid(detail, "say why: --reason TEXT"),
             RequestRefused::NoTicket(_) => Self::invalid(detail, "name one: --ticket T"),
-            RequestRefused::Uses => Self::invalid(detail, "use --uses N together with --statement SQL"),
             RequestRefused::NotBreakGlass(scope) => {
                 Self::forbidden(detail, format!("ask for it: pgward request {scope} --for 30m --reason '…'"))
             }

@@ -38,7 +38,6 @@ pub fn request(request: AccessRequest, grant: Option<&Grant>, caller: &Principal
         expires_at: request.expires_at(),
         origin: request.origin,
         extends: request.extends.as_ref().map(|extended| extended.grant.to_string()),
-        uses: request.uses,
         you_may: you_may(&request, caller),
         principal: request.principal.name,
         database: request.scope.database,
@@ -95,7 +94,6 @@ pub fn grant(grant: Grant, now: Timestamp) -> GrantView {
         not_before: grant.not_before,
         expires_at: grant.expires_at,
         statement: grant.statement,
-        uses: grant.uses,
         origin: grant.origin,
         labels: grant.scope.rules.labels.clone(),
         revocation: grant.revocation.map(|revocation| RevocationView {

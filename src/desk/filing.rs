@@ -19,7 +19,6 @@ pub struct Wish {
     pub duration: Duration,
     pub starts: Option<Timestamp>,
     pub statement: Option<String>,
-    pub uses: Option<u32>,
     pub extends: Option<GrantId>,
 }
 
@@ -64,7 +63,6 @@ impl Desk {
             duration: wish.duration,
             starts: wish.starts,
             statement: wish.statement,
-            uses: wish.uses,
             extends,
         };
         Ok((scope, new))
@@ -99,7 +97,6 @@ impl Desk {
 pub(super) fn summary(request: &AccessRequest) -> String {
     let mut words = vec![format!("for {} seconds", request.duration.as_secs())];
     words.extend(request.starts.map(|starts| format!("from {starts}")));
-    words.extend(request.uses.map(|uses| format!("at most {uses} times")));
     words.extend(request.extends.as_ref().map(|extended| format!("prolongs {}", extended.grant)));
     let rules = request.requirements.iter().skip(1);
     words.extend(rules.map(|rule| format!("needs {} more: {}", rule.count, rule.why)));

@@ -132,9 +132,10 @@ fn under(
     }
     footprint.effects.iter().try_for_each(|effect| self::effect(effect, statement, &grant.scope))?;
     guards::check(statement, footprint, &grant.scope, context)?;
+    let claims = residency::check(footprint, grant, context)?;
     labels::check(footprint, grant, &context.database)?;
     renaming::check(statement, footprint, &context.database)?;
-    residency::check(footprint, grant, context)
+    Ok(claims)
 }
 
 fn effect(effect: &Effect, statement: &Statement, scope: &Scope) -> Result<(), Refusal> {

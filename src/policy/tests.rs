@@ -51,7 +51,6 @@ fn grant(scope: Scope) -> Grant {
         principal: "alice".to_owned(),
         scope: scope.into(),
         statement: None,
-        uses: None,
         origin: crate::access::Origin::Asked,
         reason: "an incident".to_owned(),
         ticket: None,

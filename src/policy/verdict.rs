@@ -48,7 +48,6 @@ impl Permit {
             principal: "test".to_owned(),
             scope: Arc::new(scope),
             statement: None,
-            uses: None,
             origin: crate::access::Origin::Asked,
             reason: "test".to_owned(),
             ticket: None,

@@ -18,7 +18,6 @@ regions = ["us-east"]
 requesters = ["@dev"]
 approvers = ["@dba"]
 max_duration = "8h"
-request_expires = "2s"
 [[scope.allow]]
 on = ["public.*"]
 do = ["select"]
@@ -27,6 +26,18 @@ who = ["alice"]
 max_duration = "1h"
 alert = ["@dba"]
 review_within = "1s"
+
+[[scope]]
+name = "fleeting"
+database = "plain"
+regions = ["us-east"]
+requesters = ["@dev"]
+approvers = ["@dba"]
+max_duration = "8h"
+request_expires = "1s"
+[[scope.allow]]
+on = ["public.*"]
+do = ["select"]
 "#;
 
 fn proxy(port: u16) -> Proxy {
@@ -57,7 +68,7 @@ fn recorded(proxy: &Proxy, event: &str) -> Vec<Value> {
 }
 
 fn request(proxy: &Proxy) -> String {
-    let filed = proxy.json("alice", &["request", "quick", "--for", "1h", "--reason", "the tests need it"]);
+    let filed = proxy.json("alice", &["request", "fleeting", "--for", "1h", "--reason", "the tests need it"]);
     filed["id"].as_str().unwrap().to_owned()
 }
 

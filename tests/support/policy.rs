@@ -57,7 +57,6 @@ pub fn context(snapshot: &Snapshot, regions: &[&str], allow: Vec<Privilege>, dat
         principal: "alice".to_owned(),
         scope: scope(regions, allow).into(),
         statement: None,
-        uses: None,
         origin: pgward::access::Origin::Asked,
         reason: "a test".to_owned(),
         ticket: None,

@@ -66,7 +66,7 @@ function card(request, scope, again) {
       ["Expires", request.state === "pending" ? when(request.expires_at) : null],
       ["Grant", request.grant && `${request.grant.id}, until ${new Date(request.grant.expires_at).toLocaleString()}`],
     ]),
-    request.statement && h("div", {}, h("span", { class: "dim" }, `Only this statement${request.uses ? `, ${request.uses} times` : ""}:`), h("pre", {}, request.statement)),
+    request.statement && h("div", {}, h("span", { class: "dim" }, "Only this statement:"), h("pre", {}, request.statement)),
     actions.length ? h("div", { class: "actions" }, actions) : null);
 }
 

@@ -41,7 +41,6 @@ fn grant(operations: &[Operation], guards: Guards) -> Arc<Grant> {
         principal: "alice".to_owned(),
         scope: scope.into(),
         statement: None,
-        uses: None,
         origin: crate::access::Origin::Asked,
         reason: "an incident".to_owned(),
         ticket: None,

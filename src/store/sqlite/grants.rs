@@ -29,7 +29,7 @@ pub(super) fn insert(tx: &Transaction<'_>, grant: &Grant) -> Result<(), StoreErr
             ":approvers": json_in(&grant.approvers)?,
             ":not_before": instant_in(grant.not_before)?,
             ":expires_at": instant_in(grant.expires_at)?,
-            ":more": json_in(&More { uses: grant.uses, origin: grant.origin })?,
+            ":more": json_in(&More { origin: grant.origin })?,
         },
     )?;
     Ok(())
@@ -114,8 +114,6 @@ fn select(wanted: &str) -> String {
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 struct More {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    uses: Option<u32>,
     origin: Origin,
 }
 
@@ -165,7 +163,6 @@ impl RawGrant {
         };
         let more: More = json_out(&self.more)?;
         Ok(Grant {
-            uses: more.uses,
             origin: more.origin,
             id: GrantId::from_text(self.id),
             request: RequestId::from_text(self.request),

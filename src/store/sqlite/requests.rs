@@ -159,8 +159,6 @@ fn approvals_of(tx: &Transaction<'_>, id: &RequestId) -> Result<Vec<Approval>, S
 #[serde(default)]
 struct More {
     #[serde(skip_serializing_if = "Option::is_none")]
-    uses: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     extends: Option<Extension>,
     requirements: Vec<Requirement>,
     revision: u32,
@@ -170,7 +168,6 @@ struct More {
 impl More {
     fn of(request: &AccessRequest) -> Self {
         Self {
-            uses: request.uses,
             extends: request.extends.clone(),
             requirements: request.requirements.clone(),
             revision: request.revision,
@@ -232,7 +229,6 @@ impl RawRequest {
             duration: duration_out(self.duration)?,
             starts: self.starts.map(instant_out).transpose()?,
             statement: self.statement,
-            uses: more.uses,
             extends: more.extends,
             revision: more.revision,
             origin: more.origin,
