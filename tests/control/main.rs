@@ -232,6 +232,7 @@ fn directory() -> Directory {
     let ticketed = Scope { rules: Rules { require_ticket: true, ..Rules::default() }, ..scope("ticketed", 1) };
     Directory {
         others: false,
+        provider: None,
         users: vec![
             user("alice", "dev"),
             user("bob", "dba"),

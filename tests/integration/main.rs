@@ -27,6 +27,8 @@ mod guards;
 mod held;
 mod hosts;
 mod judge;
+mod login;
+mod login_cli;
 mod monitoring;
 mod opinions;
 mod records;
@@ -74,6 +76,8 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         guards::CASES,
         hosts::CASES,
         judge::CASES,
+        login::CASES,
+        login_cli::CASES,
         monitoring::CASES,
         opinions::CASES,
         records::CASES,

@@ -236,13 +236,10 @@ async fn follow(
             }
         };
         for entry in entries {
+            let Some(principal) = shared.still(caller) else { return };
             let directory = shared.directory.load_full();
-            let Some(user) = directory.user(caller.name()).filter(|user| user.token_hashes.contains(caller.token()))
-            else {
-                return;
-            };
             for entry in wanted(shared, filter, entry).await {
-                if !directory.may_read(&user.principal, &entry.record) {
+                if !directory.may_read(&principal, &entry.record) {
                     continue;
                 }
                 if left == 0 || send(shared, sender, entry).await.is_err() {

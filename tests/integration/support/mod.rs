@@ -2,6 +2,7 @@
 
 pub mod balancer;
 pub mod idp;
+pub mod idp_flow;
 #[path = "../../support/installed.rs"]
 pub mod installed;
 mod postgres;
