@@ -90,7 +90,7 @@ pub enum Command {
         id: String,
         #[arg(long)]
         note: Option<String>,
-        /// The digest of what you saw (`-o json` shows it): refused where the request was edited since
+        /// The digest of what you saw (`pgward requests -o json` shows it): refused where the request was edited since
         #[arg(long)]
         digest: Option<String>,
     },

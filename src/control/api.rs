@@ -264,6 +264,9 @@ pub struct SessionView {
     pub grants: Vec<String>,
     /// The statement that runs now.
     pub statement: Option<String>,
+    /// Rows that it has returned so far.
+    #[serde(default)]
+    pub rows: Option<u64>,
     /// Statements so far.
     pub statements: u64,
 }

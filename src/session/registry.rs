@@ -28,6 +28,8 @@ pub struct SessionInfo {
     pub grants: Vec<GrantId>,
     /// The statement that runs now.
     pub statement: Option<String>,
+    /// Rows that it has returned so far.
+    pub rows: Option<u64>,
     /// Statements so far.
     pub statements: u64,
 }
@@ -156,6 +158,8 @@ pub(super) struct Entry {
     secret: CancelKey,
     changing: Mutex<Changing>,
     statements: AtomicU64,
+    /// What the statement that runs has returned so far.
+    rows: AtomicU64,
     killed: OnceLock<Kill>,
     kill: CancellationToken,
     target: CancelTarget,
@@ -178,6 +182,7 @@ impl Entry {
             secret,
             changing,
             statements: AtomicU64::new(0),
+            rows: AtomicU64::new(0),
             killed: OnceLock::new(),
             kill: CancellationToken::new(),
             target: new.target,
@@ -191,6 +196,7 @@ impl Entry {
         SessionInfo {
             grants: changing.grants.clone(),
             statement: changing.statement.as_deref().map(str::to_owned),
+            rows: changing.statement.is_some().then(|| self.rows.load(Ordering::Relaxed)),
             statements: self.statements.load(Ordering::Relaxed),
             ..self.info.clone()
         }
@@ -221,7 +227,12 @@ impl Entry {
         if statement.is_some() {
             self.statements.fetch_add(1, Ordering::Relaxed);
         }
+        self.rows.store(0, Ordering::Relaxed);
         self.changing.lock().unwrap_or_else(PoisonError::into_inner).statement = statement;
+    }
+
+    pub(super) fn set_rows(&self, rows: u64) {
+        self.rows.store(rows, Ordering::Relaxed);
     }
 
     pub(super) fn set_grants(&self, grants: Vec<GrantId>) {

@@ -272,6 +272,7 @@ impl FakeSessions {
             opened_at: Timestamp::now(),
             grants: Vec::new(),
             statement: Some("select 1".to_owned()),
+            rows: Some(7),
             statements: 3,
         };
         let id = session.id.to_string();

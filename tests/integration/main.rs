@@ -27,6 +27,7 @@ mod guards;
 mod held;
 mod hosts;
 mod judge;
+mod lives;
 mod login;
 mod login_cli;
 mod monitoring;
@@ -76,6 +77,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         guards::CASES,
         hosts::CASES,
         judge::CASES,
+        lives::CASES,
         login::CASES,
         login_cli::CASES,
         monitoring::CASES,

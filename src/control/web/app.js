@@ -93,9 +93,10 @@ document.getElementById("logout").addEventListener("click", async () => {
 });
 addEventListener("hashchange", () => { if (!top_.hidden) { show(); main.focus(); } });
 addEventListener("keydown", keys);
+document.addEventListener("acted", counted);
 setInterval(() => {
   counted();
   // Not under somebody's hands.
-  if (open && open.draw && RENEWED.has(open.name) && !document.hidden && !main.contains(document.activeElement)) open.draw().catch(failed);
+  if (open && open.draw && RENEWED.has(open.name) && !document.hidden && (document.activeElement === main || !main.contains(document.activeElement))) open.draw().catch(failed);
 }, 4000);
 start();

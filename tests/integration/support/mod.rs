@@ -1,6 +1,7 @@
 //! What the cases share: one PostgreSQL, proxies on it, and the people who ask and approve.
 
 pub mod balancer;
+pub mod browser;
 pub mod idp;
 pub mod idp_flow;
 #[path = "../../support/installed.rs"]
