@@ -126,6 +126,7 @@ fn directory() -> Directory {
     let dba = vec![Subject::Group("dba".to_owned())];
     Directory {
         others: false,
+        provider: None,
         users: vec![user("alice", "dev"), user("bob", "dba")],
         admins: dba.clone(),
         auditors: dba.clone(),

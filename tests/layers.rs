@@ -26,7 +26,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("session", &["wire", "sql", "access", "catalog", "policy", "audit", "guarded", "identity", "store", "tls"]),
     ("control", &["access", "audit", "desk", "store", "policy", "session", "tls", "wire"]),
     ("config", &["access", "policy", "audit", "tlog", "witness"]),
-    ("cli", &["access", "app", "audit", "control", "devcerts", "tlog"]),
+    // Logs in at the same providers, by the same protocol.
+    ("cli", &["access", "app", "audit", "control", "devcerts", "identity", "tlog"]),
     (
         "app",
         &[

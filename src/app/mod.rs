@@ -9,6 +9,7 @@ mod lapses;
 mod logging;
 mod notifications;
 mod parts;
+mod provider;
 mod reload;
 mod settings;
 mod signing;
@@ -49,6 +50,7 @@ pub fn check(path: &Path) -> anyhow::Result<Vec<String>> {
     settings::server_tls(&config)?;
     settings::control_tls(&config)?;
     settings::session_directory(&config)?;
+    settings::control_directory(&config, &std::sync::Arc::default())?;
     Sinks::check(&sinks::settings(&config)?)?;
     Sinks::check(&notifications::settings(&config)?)?;
     runtime()?.block_on(settings::reach_upstreams(&config))

@@ -77,7 +77,7 @@ impl Parts {
         let notifications =
             Sinks::start(notifications, Arc::clone(&journal), Arc::clone(&clock), notification_metrics).await;
         let registry = Arc::new(Registry::default());
-        let swapped = Swapped::of(&config)?;
+        let swapped = Swapped::of(&config, &clock)?;
 
         let analyst = Arc::new(Analyst::new());
         let desk = Arc::new(Desk::new(desk::Parts {
@@ -172,14 +172,14 @@ struct Swapped {
 }
 
 impl Swapped {
-    fn of(config: &Config) -> anyhow::Result<Self> {
+    fn of(config: &Config, clock: &Arc<Clock>) -> anyhow::Result<Self> {
         Ok(Self {
             tls: Arc::new(ArcSwap::from_pointee(settings::server_tls(config)?)),
             databases: Arc::new(ArcSwap::from_pointee(settings::databases(config)?)),
             users: Arc::new(ArcSwap::from_pointee(settings::session_directory(config)?)),
             networks: Arc::new(ArcSwap::from_pointee(config.networks.clone())),
             balancers: Arc::new(ArcSwap::from_pointee(settings::balancers(config))),
-            directory: Arc::new(ArcSwap::from_pointee(settings::control_directory(config))),
+            directory: Arc::new(ArcSwap::from_pointee(settings::control_directory(config, clock)?)),
         })
     }
 }

@@ -41,7 +41,7 @@ impl Parts {
         let server_tls = settings::server_tls(&config)?;
         let databases = settings::databases(&config)?;
         let users = settings::session_directory(&config)?;
-        let control = settings::control_directory(&config);
+        let control = settings::control_directory(&config, &self.clock)?;
         let sinks = Sinks::prepare(sinks::settings(&config)?, &self.journal)?;
         let requests = StoredRequests::shared(&self.store);
         let notifications = Sinks::prepare_with(notifications::settings(&config)?, &self.journal, &requests)?;

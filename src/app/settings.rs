@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 
-use crate::access::{Region, Secret};
+use super::provider::Provider;
+use crate::access::{Clock, Region, Secret};
 use crate::audit::{self, HashKey, Shelf};
 use crate::config::{
     Config, Issuer, Login, ParameterRecording, Protocol, Provision, SecondOpinion, SessionAttrs, SslMode,
@@ -108,30 +109,34 @@ pub fn session_directory(config: &Config) -> anyhow::Result<session::Directory> 
 
 /// Whose tokens are taken. Their keys are fetched when somebody brings a token.
 fn issuers(config: &Config) -> anyhow::Result<Vec<Arc<identity::Issuer>>> {
-    let issuer = |issuer: &Issuer| {
-        let algorithms = issuer.algorithms.iter().map(|algorithm| match algorithm {
-            TokenAlgorithm::Rs256 => identity::Algorithm::Rs256,
-            TokenAlgorithm::Es256 => identity::Algorithm::Es256,
-            TokenAlgorithm::EdDsa => identity::Algorithm::EdDsa,
-        });
-        let settings = identity::IssuerSettings {
-            issuer: issuer.issuer.clone(),
-            audience: issuer.audience.clone(),
-            jwks_url: issuer.jwks_url.clone(),
-            ca: issuer.ca.clone(),
-            principal_claim: issuer.principal_claim.clone(),
-            groups_claim: issuer.groups_claim.clone(),
-            algorithms: algorithms.collect(),
-            leeway: issuer.leeway,
-            scope: issuer.scope.clone(),
-        };
-        Ok(Arc::new(identity::Issuer::new(settings)?))
-    };
-    config.issuers.iter().map(issuer).collect()
+    config.issuers.iter().map(|named| Ok(Arc::new(identity::Issuer::new(issuer(named))?))).collect()
+}
+
+/// What one provider's tokens have to say.
+pub fn issuer(issuer: &Issuer) -> identity::IssuerSettings {
+    let algorithms = issuer.algorithms.iter().map(|algorithm| match algorithm {
+        TokenAlgorithm::Rs256 => identity::Algorithm::Rs256,
+        TokenAlgorithm::Es256 => identity::Algorithm::Es256,
+        TokenAlgorithm::EdDsa => identity::Algorithm::EdDsa,
+    });
+    identity::IssuerSettings {
+        issuer: issuer.issuer.clone(),
+        audience: issuer.audience.clone(),
+        jwks_url: issuer.jwks_url.clone(),
+        ca: issuer.ca.clone(),
+        principal_claim: issuer.principal_claim.clone(),
+        groups_claim: issuer.groups_claim.clone(),
+        algorithms: algorithms.collect(),
+        leeway: issuer.leeway,
+        scope: issuer.scope.clone(),
+    }
 }
 
 /// Who may call the control port, and what they may ask for.
-pub fn control_directory(config: &Config) -> control::Directory {
+///
+/// # Errors
+/// Where the identity provider's settings cannot be used.
+pub fn control_directory(config: &Config, clock: &Arc<Clock>) -> anyhow::Result<control::Directory> {
     let users = config.users.iter().map(|user| control::User {
         principal: user.principal.clone(),
         token_hashes: user.token_hash.iter().cloned().collect(),
@@ -150,14 +155,15 @@ pub fn control_directory(config: &Config) -> control::Directory {
         let further = further.map(move |further| reached_at(format!("{name}@{}", further.region), &further.region));
         std::iter::once(main).chain(further)
     });
-    control::Directory {
+    Ok(control::Directory {
         users: users.collect(),
         admins: config.control.admins.clone(),
         auditors: config.control.auditors.clone(),
         scopes: config.scopes.clone(),
         databases: databases.collect(),
-        others: !config.issuers.is_empty(),
-    }
+        others: !config.issuers.is_empty() || config.control.oidc.is_some(),
+        provider: Provider::of(config, clock)?,
+    })
 }
 
 /// Upstreams by the name that clients reach them by, passwords read.

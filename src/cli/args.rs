@@ -74,11 +74,7 @@ pub enum Command {
     /// Make a control token, and the hash to put into proxy.toml
     Token,
     /// Keep URL, CA and token, and write pg_service.conf entries
-    Login {
-        /// The control port: https://HOST:PORT
-        #[arg(value_name = "URL")]
-        address: String,
-    },
+    Login(LoginArguments),
     /// Ask for access to a scope
     Request(RequestArguments),
     /// List requests, oldest first; or show all that one asks for
@@ -97,7 +93,7 @@ pub enum Command {
         id: String,
         #[arg(long)]
         note: Option<String>,
-        /// The digest of what you saw (`-o json` shows it): refused where the request was edited since
+        /// The digest of what you saw (`pgward requests -o json` shows it): refused where the request was edited since
         #[arg(long)]
         digest: Option<String>,
     },
@@ -185,6 +181,19 @@ pub enum Command {
         #[arg(long)]
         client: Option<String>,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct LoginArguments {
+    /// The control port: https://HOST:PORT
+    #[arg(value_name = "URL")]
+    pub address: String,
+    /// By the identity provider, in a browser on this machine
+    #[arg(long)]
+    pub oidc: bool,
+    /// By the identity provider, in a browser on any machine
+    #[arg(long, conflicts_with = "oidc")]
+    pub device: bool,
 }
 
 #[derive(Debug, Args)]

@@ -29,6 +29,14 @@ impl Client {
                 "log in with `pgward login URL`, or give one with --token or PGWARD_TOKEN",
             ));
         }
+        Self::for_anybody(target)
+    }
+
+    /// For what is answered without a token.
+    ///
+    /// # Errors
+    /// Where the authority's file cannot be used.
+    pub fn for_anybody(target: Target) -> Result<Self, Failure> {
         let mut builder = reqwest::Client::builder()
             .https_only(true)
             .user_agent(concat!("pgward/", env!("CARGO_PKG_VERSION")))
@@ -106,8 +114,8 @@ impl Client {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.clear().push("v1").extend(path);
         }
-        let token = self.target.token.as_deref().unwrap_or_default();
-        Ok(self.http.request(method, url).bearer_auth(token))
+        let call = self.http.request(method, url);
+        Ok(self.target.token.iter().fold(call, |call, token| call.bearer_auth(token)))
     }
 
     async fn send(&self, call: RequestBuilder) -> Result<Response, Failure> {

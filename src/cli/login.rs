@@ -1,4 +1,4 @@
-//! The login file: URL, CA and token of one control port, readable by its owner alone.
+//! The login file: URL, CA and token of one control port, and by what the token is renewed, readable by its owner alone.
 
 use std::fs;
 use std::io::{self, Write};
@@ -17,6 +17,20 @@ pub struct Login {
     pub token: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
+    /// Where the token is an identity provider's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<Renewal>,
+}
+
+/// What a token of an identity provider is renewed by.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Renewal {
+    pub issuer: String,
+    pub client_id: String,
+    pub scope: String,
+    /// Where there is none one has to log in again.
+    pub refresh_token: Option<String>,
 }
 
 impl std::fmt::Debug for Login {
@@ -64,6 +78,17 @@ impl Login {
         write_private(&path, &text)?;
         Ok(path)
     }
+}
+
+/// Held by the one process that renews the login: a refresh token may be good once.
+///
+/// # Errors
+/// Where there is no file to lock.
+pub fn lock() -> Result<fs::File, Failure> {
+    let path = path().ok_or_else(|| Failure::new("there is no home directory", "set HOME or XDG_CONFIG_HOME"))?;
+    let file = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path.with_extension("lock"))?;
+    file.lock()?;
+    Ok(file)
 }
 
 /// `$XDG_CONFIG_HOME/pgward/login.json`, or below `~/.config`. A relative directory counts for nothing, as the XDG base
@@ -118,7 +143,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pgward").join("login.json");
         assert_eq!(Login::read_from(&path).unwrap(), None);
-        let login = Login { url: "https://h:1".to_owned(), token: "pgw_x".to_owned(), ca: None };
+        let login = Login { url: "https://h:1".to_owned(), token: "pgw_x".to_owned(), ca: None, oidc: None };
         for _ in 0..2 {
             write_private(&path, &serde_json::to_string(&login).unwrap()).unwrap();
         }

@@ -7,6 +7,8 @@ mod commands;
 mod duration;
 mod failure;
 mod login;
+mod loopback;
+mod oidc;
 mod output;
 mod server;
 mod service_file;

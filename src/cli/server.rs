@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::args::Options;
 use super::failure::Failure;
 use super::login::Login;
+use super::oidc;
 
 /// Where the control port is when nobody says.
 pub const DEFAULT_URL: &str = "https://127.0.0.1:6443";
@@ -30,8 +31,12 @@ impl Target {
     ///
     /// # Errors
     /// Where the URL is none, or the login file cannot be read.
-    pub fn resolve(options: &Options) -> Result<Self, Failure> {
-        Self::complete(options, Login::read()?)
+    pub async fn resolve(options: &Options) -> Result<Self, Failure> {
+        let mut login = Login::read()?;
+        if given(options.token.as_deref()).is_none() && Self::complete(options, login.clone())?.token.is_some() {
+            login = oidc::renewed(login).await?;
+        }
+        Self::complete(options, login)
     }
 
     /// What the login keeps is for its own URL: its token is never sent anywhere else.
@@ -90,7 +95,12 @@ mod tests {
     use super::*;
 
     fn login() -> Option<Login> {
-        Some(Login { url: "https://kept:6443".to_owned(), token: "kept".to_owned(), ca: Some("/kept.crt".into()) })
+        Some(Login {
+            url: "https://kept:6443".to_owned(),
+            token: "kept".to_owned(),
+            ca: Some("/kept.crt".into()),
+            oidc: None,
+        })
     }
 
     fn options(url: Option<&str>, token: Option<&str>, ca: Option<&str>) -> Options {

@@ -60,20 +60,26 @@ pub(super) fn issuers(root: &Table<'_>, directory: &Path, files: &mut Vec<FileUs
     issuers
 }
 
+/// What is said of every provider's tokens.
+pub(super) const TOKEN_KEYS: [&str; 7] =
+    ["issuer", "jwks_url", "ca", "principal_claim", "groups_claim", "algorithms", "leeway"];
+
 fn issuer(table: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>) -> Option<Issuer> {
-    table.allow(&[
-        "issuer",
-        "audience",
-        "jwks_url",
-        "ca",
-        "principal_claim",
-        "groups_claim",
-        "algorithms",
-        "leeway",
-        "scope",
-    ]);
-    let issuer = table.required_text("issuer").and_then(|text| text.read(check_url));
+    table.allow(&[TOKEN_KEYS.as_slice(), &["audience", "scope"]].concat());
     let audience = table.required_text("audience").and_then(|text| text.read(check_word));
+    let scope = table.text("scope").and_then(|text| text.read(check_word));
+    let issuer = tokens(table, audience, directory, files)?;
+    Some(Issuer { scope: scope.unwrap_or(issuer.scope), ..issuer })
+}
+
+/// A provider whose tokens have to be for this audience.
+pub(super) fn tokens(
+    table: &Table<'_>,
+    audience: Option<String>,
+    directory: &Path,
+    files: &mut Vec<FileUse>,
+) -> Option<Issuer> {
+    let issuer = table.required_text("issuer").and_then(|text| text.read(check_url));
     let jwks_url = table.text("jwks_url").and_then(|text| text.read(check_url));
     let ca = table.text("ca").map(|text| FileUse::add(files, &text, directory, FileKind::Plain));
     let word = |key: &str| table.text(key).and_then(|text| text.read(check_word));
@@ -97,7 +103,7 @@ fn issuer(table: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>) -> Opti
         groups_claim: word("groups_claim"),
         algorithms,
         leeway,
-        scope: word("scope").unwrap_or_else(|| "openid".to_owned()),
+        scope: "openid".to_owned(),
     })
 }
 
@@ -118,7 +124,7 @@ fn check_url(text: &str) -> Result<String, String> {
     }
 }
 
-fn check_word(text: &str) -> Result<String, String> {
+pub(super) fn check_word(text: &str) -> Result<String, String> {
     if text.is_empty() || text.chars().any(char::is_control) {
         Err(format!("{text:?} is not a value"))
     } else {

@@ -9,6 +9,7 @@ mod files;
 mod identity;
 mod names;
 mod notify;
+mod oidc;
 mod problems;
 mod reader;
 mod rules;
@@ -32,6 +33,7 @@ pub use self::database::PasswordSource;
 pub use self::duration::parse_duration;
 pub use self::identity::{Issuer, Login, TokenAlgorithm};
 pub use self::notify::{MailRecipient, MailServer, MailTls, Notify, NotifyChannel, UrlSource};
+pub use self::oidc::Oidc;
 pub use self::problems::{ConfigErrors, Problem};
 pub use self::sink::{ArchiveLocation, Sink, SinkFormat, SinkKind, SinkStart};
 pub use self::upstream::{LoginOptions, Protocol, SessionAttrs, SslMode, UpstreamHost, UpstreamPlace, UpstreamUrl};
@@ -115,6 +117,8 @@ pub struct ControlSettings {
     pub auditors: Vec<Subject>,
     /// How long a minted database password is good.
     pub credential_ttl: Duration,
+    /// Whom people log in by, besides their tokens.
+    pub oidc: Option<Oidc>,
 }
 
 /// `[store]`

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::oidc;
 use super::reader::{Table, Text};
 use crate::access::{ObjectPattern, Region, Subject};
 
@@ -18,6 +19,8 @@ pub(super) struct Names {
     users: Vec<(String, Vec<String>)>,
     /// Of all users, named or not.
     groups: Vec<String>,
+    /// Of these an identity provider says who is in them.
+    mapped: Vec<String>,
 }
 
 impl Names {
@@ -32,6 +35,8 @@ impl Names {
             names.groups.extend_from_slice(&groups);
             names.users.extend(user.peek_text("name").map(|name| (name.to_owned(), groups)));
         }
+        names.mapped = oidc::mapped_groups(root).into_iter().map(owned).collect();
+        names.groups.extend_from_slice(&names.mapped);
         for database in root.peek_tables("database") {
             let region = database.peek_text("region").map(owned);
             names.databases.extend(database.peek_text("name").map(|name| (name.to_owned(), region)));
@@ -46,6 +51,14 @@ impl Names {
             Subject::Group(group) => groups.contains(group),
         };
         self.users.iter().filter(is_meant).map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Whether only an identity provider knows all whom a subject means.
+    pub(super) fn is_mapped(&self, subject: &Subject) -> bool {
+        match subject {
+            Subject::User(_) => false,
+            Subject::Group(group) => self.mapped.contains(group),
+        }
     }
 
     /// A list of `@group` or `user`, each declared.

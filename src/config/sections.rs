@@ -11,6 +11,7 @@ use super::bounds;
 use super::export::export;
 use super::files::{FileKind, FileUse};
 use super::names::{Names, check_name};
+use super::oidc;
 use super::reader::{Table, Text};
 use super::{ControlSettings, ProxySettings, StoreLocation, TlsFiles};
 use crate::access::{Region, RegionNetworks};
@@ -75,13 +76,14 @@ pub(super) fn control(
     files: &mut Vec<FileUse>,
 ) -> Option<ControlSettings> {
     let table = root.required_table("control")?;
-    table.allow(&["listen", "tls_cert", "tls_key", "admins", "auditors", "credential_ttl"]);
+    table.allow(&["listen", "tls_cert", "tls_key", "admins", "auditors", "credential_ttl", "oidc"]);
     let listen = listen_address(&table);
     let tls = tls_files(&table, directory, files);
     let admins = table.texts("admins").map(|texts| names.subjects(texts)).unwrap_or_default();
     let auditors = table.texts("auditors").map(|texts| names.subjects(texts)).unwrap_or_default();
     let credential_ttl = table.duration("credential_ttl").unwrap_or(DAY / 2);
-    Some(ControlSettings { listen: listen?, tls: tls?, admins, auditors, credential_ttl })
+    let oidc = oidc::oidc(&table, directory, files);
+    Some(ControlSettings { listen: listen?, tls: tls?, admins, auditors, credential_ttl, oidc })
 }
 
 pub(super) fn store(root: &Table<'_>, directory: &Path) -> Option<StoreLocation> {

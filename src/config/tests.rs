@@ -54,6 +54,7 @@ fn parse(text: &str) -> Result<Config, ConfigErrors> {
 mod identity;
 mod messages;
 mod notify;
+mod oidc;
 mod provision;
 mod residency;
 mod sinks;

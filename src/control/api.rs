@@ -305,6 +305,9 @@ pub struct SessionView {
     pub grants: Vec<String>,
     /// The statement that runs now.
     pub statement: Option<String>,
+    /// Rows that it has returned so far.
+    #[serde(default)]
+    pub rows: Option<u64>,
     /// Statements so far.
     pub statements: u64,
 }
@@ -449,10 +452,34 @@ pub struct WhoAmI {
     pub groups: Vec<String>,
     pub admin: bool,
     pub auditor: bool,
+    /// `token` or `oidc`: what the caller showed.
+    #[serde(default)]
+    pub login: String,
     /// Of a browser's session: what `X-CSRF-Token` has to be on each call that changes something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csrf: Option<String>,
+    /// Of a browser's session: its end, however much it is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub expires_at: Option<Timestamp>,
     pub databases: Vec<DatabaseView>,
+}
+
+/// How one can log in here. Anybody may ask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LoginOptions {
+    /// By a control token.
+    pub token: bool,
+    /// By an identity provider.
+    pub oidc: Option<OidcLogin>,
+}
+
+/// What a program on somebody's own machine logs in by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OidcLogin {
+    pub issuer: String,
+    pub client_id: String,
+    pub scope: String,
 }
 
 /// Where clients reach one database.

@@ -7,14 +7,18 @@ use std::time::Instant;
 
 use axum::extract::{Extension, FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use super::browser::BrowserSession;
+use super::directory::Directory;
 use super::extract::MAX_BODY;
 use super::problem::Problem;
+use super::proof::{Arrival, Proof};
+use super::provider::ProviderError;
 use super::server::Shared;
-use crate::access::{Grant, Principal, Secret, TokenHash};
+use crate::access::{Grant, Principal};
 use crate::desk::Actor;
 use crate::store::Wanted;
 
@@ -48,13 +52,13 @@ impl Peer {
 #[derive(Clone, Debug)]
 pub struct Caller {
     principal: Principal,
-    /// What the caller's token is known by.
-    token: TokenHash,
+    /// What the caller showed.
+    proof: Proof,
     peer: SocketAddr,
     admin: bool,
     auditor: bool,
-    /// The word that the pages of a browser's session repeat; none of a caller with a token.
-    csrf: Option<Secret>,
+    /// The browser's session; none of a caller with a token.
+    session: Option<BrowserSession>,
 }
 
 impl Caller {
@@ -68,10 +72,10 @@ impl Caller {
         &self.principal.name
     }
 
-    /// What the caller's token is known by, to see later whether it still counts.
+    /// What the caller showed, to see later whether it still counts.
     #[must_use]
-    pub fn token(&self) -> &TokenHash {
-        &self.token
+    pub fn proof(&self) -> &Proof {
+        &self.proof
     }
 
     #[must_use]
@@ -80,8 +84,8 @@ impl Caller {
     }
 
     #[must_use]
-    pub fn csrf(&self) -> Option<&Secret> {
-        self.csrf.as_ref()
+    pub fn session(&self) -> Option<&BrowserSession> {
+        self.session.as_ref()
     }
 
     #[must_use]
@@ -144,7 +148,8 @@ pub async fn authenticate(
     if let Some(seconds) = shared.limiter.wait(address.ip(), now) {
         return Err(Problem::too_many("too many failed authentications from this address", seconds));
     }
-    let identified = match identify(&shared, &request, address, now) {
+    let call = (request.headers(), request.method(), request.uri());
+    let identified = match identify(&shared, call, address, now).await {
         Ok(identified) => identified,
         Err(problem) => {
             // Who has a session is answered behind what they send: not every client takes an answer before that.
@@ -176,27 +181,63 @@ pub async fn authenticate(
 }
 
 /// By a token, or by a browser's session where there is none.
-fn identify(shared: &Shared, request: &Request, peer: SocketAddr, now: Instant) -> Result<Option<Caller>, Problem> {
-    let (headers, directory) = (request.headers(), shared.directory.load());
-    let found = match headers.contains_key(header::AUTHORIZATION) {
-        true => bearer(headers)
-            .and_then(|token| directory.user_by_token(token))
-            .map(|(user, hash)| (user, hash.clone(), None)),
-        false => match shared.browsers.find(headers, now) {
-            Some(session) => {
-                if !request.method().is_safe() {
-                    session.check_own(headers, request.uri())?;
-                }
-                directory.user_by_hash(&session.token).map(|user| (user, session.token, Some(session.csrf)))
-            }
-            None => None,
-        },
+async fn identify(
+    shared: &Shared,
+    (headers, method, uri): (&HeaderMap, &Method, &Uri),
+    peer: SocketAddr,
+    now: Instant,
+) -> Result<Option<Caller>, Problem> {
+    let directory = shared.directory.load_full();
+    let (proof, session) = if headers.contains_key(header::AUTHORIZATION) {
+        let Some(token) = bearer(headers) else { return Ok(None) };
+        (by_token(&directory, token).await?, None)
+    } else {
+        let session = shared.browsers.find(headers, now);
+        if let Some(session) = session.as_ref().filter(|_| !method.is_safe()) {
+            session.check_own(headers, uri)?;
+        }
+        (session.as_ref().map(|session| session.proof.clone()), session)
     };
-    Ok(found.map(|(user, token, csrf)| {
-        let principal = user.principal.clone();
+    let Some(proof) = proof else { return Ok(None) };
+    Ok(directory.standing_of(&proof, shared.clock.now()).map(|principal| {
         let (admin, auditor) = (directory.is_admin(&principal), directory.is_auditor(&principal));
-        Caller { token, admin, auditor, principal, peer, csrf }
+        Caller { proof, admin, auditor, principal, peer, session }
     }))
+}
+
+/// A token of ours, or one of the identity provider's.
+async fn by_token(directory: &Directory, token: &str) -> Result<Option<Proof>, Problem> {
+    if let Some((_, hash)) = directory.user_by_token(token) {
+        return Ok(Some(Proof::Token(hash.clone())));
+    }
+    let Some(provider) = directory.provider.as_ref().filter(|_| is_jwt(token)) else { return Ok(None) };
+    match provider.named(token).await {
+        Ok(named) => {
+            let (issuer, principal) = (provider.offer().issuer, directory.arrived(&named));
+            Ok(Some(Proof::Provider(Arc::new(Arrival { issuer, named, principal, ends_with_token: true }))))
+        }
+        Err(ProviderError::Rejected(why)) => {
+            tracing::warn!(why, "a token of the identity provider was refused");
+            Ok(None)
+        }
+        Err(ProviderError::Unavailable(error)) => {
+            tracing::error!(error, "a token of the identity provider cannot be verified");
+            Err(Problem::unavailable("the identity provider cannot be asked", "try again in a moment"))
+        }
+    }
+}
+
+fn is_jwt(token: &str) -> bool {
+    token.split('.').count() == 3
+}
+
+impl Shared {
+    /// Whom a caller of some time ago stands for now, if still for anybody.
+    pub fn still(&self, caller: &Caller) -> Option<Principal> {
+        let goes_on = |session| self.browsers.goes_on(session, Instant::now());
+        let is_in = caller.session.as_ref().is_none_or(goes_on);
+        is_in.then(|| self.directory.load().standing_of(&caller.proof, self.clock.now())).flatten()
+    }
 }
 
 /// The token of the one `Authorization: Bearer` header; two such headers are as good as none.
@@ -210,8 +251,8 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// No token is longer.
-const MAX_HEADER: usize = 512;
+/// No token is longer: those of identity providers list groups.
+const MAX_HEADER: usize = 16 * 1024;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

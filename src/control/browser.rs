@@ -1,5 +1,5 @@
-//! Sessions of browsers: a cookie that no script can read stands for a control token, and what changes something needs, beside it,
-//! a word that only pages of this origin know.
+//! Sessions of browsers: a cookie that no script can read stands for what somebody showed, and what changes something needs, beside
+//! it, a word that only pages of this origin know.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,16 +10,15 @@ use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use subtle::ConstantTimeEq as _;
 
 use super::problem::Problem;
+use super::proof::Proof;
+use super::provider::Offer;
 use crate::access::{NoRandomness, Secret, TokenHash, generate_token};
 
 /// `__Host-`: for this host alone, over TLS alone, for all paths.
 const COOKIE: &str = "__Host-pgward";
 /// The header that has to repeat [`BrowserSession::csrf`].
 const CSRF: &str = "x-csrf-token";
-/// A session lasts so long in all, and so long without a call.
-const LIFETIME: Duration = Duration::from_secs(8 * 3600);
-const IDLE: Duration = Duration::from_secs(30 * 60);
-/// Sessions in all, and with one token: the oldest go.
+/// Sessions in all, and of one person by the same means: the oldest go.
 const MAX_SESSIONS: usize = 10_000;
 const MAX_OF_ONE: usize = 16;
 
@@ -33,35 +32,56 @@ pub struct Browsers {
 #[derive(Clone, Debug)]
 pub struct BrowserSession {
     /// What it stands for; it ends with it.
-    pub token: TokenHash,
+    pub proof: Proof,
     pub csrf: Secret,
+    id: [u8; 32],
+    lasts: Lasts,
     began: Instant,
     used: Instant,
 }
 
+/// How long a session is good in all, and without a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Lasts {
+    session: Duration,
+    idle: Duration,
+}
+
+impl Default for Lasts {
+    fn default() -> Self {
+        Self { session: Duration::from_secs(8 * 3600), idle: Duration::from_secs(30 * 60) }
+    }
+}
+
+impl From<&Offer> for Lasts {
+    fn from(offer: &Offer) -> Self {
+        Self { session: offer.session, idle: offer.idle }
+    }
+}
+
 impl Browsers {
-    /// Begins a session for a token that was shown to be valid. Answers the cookie.
+    /// Begins a session on what was shown to be good. Answers the cookie.
     ///
     /// # Errors
     /// Where the system gives no randomness.
-    pub fn begin(&self, token: &TokenHash, now: Instant) -> Result<HeaderValue, NoRandomness> {
+    pub fn begin(&self, proof: Proof, lasts: Lasts, now: Instant) -> Result<HeaderValue, NoRandomness> {
         let (id, hash) = generate_token()?;
         let (csrf, _) = generate_token()?;
         let mut sessions = self.sessions();
         sessions.retain(|_, session| session.is_good(now));
-        while let Some(oldest) = surplus(&sessions, token) {
+        while let Some(oldest) = surplus(&sessions, &proof) {
             sessions.remove(&oldest);
         }
-        let session = BrowserSession { token: token.clone(), csrf, began: now, used: now };
-        sessions.insert(*hash.as_bytes(), session);
-        let seconds = LIFETIME.as_secs();
+        let id_hash = *hash.as_bytes();
+        sessions.insert(id_hash, BrowserSession { proof, csrf, id: id_hash, lasts, began: now, used: now });
+        let seconds = lasts.session.as_secs();
         let cookie = format!("{COOKIE}={}; Path=/; Max-Age={seconds}; Secure; HttpOnly; SameSite=Strict", id.expose());
         HeaderValue::from_str(&cookie).map_err(|_| NoRandomness)
     }
 
     /// The session that a call belongs to.
     pub fn find(&self, headers: &HeaderMap, now: Instant) -> Option<BrowserSession> {
-        let id = TokenHash::of(cookie(headers)?);
+        let id = TokenHash::of(cookie(headers, COOKIE)?);
         let mut sessions = self.sessions();
         let session = sessions.get_mut(id.as_bytes())?;
         if !session.is_good(now) {
@@ -72,9 +92,14 @@ impl Browsers {
         Some(session.clone())
     }
 
+    /// Whether a session that was found before goes on.
+    pub fn goes_on(&self, session: &BrowserSession, now: Instant) -> bool {
+        self.sessions().get(&session.id).is_some_and(|session| session.is_good(now))
+    }
+
     /// Ends the session that a call belongs to. Answers the cookie that takes its place.
     pub fn end(&self, headers: &HeaderMap) -> HeaderValue {
-        if let Some(id) = cookie(headers) {
+        if let Some(id) = cookie(headers, COOKIE) {
             self.sessions().remove(TokenHash::of(id).as_bytes());
         }
         HeaderValue::from_static("__Host-pgward=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Strict")
@@ -87,7 +112,13 @@ impl Browsers {
 
 impl BrowserSession {
     fn is_good(&self, now: Instant) -> bool {
-        now.duration_since(self.began) < LIFETIME && now.duration_since(self.used) < IDLE
+        now.duration_since(self.began) < self.lasts.session && now.duration_since(self.used) < self.lasts.idle
+    }
+
+    /// How long it is good yet, if it is used.
+    #[must_use]
+    pub fn left(&self, now: Instant) -> Duration {
+        self.lasts.session.saturating_sub(now.duration_since(self.began))
     }
 
     /// Whether a call that changes something comes from one of our own pages.
@@ -126,9 +157,9 @@ pub fn same_origin(headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
     Err(Problem::forbidden("the call comes from another site", "use the pages of this control port"))
 }
 
-/// The session to go when another one begins with this token.
-fn surplus(sessions: &HashMap<[u8; 32], BrowserSession>, token: &TokenHash) -> Option<[u8; 32]> {
-    let own = || sessions.iter().filter(|(_, session)| session.token == *token);
+/// The session to go when another one begins on this proof.
+fn surplus(sessions: &HashMap<[u8; 32], BrowserSession>, proof: &Proof) -> Option<[u8; 32]> {
+    let own = || sessions.iter().filter(|(_, session)| session.proof.is_same(proof));
     let oldest = |id: ([u8; 32], Instant)| id.0;
     let age = |(id, session): (&[u8; 32], &BrowserSession)| (*id, session.began);
     if own().count() >= MAX_OF_ONE {
@@ -138,11 +169,11 @@ fn surplus(sessions: &HashMap<[u8; 32], BrowserSession>, token: &TokenHash) -> O
     (sessions.len() >= MAX_SESSIONS).then(|| all.min_by_key(|(_, began)| *began).map(oldest)).flatten()
 }
 
-/// The session's id; two of them are as good as none.
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+/// What a cookie holds; two of them are as good as none.
+pub fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
     let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut ids = pairs.filter(|(name, _)| *name == COOKIE).map(|(_, id)| id);
+    let mut ids = pairs.filter(|(name, _)| *name == wanted).map(|(_, id)| id);
     ids.next().filter(|id| ids.next().is_none() && id.len() < 256)
 }
 
@@ -159,19 +190,22 @@ mod tests {
     #[test]
     fn a_session_ends_by_idleness_by_age_and_by_logging_out() {
         let (browsers, now) = (Browsers::default(), Instant::now());
-        let token = TokenHash::of("pgw_x");
-        let cookie = browsers.begin(&token, now).unwrap().to_str().unwrap().to_owned();
+        let proof = Proof::Token(TokenHash::of("pgw_x"));
+        let begin = || browsers.begin(proof.clone(), Lasts::default(), now);
+        let idle = Lasts::default().idle;
+        let cookie = begin().unwrap().to_str().unwrap().to_owned();
         assert!(cookie.starts_with("__Host-pgward=pgw_") && cookie.ends_with("Secure; HttpOnly; SameSite=Strict"));
         let call = headers(&cookie);
-        assert_eq!(browsers.find(&call, now).unwrap().token, token);
+        let session = browsers.find(&call, now).unwrap();
+        assert!(session.proof == proof && browsers.goes_on(&session, now));
         assert!(browsers.find(&headers("__Host-pgward=pgw_other"), now).is_none());
-        assert!(browsers.find(&call, now + IDLE).is_none(), "idle for too long");
-        let call = headers(browsers.begin(&token, now).unwrap().to_str().unwrap());
+        assert!(!browsers.goes_on(&session, now + idle) && browsers.find(&call, now + idle).is_none(), "idle too long");
+        let call = headers(begin().unwrap().to_str().unwrap());
         for minutes in 1..=24 {
             let is_good = browsers.find(&call, now + Duration::from_secs(minutes * 20 * 60)).is_some();
             assert_eq!(is_good, minutes < 24, "{minutes}");
         }
-        let call = headers(browsers.begin(&token, now).unwrap().to_str().unwrap());
+        let call = headers(begin().unwrap().to_str().unwrap());
         browsers.end(&call);
         assert!(browsers.find(&call, now).is_none());
     }
@@ -181,7 +215,8 @@ mod tests {
         let (browsers, now) = (Browsers::default(), Instant::now());
         let begin = |token: &str, after: u64| {
             let at = now + Duration::from_secs(after);
-            headers(browsers.begin(&TokenHash::of(token), at).unwrap().to_str().unwrap())
+            let proof = Proof::Token(TokenHash::of(token));
+            headers(browsers.begin(proof, Lasts::default(), at).unwrap().to_str().unwrap())
         };
         let (first, other) = (begin("a", 0), begin("b", 0));
         for after in 1..=16 {

@@ -1,8 +1,11 @@
 //! Who and what the configuration names: users and their tokens, administrators, auditors, scopes, databases.
 //! Replaced as a whole when the configuration is read again.
 
+use std::sync::Arc;
+
 use arc_swap::ArcSwap;
 
+use super::provider::Provider;
 use crate::access::{Principal, Region, Scope, Secret, Subject, TokenHash};
 use crate::audit::Record;
 use crate::desk::Offers;
@@ -19,6 +22,8 @@ pub struct Directory {
     pub databases: Vec<Database>,
     /// Whether people come from an identity provider too, who stand in no `[[user]]`.
     pub others: bool,
+    /// Who logs people in to this control port besides their tokens.
+    pub provider: Option<Arc<dyn Provider>>,
 }
 
 /// One user and the secrets' fingerprints that stand for them.

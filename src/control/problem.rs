@@ -63,6 +63,11 @@ impl Problem {
         )
     }
 
+    /// A login that came to nothing. `why` is for the journal: whoever came sees a page that does not have it.
+    pub fn login(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "login-refused", why, "log in again")
+    }
+
     pub fn forbidden(detail: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail, hint)
     }

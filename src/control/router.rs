@@ -21,7 +21,8 @@ use super::metrics::count;
 use super::problem::Problem;
 use super::refusals;
 use super::routes::{
-    audit, credentials, decisions, emergencies, explain, grants, holds, proof, requests, scopes, service, sessions, web,
+    audit, credentials, decisions, emergencies, explain, grants, holds, login, proof, requests, scopes, service,
+    sessions, web,
 };
 use super::server::Shared;
 
@@ -32,16 +33,21 @@ pub fn build(shared: &Arc<Shared>) -> Router {
     let description = move || async move { ([(header::CONTENT_TYPE, "application/json")], description) };
     let open = Router::new()
         .route("/v1/openapi.json", get(description))
-        .route("/login", get(web::standing).post(web::login))
-        .route("/logout", post(web::logout))
+        .route("/v1/login-options", get(login::options))
         .route("/healthz", get(service::healthz))
         .route("/readyz", get(service::readyz))
         .route("/metrics", get(service::metrics));
     let open = web::FILES
         .into_iter()
         .fold(open, |open, file| open.route(file.path, get(move || async move { file.answer() })));
+    let logins = Router::new()
+        .route("/login", get(web::standing).post(web::login))
+        .route("/login/oidc", get(login::start))
+        .route("/login/callback", get(login::returned))
+        .route("/logout", post(web::logout));
     guarded
         .route_layer(middleware::from_fn_with_state(Arc::clone(shared), authenticate))
+        .merge(logins)
         .route_layer(middleware::from_fn_with_state(Arc::clone(shared), refusals::record))
         .merge(open)
         .fallback(|| async { Problem::no_route() })

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::browser::Browsers;
+use super::departures::Departures;
 use super::limiter::FailureLimiter;
 use super::refusals::Refusals;
 use super::{Directory, Explain, Metrics, listener};
@@ -114,6 +115,7 @@ pub struct Shared {
     pub limiter: FailureLimiter,
     pub refusals: Refusals,
     pub browsers: Browsers,
+    pub departures: Departures,
     pub acts: TaskTracker,
     /// Answers that are sent as they are found.
     pub streams: TaskTracker,
@@ -150,6 +152,7 @@ impl Server {
             limiter: FailureLimiter::default(),
             refusals: Refusals::default(),
             browsers: Browsers::default(),
+            departures: Departures::default(),
             acts: TaskTracker::new(),
             streams: TaskTracker::new(),
             readers: Arc::new(Semaphore::new(MAX_READERS)),

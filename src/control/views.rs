@@ -145,6 +145,7 @@ pub fn session(session: SessionInfo) -> SessionView {
         opened_at: session.opened_at,
         grants: texts(&session.grants),
         statement: session.statement,
+        rows: session.rows,
         statements: session.statements,
     }
 }

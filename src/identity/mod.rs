@@ -4,11 +4,15 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `token` | what makes a token good, pure |
+//! | `client` | getting a token for somebody: by a browser (code and PKCE), by another device, by a refresh token |
+//! | `grants` | what is sent and answered in doing so, pure |
 //! | `keys` | a provider's keys: fetched, kept, fetched again |
 //! | `fetch` | HTTPS, bounded |
 //! | `offline` | the same by keys at hand, for the fuzz targets |
 
+mod client;
 mod fetch;
+mod grants;
 mod keys;
 mod offline;
 mod token;
@@ -18,13 +22,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use fetch::FetchError;
+pub use client::{Client, ClientSettings, FlowError, Polled};
+pub use fetch::{FetchError, Trust};
+pub use grants::{Begun, Device, Returned, Tokens, expires_at, names_nonce};
 #[doc(hidden)]
 pub use offline::verify_by;
 pub use token::{Identified, Rejected};
 
 use fetch::Fetcher;
 use keys::Keys;
+use token::Purpose;
 
 /// Bytes of a token: those of PostgreSQL's clients are shorter.
 pub const MAX_TOKEN: usize = 16 * 1024;
@@ -81,7 +88,7 @@ impl Issuer {
     /// # Errors
     /// Where its addresses or its authorities cannot be used.
     pub fn new(settings: IssuerSettings) -> Result<Self, FetchError> {
-        let fetcher = Fetcher::new(settings.ca.as_deref())?;
+        let fetcher = Fetcher::new(&settings.ca.clone().map_or(Trust::System, Trust::Only))?;
         for url in std::iter::once(&settings.issuer).chain(&settings.jwks_url) {
             fetch::check_url(url)?;
         }
@@ -105,11 +112,23 @@ impl Issuer {
     /// # Errors
     /// [`TokenError`]
     pub async fn verify(&self, text: &str, now: Timestamp) -> Result<Identified, TokenError> {
+        self.verify_as(text, Purpose::Presented, now).await
+    }
+
+    /// The same for the ID token that ends a login which began with this `nonce`. Cancel safe.
+    ///
+    /// # Errors
+    /// [`TokenError`]
+    pub async fn verify_login(&self, text: &str, nonce: &str, now: Timestamp) -> Result<Identified, TokenError> {
+        self.verify_as(text, Purpose::Login { nonce }, now).await
+    }
+
+    async fn verify_as(&self, text: &str, purpose: Purpose<'_>, now: Timestamp) -> Result<Identified, TokenError> {
         let head = token::head(text, &self.settings)?;
         let key =
             self.keys.find(&head).await.map_err(|error| TokenError::NoKeys(self.settings.issuer.clone(), error))?;
         let key = key.ok_or(Rejected::UnknownKey)?;
-        Ok(token::verify(text, &head, &key, &self.settings, now)?)
+        Ok(token::verify(text, &head, &key, &self.settings, purpose, now)?)
     }
 }
 

@@ -19,5 +19,5 @@ pub fn verify_by(
     let head = token::head(text, settings)?;
     let found: Vec<Jwk> = keys::read(published).unwrap_or_default();
     let key = keys::choose(&found, &head).ok_or(Rejected::UnknownKey)?;
-    token::verify(text, &head, &key, settings, now)
+    token::verify(text, &head, &key, settings, token::Purpose::Presented, now)
 }

@@ -73,7 +73,7 @@ fn without(key: &str) -> Value {
 fn verify(text: &str, keys: &[Jwk]) -> Result<Identified, Rejected> {
     let head = token::head(text, &settings())?;
     let key = choose(keys, &head).ok_or(Rejected::UnknownKey)?;
-    token::verify(text, &head, &key, &settings(), Timestamp::from_second(NOW).unwrap())
+    token::verify(text, &head, &key, &settings(), token::Purpose::Presented, Timestamp::from_second(NOW).unwrap())
 }
 
 fn header(algorithm: jsonwebtoken::Algorithm, kid: &str) -> Header {
@@ -173,4 +173,30 @@ fn providers_are_at_https_urls() {
     }
     let issuer = Issuer::new(IssuerSettings { issuer: "https://idp.example/realm/".into(), ..settings() }).unwrap();
     assert_eq!(issuer.configuration_url(), "https://idp.example/realm/.well-known/openid-configuration");
+}
+
+/// The token that ends a login: of that login, and made for us where it is for others as well.
+#[test]
+fn a_login_ends_with_its_own_id_token() {
+    let es256 = jsonwebtoken::Algorithm::ES256;
+    let (key, published) = pair(es256, "one");
+    let check = |changes: Value, expected: Result<(), Rejected>| {
+        let mut claims = claims();
+        let said = claims.as_object_mut().unwrap();
+        said.extend([("nonce".to_owned(), json!("n-1")), ("aud".to_owned(), json!("pgward"))]);
+        said.extend(changes.as_object().unwrap().clone());
+        let text = jsonwebtoken::encode(&header(es256, "one"), &claims, &key).unwrap();
+        let head = token::head(&text, &settings()).unwrap();
+        let (purpose, now) = (token::Purpose::Login { nonce: "n-1" }, Timestamp::from_second(NOW).unwrap());
+        let found = token::verify(&text, &head, &published, &settings(), purpose, now);
+        assert_eq!(found.map(drop), expected, "{claims}");
+    };
+    check(json!({}), Ok(()));
+    check(json!({"nonce": "n-2"}), Err(Rejected::Login));
+    check(json!({"nonce": null}), Err(Rejected::Login));
+    check(json!({"nonce": ""}), Err(Rejected::Login));
+    check(json!({"aud": ["pgward", "payroll"]}), Err(Rejected::Audience));
+    check(json!({"aud": ["pgward", "payroll"], "azp": "pgward"}), Ok(()));
+    check(json!({"azp": "payroll"}), Err(Rejected::Audience));
+    check(json!({"exp": NOW - 60}), Err(Rejected::Expired));
 }

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{DecodingKey, Validation};
 use serde_json::Value;
+use subtle::ConstantTimeEq as _;
 
 use super::{Algorithm, IssuerSettings, MAX_TOKEN};
 
@@ -40,8 +41,19 @@ pub enum Rejected {
     Expired,
     #[error("it is not good yet")]
     TooEarly,
+    #[error("it is of another login")]
+    Login,
     #[error("it names nobody")]
     Nobody,
+}
+
+/// What a token is shown for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Purpose<'a> {
+    /// To say who calls.
+    Presented,
+    /// To end a login: it has to be an ID token, of that very login.
+    Login { nonce: &'a str },
 }
 
 /// What a token says before it is verified.
@@ -84,6 +96,7 @@ pub(super) fn verify(
     head: &Head,
     key: &Jwk,
     settings: &IssuerSettings,
+    purpose: Purpose<'_>,
     now: Timestamp,
 ) -> Result<Identified, Rejected> {
     let key = DecodingKey::from_jwk(key).map_err(|_| Rejected::UnknownKey)?;
@@ -98,14 +111,32 @@ pub(super) fn verify(
     validation.required_spec_claims.clear();
     let data = jsonwebtoken::decode::<serde_json::Map<String, Value>>(text, &key, &validation);
     let claims = data.map_err(|_| Rejected::Signature)?.claims;
-    check(&claims, settings, now)
+    check(&claims, settings, now)?;
+    if let Purpose::Login { nonce } = purpose {
+        check_login(&claims, settings, nonce)?;
+    }
+    named(&claims, settings)
 }
 
-fn check(
+/// OpenID Connect Core, 3.1.3.7: the nonce that was sent, and a token that was made for us where it is for others too.
+fn check_login(
     claims: &serde_json::Map<String, Value>,
     settings: &IssuerSettings,
-    now: Timestamp,
-) -> Result<Identified, Rejected> {
+    nonce: &str,
+) -> Result<(), Rejected> {
+    let given = claims.get("nonce").and_then(Value::as_str).unwrap_or_default();
+    if !bool::from(given.as_bytes().ct_eq(nonce.as_bytes())) {
+        return Err(Rejected::Login);
+    }
+    let is_for_others = claims.get("aud").and_then(Value::as_array).is_some_and(|all| all.len() > 1);
+    match claims.get("azp").and_then(Value::as_str) {
+        Some(party) if party == settings.audience => Ok(()),
+        None if !is_for_others => Ok(()),
+        Some(_) | None => Err(Rejected::Audience),
+    }
+}
+
+fn check(claims: &serde_json::Map<String, Value>, settings: &IssuerSettings, now: Timestamp) -> Result<(), Rejected> {
     if claims.get("iss").and_then(Value::as_str) != Some(settings.issuer.as_str()) {
         return Err(Rejected::Issuer);
     }
@@ -125,6 +156,10 @@ fn check(
             return Err(Rejected::TooEarly);
         }
     }
+    Ok(())
+}
+
+fn named(claims: &serde_json::Map<String, Value>, settings: &IssuerSettings) -> Result<Identified, Rejected> {
     let principal = claims.get(&settings.principal_claim).and_then(Value::as_str).filter(|name| is_name(name));
     let principal = principal.ok_or(Rejected::Nobody)?.to_owned();
     let groups = settings.groups_claim.as_ref().and_then(|claim| claims.get(claim)).map(groups).unwrap_or_default();

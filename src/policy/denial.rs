@@ -241,14 +241,15 @@ fn brought_by(by: CalledBy) -> &'static str {
     }
 }
 
-/// The command that asks for a scope.
+/// The commands that ask for a scope, each on a line of its own: a shell's, and one for the session itself.
 pub(super) fn request_command(scope: &str) -> String {
-    format!("pgward request {scope} --for 30m --reason '…'")
+    let literal = scope.replace('\'', "''");
+    format!("pgward request {scope} --for 30m --reason '…'\nCALL pgward.request('{literal}', '30 minutes', '…');")
 }
 
-/// The command that asks for one statement.
+/// The command that asks for one statement of a scope; a session itself cannot ask for one.
 fn statement_command(scope: &str) -> String {
-    format!("{} --statement '…'", request_command(scope))
+    format!("pgward request {scope} --for 30m --reason '…' --statement '…'")
 }
 
 pub(super) fn full_name(relation: &TouchedRelation) -> String {

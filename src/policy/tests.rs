@@ -316,7 +316,12 @@ fn a_denial_says_what_who_and_how_to_ask() {
     let denial = verdict(&context, reading(vec![touched("public.orders", Operation::Update, &["id"])])).unwrap_err();
     assert_eq!(denial.message, "permission denied for table public.orders");
     assert!(denial.detail.contains("update on public.orders") && denial.detail.contains(&id), "{}", denial.detail);
-    assert_eq!(denial.hint.as_deref(), Some("pgward request orders-write --for 30m --reason '…'"));
+    assert_eq!(
+        denial.hint.as_deref(),
+        Some(
+            "pgward request orders-write --for 30m --reason '…'\nCALL pgward.request('orders-write', '30 minutes', '…');"
+        )
+    );
     let denial = verdict(&context, reading(vec![touched("hr.salaries", Operation::Select, &[])])).unwrap_err();
     assert!(denial.hint.unwrap().contains("ask an administrator"));
 }

@@ -1,5 +1,7 @@
 //! What a session asks of the desk for its principal: for access, for what became of it. `app` gives the desk.
 
+pub mod arguments;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,8 +9,9 @@ use async_trait::async_trait;
 
 use super::pass::Answer;
 use crate::access::{Principal, RequestId, RequestState, spell};
+use crate::catalog::Oid;
 use crate::policy::{Denial, Rule};
-use crate::sql::tree::{Action, Call, Expr, Literal, Statement};
+use crate::sql::tree::{Action, Call, Statement};
 use crate::wire::encode::ClientVisible;
 
 /// Whose session it is.
@@ -93,87 +96,56 @@ pub enum Reply {
     Granted,
 }
 
+/// What stands for the parameters of a text.
+#[derive(Clone, Copy, Debug)]
+pub enum Values<'a> {
+    /// A Query has none.
+    None,
+    /// What a Bind gives, each with whether it is binary, and of which types; 0 is not known.
+    Bound(&'a [(bool, Option<&'a [u8]>)], &'a [Oid]),
+}
+
+/// Whether a statement asks something of the desk.
+#[must_use]
+pub fn asks(statement: &Statement) -> bool {
+    call(statement).is_some() || shows_requests(statement)
+}
+
+/// The CALL of a procedure of pgward's own.
+#[must_use]
+pub fn call(statement: &Statement) -> Option<&Call> {
+    if let Action::Call(call) = &statement.action { Some(call).filter(|call| call.is_pgward()) } else { None }
+}
+
+/// The command tag of a statement that pgward answers itself, where it is not what the upstream says of the answer.
+#[must_use]
+pub fn command_tag(statement: &Statement) -> Option<&'static str> {
+    call(statement).map(|_| "CALL")
+}
+
 /// What a statement asks of the desk, if that is what it does.
 #[must_use]
-pub fn asked(statement: &Statement) -> Option<Result<Ask, Box<Denial>>> {
-    match &statement.action {
-        Action::Call(call) if call.is_pgward() => Some(wish(call).map(Ask::File)),
-        Action::Show(Some(name)) if name == REQUESTS => Some(Ok(Ask::Requests)),
-        _ => None,
+pub fn asked(statement: &Statement, values: Values<'_>) -> Option<Result<Ask, Box<Denial>>> {
+    match call(statement) {
+        Some(call) => Some(arguments::wish(call, values).map(Ask::File)),
+        None => shows_requests(statement).then_some(Ok(Ask::Requests)),
     }
+}
+
+fn shows_requests(statement: &Statement) -> bool {
+    matches!(&statement.action, Action::Show(Some(name)) if name == REQUESTS)
 }
 
 /// `SHOW` this.
 const REQUESTS: &str = "pgward.requests";
-const PARAMETERS: [&str; 4] = ["scope", "duration", "reason", "ticket"];
 
-/// The arguments of `CALL pgward.request(scope, duration, reason [, ticket])`, by place or by name.
-fn wish(call: &Call) -> Result<Wish, Box<Denial>> {
-    if call.name.parts.last().is_none_or(|name| name.as_str() != "request") {
-        return Err(malformed(format!("there is no procedure {}", call.name)));
-    }
-    let mut given: [Option<String>; 4] = Default::default();
-    for (place, argument) in call.arguments.iter().enumerate() {
-        let at = match &argument.name {
-            Some(name) => PARAMETERS.iter().position(|known| *known == name.as_str()),
-            None => Some(place),
-        };
-        let slot = at.and_then(|at| given.get_mut(at));
-        let slot =
-            slot.ok_or_else(|| malformed("pgward.request takes scope, duration, reason and ticket".to_owned()))?;
-        let Expr::Literal(Literal::String(text)) = &argument.expr else {
-            return Err(malformed("the arguments of pgward.request must be string constants".to_owned()));
-        };
-        *slot = Some(text.to_string());
-    }
-    let [Some(scope), Some(duration), Some(reason), ticket] = given else {
-        return Err(malformed("pgward.request needs a scope, a duration and a reason".to_owned()));
-    };
-    let duration = interval(&duration)
-        .ok_or_else(|| malformed(format!("\"{duration}\" is not a duration, such as \"30 minutes\" or \"1h\"")))?;
-    // A reason that is a ticket's number is one.
-    let ticket = ticket.or_else(|| is_ticket(&reason).then(|| reason.clone()));
-    Ok(Wish { scope, duration, reason, ticket, statement: None })
-}
+/// What a request that is filed is told by.
+const FILED: [&str; 4] = ["request", "state", "grant", "needs"];
 
-fn malformed(message: String) -> Box<Denial> {
-    Box::new(Denial {
-        rule: Rule::Statement,
-        message,
-        detail: "pgward answers this statement itself.".to_owned(),
-        hint: Some("CALL pgward.request('scope', '30 minutes', 'why');".to_owned()),
-    })
-}
-
-/// `30 minutes`, `1 hour 30 min`, `1h30m`: amounts with their units.
-fn interval(text: &str) -> Option<Duration> {
-    let mut seconds: u64 = 0;
-    let mut rest = text.trim();
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let (amount, tail) = rest.split_at(digits);
-        let tail = tail.trim_start();
-        let end = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(end);
-        let factor = match unit.to_ascii_lowercase().as_str() {
-            "s" | "sec" | "secs" | "second" | "seconds" => 1,
-            "m" | "min" | "mins" | "minute" | "minutes" => 60,
-            "h" | "hour" | "hours" => 3600,
-            "d" | "day" | "days" => 86_400,
-            _ => return None,
-        };
-        seconds = amount.parse::<u64>().ok()?.checked_mul(factor)?.checked_add(seconds)?;
-        rest = tail.trim_start();
-    }
-    (!text.trim().is_empty()).then(|| Duration::from_secs(seconds))
-}
-
-/// `INC-4711`
-fn is_ticket(text: &str) -> bool {
-    let Some((project, number)) = text.split_once('-') else { return false };
-    let is_project = project.starts_with(|c: char| c.is_ascii_uppercase())
-        && project.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
-    is_project && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+/// The shape of what a filed request is answered with, before it is filed.
+#[must_use]
+pub fn unfiled() -> Answer {
+    Answer { columns: &FILED, rows: Vec::new() }
 }
 
 /// What a filed request is answered with.
@@ -185,7 +157,7 @@ pub fn filed(told: &Told) -> Answer {
         told.grant.clone().unwrap_or_default(),
         told.needs.clone(),
     ];
-    Answer { columns: &["request", "state", "grant", "needs"], rows: vec![cells] }
+    Answer { columns: &FILED, rows: vec![cells] }
 }
 
 /// What `SHOW pgward.requests` is answered with.
@@ -228,41 +200,3 @@ pub fn nobody() -> NotFiled {
 
 /// A desk that is there, or not.
 pub type Desk = Option<Arc<dyn Asking>>;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_read_as_people_write_them() {
-        for (text, seconds) in [
-            ("30 minutes", Some(1800)),
-            ("1h30m", Some(5400)),
-            ("1 hour 30 min", Some(5400)),
-            (" 2 Days ", Some(172_800)),
-            ("45s", Some(45)),
-            ("", None),
-            ("30", None),
-            ("minutes", None),
-            ("-5 minutes", None),
-            ("1 month", None),
-            ("99999999999999999999 days", None),
-        ] {
-            assert_eq!(interval(text), seconds.map(Duration::from_secs), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_reason_may_be_a_ticket() {
-        for (text, expected) in [
-            ("INC-4711", true),
-            ("A1-1", true),
-            ("inc-1", false),
-            ("INC-", false),
-            ("INC-1 slow", false),
-            ("-1", false),
-        ] {
-            assert_eq!(is_ticket(text), expected, "{text}");
-        }
-    }
-}

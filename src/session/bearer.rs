@@ -104,6 +104,7 @@ fn told(rejected: Rejected) -> &'static str {
         Rejected::Audience => "the token is for another audience",
         Rejected::Expired => "the token has expired",
         Rejected::TooEarly => "the token is not good yet",
+        Rejected::Login => "the token is of another login",
         Rejected::Nobody => "the token names nobody",
     }
 }

@@ -2,7 +2,7 @@
 //! recorded. What is denied is replaced by something that makes the upstream fail exactly there.
 
 mod alone;
-mod asking;
+mod asks;
 mod cursors;
 mod execute;
 mod refuse;
@@ -12,7 +12,7 @@ mod unsettled;
 mod uses;
 
 use alone::{Alone, Spoken};
-use asking::{Asked, Inquiry};
+use asks::{Asked, Inquiry};
 use uses::Due;
 
 use std::collections::{HashMap, VecDeque};
@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::analysis::{Analysis, Meaning, Part};
+use super::asking::{self, Values};
 use super::judge::{Evidence, Judge, Judged, MAX_DEPTH, Refused, unreadable};
 use super::names::{Key, NameChange, Names};
 use super::pass::{SqlFrame, ToUpstream};
@@ -214,6 +215,7 @@ impl Gate {
                 error = Some(malformed);
                 break;
             }
+            self.forget_reply();
             if self.has_asked() {
                 rest.push(put_off);
                 rest.extend(frames);
@@ -372,8 +374,8 @@ impl Gate {
         let mut verdict = self.judge_query(&analysis, &mut expected, &mut items, batch.began).await;
         let mut answered = None;
         if verdict.is_ok() {
-            match self.ask_desk(&analysis) {
-                Ok(Asked::No) => {}
+            match self.ask_desk(&analysis, Values::None) {
+                Ok(Asked::No | Asked::Prepared(_)) => {}
                 Ok(Asked::Waits) => return Ok(()),
                 Ok(Asked::Answered(answer)) => answered = Some(answer),
                 Err(refused) => verdict = Err(refused),
@@ -451,12 +453,12 @@ impl Gate {
         if self.doomed {
             return Ok(());
         }
-        let (name, key) = (parse.name.to_owned(), Key::new(parse.name));
+        let (name, key, types) = (parse.name.to_owned(), Key::new(parse.name), parse.types.clone());
         let analysis = self.judge.analyse(parse.text, Some(&parse.types)).await;
         let mut expected = Expected::new(Step::Parse, self.names.next_change());
-        let mut answered = None;
+        let (mut answered, mut values) = (None, 0);
         let asked = match self.judge_parse(&analysis).await {
-            Ok(judged) => self.ask_desk(&analysis).map(|asked| (judged, asked)),
+            Ok(judged) => self.ask_prepared(&analysis).map(|asked| (judged, asked)),
             Err(refused) => Err(refused),
         };
         let judged = match asked {
@@ -464,6 +466,10 @@ impl Gate {
             Ok((_, Asked::Waits)) => return Ok(()),
             Ok((judged, Asked::Answered(answer))) => {
                 answered = Some(answer);
+                judged
+            }
+            Ok((judged, Asked::Prepared(count))) => {
+                (answered, values) = (Some(asking::unfiled()), count);
                 judged
             }
             Err(refused) => {
@@ -508,15 +514,12 @@ impl Gate {
             batch.items.push(Item::Admit(judged.permit, draft));
         }
         if part == Part::Whole(0) {
-            if answered.is_some() {
-                self.answered_once(&meaning);
-            }
             batch.parsed = Some((meaning, first));
         }
         let answer = answered.or_else(|| special::answer(&analysis, || self.judge.session_facts(&self.recorder)));
         let message = Message::Sql {
             frame: SqlFrame::new(frame, analysis.statements().len()),
-            answer: answer.map(|answer| Box::new(ToUpstream::answer_parse(&name, &answer))),
+            answer: answer.map(|answer| Box::new(ToUpstream::answer_parse(&name, &answer, (values, &types)))),
             items: first..batch.items.len(),
             instead: Instead::Parse(name),
         };
@@ -614,6 +617,7 @@ fn running(
         copy,
         binary_copy: false,
         text: Arc::clone(&meaning.analysis.recorded(meaning.part).text),
+        tag: meaning.statement().and_then(asking::command_tag),
         started,
         began: None,
         changes,

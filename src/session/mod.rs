@@ -4,12 +4,12 @@
 //! | --- | --- |
 //! | `server`, `bounds`, `admission`, `balancer`, `handshake`, `parameters`, `authenticate`, `bearer`, `throttle`, `refusals`, `routes`, `open` | from a connection to a session |
 //! | `relay`, `peer`, `replies`, `given`, `reason`, `ends`, `pulse`, `contained` | the session's one task: both directions, what is owed, when it must end |
-//! | `gate`, `judge`, `pass`, `special`, `asking`, `names`, `analysis`, `catalogs`, `uncommitted`, `opinions` | what may go upstream, and why |
+//! | `gate`, `judge`, `pass`, `special`, `asking`, `held`, `names`, `analysis`, `catalogs`, `uncommitted`, `opinions` | what may go upstream, and why |
 //! | `upstream`, `places`, `login`, `salted`, `nonce`, `transport`, `tls`, `side`, `leg` | the leg to PostgreSQL |
 //! | `rehearsal` | a session without its logins, for the fuzz targets |
 //! | `exports` | what leaves its region, counted |
 //! | `roles` | the short-lived role that a session logs in as |
-//! | `records`, `binds`, `registry`, `metrics`, `settings` | what others see of it, and what it is built from |
+//! | `records`, `binds`, `registry`, `cancels`, `metrics`, `settings` | what others see of it, and what it is built from |
 
 mod admission;
 pub mod analysis;
@@ -21,6 +21,7 @@ mod bearer;
 mod binds;
 mod bounds;
 mod bulk;
+mod cancels;
 mod catalogs;
 mod contained;
 mod ends;
@@ -29,6 +30,7 @@ mod exports;
 mod gate;
 mod given;
 mod handshake;
+mod held;
 mod judge;
 mod leg;
 mod login;

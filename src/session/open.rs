@@ -252,6 +252,7 @@ impl Opening {
             opened_at: entitled.now,
             grants: entitled.live.iter().map(|grant| grant.id.clone()).collect(),
             statement: None,
+            rows: None,
             statements: 0,
         };
         let upstream = &reached.database.upstream;

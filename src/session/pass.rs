@@ -6,7 +6,7 @@ use bytes::Bytes;
 use postgres_protocol::escape::escape_identifier;
 
 use crate::audit::Receipt;
-use crate::catalog::{FROM, Within};
+use crate::catalog::{FROM, Oid, Within};
 use crate::sql::tree::Name;
 use crate::wire::{Frame, encode};
 
@@ -15,6 +15,9 @@ const DENIED: &str = "pgward_denied";
 
 /// The name of what pgward prepares for itself, and closes again.
 const OWN: &str = "pgward_own";
+
+/// The name of an answer that it prepares for a portal of the client's.
+const ANSWER: &str = "pgward_answer";
 
 /// Bytes that may be written to an upstream. No code outside of this module makes one of bytes.
 #[derive(Debug)]
@@ -104,9 +107,24 @@ impl ToUpstream {
         Self(encode::query(&answer.to_sql()))
     }
 
-    /// The same for the extended protocol.
-    pub fn answer_parse(name: &str, answer: &Answer) -> Self {
-        Self(encode::parse(name, &answer.to_sql()))
+    /// The same for the extended protocol, for a text of so many parameters, of the types that the client names.
+    pub fn answer_parse(name: &str, answer: &Answer, (values, types): (usize, &[Oid])) -> Self {
+        Self(encode::parse_typed(name, &answer.to_sql_of(values), types.get(..values).unwrap_or(types)))
+    }
+
+    /// Prepares an answer, for a portal of the client's.
+    pub fn prepare_own_answer(answer: &Answer) -> Self {
+        Self(encode::parse(ANSWER, &answer.to_sql()))
+    }
+
+    /// Binds that portal to it; `results` are the formats of its columns, each whether it is binary.
+    pub fn bind_own_answer(portal: &str, results: &[bool]) -> Self {
+        Self(encode::bind_nothing(portal, ANSWER, results))
+    }
+
+    /// Closes what was prepared so, where it is there.
+    pub fn close_own_answer() -> Self {
+        Self(encode::close_statement(ANSWER))
     }
 }
 
@@ -129,6 +147,13 @@ impl Answer {
         }
         let rows: Vec<_> = self.rows.iter().map(row).collect();
         format!("SELECT * FROM (VALUES {}) AS pgward ({})", rows.join(", "), names.join(", "))
+    }
+
+    /// The same with parameters, which change nothing in it: for a text that is described, and never run with values.
+    fn to_sql_of(&self, values: usize) -> String {
+        let takes = (1..=values).map(|number| format!("CAST(${number} AS text) IS NULL")).collect::<Vec<_>>();
+        let text = self.to_sql();
+        if takes.is_empty() { text } else { format!("SELECT * FROM ({text}) AS pgward WHERE {}", takes.join(" OR ")) }
     }
 }
 

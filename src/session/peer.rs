@@ -156,16 +156,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         std::future::poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await
     }
 
-    /// Reads and forgets what the other side still sends, to its end: where its connection were closed before, it would lose what
-    /// it was told last.
-    pub async fn drain(&mut self) {
+    /// Writes what waits, and reads and forgets so many bytes that the other side is about to send.
+    pub async fn tell_and_take(&mut self, mut rest: usize) {
         let mut space = [MaybeUninit::uninit(); SMALL_READ];
-        loop {
+        while rest > 0 {
             let mut buffer = ReadBuf::uninit(&mut space);
-            let read = std::future::poll_fn(|cx| Pin::new(&mut self.stream).poll_read(cx, &mut buffer)).await;
-            if read.is_err() || buffer.filled().is_empty() {
+            let read = std::future::poll_fn(|cx| {
+                // Whoever does not read yet may still be sending.
+                let _ = self.poll_write(cx)?;
+                Pin::new(&mut self.stream).poll_read(cx, &mut buffer)
+            });
+            if read.await.is_err() || buffer.filled().is_empty() {
                 return;
             }
+            rest = rest.saturating_sub(buffer.filled().len());
         }
     }
 

@@ -1,15 +1,15 @@
 //! The live sessions, for those who list and kill them. The only part of `session` that `control` knows.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use dashmap::DashMap;
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use subtle::ConstantTimeEq as _;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::cancels::Cancels;
 use super::places::Places;
 use super::upstream::CancelTarget;
 use crate::access::{GrantId, Region, SessionId};
@@ -28,6 +28,8 @@ pub struct SessionInfo {
     pub grants: Vec<GrantId>,
     /// The statement that runs now.
     pub statement: Option<String>,
+    /// Rows that it has returned so far.
+    pub rows: Option<u64>,
     /// Statements so far.
     pub statements: u64,
 }
@@ -156,12 +158,13 @@ pub(super) struct Entry {
     secret: CancelKey,
     changing: Mutex<Changing>,
     statements: AtomicU64,
+    /// What the statement that runs has returned so far.
+    rows: AtomicU64,
     killed: OnceLock<Kill>,
     kill: CancellationToken,
     target: CancelTarget,
     certificates: Option<Box<[CertificateDer<'static>]>>,
-    cancelled: AtomicBool,
-    cancels: Notify,
+    cancels: Cancels,
 }
 
 #[derive(Debug, Default)]
@@ -179,12 +182,12 @@ impl Entry {
             secret,
             changing,
             statements: AtomicU64::new(0),
+            rows: AtomicU64::new(0),
             killed: OnceLock::new(),
             kill: CancellationToken::new(),
             target: new.target,
             certificates: new.certificates,
-            cancelled: AtomicBool::new(false),
-            cancels: Notify::new(),
+            cancels: Cancels::default(),
         }
     }
 
@@ -193,6 +196,7 @@ impl Entry {
         SessionInfo {
             grants: changing.grants.clone(),
             statement: changing.statement.as_deref().map(str::to_owned),
+            rows: changing.statement.is_some().then(|| self.rows.load(Ordering::Relaxed)),
             statements: self.statements.load(Ordering::Relaxed),
             ..self.info.clone()
         }
@@ -223,7 +227,12 @@ impl Entry {
         if statement.is_some() {
             self.statements.fetch_add(1, Ordering::Relaxed);
         }
+        self.rows.store(0, Ordering::Relaxed);
         self.changing.lock().unwrap_or_else(PoisonError::into_inner).statement = statement;
+    }
+
+    pub(super) fn set_rows(&self, rows: u64) {
+        self.rows.store(rows, Ordering::Relaxed);
     }
 
     pub(super) fn set_grants(&self, grants: Vec<GrantId>) {
@@ -231,18 +240,29 @@ impl Entry {
     }
 
     /// Notes that the client asked for its statement to be cancelled, so that its end is told apart from a timeout.
-    pub(super) fn note_cancel(&self) {
-        self.cancelled.store(true, Ordering::Release);
-        self.cancels.notify_waiters();
+    /// Answers whether the upstream is to be asked in turn.
+    #[must_use]
+    pub(super) fn note_cancel(&self) -> bool {
+        self.cancels.note()
     }
 
-    /// Waits until the client asks for that. Cancel safe.
+    /// A statement is held: cancel requests are for it.
+    pub(super) fn begin_hold(&self) {
+        self.cancels.begin_hold();
+    }
+
+    /// None is held any more. Answers whether it was to be cancelled.
+    pub(super) fn end_hold(&self) -> bool {
+        self.cancels.end_hold()
+    }
+
+    /// Waits until the client asks for that, or has asked already, and takes note of it. Cancel safe.
     pub(super) async fn cancel_noted(&self) {
-        self.cancels.notified().await;
+        self.cancels.noted().await;
     }
 
     pub(super) fn take_cancel(&self) -> bool {
-        self.cancelled.swap(false, Ordering::AcqRel)
+        self.cancels.take()
     }
 
     /// Waits until somebody kills the session. Cancel safe.

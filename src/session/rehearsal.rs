@@ -71,6 +71,7 @@ impl Server {
             opened_at: now,
             grants: Vec::new(),
             statement: None,
+            rows: None,
             statements: 0,
         };
         let at = shared.upstream.places().current()?;

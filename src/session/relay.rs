@@ -4,6 +4,7 @@ mod asking;
 mod catalogs;
 mod closing;
 mod copying;
+mod held;
 mod rails;
 mod unread;
 
@@ -306,8 +307,9 @@ impl<C: ToClient> Relay<C> {
         }
         self.metrics.bytes_to_clients.inc_by(bytes);
         self.finish(std::mem::take(&mut happened.ended));
-        if self.replies.is_idle() {
-            self.entry.set_statement(None);
+        match self.replies.is_idle() {
+            true => self.entry.set_statement(None),
+            false => self.entry.set_rows(self.replies.rows_so_far()),
         }
         // What is over needs no cancel request, and the next statement none that comes late.
         if happened.cancel && happened.fail_block.is_none() && !self.replies.is_idle() {

@@ -322,6 +322,10 @@ impl Replies {
             Tag::Notice | Tag::Notification => return Ok(Pass::Forward),
             Tag::ParameterStatus => return guard(body, self.read_only, &self.search_paths).map(|()| Pass::Forward),
             tag if self.front_is(Step::Own) => return self.own(tag, header, body, happened),
+            Tag::ParseComplete | Tag::CloseComplete if self.front_is(Step::Around) => {
+                self.step_done(Step::Around, header, names, happened)?;
+                return Ok(Pass::Drop);
+            }
             Tag::ParseComplete => self.step_done(Step::Parse, header, names, happened)?,
             Tag::BindComplete => self.step_done(Step::Bind, header, names, happened)?,
             Tag::CloseComplete => self.step_done(Step::Close, header, names, happened)?,

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::admission::Admission;
 use super::exports::Ledger;
+use super::held::Places;
 use super::judge::Database;
 use super::pulse::Pulse;
 use super::refusals;
@@ -45,6 +46,8 @@ pub struct Server {
     /// What sessions of one thread record together.
     pub(super) turns: Turns,
     pub(super) pulse: Arc<Pulse>,
+    /// What statements that wait for their approvers have.
+    pub(super) held: Arc<Places>,
     cancels: Throttle<Network>,
     databases: Mutex<HashMap<String, Arc<Database>>>,
     /// Where sessions run, in turns; where [`Server::run`] itself does, if there are none.
@@ -70,6 +73,7 @@ impl Server {
             refusals: Allowance::new(refusals::MOST),
             turns: Turns::new(Arc::clone(&parts.journal)),
             pulse: Pulse::new(Arc::clone(&parts.grants), settings.store_lease, Arc::clone(&parts.clock)),
+            held: Arc::default(),
             cancels: Throttle::new(bounds.max_cancels_per_address, MINUTE),
             databases: Mutex::default(),
             lanes: Vec::new(),

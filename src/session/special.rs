@@ -47,7 +47,7 @@ pub fn misplaced(analysis: &Analysis) -> Option<Denial> {
     let statements = analysis.statements();
     let own = |statement| match asked(statement) {
         Some(name) => Some(format!("SHOW {name}")),
-        None => asking::asked(statement).map(|_| "what asks pgward for access".to_owned()),
+        None => asking::asks(statement).then(|| "what asks pgward for access".to_owned()),
     };
     let name = statements.iter().filter(|_| statements.len() > 1).find_map(own)?;
     Some(Denial {

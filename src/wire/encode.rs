@@ -216,6 +216,45 @@ pub fn parse(name: &str, text: &str) -> Bytes {
     })
 }
 
+/// A Parse that names the types of its parameters, 0 where it leaves one open.
+#[must_use]
+pub fn parse_typed(name: &str, text: &str, types: &[u32]) -> Bytes {
+    message(b'P', |body| {
+        put_cstr(body, name);
+        put_cstr(body, text);
+        let types = types.get(..types.len().min(usize::from(u16::MAX))).unwrap_or_default();
+        body.put_u16(u16::try_from(types.len()).unwrap_or(0));
+        types.iter().for_each(|oid| body.put_u32(*oid));
+    })
+}
+
+/// A Bind of no values, with the formats of its results: each whether it is binary.
+#[must_use]
+pub fn bind_nothing(portal: &str, statement: &str, results: &[bool]) -> Bytes {
+    message(b'B', |body| {
+        put_cstr(body, portal);
+        put_cstr(body, statement);
+        // No formats of parameters, no parameters.
+        body.put_u32(0);
+        let results = results.get(..results.len().min(usize::from(u16::MAX))).unwrap_or_default();
+        body.put_u16(u16::try_from(results.len()).unwrap_or(0));
+        results.iter().for_each(|binary| body.put_u16(u16::from(*binary)));
+    })
+}
+
+#[must_use]
+pub fn close_statement(name: &str) -> Bytes {
+    message(b'C', |body| {
+        body.put_u8(b'S');
+        put_cstr(body, name);
+    })
+}
+
+#[must_use]
+pub fn command_complete(tag: &str) -> Bytes {
+    message(b'C', |body| put_cstr(body, tag))
+}
+
 /// Parse, Bind, Execute, Close and Sync of a text without parameters, under `name`.
 #[must_use]
 pub fn run_once(name: &str, text: &str) -> Bytes {

@@ -67,6 +67,8 @@ pub struct Bind<'a> {
     pub statement: &'a str,
     /// Each value with whether it is binary; `None` is NULL.
     pub values: Vec<(bool, Option<&'a [u8]>)>,
+    /// The formats of the results, each whether it is binary: one for each column, one for all, or none for text.
+    pub results: Vec<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,9 +126,9 @@ pub fn bind(body: &[u8]) -> Result<Bind<'_>, ProtocolError> {
         };
         values.push((binary, value));
     }
-    self::formats(&mut reader)?;
+    let results = self::formats(&mut reader)?;
     reader.finish()?;
-    Ok(Bind { portal, statement, values })
+    Ok(Bind { portal, statement, values, results })
 }
 
 /// # Errors
@@ -238,6 +240,8 @@ mod tests {
         assert_eq!(bind(one_for_all).unwrap().values, vec![(true, Some(&b"a"[..])), (true, None)]);
         let none = b"p\0s\0\0\0\0\x01\0\0\0\x01a\0\x01\0\x01";
         assert_eq!(bind(none).unwrap().values, vec![(false, Some(&b"a"[..]))]);
+        assert_eq!(bind(none).unwrap().results, [true]);
+        assert!(bind(one_for_all).unwrap().results.is_empty());
         for bad in [
             &b"p\0s\0\0\0\0\x01\xff\xff\xff\xfea\0\0"[..],
             b"p\0s\0\0\x02\0\x01\0\x01\0\x01\0\0\0\0\0\0",

@@ -20,8 +20,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use pgward::access::{
-    Analysis, ApprovalRule, BreakGlass, Clock, Estimate, ObjectPattern, Operation, OperationSet, Principal, Privilege, Region, Rules,
-    Scope, Secret, SessionId, Subject, TokenHash,
+    Analysis, ApprovalRule, BreakGlass, Clock, Estimate, ObjectPattern, Operation, OperationSet, Principal, Privilege,
+    Region, Rules, Scope, Secret, SessionId, Subject, TokenHash,
 };
 use pgward::audit::{Durability, Journal};
 use pgward::control::api::VerdictWord;
@@ -233,6 +233,7 @@ fn directory() -> Directory {
     let ticketed = Scope { rules: Rules { require_ticket: true, ..Rules::default() }, ..scope("ticketed", 1) };
     Directory {
         others: false,
+        provider: None,
         users: vec![
             user("alice", "dev"),
             user("bob", "dba"),
@@ -272,6 +273,7 @@ impl FakeSessions {
             opened_at: Timestamp::now(),
             grants: Vec::new(),
             statement: Some("select 1".to_owned()),
+            rows: Some(7),
             statements: 3,
         };
         let id = session.id.to_string();

@@ -12,6 +12,8 @@ pub const CASES: &[Case] = &[
     ("asking::a_request_is_filed_by_call", by_call),
     ("asking::what_is_wrong_with_a_call_is_told", wrong_calls),
     ("asking::by_the_extended_protocol", extended_call),
+    ("asking::nothing_is_asked_for_in_a_failed_transaction", failed_call),
+    ("asking::a_denial_names_both_commands", both_commands),
     ("asking::a_held_statement_returns_its_rows", held_and_approved),
     ("asking::a_held_statement_of_a_driver", held_extended),
     ("asking::a_denied_one_is_refused_with_the_note", held_and_denied),
@@ -26,10 +28,12 @@ CREATE SCHEMA app;
 CREATE TABLE app.open (id int); INSERT INTO app.open VALUES (1);
 CREATE TABLE app.notes (id int, body text); INSERT INTO app.notes VALUES (1, 'one'), (2, 'two');
 CREATE TABLE app.slow (id int); INSERT INTO app.slow VALUES (7);
+CREATE TABLE app.life (body text); INSERT INTO app.life VALUES ('here');
+CREATE TABLE app.booked (id int); INSERT INTO app.booked VALUES (9);
 CREATE TABLE app.secrets (id int);
 ";
 
-fn proxy(bench: &Bench, name: &str) -> (Proxy, Credentials) {
+pub(super) fn proxy(bench: &Bench, name: &str) -> (Proxy, Credentials) {
     bench.postgres.run("postgres", &format!("CREATE DATABASE {name}"));
     bench.postgres.run(name, SCHEMA);
     let proxy = Proxy::start(bench, &|setup| {
@@ -47,8 +51,10 @@ name = "ask"
 upstream = "postgresql://pgw_admin@localhost:{port}/{name}?sslmode=verify-full&sslrootcert={certs}/ca.crt"
 password_file = "{dir}/admin_password"
 region = "us-east"
-{}{}{}"#,
+{}{}{}{}{}"#,
             scope("open", "open", ""),
+            scope("life", "life", ""),
+            scope("booked", "booked", "hold = \"30s\"\nrequire_ticket = true"),
             scope("notes", "notes", "hold = \"30s\""),
             scope("slow", "slow", "hold = \"2s\""),
         );
@@ -59,11 +65,11 @@ region = "us-east"
     (proxy, alice)
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-fn rows(messages: &[SimpleQueryMessage]) -> Vec<Vec<String>> {
+pub(super) fn rows(messages: &[SimpleQueryMessage]) -> Vec<Vec<String>> {
     let row = |message: &SimpleQueryMessage| match message {
         SimpleQueryMessage::Row(row) => {
             Some((0..row.len()).map(|cell| row.get(cell).unwrap_or_default().to_owned()).collect())
@@ -74,7 +80,7 @@ fn rows(messages: &[SimpleQueryMessage]) -> Vec<Vec<String>> {
 }
 
 /// The only request that is pending, once there is one.
-fn pending(proxy: &Proxy) -> serde_json::Value {
+pub(super) fn pending(proxy: &Proxy) -> serde_json::Value {
     let begun = Instant::now();
     loop {
         let found = proxy.json("bob", &["requests", "--state", "pending"]);
@@ -117,6 +123,8 @@ fn by_call(bench: &Bench) {
     assert!(records.iter().any(|record| record["request"] == filed[0] && record["client_addr"].is_string()));
     let asked = proxy.audit(&["--text", "CALL pgward.request"]);
     assert_eq!(asked[0]["verdict"], "allow", "the statement has a record of its own");
+    let ended = proxy.audit(&["--event", "statement_end"]);
+    assert!(ended.iter().any(|record| record["command_tag"] == "CALL"), "{ended:?}");
 }
 
 fn wrong_calls(bench: &Bench) {
@@ -126,7 +134,9 @@ fn wrong_calls(bench: &Bench) {
         ("CALL pgward.request('notes', 'soon', 'why')", "\"soon\" is not a duration"),
         ("CALL pgward.request('nowhere', '30m', 'why')", "there is no scope \"nowhere\""),
         ("CALL pgward.request('notes', '3 hours', 'why')", "at most"),
-        ("CALL pgward.request('notes', '30m', current_user)", "must be string constants"),
+        ("CALL pgward.request('notes', '30m', current_user)", "must be string constants or parameters"),
+        ("CALL pgward.request('notes', '30m', $1)", "there is no parameter $1"),
+        ("CALL pgward.request('notes', '30m', 'why', scope => 'open')", "an argument twice"),
         ("CALL pgward.request('a', '30m', 'why', 'T', 'more')", "takes scope, duration, reason and ticket"),
         ("CALL pgward.grant_me('all')", "there is no procedure pgward.grant_me"),
         ("SELECT 1; CALL pgward.request('notes', '30m', 'why')", "must be sent alone"),
@@ -143,18 +153,61 @@ fn wrong_calls(bench: &Bench) {
 
 fn extended_call(bench: &Bench) {
     let (proxy, alice) = proxy(bench, "ask_extended");
+    let filed = || proxy.json("bob", &["requests", "--state", "pending"]).as_array().unwrap().len();
     runtime().block_on(async {
         let client = connect(&proxy, &alice).await;
-        let call = client.prepare("CALL pgward.request('notes', '10 minutes', 'by a driver')").await.unwrap();
-        let filed = client.query_one(&call, &[]).await.unwrap();
-        assert_eq!(filed.get::<_, &str>("state"), "pending");
-        let again = client.query(&call, &[]).await.unwrap_err();
-        assert!(again.as_db_error().unwrap().message().contains("asks once"), "{again:?}");
+        let call = client.prepare("CALL pgward.request('notes', $2, reason => $1)").await.unwrap();
+        assert_eq!((call.params().len(), call.columns().len()), (2, 4));
+        assert_eq!(tokio::task::block_in_place(filed), 0, "what is only prepared asks nothing");
+        for reason in ["by a driver", "once more"] {
+            let told = client.query_one(&call, &[&reason, &"10 minutes"]).await.unwrap();
+            assert_eq!((told.get::<_, &str>("state"), told.get::<_, &str>("needs")), ("pending", "1 of @dba"));
+            let id: &str = told.get("request");
+            assert!(id.starts_with("req_"), "{told:?}");
+        }
+        let wrong = client.query(&call, &[&"why", &"soon"]).await.unwrap_err();
+        assert!(wrong.as_db_error().unwrap().message().contains("\"soon\" is not a duration"), "{wrong:?}");
+        let missing = client.query(&call, &[&None::<&str>, &"5m"]).await.unwrap_err();
+        assert!(missing.as_db_error().unwrap().message().contains("needs a scope, a duration"), "{missing:?}");
+        let typed = "CALL pgward.request('notes'::text, interval '10 minutes', 'typed')";
+        assert_eq!(client.query_one(typed, &[]).await.unwrap().get::<_, &str>("state"), "pending");
         let shown = client.query("SHOW pgward.requests", &[]).await.unwrap();
         let reasons: Vec<&str> = shown.iter().map(|row| row.get("reason")).collect();
-        assert_eq!(reasons, ["the tests need it", "by a driver"], "oldest first");
+        assert_eq!(reasons, ["the tests need it", "by a driver", "once more", "typed"], "oldest first");
         assert_eq!(client.query("SELECT id FROM app.open", &[]).await.unwrap().len(), 1, "the session goes on");
     });
+    assert_eq!(filed(), 3);
+}
+
+fn failed_call(bench: &Bench) {
+    let (proxy, alice) = proxy(bench, "ask_failed");
+    runtime().block_on(async {
+        let client = connect(&proxy, &alice).await;
+        let call = client.prepare("CALL pgward.request('notes', '5m', 'why')").await.unwrap();
+        client.batch_execute("BEGIN").await.unwrap();
+        // All three are on their way before the first is answered: the desk hears of none.
+        let (failed, simple, prepared) = tokio::join!(
+            client.simple_query("SELECT 1 / 0"),
+            client.simple_query("CALL pgward.request('notes', '5m', 'why')"),
+            client.query(&call, &[]),
+        );
+        assert_eq!(failed.unwrap_err().code(), Some(&SqlState::DIVISION_BY_ZERO));
+        assert_eq!(simple.unwrap_err().code(), Some(&SqlState::IN_FAILED_SQL_TRANSACTION));
+        assert_eq!(prepared.unwrap_err().code(), Some(&SqlState::IN_FAILED_SQL_TRANSACTION));
+        client.batch_execute("ROLLBACK").await.unwrap();
+        assert_eq!(rows(&client.simple_query("SELECT id FROM app.open").await.unwrap()), [["1"]]);
+    });
+    assert_eq!(proxy.json("bob", &["requests", "--state", "pending"]).as_array().unwrap().len(), 0);
+}
+
+fn both_commands(bench: &Bench) {
+    let (proxy, alice) = proxy(bench, "ask_hint");
+    // Nobody waits for what is not alone in its message, so the refusal comes at once.
+    let (_, err, ok) = proxy.sql(&alice, "SELECT 1; SELECT * FROM app.notes");
+    assert!(!ok && err.contains("HINT:  pgward request notes --for 30m --reason '…'\n"), "{err}");
+    let pasted = err.lines().find(|line| line.starts_with("CALL ")).unwrap();
+    let (out, err, ok) = proxy.sql(&alice, pasted);
+    assert!(ok && out.contains("|pending|"), "{out}{err}");
 }
 
 fn held_and_approved(bench: &Bench) {

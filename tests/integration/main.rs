@@ -24,8 +24,12 @@ mod denials;
 mod ends;
 mod faults;
 mod guards;
+mod held;
 mod hosts;
 mod judge;
+mod lives;
+mod login;
+mod login_cli;
 mod monitoring;
 mod opinions;
 mod records;
@@ -59,6 +63,7 @@ type Case = (&'static str, fn(&Bench));
 fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
     let cases: Vec<Case> = [
         asking::CASES,
+        held::CASES,
         certificates::CASES,
         clients::CASES,
         denials::CASES,
@@ -73,6 +78,9 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         guards::CASES,
         hosts::CASES,
         judge::CASES,
+        lives::CASES,
+        login::CASES,
+        login_cli::CASES,
         monitoring::CASES,
         opinions::CASES,
         records::CASES,

@@ -15,18 +15,18 @@ use crate::cli::server::Target;
 use crate::control::api::{AuditFilter, Verification};
 
 pub async fn run(options: &Options, command: AuditCommand) -> Result<(), Failure> {
-    let client = || Client::new(Target::resolve(options)?);
+    let client = async || Client::new(Target::resolve(options).await?);
     match command {
         AuditCommand::Search { search, dir: Some(dir) } => search_offline(&dir, search),
         AuditCommand::Search { search, dir: None } => {
             let limit = search.limit;
-            let more = lines(&client()?, &["audit", "search"], &filter(search)).await?;
+            let more = lines(&client().await?, &["audit", "search"], &filter(search)).await?;
             tell_of_more(more, limit);
             Ok(())
         }
         AuditCommand::Tail { search, lines: last, follow: _ } => {
             let filter = AuditFilter { last, ..filter(search) };
-            lines(&client()?, &["audit", "tail"], &filter).await.map(drop)
+            lines(&client().await?, &["audit", "tail"], &filter).await.map(drop)
         }
         AuditCommand::Show { record, dir: Some(dir) } => {
             let found = Finder::new(&dir).story(&Selector::parse(&record), |_| true)?;
@@ -36,14 +36,14 @@ pub async fn run(options: &Options, command: AuditCommand) -> Result<(), Failure
             show(options.output, &found)
         }
         AuditCommand::Show { record, dir: None } => {
-            show(options.output, &client()?.get_slowly(&["audit", "records", &record]).await?)
+            show(options.output, &client().await?.get_slowly(&["audit", "records", &record]).await?)
         }
         AuditCommand::Replay { session, dir: Some(dir) } => {
             let found = Finder::new(&dir).replay(&SessionId::from_text(session.as_str()), |_| true)?;
             replay::print(options.output, &found.ok_or_else(|| nothing(&session))?)
         }
         AuditCommand::Replay { session, dir: None } => {
-            let found = client()?.get_slowly(&["audit", "sessions", &session, "replay"]).await?;
+            let found = client().await?.get_slowly(&["audit", "sessions", &session, "replay"]).await?;
             replay::print(options.output, &found)
         }
         AuditCommand::Prove(arguments) => super::proof::prove(options, arguments).await,
@@ -61,13 +61,13 @@ pub async fn run(options: &Options, command: AuditCommand) -> Result<(), Failure
                 "--vkey says whose journal or proof it must be, and there is none to read",
                 "give a directory with --dir, or a proof with --bundle",
             )),
-            (None, None) => proved(options.output, &client()?.get_slowly(&["audit", "verify"]).await?),
+            (None, None) => proved(options.output, &client().await?.get_slowly(&["audit", "verify"]).await?),
         },
         AuditCommand::Key(arguments) => super::signing::run(options, &arguments),
-        AuditCommand::Hold(command) => holds::hold(&client()?, options.output, command).await,
-        AuditCommand::Purge => holds::purge(&client()?, options.output).await,
+        AuditCommand::Hold(command) => holds::hold(&client().await?, options.output, command).await,
+        AuditCommand::Purge => holds::purge(&client().await?, options.output).await,
         AuditCommand::Export { search, format, dir: Some(dir) } => export_files(&dir, search, format),
-        AuditCommand::Export { search, format, dir: None } => export(&client()?, search, format).await,
+        AuditCommand::Export { search, format, dir: None } => export(&client().await?, search, format).await,
     }
 }
 

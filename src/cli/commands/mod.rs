@@ -31,7 +31,7 @@ use crate::control::api::Note;
 /// Carries out a command that talks to the control port.
 pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
     let format = options.output;
-    let client = || Client::new(Target::resolve(options)?);
+    let client = async || Client::new(Target::resolve(options).await?);
     match command {
         // Carried out before there is a runtime.
         Command::Serve { .. }
@@ -40,30 +40,32 @@ pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
         | Command::Token
         | Command::Witness(_) => Ok(()),
         Command::DevCerts { dir, hosts, client } => dev_certs(options, &dir, &hosts, client.as_deref()),
-        Command::Login { address } => login::login(options, &address).await,
-        Command::Request(arguments) => requests::file(&client()?, format, arguments).await,
-        Command::Requests { id: Some(id), state: _ } => request_view::show(&client()?, format, &id).await,
-        Command::Requests { id: None, state } => requests::list(&client()?, format, state).await,
-        Command::Edit(arguments) => requests::edit(&client()?, format, arguments).await,
+        Command::Login(arguments) => login::login(options, &arguments).await,
+        Command::Request(arguments) => requests::file(&client().await?, format, arguments).await,
+        Command::Requests { id: Some(id), state: _ } => request_view::show(&client().await?, format, &id).await,
+        Command::Requests { id: None, state } => requests::list(&client().await?, format, state).await,
+        Command::Edit(arguments) => requests::edit(&client().await?, format, arguments).await,
         Command::Approve { id, note, digest } => {
-            requests::approve(&client()?, format, &id, Note { note, digest }).await
+            requests::approve(&client().await?, format, &id, Note { note, digest }).await
         }
         Command::Deny { id, note } => {
-            requests::deny(&client()?, format, &id, Note { note: Some(note), digest: None }).await
+            requests::deny(&client().await?, format, &id, Note { note: Some(note), digest: None }).await
         }
-        Command::Withdraw { id } => requests::withdraw(&client()?, format, &id).await,
-        Command::Scopes => requests::scopes(&client()?, format).await,
-        Command::Grants { all } => grants::list(&client()?, format, all).await,
-        Command::Extend(arguments) => grants::extend(&client()?, format, arguments).await,
-        Command::BreakGlass(arguments) => emergencies::open(&client()?, format, arguments).await,
-        Command::Reviews { all } => emergencies::list(&client()?, format, all).await,
-        Command::Review { grant, note } => emergencies::close(&client()?, format, &grant, note).await,
-        Command::Revoke { grant, reason } => grants::revoke(&client()?, format, &grant, reason).await,
-        Command::Credentials { database } => credentials::credentials(&client()?, format, database).await,
-        Command::Connect { database, psql } => connect::connect(&client()?, database, &psql).await,
-        Command::Sessions => sessions::list(&client()?, format).await,
-        Command::Kill { session, reason } => sessions::kill(&client()?, format, &session, reason).await,
-        Command::Explain { database, user, sql } => explain::explain(&client()?, format, database, user, sql).await,
+        Command::Withdraw { id } => requests::withdraw(&client().await?, format, &id).await,
+        Command::Scopes => requests::scopes(&client().await?, format).await,
+        Command::Grants { all } => grants::list(&client().await?, format, all).await,
+        Command::Extend(arguments) => grants::extend(&client().await?, format, arguments).await,
+        Command::BreakGlass(arguments) => emergencies::open(&client().await?, format, arguments).await,
+        Command::Reviews { all } => emergencies::list(&client().await?, format, all).await,
+        Command::Review { grant, note } => emergencies::close(&client().await?, format, &grant, note).await,
+        Command::Revoke { grant, reason } => grants::revoke(&client().await?, format, &grant, reason).await,
+        Command::Credentials { database } => credentials::credentials(&client().await?, format, database).await,
+        Command::Connect { database, psql } => connect::connect(&client().await?, database, &psql).await,
+        Command::Sessions => sessions::list(&client().await?, format).await,
+        Command::Kill { session, reason } => sessions::kill(&client().await?, format, &session, reason).await,
+        Command::Explain { database, user, sql } => {
+            explain::explain(&client().await?, format, database, user, sql).await
+        }
         Command::Audit(command) => audit::run(options, *command).await,
     }
 }

@@ -20,7 +20,7 @@ pub async fn prove(options: &Options, arguments: ProveArguments) -> Result<(), F
     let bundle = match dir {
         Some(main) => crate::audit::prove(Places { main, regions }, record).map_err(unproved)?.0,
         None => {
-            let client = Client::new(Target::resolve(options)?)?;
+            let client = Client::new(Target::resolve(options).await?)?;
             client.get_slowly(&["audit", "proof", &record.to_string()]).await?
         }
     };

@@ -12,8 +12,18 @@ pub async fn list(client: &Client, format: Format) -> Result<(), Failure> {
     match format {
         Format::Json => output::json(&sessions),
         Format::Table => {
-            let headers =
-                ["id", "principal", "database", "client", "region", "application", "since", "statements", "running"];
+            let headers = [
+                "id",
+                "principal",
+                "database",
+                "client",
+                "region",
+                "application",
+                "since",
+                "statements",
+                "rows",
+                "running",
+            ];
             let rows = sessions.into_iter().map(|session| {
                 vec![
                     session.id,
@@ -24,6 +34,7 @@ pub async fn list(client: &Client, format: Format) -> Result<(), Failure> {
                     or_dash(Some(&session.application_name)),
                     output::time(session.opened_at),
                     session.statements.to_string(),
+                    or_dash(session.rows.map(|rows| rows.to_string()).as_deref()),
                     or_dash(session.statement.as_deref()),
                 ]
             });

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderValue;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -17,7 +16,7 @@ use crate::audit::{Entry, Filter, MAX_RESULTS, Record, Selector, Subscription};
 use crate::control::api::{AuditFilter, MORE_HEADER, Verification};
 use crate::control::auth::Caller;
 use crate::control::extract::{Id, Params};
-use crate::control::lines::{Broken, LineSender, Lines};
+use crate::control::lines::{Broken, Framing, LineSender, Lines};
 use crate::control::problem::Problem;
 use crate::control::server::Shared;
 
@@ -52,7 +51,7 @@ pub async fn search(
     let mut found = found.await.map_err(|_| Problem::internal())??;
     let surplus = found.len().saturating_sub(limit);
     found.drain(..surplus);
-    let (sender, lines) = Lines::channel();
+    let (sender, lines) = Lines::channel(Framing::Lines);
     let streams = shared.streams.clone();
     streams.spawn(async move {
         for entry in found {
@@ -71,26 +70,36 @@ pub async fn search(
 
 /// Follows the journal: new records that meet the filter, one JSON document a line, until the caller goes away or has
 /// as many as the limit says. `last` has it begin with the newest that are there already. Where the filter speaks of rows
-/// or SQLSTATE, a statement comes when it has ended, before its end.
+/// or SQLSTATE, a statement comes when it has ended, before its end. With `Accept: text/event-stream` they come as server-sent
+/// events whose ids are the records' numbers; who comes again with `Last-Event-ID` goes on behind it.
 #[utoipa::path(
     get, path = "/v1/audit/tail", tag = "audit", params(AuditFilter),
     responses(
-        (status = 200, body = String, content_type = "application/x-ndjson"),
+        (status = 200, content(
+            (String = "application/x-ndjson"),
+            (String = "text/event-stream")
+        )),
         (status = "default", body = Problem)
     )
 )]
 pub async fn tail(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
+    headers: HeaderMap,
     Params(filter): Params<AuditFilter>,
 ) -> Result<Response, Problem> {
+    let framing = Framing::wanted(&headers);
+    let resumed = framing.resumes_behind(&headers);
     let first = filter.last.unwrap_or_default().min(MAX_RESULTS);
     let filter = read_filter(filter, &caller)?;
     let place = place(&shared.followers).await?;
     let last = shared.journal.last_seq();
-    let subscription = shared.journal.subscribe(last + 1);
-    let found = if first == 0 { Vec::new() } else { newest(&shared, &caller, &filter, first, last).await? };
-    let (sender, lines) = Lines::channel();
+    let subscription = shared.journal.subscribe(resumed.unwrap_or(last).min(last) + 1);
+    let found = match resumed {
+        None if first > 0 => newest(&shared, &caller, &filter, first, last).await?,
+        None | Some(_) => Vec::new(),
+    };
+    let (sender, lines) = Lines::channel(framing);
     let streams = shared.streams.clone();
     streams.spawn(async move {
         for entry in found {
@@ -230,19 +239,15 @@ async fn follow(
             Ok(entries) => entries,
             Err(error) => {
                 tracing::error!(%error, "the journal could not be followed");
-                // Whether the caller still listens makes no difference.
-                let _ = sender.send(Err(Broken)).await;
+                sender.cut().await;
                 return;
             }
         };
         for entry in entries {
+            let Some(principal) = shared.still(caller) else { return };
             let directory = shared.directory.load_full();
-            let Some(user) = directory.user(caller.name()).filter(|user| user.token_hashes.contains(caller.token()))
-            else {
-                return;
-            };
             for entry in wanted(shared, filter, entry).await {
-                if !directory.may_read(&user.principal, &entry.record) {
+                if !directory.may_read(&principal, &entry.record) {
                     continue;
                 }
                 if left == 0 || send(shared, sender, entry).await.is_err() {
@@ -276,14 +281,9 @@ async fn statement_of(shared: &Arc<Shared>, filter: &Filter, end: &Entry, seq: u
 
 /// Sends the record's bytes as the journal's chain has them. A caller who does not read loses their place.
 async fn send(shared: &Shared, sender: &LineSender, entry: Entry) -> Result<(), Broken> {
-    let mut line = entry.canonical;
-    line.push(b'\n');
     tokio::select! {
         () = shared.stop.cancelled() => Err(Broken),
-        sent = timeout(MAX_STALL, sender.send(Ok(Bytes::from(line)))) => match sent {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Broken),
-        },
+        sent = timeout(MAX_STALL, sender.send(entry.record.seq, entry.canonical)) => sent.unwrap_or(Err(Broken)),
     }
 }
 

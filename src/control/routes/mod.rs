@@ -7,6 +7,7 @@ pub mod emergencies;
 pub mod explain;
 pub mod grants;
 pub mod holds;
+pub mod login;
 pub mod proof;
 pub mod requests;
 pub mod scopes;

@@ -1,6 +1,7 @@
 //! Who the caller is, and what they may ask for or decide on.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
@@ -35,12 +36,16 @@ pub async fn list(State(shared): State<Arc<Shared>>, caller: Caller) -> Json<Vec
 )]
 pub async fn whoami(State(shared): State<Arc<Shared>>, caller: Caller) -> Json<WhoAmI> {
     let directory = shared.directory.load();
+    let session = caller.session();
+    let end = |left| shared.clock.now().saturating_add(left).unwrap_or(jiff::Timestamp::MAX);
     Json(WhoAmI {
         name: caller.name().to_owned(),
         groups: caller.principal().groups.clone(),
         admin: caller.is_admin(),
         auditor: caller.is_auditor(),
-        csrf: caller.csrf().map(|csrf| csrf.expose().to_owned()),
+        login: caller.proof().word().to_owned(),
+        csrf: session.map(|session| session.csrf.expose().to_owned()),
+        expires_at: session.map(|session| end(session.left(Instant::now()))),
         databases: directory.databases.iter().map(views::database).collect(),
     })
 }

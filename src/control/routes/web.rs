@@ -11,9 +11,10 @@ use serde::Deserialize;
 
 use crate::audit::{Event, Record};
 use crate::control::auth::Peer;
-use crate::control::browser::same_origin;
+use crate::control::browser::{Lasts, same_origin};
 use crate::control::extract::Body;
 use crate::control::problem::Problem;
+use crate::control::proof::Proof;
 use crate::control::server::Shared;
 
 /// One file of the pages.
@@ -37,7 +38,7 @@ pub const FILES: [File; 8] = [
 ];
 
 /// Nothing but our own files, and nothing inside of the page itself.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'none'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
 impl File {
@@ -58,10 +59,13 @@ pub struct Login {
     token: String,
 }
 
-/// Whether the browser that calls has a session: a page that asks first is not refused.
+/// Whether the browser that calls has a session, and where it can log in besides here: a page that asks first is not refused.
 pub async fn standing(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Json<serde_json::Value> {
+    let directory = shared.directory.load();
     let session = shared.browsers.find(&headers, Instant::now());
-    Json(serde_json::json!({ "session": session.is_some() }))
+    let standing = session.and_then(|session| directory.standing_of(&session.proof, shared.clock.now()));
+    let start = directory.provider.as_ref().map(|provider| provider.offer().start_url);
+    Json(serde_json::json!({ "session": standing.is_some(), "oidc": start }))
 }
 
 /// Begins a browser's session. From a page of ours alone: nobody is to be logged in as somebody else by another site.
@@ -88,7 +92,9 @@ pub async fn login(
     record.client_addr = Some(address.to_string());
     record.detail = Some("a browser, by a control token".to_owned());
     shared.journal.record(record).await?;
-    let cookie = shared.browsers.begin(hash, now).map_err(|_| Problem::internal())?;
+    shared.browsers.end(&headers);
+    let cookie = shared.browsers.begin(Proof::Token(hash.clone()), Lasts::default(), now);
+    let cookie = cookie.map_err(|_| Problem::internal())?;
     Ok((StatusCode::OK, [(header::SET_COOKIE, cookie)], Json(serde_json::json!({ "name": user.principal.name })))
         .into_response())
 }
@@ -106,7 +112,10 @@ pub async fn logout(
     if let Some(session) = shared.browsers.find(&headers, Instant::now()) {
         let mut record = Record::new(shared.clock.now(), Event::ControlLogout);
         let directory = shared.directory.load();
-        record.principal = directory.user_by_hash(&session.token).map(|user| user.principal.name.clone());
+        record.principal = match &session.proof {
+            Proof::Token(hash) => directory.user_by_hash(hash).map(|user| user.principal.name.clone()),
+            Proof::Provider(arrival) => Some(arrival.principal.name.clone()),
+        };
         record.client_addr = Some(peer.address().to_string());
         shared.journal.record(record).await?;
     }

@@ -34,7 +34,15 @@ export const post = (path, body) => call("POST", path, body === undefined ? {} :
 
 export async function whoami() { return Object.assign(me, { csrf: null }, await get("/v1/whoami")); }
 
-// One JSON document a line, as they come, until the signal says stop.
+// Server-sent events, as they come; a connection that breaks is made again, and goes on where it broke off.
+export function events(path, take, failed) {
+  const source = new EventSource(path);
+  source.addEventListener("message", (event) => take(JSON.parse(event.data)));
+  source.addEventListener("error", () => { if (source.readyState === EventSource.CLOSED) failed(); });
+  return () => source.close();
+}
+
+// One JSON document a line, until the signal says stop.
 export async function lines(path, signal, take) {
   const response = await fetch(path, { credentials: "same-origin", signal });
   if (!response.ok) throw new Failed(response.status, await response.json().catch(() => ({})));

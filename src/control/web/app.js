@@ -12,7 +12,7 @@ const PAGES = [
 ];
 const RENEWED = new Set(["queue", "access", "sessions", "grants"]);
 const main = document.getElementById("main"), nav = document.getElementById("nav"), top_ = document.getElementById("top");
-let open = null, turn = 0;
+let open = null, turn = 0, provider = null;
 
 async function show() {
   const mine = ++turn;
@@ -50,7 +50,8 @@ function login() {
   };
   put(main, h("form", { class: "login card", onsubmit: enter }, h("img", { src: "/icon.svg", alt: "", width: 40, height: 40 }), h("h1", {}, "pgward"),
     h("p", { class: "dim" }, "Just-in-time access to PostgreSQL."), h("label", { for: "token" }, "Control token"), token,
-    h("div", { class: "actions" }, h("button", { class: "main" }, "Log in")), problem));
+    h("div", { class: "actions" }, h("button", { class: "main" }, "Log in")), problem,
+    provider && h("p", {}, h("a", { id: "oidc", href: `${provider}?next=${encodeURIComponent(`/${location.hash}`)}` }, "Log in by the identity provider"))));
   token.focus();
 }
 
@@ -74,7 +75,9 @@ function keys(event) {
 
 async function start() {
   try {
-    if (!(await get("/login")).session) { login(); return; }
+    const standing = await get("/login");
+    provider = standing.oidc;
+    if (!standing.session) { login(); return; }
     await whoami();
   } catch (error) { failed(error); return; }
   top_.hidden = false;
@@ -90,9 +93,10 @@ document.getElementById("logout").addEventListener("click", async () => {
 });
 addEventListener("hashchange", () => { if (!top_.hidden) { show(); main.focus(); } });
 addEventListener("keydown", keys);
+document.addEventListener("acted", counted);
 setInterval(() => {
   counted();
   // Not under somebody's hands.
-  if (open && open.draw && RENEWED.has(open.name) && !document.hidden && !main.contains(document.activeElement)) open.draw().catch(failed);
+  if (open && open.draw && RENEWED.has(open.name) && !document.hidden && (document.activeElement === main || !main.contains(document.activeElement))) open.draw().catch(failed);
 }, 4000);
 start();

@@ -1,6 +1,6 @@
 // Looking on: sessions, the feed of statements, denials, grants over time, the journal, scopes, use.
 
-import { get, post, lines, me } from "./api.js";
+import { get, post, lines, events, me } from "./api.js";
 import { h, put, svg, say, span, when, pill, facts, table } from "./dom.js";
 
 const cell = (text, kind) => h("td", { class: kind }, text ?? "");
@@ -10,15 +10,17 @@ export async function sessions(main) {
     const all = await get("/v1/sessions");
     const rows = all.map((session) => h("tr", {}, cell(session.principal), cell(session.database), cell(session.application_name),
       cell(`${session.client_addr}${session.client_region ? ` (${session.client_region})` : ""}`), h("td", {}, when(session.opened_at)), cell(session.statements, "number"),
-      cell(session.statement || "idle", session.statement ? "text" : "dim"),
+      cell(session.statement || "idle", session.statement ? "text" : "dim"), cell(session.rows ?? "", "number"),
       h("td", {}, h("button", { type: "button", class: "bad", "aria-label": `Kill the session of ${session.principal}`, onclick: async () => {
         const reason = prompt("End this session now, its statement cancelled. Why?");
         if (reason === null) return;
         try { await post(`/v1/sessions/${encodeURIComponent(session.id)}/kill`, reason ? { reason } : {}); say("Ended."); } catch (error) { say(error.message); }
-        await draw();
+        // It is listed until both its connections are closed.
+        for (let looks = 0; looks < 20 && (await draw()).some((one) => one.id === session.id); looks += 1) await new Promise((later) => { setTimeout(later, 250); });
       } }, "Kill"))));
     put(main, h("h1", {}, "Sessions"), h("p", { class: "lead" }, `${all.length} live ${all.length === 1 ? "session" : "sessions"}, with the statement that runs.`),
-      table(["Who", "Database", "Application", "From", "Since", "Statements", "Statement", ""], rows, "Nobody is connected."));
+      table(["Who", "Database", "Application", "From", "Since", "Statements", "Statement", "Rows so far", ""], rows, "Nobody is connected."));
+    return all;
   };
   await draw();
   return draw;
@@ -34,7 +36,7 @@ function statement(record) {
 const HEADS = ["When", "Who", "Database", "Verdict", "Statement", "Rule or relations"];
 
 export async function feed(main) {
-  const body = h("tbody", {}), stop = new AbortController(), who = h("input", { "aria-label": "Only of", placeholder: "Only of this principal" });
+  const body = h("tbody", {}), who = h("input", { "aria-label": "Only of", placeholder: "Only of this principal" });
   let paused = false;
   const pause = h("button", { type: "button", "aria-pressed": "false", onclick: () => {
     paused = !paused;
@@ -43,12 +45,12 @@ export async function feed(main) {
   } }, "Pause");
   put(main, h("h1", {}, "Feed"), h("p", { class: "lead" }, "Statements as they are recorded."), h("div", { class: "bar" }, who, pause),
     h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, HEADS.map((text) => h("th", { scope: "col" }, text)))), body)));
-  lines("/v1/audit/tail?event=statement&last=20", stop.signal, (record) => {
+  const stop = events("/v1/audit/tail?event=statement&last=20", (record) => {
     if (paused || (who.value.trim() && record.principal !== who.value.trim())) return;
     body.prepend(statement(record));
     while (body.children.length > 200) body.lastChild.remove();
-  }).catch((error) => { if (error.name !== "AbortError") say(error.message); });
-  return { stop: () => stop.abort() };
+  }, () => say("The feed has ended: open it again."));
+  return { stop };
 }
 
 async function search(query) {

@@ -49,6 +49,7 @@ function card(request, scope, again) {
     } catch (error) {
       say(`${error.message}. ${error.hint || ""}`);
     }
+    document.dispatchEvent(new Event("acted"));
     await again();
   };
   const decided = () => ({ digest: request.digest, ...(note.value.trim() ? { note: note.value.trim() } : {}) });

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::asks::Asked;
 use super::{Alone, Batch, Gate, Instead, Message, Planned, copied, running};
 use crate::audit::{Event, Protocol};
 use crate::session::analysis::{Meaning, Part};
@@ -30,15 +31,6 @@ impl Gate {
             self.doom(ToUpstream::failing_step(), expected, batch);
             return Ok(());
         }
-        if let Some(denial) = meanings.last().and_then(|meaning| self.check_once(meaning).err()) {
-            let mut expected = Expected::new(Step::Bind, self.names.next_change());
-            let refused = Refused { denial, footprint: Evidence::None };
-            if let Some(newest) = meanings.last() {
-                self.refuse_meaning(newest, refused, Some(&*parameters), &mut expected, batch);
-            }
-            self.doom(ToUpstream::failing_step(), expected, batch);
-            return Ok(());
-        }
         for meaning in &meanings {
             let is_fresh = batch.parsed.as_ref().is_some_and(|(parsed, _)| Arc::ptr_eq(parsed, meaning));
             if is_fresh || meaning.statement().is_none() {
@@ -47,6 +39,8 @@ impl Gate {
             match self.judge.judge(meaning, &self.names).await {
                 Ok(judged) => batch.bound = Some((Arc::clone(meaning), judged)),
                 Err(refused) => {
+                    let held = self.hold_or_refuse(&meaning.analysis, (Some(meaning.part), refused));
+                    let Some((_, refused)) = held else { return Ok(()) };
                     let mut expected = Expected::new(Step::Bind, self.names.next_change());
                     self.refuse_meaning(meaning, refused, Some(&*parameters), &mut expected, batch);
                     self.doom(ToUpstream::failing_step(), expected, batch);
@@ -54,6 +48,19 @@ impl Gate {
                 }
             }
         }
+        let called = match self.ask_bound(&bind, meanings.last()) {
+            Ok(Asked::Waits) => return Ok(()),
+            Ok(Asked::Answered(answer)) => Some(answer),
+            Ok(Asked::No | Asked::Prepared(_)) => None,
+            Err((_, refused)) => {
+                let mut expected = Expected::new(Step::Bind, self.names.next_change());
+                if let Some(meaning) = meanings.last() {
+                    self.refuse_meaning(meaning, refused, Some(&*parameters), &mut expected, batch);
+                }
+                self.doom(ToUpstream::failing_step(), expected, batch);
+                return Ok(());
+            }
+        };
         let portal = Portal { meanings, parameters: Some(Arc::clone(&parameters)), rows: Arc::default(), hold: false };
         let alone = Alone::bind(&portal, bind.portal, parameters);
         let change = match self.names.add_portal(Key::new(bind.portal), portal.clone()) {
@@ -68,9 +75,14 @@ impl Gate {
                 return Ok(());
             }
         };
-        self.free(frame, Some(Step::Bind), vec![change], batch)?;
-        if let Some(planned) = batch.planned.last_mut() {
-            planned.alone = Some(alone);
+        match called {
+            Some(answer) => self.bind_answer(&bind, &answer, change, alone, batch),
+            None => {
+                self.free(frame, Some(Step::Bind), vec![change], batch)?;
+                if let Some(planned) = batch.planned.last_mut() {
+                    planned.alone = Some(alone);
+                }
+            }
         }
         Ok(())
     }

@@ -92,7 +92,7 @@ impl Prepared {
             entry,
             role,
             beside: 0,
-            inquiries: Inquiries::new(parts.desk.clone(), asker),
+            inquiries: Inquiries::new(parts.desk.clone(), asker, Arc::clone(&server.held)),
         });
         (relay, ends, listed)
     }

@@ -4,23 +4,20 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio_util::task::TaskTracker;
-
 use super::Relay;
-use crate::access::{RequestId, RequestState, spell};
+use super::held::{self, Filing, Held, Waiting, Withdrawal};
+use crate::access::{RequestState, spell};
 use crate::audit::Event;
 use crate::policy::Denial;
 use crate::session::aside::Aside;
-use crate::session::asking::{self, Ask, Asker, Asking, NotFiled, Reply, Told, Wish};
-use crate::session::metrics::Metrics;
+use crate::session::asking::{self, Ask, Asker, NotFiled, Reply, Told, Wish};
+use crate::session::held::Places;
+use crate::session::pass::ToUpstream;
 use crate::session::peer::ToClient;
-use crate::session::registry::Entry;
-use crate::store::GrantSet;
+use crate::wire::backend::TransactionStatus;
 use crate::wire::encode::{ClientVisible, Severity};
 use crate::wire::sqlstate;
 
@@ -30,6 +27,7 @@ type Working<T> = Aside<Pin<Box<dyn Future<Output = T> + Send>>>;
 pub struct Inquiries {
     desk: asking::Desk,
     asker: Arc<Asker>,
+    held: Arc<Places>,
     stage: Stage,
 }
 
@@ -43,6 +41,8 @@ impl std::fmt::Debug for Inquiries {
 enum Stage {
     #[default]
     Nothing,
+    /// It waits for the answers to what was sent before.
+    Due(Ask),
     Asking(Working<Reply>),
     /// A held statement's request is being filed.
     Filing(Working<Result<Held, Reply>>),
@@ -50,61 +50,10 @@ enum Stage {
     Waiting(Working<Reply>, #[expect(dead_code, reason = "its end is what counts")] Withdrawal),
 }
 
-/// A statement that is held, once its request is filed.
-struct Held {
-    told: Told,
-    wish: Wish,
-    wait: Duration,
-    denial: Box<Denial>,
-    place: Place,
-}
-
-/// One of the places that held statements have.
-struct Place(Arc<Metrics>);
-
-/// Statements that are held at once.
-const MAX_HELD: usize = 100;
-/// How often it is looked what became of a request, besides when grants change.
-const LOOK: Duration = Duration::from_secs(1);
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-
-impl Place {
-    fn take(metrics: &Arc<Metrics>) -> Option<Self> {
-        let before = HELD.fetch_add(1, Ordering::Relaxed);
-        metrics.held.inc();
-        let place = Self(Arc::clone(metrics));
-        (before < MAX_HELD).then_some(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        HELD.fetch_sub(1, Ordering::Relaxed);
-        self.0.held.dec();
-    }
-}
-
-/// Takes a request back when nobody waits for it any more: what was decided by then stays.
-struct Withdrawal {
-    desk: Arc<dyn Asking>,
-    asker: Arc<Asker>,
-    request: RequestId,
-    tasks: TaskTracker,
-    _place: Place,
-}
-
-impl Drop for Withdrawal {
-    fn drop(&mut self) {
-        let (desk, asker, request) = (Arc::clone(&self.desk), Arc::clone(&self.asker), self.request.clone());
-        self.tasks.spawn(async move { desk.withdraw(&asker, &request).await });
-    }
-}
-
 impl Inquiries {
     #[must_use]
-    pub fn new(desk: asking::Desk, asker: Asker) -> Self {
-        Self { desk, asker: Arc::new(asker), stage: Stage::Nothing }
+    pub fn new(desk: asking::Desk, asker: Asker, held: Arc<Places>) -> Self {
+        Self { desk, asker: Arc::new(asker), held, stage: Stage::Nothing }
     }
 
     /// Whether messages wait for an answer.
@@ -115,14 +64,46 @@ impl Inquiries {
 }
 
 impl<C: ToClient> Relay<C> {
-    /// Asks what the gate wants to know.
+    /// Asks what the gate wants to know, once everything in front of the message is answered: had that failed, the message would
+    /// be skipped, or its transaction have failed with it.
     pub(super) fn ask(&mut self, ask: Ask) {
+        if !self.replies.is_idle() {
+            self.upstream.push(ToUpstream::flush().into_bytes());
+        }
+        self.inquiries.stage = Stage::Due(ask);
+    }
+
+    /// Begins to ask, where it can be. Answers whether that is over already.
+    fn begin_asking(&mut self) -> Poll<()> {
+        let is_idle = self.replies.is_idle();
+        // Behind an error up to the Sync, and within a COPY, no message is what it seemed.
+        if self.is_copying() || (is_idle && self.replies.is_skipping()) {
+            self.inquiries.stage = Stage::Nothing;
+            return Poll::Ready(());
+        }
+        if !is_idle {
+            return Poll::Pending;
+        }
+        let Stage::Due(ask) = std::mem::take(&mut self.inquiries.stage) else { return Poll::Pending };
+        match self.stage_of(ask) {
+            Ok(stage) => {
+                self.inquiries.stage = stage;
+                Poll::Pending
+            }
+            Err(reply) => {
+                self.gate.reply(reply);
+                Poll::Ready(())
+            }
+        }
+    }
+
+    fn stage_of(&self, ask: Ask) -> Result<Stage, Reply> {
         let asker = Arc::clone(&self.inquiries.asker);
-        let Some(desk) = self.inquiries.desk.clone() else {
-            self.gate.reply(refused_by_desk(asking::nobody()));
-            return;
-        };
-        self.inquiries.stage = match ask {
+        let desk = self.inquiries.desk.clone().ok_or_else(|| refused_by_desk(asking::nobody()))?;
+        let is_failed = self.replies.status() == TransactionStatus::Failed;
+        Ok(match ask {
+            Ask::File(_) | Ask::Requests if is_failed => return Err(failed_transaction()),
+            Ask::Hold { denial, .. } if is_failed => return Err(Reply::Refused(denial, None)),
             Ask::File(wish) => Stage::Asking(working(async move {
                 desk.file(&asker, wish).await.map_or_else(refused_by_desk, |told| Reply::Answer(asking::filed(&told)))
             })),
@@ -131,27 +112,24 @@ impl<C: ToClient> Relay<C> {
                 all.map_or_else(refused_by_desk, |all| Reply::Answer(asking::listed(&all)))
             })),
             Ask::Hold { wish, wait, denial } => {
-                let Some(place) = Place::take(&self.metrics) else {
-                    self.gate.reply(Reply::Refused(denial, None));
-                    return;
+                let place = match self.inquiries.held.take(&asker.principal.name, &self.metrics) {
+                    Ok(place) => place,
+                    Err(full) => return Err(Reply::Refused(held::still(denial, &full.to_string()), None)),
                 };
-                Stage::Filing(working(async move {
-                    match desk.file(&asker, wish.clone()).await {
-                        Ok(told) => Ok(Held { told, wish, wait, denial, place }),
-                        Err(why) => Err(Reply::Refused(
-                            still(denial, &format!("Approval cannot be asked for: {}", why.message)),
-                            None,
-                        )),
-                    }
-                }))
+                let tasks = self.tasks.clone();
+                self.entry.begin_hold();
+                Stage::Filing(working(Filing { desk, asker, tasks, wish, wait, denial, place }.run()))
             }
-        };
+        })
     }
 
     /// Goes on asking. Ready once a message that waited can be judged.
     pub(super) fn poll_inquiry(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if matches!(self.inquiries.stage, Stage::Due(_)) && self.begin_asking().is_ready() {
+            return Poll::Ready(());
+        }
         let reply = match &mut self.inquiries.stage {
-            Stage::Nothing => return Poll::Pending,
+            Stage::Nothing | Stage::Due(_) => return Poll::Pending,
             Stage::Asking(working) | Stage::Waiting(working, _) => match Pin::new(working).poll(cx) {
                 Poll::Ready(reply) => reply,
                 Poll::Pending => return Poll::Pending,
@@ -161,7 +139,11 @@ impl<C: ToClient> Relay<C> {
                     self.wait_for_approval(held);
                     return Poll::Ready(());
                 }
-                Poll::Ready(Err(reply)) => reply,
+                Poll::Ready(Err(reply)) => {
+                    // It is refused either way.
+                    self.entry.end_hold();
+                    reply
+                }
                 Poll::Pending => return Poll::Pending,
             },
         };
@@ -172,15 +154,27 @@ impl<C: ToClient> Relay<C> {
 
     /// Tells the client what it waits for, and waits.
     fn wait_for_approval(&mut self, held: Held) {
-        let Held { told, wish, wait, denial, place } = held;
+        let Held { told, wish, wait, denial, withdrawal } = held;
         let Some(desk) = self.inquiries.desk.clone() else { return };
-        let mut notice = ClientVisible::new(
+        // What the scope's own rule approves at once is waited for by nobody.
+        if told.state == RequestState::Pending {
+            self.tell_held(&told, wish, wait, &denial);
+        }
+        let (entry, grants) = (Arc::clone(&self.entry), self.grants.clone());
+        let asker = Arc::clone(&self.inquiries.asker);
+        let waiting = Waiting { desk, asker, entry, grants, told, wait, denial };
+        self.inquiries.stage = Stage::Waiting(working(waiting.run()), withdrawal);
+    }
+
+    fn tell_held(&mut self, told: &Told, wish: Wish, wait: Duration, denial: &Denial) {
+        let notice = ClientVisible::new(
             Severity::Notice,
             sqlstate::SUCCESS,
             format!("approval was asked for: request {} for scope \"{}\"", told.id, told.scope),
         );
-        notice.detail = Some(format!("The statement waits for at most {}; it needs {}.", spell(wait), told.needs));
-        notice.hint = Some(format!("They run: pgward approve {}", told.id));
+        let notice = notice
+            .detail(format!("The statement waits for at most {}; it needs {}.", spell(wait), told.needs))
+            .hint(format!("They run: pgward approve {}", told.id));
         self.replies.notice(notice.to_bytes());
         let mut record = self.gate.recorder.entry(Event::StatementHeld);
         record.request = Some(told.id.clone());
@@ -190,90 +184,15 @@ impl<C: ToClient> Relay<C> {
         record.rule = Some(denial.rule.as_str().to_owned());
         record.detail = Some(format!("waits for at most {}", spell(wait)));
         self.gate.note(record);
-        let asker = Arc::clone(&self.inquiries.asker);
-        let withdrawal = Withdrawal {
-            desk: Arc::clone(&desk),
-            asker: Arc::clone(&asker),
-            request: told.id.clone(),
-            tasks: self.tasks.clone(),
-            _place: place,
-        };
-        let (entry, grants) = (Arc::clone(&self.entry), self.grants.clone());
-        let waiting = Waiting { desk, asker, entry, grants, told, wait, denial };
-        self.inquiries.stage = Stage::Waiting(working(waiting.run()), withdrawal);
     }
 }
 
-/// A statement that waits for its approvers.
-struct Waiting {
-    desk: Arc<dyn Asking>,
-    asker: Arc<Asker>,
-    entry: Arc<Entry>,
-    grants: watch::Receiver<Arc<GrantSet>>,
-    told: Told,
-    wait: Duration,
-    denial: Box<Denial>,
-}
-
-impl Waiting {
-    async fn run(mut self) -> Reply {
-        let deadline = tokio::time::Instant::now() + self.wait;
-        let entry = Arc::clone(&self.entry);
-        let cancelled = entry.cancel_noted();
-        tokio::pin!(cancelled);
-        loop {
-            if let Some(reply) = self.decided().await {
-                return reply;
-            }
-            tokio::select! {
-                () = &mut cancelled => {
-                    self.entry.take_cancel();
-                    let said = ClientVisible::new(
-                        Severity::Error,
-                        sqlstate::QUERY_CANCELED,
-                        "canceling statement due to user request",
-                    );
-                    return Reply::Refused(self.denial, Some(Box::new(said)));
-                }
-                () = tokio::time::sleep_until(deadline) => {
-                    let why = format!("Approval was asked for (request {}), and nobody decided within {}", self.told.id, spell(self.wait));
-                    return Reply::Refused(still(self.denial, &why), None);
-                }
-                changed = self.grants.changed() => {
-                    if changed.is_err() {
-                        return Reply::Refused(self.denial, None);
-                    }
-                }
-                () = tokio::time::sleep(LOOK) => {}
-            }
-        }
-    }
-
-    /// What the approvers say, where they have decided.
-    async fn decided(&mut self) -> Option<Reply> {
-        let id = self.told.id.clone();
-        let is_there = |set: &GrantSet| set.grants.iter().any(|grant| grant.request == id);
-        if is_there(&self.grants.borrow_and_update()) {
-            return Some(Reply::Granted);
-        }
-        // A store that does not answer now may do so in a moment.
-        let told = self.desk.look(&self.asker, &self.told.id).await.ok()?;
-        let why = match told.state {
-            // Approved: the grant is on its way to this session.
-            RequestState::Pending | RequestState::Approved => return None,
-            RequestState::Denied => told.denied.unwrap_or_else(|| "It was denied".to_owned()),
-            RequestState::Withdrawn => "It was withdrawn".to_owned(),
-            RequestState::Expired => "It expired".to_owned(),
-        };
-        let why = format!("Approval was asked for (request {}): {why}", self.told.id);
-        Some(Reply::Refused(still(self.denial.clone(), &why), None))
-    }
-}
-
-/// The refusal that the statement would have had at once, and what came of asking.
-fn still(mut denial: Box<Denial>, why: &str) -> Box<Denial> {
-    denial.detail = if denial.detail.is_empty() { format!("{why}.") } else { format!("{} {why}.", denial.detail) };
-    denial
+/// What PostgreSQL says there.
+fn failed_transaction() -> Reply {
+    let text = "current transaction is aborted, commands ignored until end of transaction block";
+    let why = NotFiled { message: "the transaction has failed".to_owned(), hint: None };
+    let said = ClientVisible::new(Severity::Error, sqlstate::IN_FAILED_TRANSACTION, text);
+    Reply::Refused(Box::new(asking::not_filed(why)), Some(Box::new(said)))
 }
 
 fn refused_by_desk(why: NotFiled) -> Reply {

@@ -9,6 +9,7 @@ use crate::session::pass::ToUpstream;
 use crate::session::peer::ToClient;
 use crate::session::records::Outcome;
 use crate::wire::encode::ClientVisible;
+use crate::wire::frame::HEADER_LENGTH;
 use crate::wire::{ProtocolError, sqlstate};
 
 /// For a client to send the rest of what it is refused for: on a busy machine even five megabytes take seconds.
@@ -20,8 +21,15 @@ impl<C: ToClient> Relay<C> {
         let is_busy = !self.replies.is_idle();
         let said = last_word(&finish);
         let said = said.filter(|_| self.replies.is_between_messages());
-        let is_too_long = matches!(finish, Finish::ClientViolation(ProtocolError::TooLong(..)));
-        if is_too_long {
+        let too_long = match finish {
+            Finish::ClientViolation(ProtocolError::TooLong(body, _)) => Some(HEADER_LENGTH + body),
+            Finish::ClientViolation(_)
+            | Finish::ClientLeft
+            | Finish::UpstreamLeft { .. }
+            | Finish::UpstreamViolation(_)
+            | Finish::Ended(_) => None,
+        };
+        if too_long.is_some() {
             self.metrics.count_bound(Bound::MessageBytes);
         }
         let farewell = self.leaving && matches!(finish, Finish::ClientLeft);
@@ -30,12 +38,14 @@ impl<C: ToClient> Relay<C> {
             if let Some(said) = &said {
                 client.push(said.to_bytes());
             }
-            // A client that does not read is not waited for.
-            let heard = tokio::time::timeout(LAST_WORD, client.finish()).await;
-            if is_too_long && matches!(heard, Ok(Ok(()))) {
-                // In the middle of a message it listens only behind it.
-                let _ = tokio::time::timeout(REST, client.drain()).await;
+            if let Some(length) = too_long {
+                // In the middle of a message a client listens only behind it, and one that finds the connection closed there
+                // looks no more at what it was told.
+                let rest = length.saturating_sub(client.input.len());
+                let _ = tokio::time::timeout(REST, client.tell_and_take(rest)).await;
             }
+            // A client that does not read is not waited for.
+            let _ = tokio::time::timeout(LAST_WORD, client.finish()).await;
         };
         let to_upstream = async {
             if farewell {

@@ -40,6 +40,12 @@ impl Replies {
         self.queue.front().is_some_and(Expected::runs)
     }
 
+    /// Rows that the statement which runs has returned by now, through all of its portal.
+    pub fn rows_so_far(&self) -> u64 {
+        let running = self.queue.front().filter(|front| front.runs()).and_then(|front| front.statements.front());
+        running.map_or(0, |running| running.rows + running.portal.as_ref().map_or(0, |portal| portal.rows()))
+    }
+
     /// Whether what it runs is a COPY with the client at that end.
     pub(super) fn copies(&self, direction: CopyDirection) -> bool {
         let front = self.queue.front().filter(|front| front.runs());
@@ -93,7 +99,14 @@ impl Replies {
                 }
                 Step::CopyEnd => self.queue.remove(1),
                 // It makes the COPY fail, and is lost with it; in the extended protocol so is all up to the next Sync.
-                Step::Query | Step::Parse | Step::Bind | Step::Describe | Step::Probe | Step::Close | Step::Execute
+                Step::Query
+                | Step::Parse
+                | Step::Bind
+                | Step::Describe
+                | Step::Probe
+                | Step::Around
+                | Step::Close
+                | Step::Execute
                     if is_query =>
                 {
                     self.queue.remove(1)
@@ -103,6 +116,7 @@ impl Replies {
                 | Step::Bind
                 | Step::Describe
                 | Step::Probe
+                | Step::Around
                 | Step::Close
                 | Step::Execute
                 | Step::Own => None,

@@ -12,7 +12,7 @@ use crate::session::reason::ReasonChange;
 use crate::session::records::Outcome;
 use crate::wire::Header;
 use crate::wire::backend::{ErrorFields, TransactionStatus};
-use crate::wire::encode::ClientVisible;
+use crate::wire::encode::{self, ClientVisible};
 
 /// Which statements have outlived their grants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,7 @@ impl Replies {
             | Step::Bind
             | Step::Describe
             | Step::Probe
+            | Step::Around
             | Step::Close
             | Step::Sync
             | Step::CopyEnd
@@ -93,8 +94,13 @@ impl Replies {
             running.rows = tag.as_deref().and_then(rows_of).unwrap_or(0);
         }
         self.took_effect(&running.effect, tag.as_deref(), happened);
+        let own = running.tag.filter(|_| tag.is_some());
+        let tag = own.map(str::to_owned).or(tag);
         happened.ended.push((running, Outcome { sqlstate: None, command_tag: tag, ended_by: EndedBy::Completed }));
-        Ok(self.passed())
+        Ok(match own {
+            Some(own) if !self.muted => Pass::Replace(encode::command_complete(own)),
+            Some(_) | None => self.passed(),
+        })
     }
 
     /// It was done before the cancel request came: rows are missing, so this must not look like success to the client,
@@ -167,6 +173,7 @@ impl Replies {
             | Step::Bind
             | Step::Describe
             | Step::Probe
+            | Step::Around
             | Step::Close
             | Step::Sync
             | Step::CopyEnd

@@ -37,6 +37,8 @@ pub struct Running {
     /// Whether its COPY is binary: the end of its data is then a message of its own.
     pub binary_copy: bool,
     pub text: Arc<str>,
+    /// The command tag that the client is told where pgward answers the statement itself, in place of the upstream's.
+    pub tag: Option<&'static str>,
     pub started: Instant,
     /// When its turn came; only where its time is bounded.
     pub began: Option<Instant>,
@@ -71,6 +73,8 @@ pub enum Step {
     Describe,
     /// pgward's own Describe of a cursor in front of the client's: its answer is for nobody, its error for the client.
     Probe,
+    /// pgward's own Parse or Close around a Bind of the client's: its answer is for nobody, its error for the client.
+    Around,
     Close,
     Execute,
     Sync,

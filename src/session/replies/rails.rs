@@ -17,7 +17,7 @@ impl Replies {
         self.timed |= expected.statements.iter().any(|running| running.guards.statement_timeout.is_some());
         match expected.step {
             Step::Query | Step::Sync | Step::Own => self.mid_segment = false,
-            Step::Parse | Step::Bind | Step::Describe | Step::Probe | Step::Close | Step::Execute => {
+            Step::Parse | Step::Bind | Step::Describe | Step::Probe | Step::Around | Step::Close | Step::Execute => {
                 self.mid_segment = true
             }
             Step::CopyEnd => {}

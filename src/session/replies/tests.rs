@@ -24,6 +24,7 @@ fn running(grant: &str) -> Running {
         copy: Some(CopyDirection::From),
         binary_copy: false,
         text: Arc::from("SELECT 1"),
+        tag: None,
         started: Instant::now(),
         began: None,
         changes: Vec::new(),

@@ -29,7 +29,8 @@ impl Server {
             tracing::error!(%error, "a cancel request is not passed on: it cannot be recorded");
             return;
         }
-        entry.note_cancel();
-        entry.target().cancel().await;
+        if entry.note_cancel() {
+            entry.target().cancel().await;
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! What the cases share: one PostgreSQL, proxies on it, and the people who ask and approve.
 
 pub mod balancer;
+pub mod browser;
 pub mod idp;
+pub mod idp_flow;
 #[path = "../../support/installed.rs"]
 pub mod installed;
 mod postgres;

@@ -21,6 +21,11 @@ pub struct Setup {
 }
 
 impl Setup {
+    /// Writes a file that its owner alone may read.
+    pub fn keep(&self, name: &str, text: &str) {
+        write_private(&self.dir.join(name), text);
+    }
+
     pub fn hash(&self, user: &str) -> &str {
         self.hashes.iter().find(|(name, _)| name == user).map(|(_, hash)| hash.as_str()).unwrap()
     }

@@ -9,7 +9,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use super::Proxy;
+use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
+
+use super::{Credentials, Proxy};
 
 pub const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 pub const GSSENC_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 48];
@@ -78,4 +80,43 @@ pub fn drain(stream: &mut dyn Read) -> (Vec<u8>, bool) {
 /// Whether `haystack` holds `needle`.
 pub fn holds(haystack: &[u8], needle: &str) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle.as_bytes())
+}
+
+/// A session that has logged in, over TLS, and has been told that it may ask.
+pub fn session(proxy: &Proxy, minted: &Credentials) -> Tls {
+    let mut stream = tls(proxy);
+    let (user, database) = (minted.user.as_str(), minted.database.as_str());
+    stream.write_all(&startup(&[("user", user), ("database", database)])).unwrap();
+    assert_eq!(message(&mut stream).0, b'R');
+    let mut scram = ScramSha256::new(minted.password.as_bytes(), ChannelBinding::unsupported());
+    let mut first = b"SCRAM-SHA-256\0".to_vec();
+    first.extend(u32::try_from(scram.message().len()).unwrap().to_be_bytes());
+    first.extend(scram.message());
+    stream.write_all(&tagged(b'p', &first)).unwrap();
+    scram.update(&message(&mut stream).1[4..]).unwrap();
+    stream.write_all(&tagged(b'p', scram.message())).unwrap();
+    scram.finish(&message(&mut stream).1[4..]).unwrap();
+    while message(&mut stream).0 != b'Z' {}
+    stream
+}
+
+/// One message: its type and its body.
+pub fn message(stream: &mut dyn Read) -> (u8, Vec<u8>) {
+    let mut header = [0; 5];
+    stream.read_exact(&mut header).unwrap();
+    let length = u32::from_be_bytes(header[1..].try_into().unwrap()) as usize;
+    let mut body = vec![0; length - 4];
+    stream.read_exact(&mut body).unwrap();
+    (header[0], body)
+}
+
+pub fn tagged(tag: u8, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
+    [&[tag], length.as_slice(), body].concat()
+}
+
+/// Parse, Bind and Execute of a text without parameters, with no names.
+pub fn run_unnamed(text: &str) -> Vec<u8> {
+    let parse = tagged(b'P', format!("\0{text}\0\0\0").as_bytes());
+    [parse, tagged(b'B', &[0; 8]), tagged(b'E', &[0; 5])].concat()
 }

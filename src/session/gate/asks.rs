@@ -3,21 +3,22 @@
 
 use std::sync::Arc;
 
-use super::Gate;
+use super::{Alone, Batch, Gate, Message, Planned};
 use crate::policy::{Denial, Rule};
 use crate::session::analysis::{Analysis, Meaning, Part};
-use crate::session::asking::{self, Ask, Reply};
+use crate::session::asking::{self, Ask, Reply, Values};
 use crate::session::judge::{Evidence, Refused};
-use crate::session::pass::Answer;
+use crate::session::names::NameChange;
+use crate::session::pass::{Answer, ToUpstream};
+use crate::session::replies::{Expected, Step};
 use crate::wire::encode::ClientVisible;
+use crate::wire::frontend::Bind;
 
 /// What is asked, and what came of it.
 #[derive(Debug, Default)]
 pub(super) struct Inquiry {
     ask: Option<Ask>,
     reply: Option<Reply>,
-    /// The prepared CALL that was answered, until it is bound: it asks once.
-    once: Option<Arc<Meaning>>,
     /// What the client is told in place of the next refusal.
     pub(super) instead: Option<Box<ClientVisible>>,
 }
@@ -29,6 +30,8 @@ pub(super) enum Asked {
     /// The message waits for the reply.
     Waits,
     Answered(Answer),
+    /// It asks when it is bound, with so many values.
+    Prepared(usize),
 }
 
 impl Gate {
@@ -47,24 +50,91 @@ impl Gate {
         self.inquiry.reply = Some(reply);
     }
 
+    /// What came of asking is for the first message that is judged then, and for no other.
+    pub(super) fn forget_reply(&mut self) {
+        self.inquiry.reply = None;
+    }
+
     /// Sees to what a text asks of the desk by itself.
-    pub(super) fn ask_desk(&mut self, analysis: &Analysis) -> Result<Asked, (Option<Part>, Refused)> {
+    pub(super) fn ask_desk(
+        &mut self,
+        analysis: &Analysis,
+        values: Values<'_>,
+    ) -> Result<Asked, (Option<Part>, Refused)> {
         let [statement] = analysis.statements() else { return Ok(Asked::No) };
-        let Some(asked) = asking::asked(statement) else { return Ok(Asked::No) };
-        let refused =
-            |denial: Box<Denial>| (Some(Part::Whole(0)), Refused { denial: *denial, footprint: Evidence::None });
-        let ask = asked.map_err(refused)?;
+        let Some(asked) = asking::asked(statement, values) else { return Ok(Asked::No) };
+        let ask = asked.map_err(|denial| refused(*denial))?;
         match self.inquiry.reply.take() {
             Some(Reply::Answer(answer)) => Ok(Asked::Answered(answer)),
             Some(Reply::Refused(denial, instead)) => {
                 self.inquiry.instead = instead;
-                Err(refused(denial))
+                Err(refused(*denial))
             }
             Some(Reply::Granted) | None => {
                 self.inquiry.ask = Some(ask);
                 Ok(Asked::Waits)
             }
         }
+    }
+
+    /// Sees to what a text asks that is prepared: a CALL asks with each Bind, and is only looked at now.
+    pub(super) fn ask_prepared(&mut self, analysis: &Analysis) -> Result<Asked, (Option<Part>, Refused)> {
+        let call = match analysis.statements() {
+            [statement] => asking::call(statement),
+            _ => None,
+        };
+        match call {
+            Some(call) => {
+                let count = asking::arguments::parameters(call).map_err(|denial| refused(*denial))?;
+                Ok(Asked::Prepared(count))
+            }
+            None => self.ask_desk(analysis, Values::None),
+        }
+    }
+
+    /// Sees to what a Bind asks, where it is one of a prepared CALL.
+    pub(super) fn ask_bound(
+        &mut self,
+        bind: &Bind<'_>,
+        meaning: Option<&Arc<Meaning>>,
+    ) -> Result<Asked, (Option<Part>, Refused)> {
+        let Some(meaning) = meaning else { return Ok(Asked::No) };
+        let Some(call) = meaning.statement().and_then(asking::call) else { return Ok(Asked::No) };
+        let (needed, given) =
+            (asking::arguments::parameters(call).map_err(|denial| refused(*denial))?, bind.values.len());
+        if given < needed {
+            return Err(refused(Denial {
+                rule: Rule::Protocol,
+                message: format!("bind message supplies {given} parameters, but the CALL requires {needed}"),
+                detail: "Nothing was asked for.".to_owned(),
+                hint: None,
+            }));
+        }
+        let types = meaning.analysis.parameter_types();
+        self.ask_desk(&meaning.analysis, Values::Bound(&bind.values, &types))
+    }
+
+    /// Binds the client's portal to the answer, which is prepared for that and for nothing else.
+    pub(super) fn bind_answer(
+        &mut self,
+        bind: &Bind<'_>,
+        answer: &Answer,
+        change: NameChange,
+        alone: Alone,
+        batch: &mut Batch,
+    ) {
+        let [closed, prepared, closed_again] = [(); 3].map(|()| Expected::new(Step::Around, self.names.next_change()));
+        let bound = Expected::new(Step::Bind, self.names.next_change()).with_changes(vec![change]);
+        let mut plan = |message, expected| batch.planned.push(Planned::new(Message::Free(message), expected));
+        // Closed first: a Bind that failed has left it there.
+        plan(ToUpstream::close_own_answer(), closed);
+        plan(ToUpstream::prepare_own_answer(answer), prepared);
+        plan(ToUpstream::bind_own_answer(bind.portal, &bind.results), bound);
+        if let Some(planned) = batch.planned.last_mut() {
+            planned.alone = Some(alone);
+        }
+        let closing = Planned::new(Message::Free(ToUpstream::close_own_answer()), closed_again);
+        batch.planned.push(closing);
     }
 
     /// What becomes of a refused statement: the refusal, or `None` where it is held for approval.
@@ -107,29 +177,14 @@ impl Gate {
         let reason = self.recorder.reason.as_ref().map_or_else(|| HELD.to_owned(), ToString::to_string);
         let statement = Some(analysis.text_of(part).trim().to_owned());
         let duration = wait.max(SHORTEST).min(scope.max_duration);
-        let wish = asking::Wish { scope: scope.name.clone(), duration, reason, ticket: None, statement };
+        let ticket = asking::arguments::ticket_of(&reason);
+        let wish = asking::Wish { scope: scope.name.clone(), duration, reason, ticket, statement };
         Some(Ask::Hold { wish, wait, denial: Box::new(refused.denial.clone()) })
     }
+}
 
-    /// A prepared CALL that was answered.
-    pub(super) fn answered_once(&mut self, meaning: &Arc<Meaning>) {
-        self.inquiry.once = Some(Arc::clone(meaning));
-    }
-
-    /// Refuses to run a prepared CALL again: it would ask nothing, and answer what it answered before.
-    pub(super) fn check_once(&mut self, meaning: &Arc<Meaning>) -> Result<(), Denial> {
-        let asks =
-            meaning.statement().is_some_and(|statement| matches!(asking::asked(statement), Some(Ok(Ask::File(_)))));
-        if !asks || self.inquiry.once.take_if(|once| Arc::ptr_eq(once, meaning)).is_some() {
-            return Ok(());
-        }
-        Err(Denial {
-            rule: Rule::Statement,
-            message: "a prepared CALL of pgward.request asks once".to_owned(),
-            detail: "It was run already; what it asked for is in SHOW pgward.requests.".to_owned(),
-            hint: Some("Prepare it again to ask again.".to_owned()),
-        })
-    }
+fn refused(denial: Denial) -> (Option<Part>, Refused) {
+    (Some(Part::Whole(0)), Refused { denial, footprint: Evidence::None })
 }
 
 /// What approval is asked with where the session has given no reason.
