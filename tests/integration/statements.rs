@@ -247,12 +247,17 @@ fn analysed(bench: &Bench) {
     assert_eq!((&analysis["labels"], &analysis["regions"]), (&["pii"].into(), &["us-east"].into()));
     assert_eq!(analysis["refused"], serde_json::Value::Null);
     let estimate = &analysis["estimate"];
-    assert_eq!(estimate["rows"], 50, "{estimate}");
+    // The planner's word, not a count.
+    let about = |rows: &serde_json::Value, right: u64| rows.as_u64().unwrap().abs_diff(right) <= right / 5;
+    assert!(about(&estimate["rows"], 50), "{estimate}");
     assert!(estimate["cost"].as_u64().unwrap() > 0);
-    assert!(estimate["plan"][0].as_str().unwrap().contains("on people (rows=50"), "{estimate}");
+    assert!(estimate["plan"][0].as_str().unwrap().contains("on people (rows="), "{estimate}");
     let shown = proxy.cli("bob", &["requests", request["id"].as_str().unwrap()]);
     let shown = String::from_utf8(shown.stdout).unwrap();
-    assert!(shown.contains("estimate:  50 rows, cost ") && shown.contains("labels:    pii"), "{shown}");
+    assert!(
+        shown.contains("estimate:  ") && shown.contains(" rows, cost ") && shown.contains("labels:    pii"),
+        "{shown}"
+    );
     assert!(shown.contains("touches:   select on app.people ("), "{shown}");
 
     // Parameters stay free; what writes is planned, not run.
@@ -260,7 +265,8 @@ fn analysed(bench: &Bench) {
     assert_eq!(request["analysis"]["estimate"]["rows"], 1, "{request}");
     assert_eq!(request["analysis"]["labels"], serde_json::json!([]));
     let request = file(&proxy, "DELETE FROM app.people WHERE id <= 20");
-    assert_eq!(request["analysis"]["estimate"]["rows"], 20, "{request}");
+    assert!(about(&request["analysis"]["estimate"]["rows"], 20), "{request}");
+    assert_eq!(request["analysis"]["labels"], serde_json::json!(["pii"]), "what is removed is touched");
     let plan = request["analysis"]["estimate"]["plan"][0].as_str().unwrap();
     assert!(plan.starts_with("Delete on people"), "{plan}");
     assert_eq!(bench.postgres.run("one_analysed", "SELECT count(*) FROM app.people").trim(), "100");
