@@ -16,6 +16,11 @@ pub struct Grant {
     pub scope: Arc<Scope>,
     /// Allows this one statement alone, where the request was for one.
     pub statement: Option<String>,
+    /// How often that one may run.
+    pub uses: Option<u32>,
+    /// How often it has.
+    #[serde(default)]
+    pub used: u32,
     pub origin: Origin,
     pub reason: String,
     pub ticket: Option<String>,
@@ -130,6 +135,8 @@ impl Grant {
             principal: String::new(),
             scope: Arc::clone(scope),
             statement: None,
+            uses: None,
+            used: 0,
             origin: Origin::Asked,
             reason: String::new(),
             ticket: None,
@@ -151,6 +158,18 @@ impl Grant {
         } else {
             GrantState::Live
         }
+    }
+
+    /// How often its one statement may still run; `None` is as often as the window lets it.
+    #[must_use]
+    pub fn uses_left(&self) -> Option<u32> {
+        self.uses.map(|uses| uses.saturating_sub(self.used))
+    }
+
+    /// Whether it lets nothing begin any more, though its window may last.
+    #[must_use]
+    pub fn is_used_up(&self) -> bool {
+        self.uses_left() == Some(0)
     }
 
     #[must_use]

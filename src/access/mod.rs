@@ -2,6 +2,7 @@
 //! Pure values and their validity at an instant. Knows nothing of SQL, the wire or storage.
 
 mod allowance;
+mod analysis;
 mod clock;
 mod export;
 mod grant;
@@ -17,6 +18,7 @@ mod secret;
 mod token;
 
 pub use allowance::Allowance;
+pub use analysis::{Analysis, Estimate, Touched};
 pub use clock::Clock;
 pub use export::{Amount, Export, ExportLimit};
 pub use grant::{Grant, GrantState, Origin, Review, ReviewClosing, ReviewRefused, Revocation};

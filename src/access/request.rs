@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::analysis::Analysis;
 use super::rules::{all_filled, filled};
 use super::{Grant, GrantId, Origin, Principal, RequestId, Requirement, Review, Scope, Subject};
 
@@ -17,6 +18,10 @@ pub struct NewRequest {
     pub starts: Option<Timestamp>,
     /// One statement only, by its text.
     pub statement: Option<String>,
+    /// How often that statement may run; `None` is as often as the window lets it.
+    pub uses: Option<u32>,
+    /// What its approvers are to be shown of the statement.
+    pub analysis: Option<Analysis>,
     /// The live grant that it is to prolong.
     pub extends: Option<Extension>,
 }
@@ -36,6 +41,9 @@ pub struct Changes {
     pub duration: Option<Duration>,
     pub starts: Option<Timestamp>,
     pub statement: Option<String>,
+    pub uses: Option<u32>,
+    /// Of the new statement.
+    pub analysis: Option<Analysis>,
 }
 
 /// Where a request stands.
@@ -112,6 +120,9 @@ pub struct AccessRequest {
     pub duration: Duration,
     pub starts: Option<Timestamp>,
     pub statement: Option<String>,
+    pub uses: Option<u32>,
+    /// What its approvers are shown of the statement.
+    pub analysis: Option<Analysis>,
     pub extends: Option<Extension>,
     /// What it needs, fixed when it is filed or edited.
     pub requirements: Vec<Requirement>,
@@ -136,6 +147,8 @@ pub enum RequestRefused {
     NoReason,
     #[error("scope \"{0}\" needs a ticket")]
     NoTicket(String),
+    #[error("only a request for one statement says how often it may run, and at least once")]
+    Uses,
     #[error("scope \"{0}\" may not be opened by you without approval")]
     NotBreakGlass(String),
     #[error("`starts` lies in the past")]
@@ -229,6 +242,8 @@ impl AccessRequest {
             duration: new.duration,
             starts: new.starts,
             statement: new.statement,
+            uses: new.uses,
+            analysis: new.analysis,
             extends: new.extends,
             requirements: Vec::new(),
             revision: 0,
@@ -260,6 +275,9 @@ impl AccessRequest {
         }
         if self.starts.is_some_and(|starts| starts < now) {
             return Err(RequestRefused::StartsInPast);
+        }
+        if self.uses == Some(0) || self.uses.is_some() && self.statement.is_none() {
+            return Err(RequestRefused::Uses);
         }
         Ok(())
     }
@@ -305,7 +323,7 @@ impl AccessRequest {
         let shown = (
             (&self.id, &self.principal, &self.scope, &self.reason, &self.ticket),
             (self.duration, self.starts, &self.statement, self.created_at),
-            (&self.extends, &self.requirements, self.revision, self.origin),
+            (self.uses, &self.analysis, &self.extends, &self.requirements, self.revision, self.origin),
         );
         let bytes = serde_json::to_vec(&shown).unwrap_or_default();
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes);
@@ -337,7 +355,10 @@ impl AccessRequest {
         edited.ticket = changes.ticket.or(edited.ticket);
         edited.duration = changes.duration.unwrap_or(edited.duration);
         edited.starts = changes.starts.or(edited.starts);
-        edited.statement = changes.statement.or(edited.statement);
+        if changes.statement.is_some() {
+            (edited.statement, edited.analysis) = (changes.statement, changes.analysis);
+        }
+        edited.uses = changes.uses.or(edited.uses);
         edited.revision += 1;
         edited.check(now)?;
         edited.requirements = edited.required(now);
@@ -468,6 +489,8 @@ impl AccessRequest {
             principal: self.principal.name.clone(),
             scope: std::sync::Arc::new(self.scope.clone()),
             statement: self.statement.clone(),
+            uses: self.uses,
+            used: 0,
             origin: self.origin,
             reason: self.reason.clone(),
             ticket: self.ticket.clone(),

@@ -468,11 +468,14 @@ fn a_prolonged_grant_ends_so_long_after_the_one_before() {
 }
 
 #[test]
-fn a_ticket_is_asked_for_where_the_scope_says_so() {
+fn tickets_and_uses_are_asked_for_where_they_belong() {
     let scope = ruled(Rules { require_ticket: true, ..Rules::default() });
     assert_eq!(ask(&scope, asked()).unwrap_err(), RequestRefused::NoTicket("orders-read".into()));
     assert!(ask(&scope, NewRequest { ticket: Some(" ".into()), ..asked() }).is_err());
     assert!(ask(&scope, NewRequest { ticket: Some("T-1".into()), ..asked() }).is_ok());
+    let twice = NewRequest { uses: Some(2), ..asked() };
+    assert_eq!(ask(&ruled(Rules::default()), twice.clone()).unwrap_err(), RequestRefused::Uses);
+    assert!(ask(&ruled(Rules::default()), NewRequest { statement: Some("SELECT 1".into()), ..twice }).is_ok());
 }
 
 #[test]

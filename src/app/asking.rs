@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::access::{AccessRequest, Decision, Grant, RequestId};
-use crate::desk::{self, Actor, Desk, DeskError};
+use crate::desk::{self, Actor, Desk, DeskError, NotAnalysed};
 use crate::session::asking::{Asker, Asking, NotFiled, Told, Wish};
 
 /// Asks at the desk on behalf of sessions.
@@ -65,7 +65,10 @@ fn interrupted() -> NotFiled {
 fn not_filed(error: DeskError) -> NotFiled {
     let hint = match &error {
         DeskError::NoScope(_) => Some("See `pgward scopes` for those that you may ask for.".to_owned()),
-        DeskError::Store(_) | DeskError::Journal(_) => Some("Try again in a moment.".to_owned()),
+        DeskError::NotAnalysed(NotAnalysed::Never { hint, .. }) => hint.clone(),
+        DeskError::NotAnalysed(NotAnalysed::NotNow(_)) | DeskError::Store(_) | DeskError::Journal(_) => {
+            Some("Try again in a moment.".to_owned())
+        }
         _other => None,
     };
     NotFiled { message: error.to_string(), hint }

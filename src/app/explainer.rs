@@ -6,12 +6,12 @@ use std::time::Duration;
 use dashmap::DashSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{Clock, GrantId};
+use crate::access::{Clock, Estimate, GrantId};
 use crate::catalog::{self, Snapshot};
 use crate::control::api::{RelationView, VerdictWord};
 use crate::control::{Explain, ExplainAnswer, ExplainError, ExplainQuestion};
-use crate::policy::{self, Context, Explanation, SessionState};
-use crate::session::{DatabaseSettings, Dependencies, Explained, Server, find_database};
+use crate::policy::{self, Context, Denial, Explanation, SessionState};
+use crate::session::{DatabaseSettings, Dependencies, Estimated, Explained, Server, find_database};
 use crate::sql::{self, Limits};
 use crate::store::GrantBook;
 
@@ -58,6 +58,32 @@ impl Explainer {
         }
     }
 
+    /// What a statement is judged by.
+    pub(super) async fn prepare(
+        &self,
+        question: &ExplainQuestion,
+    ) -> Result<(Arc<DatabaseSettings>, Arc<Snapshot>, Context), ExplainError> {
+        let settings = find_database(&self.parts.databases.load(), &question.database);
+        let settings = settings.ok_or_else(|| ExplainError::NoDatabase(question.database.clone()))?;
+        let snapshot = self.snapshot(&settings.route).await?;
+        let context = self.context(question, &settings, &snapshot).await?;
+        Ok((settings, snapshot, context))
+    }
+
+    /// Why PostgreSQL's own reading of a text refuses it, where it does.
+    pub(super) async fn second_denial(&self, route: &str, text: &str, snapshot: &Snapshot) -> Option<Denial> {
+        let explained = self.server.second_opinion(route, text, snapshot).await.unwrap_or_default();
+        explained.into_iter().find_map(|explained| explained.denial)
+    }
+
+    /// What the upstream's planner expects of a statement.
+    pub(super) async fn estimate(&self, route: &str, text: &str, search_path: &str) -> Estimate {
+        match self.server.estimate(route, text, search_path).await {
+            Ok(Estimated { rows, cost, plan }) => Estimate::Planned { rows, cost, plan },
+            Err(why) => Estimate::Unknown(why),
+        }
+    }
+
     async fn context(
         &self,
         question: &ExplainQuestion,
@@ -82,6 +108,7 @@ impl Explainer {
             session: SessionState { has_reason: true, writable, opened_read_only: !writable },
             requestable: settings.scopes.iter().filter(may_request).cloned().collect(),
             exported,
+            goes_on: None,
         })
     }
 }
@@ -89,10 +116,7 @@ impl Explainer {
 #[async_trait::async_trait]
 impl Explain for Explainer {
     async fn explain(&self, question: ExplainQuestion) -> Result<ExplainAnswer, ExplainError> {
-        let settings = find_database(&self.parts.databases.load(), &question.database);
-        let settings = settings.ok_or_else(|| ExplainError::NoDatabase(question.database.clone()))?;
-        let snapshot = self.snapshot(&settings.route).await?;
-        let context = self.context(&question, &settings, &snapshot).await?;
+        let (settings, snapshot, context) = self.prepare(&question).await?;
         let (text, by) = (question.sql.clone(), Arc::clone(&snapshot));
         let judged = tokio::task::spawn_blocking(move || judge(&text, &by, &context));
         let answer = judged.await.map_err(|_| ExplainError::Failed("the analysis broke off".to_owned()))?;

@@ -1,6 +1,7 @@
 //! The composition root: builds every part from the configuration, hands each what it needs, reloads on SIGHUP and drains
 //! on SIGTERM. The only place that knows all parts.
 
+mod analyst;
 mod asking;
 mod explainer;
 mod lanes;

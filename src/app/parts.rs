@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 
+use super::analyst::Analyst;
 use super::asking::SessionDesk;
 use super::explainer::Explainer;
 use super::lapses::Lapses;
@@ -78,6 +79,7 @@ impl Parts {
         let registry = Arc::new(Registry::default());
         let swapped = Swapped::of(&config, &clock)?;
 
+        let analyst = Arc::new(Analyst::new());
         let desk = Arc::new(Desk::new(desk::Parts {
             store: Arc::clone(&store),
             grants: Arc::clone(&grants),
@@ -86,6 +88,7 @@ impl Parts {
             offers: Arc::clone(&swapped.directory) as Arc<dyn desk::Offers>,
             redact: crate::sql::redacted,
             metrics: desk::Metrics::register(&mut metrics_registry),
+            analyst: Arc::clone(&analyst) as Arc<dyn desk::Analyse>,
         }));
         let salt_secret = settings::salt_secret(&config)?;
         let data_path = session::Dependencies {
@@ -106,6 +109,7 @@ impl Parts {
         let session_settings = settings::session_settings(&config, salt_secret, hash_key);
         let session = Arc::new(session::Server::new(session_settings, data_path.clone()).on(lanes));
         let explainer = Arc::new(Explainer::new(Arc::clone(&session), data_path));
+        analyst.ask(&explainer);
         let (control_tls, control_certificate) = settings::control_tls(&config)?;
         let mut control_settings = control::Settings::new(control_tls);
         control_settings.credential_ttl = config.control.credential_ttl;

@@ -77,8 +77,11 @@ pub enum Command {
     Login(LoginArguments),
     /// Ask for access to a scope
     Request(RequestArguments),
-    /// List requests, oldest first
+    /// List requests, oldest first; or show all that one asks for
     Requests {
+        /// The request to show
+        #[arg(value_name = "REQUEST", conflicts_with = "state")]
+        id: Option<String>,
         /// Only those in this state
         #[arg(long, value_parser = request_state)]
         state: Option<RequestState>,
@@ -212,6 +215,9 @@ pub struct RequestArguments {
     /// Only this one statement
     #[arg(long, value_name = "SQL")]
     pub statement: Option<String>,
+    /// How often that statement may run [default: as often as the time lets it]
+    #[arg(long, value_name = "N", requires = "statement")]
+    pub uses: Option<u32>,
 }
 
 #[derive(Debug, Args)]
@@ -227,6 +233,8 @@ pub struct EditArguments {
     pub starts: Option<Timestamp>,
     #[arg(long, value_name = "SQL")]
     pub statement: Option<String>,
+    #[arg(long, value_name = "N")]
+    pub uses: Option<u32>,
 }
 
 #[derive(Debug, Args)]

@@ -29,6 +29,9 @@ pub struct NewAccessRequest {
     /// Only this one statement, by its text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement: Option<String>,
+    /// How often the statement may run; as often as the window lets it where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u32>,
 }
 
 /// A word that goes with a decision.
@@ -91,7 +94,40 @@ pub struct RequestView {
     pub origin: Origin,
     /// The grant that it is to prolong.
     pub extends: Option<String>,
+    /// How often its statement may run.
+    pub uses: Option<u32>,
+    /// What its statement does, as it was looked at when it was filed or edited.
+    pub analysis: Option<AnalysisView>,
     pub you_may: YouMay,
+}
+
+/// What one statement does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AnalysisView {
+    /// `SELECT`, `DELETE`, …
+    pub kind: String,
+    pub relations: Vec<RelationView>,
+    pub functions: Vec<String>,
+    /// The labels of the data that it touches, and the regions where that lies.
+    pub labels: Vec<String>,
+    pub regions: Vec<String>,
+    /// Why it would be refused from where it was asked for, though the scope allows it.
+    pub refused: Option<String>,
+    /// What the database's planner expects.
+    pub estimate: Option<EstimateView>,
+    /// Why there is no estimate.
+    pub no_estimate: Option<String>,
+}
+
+/// What a database's planner expects of a statement that it was not asked to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EstimateView {
+    /// That it returns or changes.
+    pub rows: u64,
+    /// In the planner's units.
+    pub cost: u64,
+    /// One node a line, indented.
+    pub plan: Vec<String>,
 }
 
 /// Approvals that a request needs.
@@ -129,6 +165,8 @@ pub struct RequestChanges {
     pub starts: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u32>,
 }
 
 /// For how much longer a grant is wanted, and why.
@@ -233,6 +271,9 @@ pub struct GrantView {
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
     pub statement: Option<String>,
+    /// How often that statement may run, and how often it still may.
+    pub uses: Option<u32>,
+    pub uses_left: Option<u32>,
     /// `asked`, `rule` or `break_glass`.
     #[schema(value_type = String, example = "asked")]
     pub origin: Origin,

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::explain::ExplainError;
 use crate::access::{ApprovalRefused, EditRefused, RequestRefused, ReviewRefused, WithdrawalRefused, spell};
 use crate::audit::{JournalError, ReadError};
-use crate::desk::DeskError;
+use crate::desk::{DeskError, NotAnalysed};
 use crate::store::StoreError;
 
 /// RFC 9457's problem details, with a hint.
@@ -221,6 +221,7 @@ impl From<RequestRefused> for Problem {
             RequestRefused::NoDuration => Self::invalid(detail, "say for how long: --for 30m"),
             RequestRefused::NoReason => Self::invalid(detail, "say why: --reason TEXT"),
             RequestRefused::NoTicket(_) => Self::invalid(detail, "name one: --ticket T"),
+            RequestRefused::Uses => Self::invalid(detail, "use --uses N together with --statement SQL"),
             RequestRefused::NotBreakGlass(scope) => {
                 Self::forbidden(detail, format!("ask for it: pgward request {scope} --for 30m --reason '…'"))
             }
@@ -277,6 +278,10 @@ impl From<DeskError> for Problem {
             DeskError::NotYours => {
                 Self::forbidden(detail, "see `pgward grants`; ask for another with `pgward request`")
             }
+            DeskError::NotAnalysed(NotAnalysed::Never { hint, .. }) => {
+                Self::invalid(detail, hint.unwrap_or_else(|| "see `pgward explain` and `pgward scopes`".to_owned()))
+            }
+            DeskError::NotAnalysed(NotAnalysed::NotNow(_)) => Self::unavailable(detail, "try again in a moment"),
             DeskError::Store(error) => error.into(),
             DeskError::Journal(error) => error.into(),
         }

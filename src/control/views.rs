@@ -1,12 +1,15 @@
 //! What callers are shown of the parts' own types.
 
 use super::api::{
-    DatabaseView, DecisionView, ExplainView, GrantView, GrantWindow, PrivilegeView, RequestView, RequirementView,
-    ReviewClosingView, ReviewView, RevocationView, ScopeView, SessionView, YouMay,
+    AnalysisView, DatabaseView, DecisionView, EstimateView, ExplainView, GrantView, GrantWindow, PrivilegeView,
+    RelationView, RequestView, RequirementView, ReviewClosingView, ReviewView, RevocationView, ScopeView, SessionView,
+    YouMay,
 };
 use super::directory::Database;
 use super::explain::ExplainAnswer;
-use crate::access::{AccessRequest, Approval, Grant, Principal, Privilege, RequestState, Review, Scope};
+use crate::access::{
+    AccessRequest, Analysis, Approval, Estimate, Grant, Principal, Privilege, RequestState, Review, Scope, Touched,
+};
 use crate::desk::Outcome;
 use crate::session::SessionInfo;
 use jiff::Timestamp;
@@ -38,11 +41,35 @@ pub fn request(request: AccessRequest, grant: Option<&Grant>, caller: &Principal
         expires_at: request.expires_at(),
         origin: request.origin,
         extends: request.extends.as_ref().map(|extended| extended.grant.to_string()),
+        uses: request.uses,
+        analysis: request.analysis.clone().map(analysis),
         you_may: you_may(&request, caller),
         principal: request.principal.name,
         database: request.scope.database,
         scope: request.scope.name,
         decisions: request.approvals.into_iter().map(decision).collect(),
+    }
+}
+
+fn analysis(analysis: Analysis) -> AnalysisView {
+    let (estimate, no_estimate) = match analysis.estimate {
+        Estimate::Planned { rows, cost, plan } => (Some(EstimateView { rows, cost, plan }), None),
+        Estimate::Unknown(why) => (None, Some(why)),
+    };
+    let relations = analysis.relations.into_iter().map(|Touched { name, operation, columns }| RelationView {
+        name,
+        operation,
+        columns,
+    });
+    AnalysisView {
+        kind: analysis.kind,
+        relations: relations.collect(),
+        functions: analysis.functions,
+        labels: analysis.labels,
+        regions: analysis.regions,
+        refused: analysis.refused,
+        estimate,
+        no_estimate,
     }
 }
 
@@ -80,6 +107,7 @@ fn decision(approval: Approval) -> DecisionView {
 }
 
 pub fn grant(grant: Grant, now: Timestamp) -> GrantView {
+    let uses_left = grant.uses_left();
     GrantView {
         id: grant.id.to_string(),
         state: grant.state_at(now),
@@ -94,6 +122,8 @@ pub fn grant(grant: Grant, now: Timestamp) -> GrantView {
         not_before: grant.not_before,
         expires_at: grant.expires_at,
         statement: grant.statement,
+        uses: grant.uses,
+        uses_left,
         origin: grant.origin,
         labels: grant.scope.rules.labels.clone(),
         revocation: grant.revocation.map(|revocation| RevocationView {

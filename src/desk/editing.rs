@@ -10,10 +10,14 @@ impl Desk {
     ///
     /// # Errors
     /// [`DeskError`] says why it stays as it is.
-    pub async fn edit(&self, actor: &Actor, id: &RequestId, changes: Changes) -> Result<AccessRequest, DeskError> {
+    pub async fn edit(&self, actor: &Actor, id: &RequestId, mut changes: Changes) -> Result<AccessRequest, DeskError> {
         check_text("reason", changes.reason.as_deref().unwrap_or_default(), MAX_TEXT)?;
         check_text("ticket", changes.ticket.as_deref().unwrap_or_default(), MAX_TICKET)?;
         check_statement(changes.statement.as_deref())?;
+        if changes.statement.is_some() {
+            let scope = self.request(id, actor).await?.scope;
+            changes.analysis = self.analysis(actor, &scope, changes.statement.as_deref()).await?;
+        }
         let _turn = self.turn().await;
         let now = self.parts.clock.now();
         let mut request = self.request(id, actor).await?;

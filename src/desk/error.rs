@@ -1,5 +1,6 @@
 //! Why the desk did not do what was asked.
 
+use super::NotAnalysed;
 use crate::access::{ApprovalRefused, EditRefused, RequestId, RequestRefused, ReviewRefused, WithdrawalRefused};
 use crate::audit::JournalError;
 use crate::store::StoreError;
@@ -27,6 +28,8 @@ pub enum DeskError {
     NotOffered { scope: String, principal: String, request: RequestId },
     #[error("only a grant of your own that is not over can be prolonged")]
     NotYours,
+    #[error(transparent)]
+    NotAnalysed(#[from] NotAnalysed),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("{}", .0.0)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Actor, Desk, DeskError, Outcome, check_text};
-use crate::access::{AccessRequest, Extension, GrantId, GrantState, NewRequest, Principal, Scope};
+use crate::access::{AccessRequest, Analysis, Extension, GrantId, GrantState, NewRequest, Principal, Scope};
 use crate::audit::Event;
 use crate::store::Filing;
 
@@ -19,6 +19,7 @@ pub struct Wish {
     pub duration: Duration,
     pub starts: Option<Timestamp>,
     pub statement: Option<String>,
+    pub uses: Option<u32>,
     pub extends: Option<GrantId>,
 }
 
@@ -29,10 +30,13 @@ impl Desk {
     /// [`DeskError`] says why there is none.
     pub async fn file(&self, actor: &Actor, wish: Wish) -> Result<Outcome, DeskError> {
         check(&wish)?;
+        // Takes its time, and keeps nobody else waiting.
+        let analysis = self.analysis_of(actor, &wish).await?;
         let _turn = self.turn().await;
         let now = self.parts.clock.now();
         let extends = self.extended(actor, &wish, now).await?;
-        let (scope, new) = self.asked(wish, extends)?;
+        let (scope, mut new) = self.asked(wish, extends)?;
+        new.analysis = analysis;
         self.check_pending(&actor.principal, now).await?;
         let mut request = AccessRequest::file(actor.principal.clone(), scope, new, now)?;
         let filed = request.clone();
@@ -52,6 +56,14 @@ impl Desk {
         Ok(Outcome { request, grant, review: None })
     }
 
+    async fn analysis_of(&self, actor: &Actor, wish: &Wish) -> Result<Option<Analysis>, DeskError> {
+        let scope = wish.scope.as_ref().and_then(|name| self.parts.offers.scope(name));
+        match &scope {
+            Some(scope) => self.analysis(actor, scope, wish.statement.as_deref()).await,
+            None => Ok(None),
+        }
+    }
+
     /// The scope that is asked for, as it is configured now, and the request.
     fn asked(&self, wish: Wish, extends: Option<(Extension, String)>) -> Result<(Scope, NewRequest), DeskError> {
         let (extends, of) = extends.unzip();
@@ -63,6 +75,8 @@ impl Desk {
             duration: wish.duration,
             starts: wish.starts,
             statement: wish.statement,
+            uses: wish.uses,
+            analysis: None,
             extends,
         };
         Ok((scope, new))
@@ -97,6 +111,7 @@ impl Desk {
 pub(super) fn summary(request: &AccessRequest) -> String {
     let mut words = vec![format!("for {} seconds", request.duration.as_secs())];
     words.extend(request.starts.map(|starts| format!("from {starts}")));
+    words.extend(request.uses.map(|uses| format!("at most {uses} times")));
     words.extend(request.extends.as_ref().map(|extended| format!("prolongs {}", extended.grant)));
     let rules = request.requirements.iter().skip(1);
     words.extend(rules.map(|rule| format!("needs {} more: {}", rule.count, rule.why)));

@@ -2,6 +2,7 @@
 //! is recorded first, then done; one at a time, so that what was checked before an act is recorded still holds when it is done.
 
 mod actor;
+mod analysing;
 mod deciding;
 mod editing;
 mod emergency;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard};
 
 pub use actor::Actor;
+pub use analysing::{Analyse, NotAnalysed};
 pub use error::{DeskError, check_text};
 pub use filing::{MAX_TEXT, MAX_TICKET, Wish};
 pub use metrics::Metrics;
@@ -44,6 +46,8 @@ pub struct Parts {
     /// Takes the secrets out of a statement's text before it is recorded.
     pub redact: for<'a> fn(&'a str) -> Cow<'a, str>,
     pub metrics: Metrics,
+    /// Looks at the statements of requests.
+    pub analyst: Arc<dyn Analyse>,
 }
 
 /// The desk of one pgward.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::export::Exported;
-use crate::access::{Export, Grant, ObjectPattern, Region, Scope};
+use crate::access::{Export, Grant, GrantId, ObjectPattern, Region, Scope};
 
 /// One logical database as policy sees it.
 #[derive(Clone, Debug)]
@@ -70,6 +70,8 @@ pub struct Context {
     pub session: SessionState,
     /// What has left already under these grants, as far as the database counts that.
     pub exported: Arc<Exported>,
+    /// The grant of which what goes on here has taken a use already: a portal that is read further.
+    pub goes_on: Option<GrantId>,
 }
 
 impl Context {

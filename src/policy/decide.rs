@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::context::Context;
 use super::denial::{Refusal, request_command};
 use super::export::ExportClaim;
+use super::only::{self, Wording};
 use super::verdict::{Denial, Permit, Rule, Verdict};
 use super::{functions, guards, labels, relations, renaming, residency, statements};
 use crate::access::{Grant, GrantState, Operation, Region, Scope};
@@ -19,7 +20,7 @@ pub fn decide(
     resolved: &Result<Footprint, Unresolved>,
     context: &Context,
 ) -> Verdict {
-    match judge(statement, text.get(statement.range.clone()).unwrap_or_default(), resolved, context, None) {
+    match judge(statement, &Wording::of(statement, text), resolved, context, None) {
         Ok((grant, exports)) => {
             Verdict::Allow(Permit::new(grant).with_exports(exports).with_data_region(home(resolved, context)))
         }
@@ -35,12 +36,12 @@ pub(super) fn home(resolved: &Result<Footprint, Unresolved>, context: &Context) 
 /// The grant that allows a statement, and what its rows count against; or why none does.
 pub(super) type Judged = Result<(Arc<Grant>, Vec<ExportClaim>), Denial>;
 
-/// Tries each live grant, oldest first. Where none allows, the newest one's reason is the one to tell. `steps` is told of
-/// each grant that was looked at, and what it came to, where somebody wants to know. `letter` is the statement as it was
-/// written.
+/// Tries each live grant, oldest first; those that are used up by use after those that are not. Where none allows, the newest
+/// one's reason is the one to tell. `steps` is told of each grant that was looked at, and what it came to, where somebody
+/// wants to know.
 pub(super) fn judge(
     statement: &Statement,
-    letter: &str,
+    wording: &Wording<'_>,
     resolved: &Result<Footprint, Unresolved>,
     context: &Context,
     mut steps: Option<&mut Vec<String>>,
@@ -53,8 +54,9 @@ pub(super) fn judge(
     if let Some(denial) = guards::left_writing(statement, context) {
         return Err(denial);
     }
-    let mut refused = None;
-    for grant in context.grants.iter() {
+    let mut refused: Option<(usize, Denial)> = None;
+    let counted = |wanted: bool| context.grants.iter().enumerate().filter(move |(_, one)| one.uses.is_some() == wanted);
+    for (age, grant) in counted(false).chain(counted(true)) {
         match grant.state_at(context.now) {
             GrantState::Live => {}
             GrantState::Pending => {
@@ -67,7 +69,7 @@ pub(super) fn judge(
             }
         }
         let judged = match resolved {
-            Ok(footprint) => under(statement, letter, footprint, grant, context)
+            Ok(footprint) => under(statement, wording, footprint, grant, context)
                 .map_err(|refusal| refusal.into_denial(grant, context)),
             Err(unresolved) => Err(unresolved_denial(unresolved)),
         };
@@ -78,11 +80,13 @@ pub(super) fn judge(
             }
             Err(denial) => {
                 tell(grant, &|| format!("does not: {}. {}", denial.message, denial.detail));
-                refused = Some(denial);
+                if refused.as_ref().is_none_or(|(other, _)| *other < age) {
+                    refused = Some((age, denial));
+                }
             }
         }
     }
-    Err(refused.unwrap_or_else(|| no_grant(context)))
+    Err(refused.map_or_else(|| no_grant(context), |(_, denial)| denial))
 }
 
 /// What a statement needed a privilege for, in words.
@@ -105,17 +109,12 @@ fn needed(footprint: &Footprint) -> String {
 /// Whether one grant allows all of a statement; and what its rows count against.
 fn under(
     statement: &Statement,
-    letter: &str,
+    wording: &Wording<'_>,
     footprint: &Footprint,
     grant: &Grant,
     context: &Context,
 ) -> Result<Vec<ExportClaim>, Refusal> {
-    if let Some(only) = &grant.statement
-        && !statements::is_plumbing(&statement.action)
-        && (letter.is_empty() || trimmed(letter) != trimmed(only))
-    {
-        return Err(Refusal::OtherStatement);
-    }
+    only::check(statement, wording, grant, context.goes_on.as_ref() == Some(&grant.id))?;
     statements::check(statement, &grant.scope, context)?;
     let one_setting = statements::reads_one_shown_setting(&statement.action);
     for touched in &footprint.relations {
@@ -180,11 +179,6 @@ fn names_schema(scope: &Scope, schema: &str) -> bool {
             .any(|on| on.schema.as_deref().is_none_or(|known| known == schema))
     };
     scope.allow.iter().any(patterns)
-}
-
-/// The letter of a statement, without the white space and semicolons around it.
-fn trimmed(text: &str) -> &str {
-    text.trim_matches(|c: char| c == ';' || c.is_ascii_whitespace())
 }
 
 fn unresolved_denial(unresolved: &Unresolved) -> Denial {

@@ -36,6 +36,8 @@ pub(super) enum Refusal {
     Rewrites(String),
     Cascades(String),
     OtherStatement,
+    /// The one statement has run as often as it may.
+    UsedUp(u32),
     /// A new name for what is classified by its name; no column is the relation's own.
     Renames {
         relation: TouchedRelation,
@@ -99,6 +101,7 @@ impl Refusal {
             | Refusal::Rewrites(_)
             | Refusal::Cascades(_)
             | Refusal::OtherStatement
+            | Refusal::UsedUp(_)
             | Refusal::Label { .. }
             | Refusal::Renames { .. }
             | Refusal::Guard(_) => self.statement_words(),
@@ -137,7 +140,12 @@ impl Refusal {
             }
             Refusal::OtherStatement => {
                 let message = "permission denied for this statement".to_owned();
-                (Rule::StatementGrant, message, "The grant is for one other statement, to the letter.".to_owned())
+                (Rule::StatementGrant, message, "The grant is for one other statement, constants and all.".to_owned())
+            }
+            Refusal::UsedUp(uses) => {
+                let uses = if *uses == 1 { "one use is".to_owned() } else { format!("{uses} uses are") };
+                let message = "permission denied for this statement".to_owned();
+                (Rule::StatementGrant, message, format!("The grant is for this statement, and its {uses} used up."))
             }
             Refusal::Renames { relation, column } => {
                 let of = column.as_ref().map_or_else(String::new, |column| format!("column {column} of "));
@@ -170,7 +178,7 @@ impl Refusal {
                 .iter()
                 .flat_map(|privilege| &privilege.functions)
                 .any(|on| on.matches(&function.schema, &function.name)),
-            Refusal::OtherStatement => true,
+            Refusal::OtherStatement | Refusal::UsedUp(_) => scope.name == grant.scope.name,
             Refusal::Catalog { .. }
             | Refusal::Statement(_)
             | Refusal::Setting { .. }
@@ -186,7 +194,8 @@ impl Refusal {
         let covers_more = |scope: &Scope| grant.scope.regions.iter().all(|region| scope.regions.contains(region));
         let helping = || context.requestable.iter().filter(|scope| helps(scope));
         if let Some(scope) = helping().find(|scope| covers_more(scope)).or_else(|| helping().next()) {
-            return Some(request_command(&scope.name));
+            let is_for_one = matches!(self, Refusal::OtherStatement | Refusal::UsedUp(_));
+            return Some(if is_for_one { statement_command(&scope.name) } else { request_command(&scope.name) });
         }
         let database = &context.database.name;
         match self {
@@ -214,7 +223,8 @@ impl Refusal {
             | Refusal::Show(_)
             | Refusal::Schema(_)
             | Refusal::Rewrites(_)
-            | Refusal::OtherStatement => None,
+            | Refusal::OtherStatement
+            | Refusal::UsedUp(_) => None,
         }
     }
 }
@@ -235,6 +245,11 @@ fn brought_by(by: CalledBy) -> &'static str {
 pub(super) fn request_command(scope: &str) -> String {
     let literal = scope.replace('\'', "''");
     format!("pgward request {scope} --for 30m --reason '…'\nCALL pgward.request('{literal}', '30 minutes', '…');")
+}
+
+/// The command that asks for one statement of a scope; a session itself cannot ask for one.
+fn statement_command(scope: &str) -> String {
+    format!("pgward request {scope} --for 30m --reason '…' --statement '…'")
 }
 
 pub(super) fn full_name(relation: &TouchedRelation) -> String {

@@ -2,6 +2,8 @@
 
 use super::context::Context;
 use super::decide::{is_indirect, judge};
+use super::only::Wording;
+use super::{labels, residency};
 use crate::catalog::{Columns, Footprint, TouchedRelation, Unresolved};
 use crate::sql::tree::Statement;
 
@@ -20,6 +22,9 @@ pub struct Explanation {
     pub relations: Vec<ExplainedRelation>,
     /// The functions that the statement calls, built-in operators and casts aside.
     pub functions: Vec<String>,
+    /// The labels of the data that it touches, and the regions where that lies.
+    pub labels: Vec<String>,
+    pub regions: Vec<String>,
     pub fingerprint: String,
     pub hint: Option<String>,
 }
@@ -46,8 +51,7 @@ pub fn explain(
 ) -> Explanation {
     let footprint = resolved.as_ref().ok();
     let mut steps = places(footprint, context);
-    let letter = text.get(statement.range.clone()).unwrap_or_default();
-    let judged = judge(statement, letter, resolved, context, Some(&mut steps));
+    let judged = judge(statement, &Wording::of(statement, text), resolved, context, Some(&mut steps));
     let relations = footprint.into_iter().flat_map(|footprint| &footprint.relations).map(explained).collect();
     let functions = footprint.into_iter().flat_map(|footprint| &footprint.functions);
     let functions = functions
@@ -55,6 +59,9 @@ pub fn explain(
         .map(|function| format!("{}.{}", function.schema, function.name))
         .collect();
     let fingerprint = statement.fingerprint.to_string();
+    let labels = footprint.map(|footprint| labels::of(footprint, &context.database)).unwrap_or_default();
+    let regions = footprint.map(|footprint| residency::regions(footprint, &context.database)).unwrap_or_default();
+    let regions = regions.into_iter().map(ToString::to_string).collect();
     match judged {
         Ok((grant, _exports)) => Explanation {
             verdict: "allow",
@@ -64,6 +71,8 @@ pub fn explain(
             steps,
             relations,
             functions,
+            labels,
+            regions,
             fingerprint,
             hint: None,
         },
@@ -75,6 +84,8 @@ pub fn explain(
             steps,
             relations,
             functions,
+            labels,
+            regions,
             fingerprint,
             hint: denial.hint,
         },

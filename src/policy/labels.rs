@@ -1,9 +1,11 @@
 //! Labelled data: a grant reaches no label that its approvers were not shown. Which labels a scope may touch is known by the names
 //! in it when access is asked for; what a view or a function reaches beyond them shows only when it is used.
 
+use std::collections::BTreeSet;
+
 use super::context::{DataClass, DatabasePolicy};
 use super::denial::Refusal;
-use crate::access::{Grant, Origin};
+use crate::access::{Grant, Operation, Origin};
 use crate::catalog::{Columns, Footprint, TouchedRelation};
 
 /// Whether all labels that a statement touches, and that anybody's approval depends on, were shown to the approvers.
@@ -24,6 +26,21 @@ pub(super) fn check(footprint: &Footprint, grant: &Grant, database: &DatabasePol
         }
     }
     Ok(())
+}
+
+/// The labels of the data that a statement touches, by name, for people.
+pub(super) fn of(footprint: &Footprint, database: &DatabasePolicy) -> Vec<String> {
+    let touched = footprint.relations.iter().chain(&footprint.sources);
+    let classes = touched.flat_map(|touched| {
+        // Who removes rows reads no column, and removes all.
+        let all = matches!(touched.operation, Operation::Delete | Operation::Truncate);
+        let holds = move |class: &&DataClass| {
+            speaks_of(class, touched) || all && class.on.matches(&touched.schema, &touched.name)
+        };
+        database.data.iter().filter(holds)
+    });
+    let labels: BTreeSet<&String> = classes.flat_map(|class| &class.labels).collect();
+    labels.into_iter().cloned().collect()
 }
 
 fn speaks_of(class: &DataClass, touched: &TouchedRelation) -> bool {

@@ -11,10 +11,11 @@ use jiff::Timestamp;
 
 use super::context::{Context, DatabasePolicy, SessionState};
 use super::decide::{home, judge};
+use super::only::Wording;
 use super::verdict::{Permit, Verdict};
 use crate::access::{Grant, Region};
 use crate::catalog::{Footprint, Unresolved};
-use crate::sql::{self, Statement};
+use crate::sql::Statement;
 
 /// Verdicts kept for one statement: sessions that take turns at it under as many grants do not drive each other out.
 const KEPT: usize = 8;
@@ -65,19 +66,15 @@ impl Matter {
         if let Some(permit) = self.recall(context) {
             return Verdict::Allow(permit);
         }
-        // A grant of one statement means its letter, literals and all.
+        // A grant of one statement means its constants too, in which those differ that share this.
         let by_letter = self.shared && context.grants.iter().any(|grant| grant.statement.is_some());
-        let letter = match (self.shared, by_letter) {
-            (false, _) => text.get(statement.range.clone()),
-            (true, true) => sql::lone_statement(text),
-            (true, false) => None,
-        };
-        match judge(statement, letter.unwrap_or_default(), &self.resolved, context, None) {
+        let wording = if self.shared { Wording::alone(text) } else { Wording::of(statement, text) };
+        match judge(statement, &wording, &self.resolved, context, None) {
             Ok((grant, exports)) => {
                 let precedent = Precedent::new(&grant, home(&self.resolved, context), context);
                 let permit = precedent.permit();
                 // What has left already counts anew each time.
-                if exports.is_empty() && !by_letter {
+                if exports.is_empty() && !by_letter && context.goes_on.is_none() {
                     self.keep(precedent);
                 }
                 Verdict::Allow(permit.with_exports(exports))

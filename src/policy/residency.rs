@@ -5,6 +5,8 @@ mod misplaced;
 mod moves;
 mod place;
 
+use std::collections::BTreeSet;
+
 use super::context::{Context, DatabasePolicy};
 use super::denial::Refusal;
 use super::export::ExportClaim;
@@ -53,6 +55,12 @@ pub fn data_region(footprint: &Footprint, database: &DatabasePolicy) -> Option<R
     let placed = touched.filter_map(|touched| place(touched, &touched.columns, database));
     let regions = placed.flat_map(|placed| placed.regions);
     regions.filter(|region| **region != database.region).min().cloned()
+}
+
+/// Every region whose data a statement touches, by name.
+pub(super) fn regions<'p>(footprint: &Footprint, database: &'p DatabasePolicy) -> BTreeSet<&'p Region> {
+    let touched = footprint.relations.iter().filter(|touched| lies_somewhere(touched));
+    touched.filter_map(|touched| place(touched, &touched.columns, database)).flat_map(|placed| placed.regions).collect()
 }
 
 fn refuse(misplaced: Misplaced) -> Refusal {

@@ -51,6 +51,8 @@ fn grant(scope: Scope) -> Grant {
         principal: "alice".to_owned(),
         scope: scope.into(),
         statement: None,
+        uses: None,
+        used: 0,
         origin: crate::access::Origin::Asked,
         reason: "an incident".to_owned(),
         ticket: None,
@@ -91,6 +93,7 @@ fn context(grants: Vec<Grant>) -> Context {
         session: super::SessionState::default(),
         requestable: [Arc::new(scope("orders-write", vec![privilege("public.*", &[Operation::Update], None)]))].into(),
         exported: Arc::default(),
+        goes_on: None,
     }
 }
 

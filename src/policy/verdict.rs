@@ -48,6 +48,8 @@ impl Permit {
             principal: "test".to_owned(),
             scope: Arc::new(scope),
             statement: None,
+            uses: None,
+            used: 0,
             origin: crate::access::Origin::Asked,
             reason: "test".to_owned(),
             ticket: None,

@@ -9,11 +9,13 @@ mod refuse;
 mod settle;
 mod skipped;
 mod unsettled;
+mod uses;
 
 use alone::{Alone, Spoken};
 use asks::{Asked, Inquiry};
+use uses::Due;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -128,12 +130,14 @@ struct Batch {
     parsed: Option<(Arc<Meaning>, usize)>,
     /// The statement of the last Bind, and the permit that it got.
     bound: Option<(Arc<Meaning>, Judged)>,
+    /// The uses of grants that its items are to take.
+    due: Vec<Due>,
 }
 
 impl Batch {
     fn of(frames: usize, began: Instant) -> Self {
         let (items, planned) = (Vec::with_capacity(frames), Vec::with_capacity(frames));
-        Self { began, items, planned, spoken: Spoken::default(), parsed: None, bound: None }
+        Self { began, items, planned, spoken: Spoken::default(), parsed: None, bound: None, due: Vec::new() }
     }
 }
 
@@ -219,11 +223,16 @@ impl Gate {
             }
         }
         self.account(&mut batch);
-        let over = if began.elapsed() > AT_ONCE { self.refuse_what_is_over(&mut batch) } else { HashSet::new() };
-        let Batch { began: _, items, planned, spoken: _, parsed: _, bound: _ } = batch;
+        let mut over = if began.elapsed() > AT_ONCE { self.refuse_what_is_over(&mut batch) } else { HashMap::new() };
+        let taken = match batch.due.is_empty() {
+            true => Vec::new(),
+            false => Box::pin(self.take_uses(&mut batch, &mut over)).await,
+        };
+        let Batch { began: _, items, planned, spoken: _, parsed: _, bound: _, due: _ } = batch;
         let moved: Vec<Option<usize>> =
             items.iter().map(|item| if let Item::Moved(to) = item { Some(*to) } else { None }).collect();
         let mut settled = if items.is_empty() { Settled::default() } else { self.recorder.settle(items).await };
+        let taken = uses::numbered(taken, &settled);
         self.record_noted().await;
         let sent = Instant::now();
         let mut outgoing = Vec::with_capacity(planned.len());
@@ -231,27 +240,36 @@ impl Gate {
             outgoing.push(settle::finish(planned, &mut settled, &moved, &over, (&self.judge.ledger, sent)));
         }
         self.end_withheld(&outgoing).await;
+        if !taken.is_empty() {
+            Box::pin(self.give_back(taken, &outgoing)).await;
+        }
         Passed { outgoing, error, rest }
     }
 
     /// Judging may have had to wait, for catalogs, an opinion or a role, and a grant may have ended meanwhile: what it
     /// allowed does not go. Answers the places of what is refused so.
-    fn refuse_what_is_over(&mut self, batch: &mut Batch) -> HashSet<usize> {
-        let mut over = HashSet::new();
-        for (index, item) in batch.items.iter_mut().enumerate() {
-            let Item::Admit(permit, draft) = item else { continue };
-            if self.judge.is_live(permit.grant()) {
-                continue;
+    fn refuse_what_is_over(&mut self, batch: &mut Batch) -> HashMap<usize, Denial> {
+        let mut over = HashMap::new();
+        for index in 0..batch.items.len() {
+            let Some(Item::Admit(permit, _)) = batch.items.get(index) else { continue };
+            if !self.judge.is_live(permit.grant()) {
+                let denial = settle::grant_over();
+                self.refuse_item(batch, index, &denial);
+                over.insert(index, denial);
             }
-            let denial = settle::grant_over();
-            let mut record = self.recorder.spelled(draft);
-            record.data_region = permit.data_region().cloned();
-            records::deny(&mut record, &denial, None);
-            self.judge.count_denial(denial.rule);
-            *item = Item::Refuse(record);
-            over.insert(index);
         }
         over
+    }
+
+    /// Has an item that was to be admitted be recorded as refused.
+    fn refuse_item(&self, batch: &mut Batch, index: usize, denial: &Denial) {
+        let Some(item) = batch.items.get_mut(index) else { return };
+        let Item::Admit(permit, draft) = item else { return };
+        let mut record = self.recorder.spelled(draft);
+        record.data_region = permit.data_region().cloned();
+        records::deny(&mut record, denial, None);
+        self.judge.count_denial(denial.rule);
+        *item = Item::Refuse(record);
     }
 
     /// The client sent a Sync: what follows is read again.
@@ -375,6 +393,9 @@ impl Gate {
         }
         let first = batch.items.len();
         batch.items.extend(items);
+        for (index, statement) in analysis.statements().iter().enumerate() {
+            batch.uses(first + index, Some(&statement.action), None);
+        }
         let answer = answered.or_else(|| special::answer(&analysis, || self.judge.session_facts(&self.recorder)));
         let message = Message::Sql {
             frame: SqlFrame::new(frame, analysis.statements().len()),

@@ -24,6 +24,7 @@ use super::settings::{DatabaseSettings, SecondOpinion};
 use super::special::Facts;
 use super::uncommitted::{Sight, Uncommitted};
 use super::upstream::Upstream;
+use super::uses::Uses;
 use crate::access::{Clock, Grant, GrantId, Principal, Region, Scope};
 use crate::audit::{Protocol, RelationsPart};
 use crate::catalog::{Footprint, Oid, Snapshot, Unresolved};
@@ -55,6 +56,7 @@ pub struct Judge {
     pub clock: Arc<Clock>,
     pub metrics: Arc<Metrics>,
     pub ledger: Arc<Ledger>,
+    pub uses: Arc<Uses>,
     /// The search_path that the session was opened with, in the spellings that mean the same.
     search_paths: Arc<[String]>,
     /// What the session has said and become; as it is when the next statement is judged.
@@ -74,6 +76,7 @@ pub struct Client {
     pub clock: Arc<Clock>,
     pub metrics: Arc<Metrics>,
     pub ledger: Arc<Ledger>,
+    pub uses: Arc<Uses>,
     pub search_paths: Arc<[String]>,
     pub role: Option<Arc<SessionRole>>,
 }
@@ -139,7 +142,7 @@ impl Judge {
     pub fn new(database: Arc<Database>, principal: &Principal, client: Client) -> Self {
         let may_request = |scope: &&Arc<Scope>| scope.may_request(principal);
         let requestable = database.settings.scopes.iter().filter(may_request).cloned().collect();
-        let Client { region, grants, clock, metrics, ledger, search_paths, role } = client;
+        let Client { region, grants, clock, metrics, ledger, uses, search_paths, role } = client;
         let context = Context {
             database: Arc::clone(&database.settings.policy),
             principal: principal.name.as_str().into(),
@@ -150,6 +153,7 @@ impl Judge {
             requestable,
             session: SessionState::default(),
             exported: Arc::default(),
+            goes_on: None,
         };
         Self {
             view: View { context, catalogs: None, rechecked: false, exports_known: false },
@@ -158,6 +162,7 @@ impl Judge {
             clock,
             metrics,
             ledger,
+            uses,
             search_paths,
             session: SessionState::default(),
             uncommitted: Uncommitted::default(),
@@ -212,6 +217,17 @@ impl Judge {
     #[must_use]
     pub fn version(&self) -> u64 {
         self.database.settings.policy_version
+    }
+
+    /// What is judged next is read further, under a grant of which it took a use when it began.
+    pub fn goes_on(&mut self, grant: Option<GrantId>) {
+        self.view.context.goes_on = grant;
+    }
+
+    /// The denial of a statement whose grant was used up while it was judged.
+    #[must_use]
+    pub fn used_up(&self, grant: &Grant) -> Denial {
+        policy::used_up(grant, &self.view.context)
     }
 
     /// Whether a grant is live at this very moment, whatever the batch began with.

@@ -214,6 +214,7 @@ impl Opening {
             clock: Arc::clone(&parts.clock),
             metrics: Arc::clone(&parts.metrics),
             ledger: Arc::clone(&server.ledger),
+            uses: Arc::clone(&server.uses),
             search_paths: Arc::clone(&search_paths),
             role: role.clone(),
         };

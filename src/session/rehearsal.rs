@@ -91,6 +91,7 @@ impl Server {
             clock: Arc::clone(&parts.clock),
             metrics: Arc::clone(&parts.metrics),
             ledger: Arc::clone(&self.ledger),
+            uses: Arc::clone(&self.uses),
             search_paths: Arc::clone(&search_paths),
             role: None,
         };

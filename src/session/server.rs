@@ -23,6 +23,7 @@ use super::pulse::Pulse;
 use super::refusals;
 use super::settings::{Dependencies, Settings};
 use super::throttle::{Network, Throttle};
+use super::uses::Uses;
 use crate::access::Allowance;
 use crate::audit::Turns;
 
@@ -40,6 +41,7 @@ pub struct Server {
     pub(super) failed_logins: Throttle<Network>,
     pub(super) failed_logins_of_user: Throttle<(Network, String)>,
     pub(super) ledger: Arc<Ledger>,
+    pub(super) uses: Arc<Uses>,
     pub(super) refusals: Allowance<Network>,
     /// What sessions of one thread record together.
     pub(super) turns: Turns,
@@ -67,6 +69,7 @@ impl Server {
             failed_logins_of_user: Throttle::new(bounds.max_failed_logins, MINUTE),
             admission: Arc::new(Admission::new(bounds.clone())),
             ledger: Arc::new(Ledger::new(Arc::clone(&parts.store))),
+            uses: Arc::new(Uses::new(Arc::clone(&parts.store), Arc::clone(&parts.grants))),
             refusals: Allowance::new(refusals::MOST),
             turns: Turns::new(Arc::clone(&parts.journal)),
             pulse: Pulse::new(Arc::clone(&parts.grants), settings.store_lease, Arc::clone(&parts.clock)),

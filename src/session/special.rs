@@ -82,10 +82,12 @@ fn grants(facts: &Facts) -> Answer {
             grant.reason.clone(),
             grant.approvers.join(", "),
             grant.scope.guards_in_words(),
+            grant.statement.clone().unwrap_or_default(),
+            grant.uses_left().map_or_else(String::new, |left| left.to_string()),
         ]
     };
     Answer {
-        columns: &["grant", "scope", "state", "expires_at", "reason", "approvers", "guards"],
+        columns: &["grant", "scope", "state", "expires_at", "reason", "approvers", "guards", "statement", "uses_left"],
         rows: facts.grants.iter().map(row).collect(),
     }
 }

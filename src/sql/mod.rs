@@ -12,6 +12,7 @@ mod cursor;
 mod fingerprint;
 pub mod keywords;
 pub mod lex;
+mod likeness;
 mod limits;
 mod marker;
 mod parameters;
@@ -25,6 +26,7 @@ mod types;
 mod utility;
 mod wrapped;
 
+pub use likeness::Likeness;
 pub use parameters::with_nulls;
 pub use redact::{REDACTED, Redacted, holds_credentials, redact, redact_all, redact_execute, redacted};
 pub use tree::Statement;

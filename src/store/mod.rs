@@ -195,6 +195,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// What counts as having left under a grant, by rule.
     async fn exported(&self, grant: &GrantId) -> Result<Vec<(String, Amount)>, StoreError>;
 
+    /// Takes one use of a grant that may be used so often; answers how many are left then, or `None` where none was. No two
+    /// take the same one, and a use that was taken stays so, whatever becomes of the process that took it.
+    async fn take_use(&self, grant: &GrantId) -> Result<Option<u32>, StoreError>;
+
+    /// Gives back a use that was taken and came to nothing.
+    async fn give_back_use(&self, grant: &GrantId) -> Result<(), StoreError>;
+
     /// The latest instant at which anything that is stored was done: the floor of a clock after a restart.
     async fn latest_instant(&self) -> Result<Option<Timestamp>, StoreError>;
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 mod counting;
+mod using;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,6 +96,7 @@ pub(super) async fn run(store: SharedStore) {
     caps_credentials(&*store).await;
     knows_the_latest_instant(&*store).await;
     never_lets_more_leave_than_may(Arc::clone(&store)).await;
+    using::never_runs_more_often_than_may(Arc::clone(&store)).await;
     two_approvers_at_once(store).await;
 }
 

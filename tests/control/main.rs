@@ -20,8 +20,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use pgward::access::{
-    ApprovalRule, BreakGlass, Clock, ObjectPattern, Operation, OperationSet, Principal, Privilege, Region, Rules,
-    Scope, Secret, SessionId, Subject, TokenHash,
+    Analysis, ApprovalRule, BreakGlass, Clock, Estimate, ObjectPattern, Operation, OperationSet, Principal, Privilege,
+    Region, Rules, Scope, Secret, SessionId, Subject, TokenHash,
 };
 use pgward::audit::{Durability, Journal};
 use pgward::control::api::VerdictWord;
@@ -78,6 +78,7 @@ impl Port {
             offers: Arc::clone(&directory) as Arc<dyn pgward::desk::Offers>,
             redact: pgward::sql::redacted,
             metrics: pgward::desk::Metrics::default(),
+            analyst: Arc::new(FakeAnalyst),
         });
         let parts = Dependencies {
             grants,
@@ -291,6 +292,33 @@ impl Sessions for FakeSessions {
         let before = live.len();
         live.retain(|session| session.id != *id);
         live.len() < before
+    }
+}
+
+/// Finds nothing in any statement, and refuses what says that it should be.
+#[derive(Debug)]
+struct FakeAnalyst;
+
+#[async_trait::async_trait]
+impl pgward::desk::Analyse for FakeAnalyst {
+    async fn analyse(
+        &self,
+        _: &pgward::desk::Actor,
+        scope: &Scope,
+        statement: &str,
+    ) -> Result<Analysis, pgward::desk::NotAnalysed> {
+        if statement.contains("never") {
+            return Err(pgward::desk::NotAnalysed::Never { why: "it says so".to_owned(), hint: None });
+        }
+        Ok(Analysis {
+            kind: statement.to_owned(),
+            relations: Vec::new(),
+            functions: Vec::new(),
+            labels: Vec::new(),
+            regions: vec![scope.name.clone()],
+            refused: None,
+            estimate: Estimate::Unknown("nobody was asked".to_owned()),
+        })
     }
 }
 

@@ -201,5 +201,8 @@ fn they_are_shown(bench: &Bench) {
     proxy.grant("alice", "guarded", "30m");
     let alice = proxy.credentials("alice", "plain");
     let (out, err, ok) = proxy.sql(&alice, "SHOW pgward.grants");
-    assert!(ok && out.ends_with("read only, at most 7 rows, at most 10MB, at most 30s, needs a reason"), "{out} {err}");
+    assert!(
+        ok && out.ends_with("read only, at most 7 rows, at most 10MB, at most 30s, needs a reason||"),
+        "{out} {err}"
+    );
 }

@@ -36,6 +36,7 @@ mod records;
 mod residency;
 mod roles;
 mod servers;
+mod statements;
 mod tokens;
 mod web;
 mod witness;
@@ -86,6 +87,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         residency::CASES,
         roles::CASES,
         servers::CASES,
+        statements::CASES,
         web::CASES,
         tokens::CASES,
         witness::CASES,

@@ -57,6 +57,8 @@ pub fn context(snapshot: &Snapshot, regions: &[&str], allow: Vec<Privilege>, dat
         principal: "alice".to_owned(),
         scope: scope(regions, allow).into(),
         statement: None,
+        uses: None,
+        used: 0,
         origin: pgward::access::Origin::Asked,
         reason: "a test".to_owned(),
         ticket: None,
@@ -78,6 +80,7 @@ pub fn context(snapshot: &Snapshot, regions: &[&str], allow: Vec<Privilege>, dat
         requestable: [].into(),
         session: SessionState { has_reason: true, writable, opened_read_only: !writable },
         exported: Arc::default(),
+        goes_on: None,
     }
 }
 

@@ -10,6 +10,7 @@ mod holds;
 mod login;
 mod proof;
 mod replay;
+mod request_view;
 mod requests;
 mod sessions;
 mod signing;
@@ -41,7 +42,8 @@ pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
         Command::DevCerts { dir, hosts, client } => dev_certs(options, &dir, &hosts, client.as_deref()),
         Command::Login(arguments) => login::login(options, &arguments).await,
         Command::Request(arguments) => requests::file(&client().await?, format, arguments).await,
-        Command::Requests { state } => requests::list(&client().await?, format, state).await,
+        Command::Requests { id: Some(id), state: _ } => request_view::show(&client().await?, format, &id).await,
+        Command::Requests { id: None, state } => requests::list(&client().await?, format, state).await,
         Command::Edit(arguments) => requests::edit(&client().await?, format, arguments).await,
         Command::Approve { id, note, digest } => {
             requests::approve(&client().await?, format, &id, Note { note, digest }).await

@@ -19,6 +19,7 @@ pub async fn file(client: &Client, format: Format, arguments: RequestArguments) 
         ticket: arguments.ticket,
         starts: arguments.starts,
         statement: arguments.statement,
+        uses: arguments.uses,
     };
     print(format, &client.post(&["requests"], &new).await?)
 }
@@ -32,9 +33,9 @@ pub async fn deny(client: &Client, format: Format, id: &str, note: Note) -> Resu
 }
 
 pub async fn edit(client: &Client, format: Format, arguments: EditArguments) -> Result<(), Failure> {
-    let EditArguments { id, duration, reason, ticket, starts, statement } = arguments;
+    let EditArguments { id, duration, reason, ticket, starts, statement, uses } = arguments;
     let duration_seconds = duration.map(|duration| duration.as_secs());
-    let changes = RequestChanges { reason, ticket, duration_seconds, starts, statement };
+    let changes = RequestChanges { reason, ticket, duration_seconds, starts, statement, uses };
     print(format, &client.post(&["requests", &id, "edit"], &changes).await?)
 }
 
@@ -185,6 +186,8 @@ mod tests {
             expires_at: "2026-01-02T09:59:00Z".parse().unwrap(),
             origin: Origin::Asked,
             extends: None,
+            uses: None,
+            analysis: None,
             you_may: YouMay::default(),
         }
     }

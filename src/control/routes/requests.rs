@@ -33,6 +33,7 @@ pub async fn file(
         duration: Duration::from_secs(new.duration_seconds),
         starts: new.starts,
         statement: new.statement,
+        uses: new.uses,
         extends: None,
     };
     let view = file_wish(shared, caller, wish).await?;
@@ -93,6 +94,8 @@ pub async fn edit(
         duration: changes.duration_seconds.map(Duration::from_secs),
         starts: changes.starts,
         statement: changes.statement,
+        uses: changes.uses,
+        analysis: None,
     };
     let desk = Arc::clone(&shared.desk);
     let edited = shared.act(async move {

@@ -23,6 +23,21 @@ function needs(request) {
   });
 }
 
+// What the statement does, as it was looked at when it was asked for.
+function analysed(analysis) {
+  const { estimate } = analysis;
+  const touches = analysis.relations.map((one) => `${one.operation} on ${one.name}${one.columns.length ? ` (${one.columns.join(", ")})` : ""}`);
+  return h("div", { class: "analysis" }, facts([
+    ["Kind", analysis.kind],
+    ["Touches", touches.join("; ") || "no relation"],
+    ["Calls", analysis.functions.join(", ") || null],
+    ["Labels", analysis.labels.join(", ") || null],
+    ["Regions", analysis.regions.join(", ") || null],
+    ["Refused", analysis.refused],
+    ["Estimate", estimate ? `${estimate.rows} rows, cost ${estimate.cost}` : `none: ${analysis.no_estimate}`],
+  ]), estimate && h("pre", {}, estimate.plan.join("\n")));
+}
+
 function card(request, scope, again) {
   const note = h("input", { class: "inline", "aria-label": "Note", placeholder: "Note (needed to deny)", maxlength: "4000" });
   const act = (name, body, done) => async (event) => {
@@ -67,7 +82,7 @@ function card(request, scope, again) {
       ["Expires", request.state === "pending" ? when(request.expires_at) : null],
       ["Grant", request.grant && `${request.grant.id}, until ${new Date(request.grant.expires_at).toLocaleString()}`],
     ]),
-    request.statement && h("div", {}, h("span", { class: "dim" }, "Only this statement:"), h("pre", {}, request.statement)),
+    request.statement && h("div", {}, h("span", { class: "dim" }, `Only this statement${request.uses ? `, ${request.uses} times` : ""}:`), h("pre", {}, request.statement), request.analysis && analysed(request.analysis)),
     actions.length ? h("div", { class: "actions" }, actions) : null);
 }
 
@@ -199,7 +214,7 @@ export async function access(main) {
       const line = database ? `psql 'host=${database.host} port=${database.port} dbname=${database.name} user=${me.name} sslmode=verify-full'` : "";
       return h("article", { class: "card" },
         h("header", {}, h("h3", {}, h("code", {}, grant.scope), ` on ${grant.database}`), h("span", {}, pill(grant.state, STATES[grant.state]), " ", grant.origin === "break_glass" ? pill("break-glass", "bad") : "")),
-        facts([["Ends", when(grant.expires_at)], ["Begins", grant.state === "pending" ? when(grant.not_before) : null], ["Why", grant.reason], ["Approved by", grant.approvers.join(", ") || (grant.origin === "rule" ? "the scope's rule" : null)], ["Only", grant.statement]]),
+        facts([["Ends", when(grant.expires_at)], ["Begins", grant.state === "pending" ? when(grant.not_before) : null], ["Why", grant.reason], ["Approved by", grant.approvers.join(", ") || (grant.origin === "rule" ? "the scope's rule" : null)], ["Only", grant.statement && `${grant.statement}${grant.uses ? ` (${grant.uses_left} of ${grant.uses} uses left)` : ""}`]]),
         line ? h("pre", {}, line) : null,
         h("div", { class: "actions" }, line ? copied(line, "Copy the psql line") : null, h("button", { type: "button", onclick: mint }, "Mint a password"),
           grant.statement ? null : h("button", { type: "button", onclick: extend }, "More time"), h("button", { type: "button", class: "bad", onclick: end }, "Give up")), shown);

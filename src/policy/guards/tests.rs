@@ -41,6 +41,8 @@ fn grant(operations: &[Operation], guards: Guards) -> Arc<Grant> {
         principal: "alice".to_owned(),
         scope: scope.into(),
         statement: None,
+        uses: None,
+        used: 0,
         origin: crate::access::Origin::Asked,
         reason: "an incident".to_owned(),
         ticket: None,
@@ -68,6 +70,7 @@ fn context(grants: &[Arc<Grant>], session: SessionState) -> Context {
         requestable: [].into(),
         session,
         exported: Arc::default(),
+        goes_on: None,
     }
 }
 

@@ -126,7 +126,10 @@ impl Gate {
             self.doom(ToUpstream::failing_step(), expected, batch);
             return Ok(());
         }
-        let (judged, mut draft) = match self.judge_execute(meaning, batch).await {
+        self.judge.goes_on(portal.rows.begun().cloned());
+        let executed = self.judge_execute(meaning, batch).await;
+        self.judge.goes_on(None);
+        let (judged, mut draft) = match executed {
             Ok(allowed) => allowed,
             Err((meaning, refused)) => {
                 self.refuse_meaning(&meaning, refused, portal.parameters.as_deref(), &mut expected, batch);
@@ -160,6 +163,7 @@ impl Gate {
         }
         batch.spoken.of_portal(portal, first);
         batch.items.push(Item::Admit(judged.permit, draft));
+        batch.uses(first, meaning.statement().map(|statement| &statement.action), Some(&portal.rows));
         let message = Message::Sql {
             frame: SqlFrame::new(frame, 1),
             answer: None,

@@ -1,6 +1,6 @@
 //! Receipts handed to the messages that they let through.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,14 +19,14 @@ pub(super) fn finish(
     planned: Planned,
     settled: &mut Settled,
     moved: &[Option<usize>],
-    over: &HashSet<usize>,
+    over: &HashMap<usize, Denial>,
     (ledger, now): (&Arc<Ledger>, Instant),
 ) -> Outgoing {
     let Planned { message, mut expected, alone: _, item } = planned;
     // A statement's record that the Parse handed to its Execute speaks for what led there, too.
     let item = item.map(|item| moved.get(item).copied().flatten().unwrap_or(item));
     if let Some(item) = item
-        && (over.contains(&item) || !settled.recorded.get(item).copied().unwrap_or_default())
+        && (over.contains_key(&item) || !settled.recorded.get(item).copied().unwrap_or_default())
     {
         let is_query = expected.as_ref().is_some_and(|expected| expected.step == Step::Query);
         let message = if is_query { ToUpstream::failing_query() } else { ToUpstream::failing_step() };
@@ -75,10 +75,10 @@ fn hand_over(statements: &mut VecDeque<Running>, receipts: Vec<Receipt>, ledger:
     }
 }
 
-/// Why items have no receipts: the grant of one is over, or the journal did not take them.
-fn why(items: &Range<usize>, over: &HashSet<usize>) -> Denial {
-    if items.clone().any(|index| over.contains(&index)) {
-        return grant_over();
+/// Why items have no receipts: the grant of one is over or used up, or the journal did not take them.
+fn why(items: &Range<usize>, over: &HashMap<usize, Denial>) -> Denial {
+    if let Some(denial) = items.clone().find_map(|index| over.get(&index)) {
+        return denial.clone();
     }
     Denial {
         rule: Rule::Journal,

@@ -8,6 +8,7 @@ use crate::catalog::Snapshot;
 use crate::policy::Exported;
 use crate::session::analysis::AnalysisCache;
 use crate::session::catalogs::{CatalogUnavailable, Keeper};
+use crate::session::estimates::{self, Estimated};
 use crate::session::judge::Database;
 use crate::session::judge::second::{self, Explained};
 use crate::session::opinions::Opinions;
@@ -48,6 +49,17 @@ impl Server {
             return None;
         }
         Some(second::explain(&database, text, snapshot).await)
+    }
+
+    /// What the upstream's planner expects of one statement that policy allows.
+    ///
+    /// # Errors
+    /// Why there is no estimate, in words.
+    pub async fn estimate(&self, name: &str, text: &str, search_path: &str) -> Result<Estimated, String> {
+        let settings = routes::find(&self.parts.databases.load(), name);
+        let database = settings.and_then(|settings| self.database(&settings).ok());
+        let database = database.ok_or_else(|| "the database cannot be asked".to_owned())?;
+        estimates::estimate(&database.upstream, text, search_path).await
     }
 
     /// The catalogs of a database as they are now; `None` where there is no such database.

@@ -46,6 +46,7 @@ pub(super) struct Notice {
 pub(super) struct Asked {
     pub duration_seconds: u64,
     pub starts: Option<Timestamp>,
+    pub uses: Option<u32>,
     pub labels: Vec<String>,
     pub requirements: Vec<Requirement>,
     pub expires_at: Timestamp,
@@ -121,6 +122,7 @@ impl Asked {
         Self {
             duration_seconds: request.duration.as_secs(),
             starts: request.starts,
+            uses: request.uses,
             labels: request.labels().to_vec(),
             requirements: request.requirements.clone(),
             expires_at: request.expires_at(),
@@ -130,6 +132,7 @@ impl Asked {
     fn period(&self) -> String {
         let mut words = vec![spell(std::time::Duration::from_secs(self.duration_seconds))];
         words.extend(self.starts.map(|starts| format!("from {}", second(starts))));
+        words.extend(self.uses.map(|uses| format!("at most {uses} times")));
         words.join(", ")
     }
 

@@ -69,6 +69,8 @@ struct Terms {
     duration_seconds: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     starts: Option<jiff::Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uses: Option<u32>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     labels: Vec<String>,
     requirements: Vec<crate::access::Requirement>,
@@ -134,6 +136,7 @@ fn terms(asked: &Asked) -> Terms {
     Terms {
         duration_seconds: asked.duration_seconds,
         starts: asked.starts,
+        uses: asked.uses,
         labels: asked.labels.clone(),
         requirements: asked.requirements.clone(),
         expires_at: asked.expires_at,

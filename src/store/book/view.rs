@@ -82,10 +82,12 @@ impl View {
             let (key, grant) = (Key::of(&grant), Arc::new(grant));
             let before = self.open.get(&key).cloned().unwrap_or_default();
             let was_held = before.iter().any(|held| held.id == grant.id);
+            // Each in its place: who tries them begins with the oldest.
+            let place = before.iter().position(|held| held.id == grant.id).unwrap_or(before.len());
             let mut grants: Vec<_> = before.iter().filter(|held| held.id != grant.id).cloned().collect();
             let revoked = match grant.state_at(now) {
                 GrantState::Pending | GrantState::Live => {
-                    grants.push(grant);
+                    grants.insert(place, grant);
                     None
                 }
                 GrantState::Revoked => Some(grant).filter(|_| was_held),

@@ -29,7 +29,7 @@ pub(super) fn insert(tx: &Transaction<'_>, grant: &Grant) -> Result<(), StoreErr
             ":approvers": json_in(&grant.approvers)?,
             ":not_before": instant_in(grant.not_before)?,
             ":expires_at": instant_in(grant.expires_at)?,
-            ":more": json_in(&More { origin: grant.origin })?,
+            ":more": json_in(&More { uses: grant.uses, origin: grant.origin })?,
         },
     )?;
     Ok(())
@@ -105,8 +105,10 @@ fn own(text: &str) -> Result<Arc<Scope>, StoreError> {
 
 fn select(wanted: &str) -> String {
     format!(
-        "SELECT grants.*, revocations.at AS revoked_at, revocations.by AS revoked_by, revocations.reason AS revoked_for
-         FROM grants LEFT JOIN revocations ON revocations.grant_id = grants.id {wanted}"
+        "SELECT grants.*, grant_uses.used, revocations.at AS revoked_at, revocations.by AS revoked_by,
+                revocations.reason AS revoked_for
+         FROM grants LEFT JOIN revocations ON revocations.grant_id = grants.id
+                     LEFT JOIN grant_uses ON grant_uses.grant_id = grants.id {wanted}"
     )
 }
 
@@ -114,6 +116,8 @@ fn select(wanted: &str) -> String {
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 struct More {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uses: Option<u32>,
     origin: Origin,
 }
 
@@ -130,6 +134,7 @@ struct RawGrant {
     not_before: i64,
     expires_at: i64,
     more: String,
+    used: Option<u32>,
     revoked_at: Option<i64>,
     revoked_by: Option<String>,
     revoked_for: Option<String>,
@@ -149,6 +154,7 @@ impl RawGrant {
             not_before: row.get("not_before")?,
             expires_at: row.get("expires_at")?,
             more: row.get("more")?,
+            used: row.get("used")?,
             revoked_at: row.get("revoked_at")?,
             revoked_by: row.get("revoked_by")?,
             revoked_for: row.get("revoked_for")?,
@@ -163,6 +169,8 @@ impl RawGrant {
         };
         let more: More = json_out(&self.more)?;
         Ok(Grant {
+            uses: more.uses,
+            used: self.used.unwrap_or_default(),
             origin: more.origin,
             id: GrantId::from_text(self.id),
             request: RequestId::from_text(self.request),

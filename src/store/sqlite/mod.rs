@@ -10,6 +10,7 @@ mod recent;
 mod requests;
 mod reviews;
 mod tally;
+mod uses;
 mod values;
 
 use std::path::Path;
@@ -277,6 +278,16 @@ impl Store for SqliteStore {
     async fn exported(&self, grant: &GrantId) -> Result<Vec<(String, Amount)>, StoreError> {
         let grant = grant.clone();
         self.read(move |tx| exports::of_grant(tx, &grant)).await
+    }
+
+    async fn take_use(&self, grant: &GrantId) -> Result<Option<u32>, StoreError> {
+        let grant = grant.clone();
+        self.write(move |tx| uses::take(tx, &grant)).await
+    }
+
+    async fn give_back_use(&self, grant: &GrantId) -> Result<(), StoreError> {
+        let grant = grant.clone();
+        self.write(move |tx| uses::give_back(tx, &grant)).await
     }
 
     async fn latest_instant(&self) -> Result<Option<Timestamp>, StoreError> {

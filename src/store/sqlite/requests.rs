@@ -5,8 +5,8 @@ use rusqlite::{OptionalExtension, Row, Transaction, named_params};
 
 use super::values::{damaged, duration_in, duration_out, instant_in, instant_out, json_in, json_out};
 use crate::access::{
-    AccessRequest, Approval, Decision, Extension, Origin, Principal, Region, RequestId, RequestState, Requirement,
-    Scope,
+    AccessRequest, Analysis, Approval, Decision, Extension, Origin, Principal, Region, RequestId, RequestState,
+    Requirement, Scope,
 };
 use crate::store::StoreError;
 
@@ -159,6 +159,10 @@ fn approvals_of(tx: &Transaction<'_>, id: &RequestId) -> Result<Vec<Approval>, S
 #[serde(default)]
 struct More {
     #[serde(skip_serializing_if = "Option::is_none")]
+    uses: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    analysis: Option<Analysis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     extends: Option<Extension>,
     requirements: Vec<Requirement>,
     revision: u32,
@@ -168,6 +172,8 @@ struct More {
 impl More {
     fn of(request: &AccessRequest) -> Self {
         Self {
+            uses: request.uses,
+            analysis: request.analysis.clone(),
             extends: request.extends.clone(),
             requirements: request.requirements.clone(),
             revision: request.revision,
@@ -229,6 +235,8 @@ impl RawRequest {
             duration: duration_out(self.duration)?,
             starts: self.starts.map(instant_out).transpose()?,
             statement: self.statement,
+            uses: more.uses,
+            analysis: more.analysis,
             extends: more.extends,
             revision: more.revision,
             origin: more.origin,
