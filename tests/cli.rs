@@ -95,6 +95,7 @@ async fn serve(dir: &Path, files: &devcerts::Files, stop: CancellationToken) -> 
         offers: Arc::clone(&directory) as Arc<dyn pgward::desk::Offers>,
         redact: pgward::sql::redacted,
         metrics: pgward::desk::Metrics::default(),
+        analyst: Arc::new(NoAnalyst),
     });
     let parts = Dependencies {
         grants,
@@ -151,8 +152,24 @@ fn directory() -> Directory {
     }
 }
 
+/// Can look at no statement.
+#[derive(Debug)]
+struct NoAnalyst;
+
 #[derive(Debug)]
 struct FakeExplainer;
+
+#[async_trait::async_trait]
+impl pgward::desk::Analyse for NoAnalyst {
+    async fn analyse(
+        &self,
+        _: &pgward::desk::Actor,
+        _: &Scope,
+        _: &str,
+    ) -> Result<pgward::access::Analysis, pgward::desk::NotAnalysed> {
+        Err(pgward::desk::NotAnalysed::NotNow("there is no database".to_owned()))
+    }
+}
 
 #[async_trait::async_trait]
 impl Explain for FakeExplainer {

@@ -22,7 +22,7 @@ impl<'a> Wording<'a> {
     pub(super) fn of(statement: &Statement, text: &'a str) -> Self {
         let range = match &statement.action {
             Action::Explain { analyze: false, .. } | Action::Prepare { .. } => statement.query.clone(),
-            ref _itself => Some(statement.range.clone()),
+            _itself => Some(statement.range.clone()),
         };
         Self::alone(range.and_then(|range| text.get(range)).unwrap_or_default())
     }
@@ -73,6 +73,69 @@ fn runs_by_name(action: &Action) -> bool {
     match action {
         Action::Execute { .. } => true,
         Action::Explain { analyze: false, inner } => runs_by_name(inner),
-        ref _others => false,
+        _others => false,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::access::Scope;
+    use crate::sql::{self, Limits};
+
+    fn grant(only: &str, uses: Option<u32>, used: u32) -> Grant {
+        let scope: Scope = serde_json::from_value(serde_json::json!({
+            "name": "all", "database": "shop", "regions": [], "requesters": [], "approvers": [], "approvals": 1,
+            "max_duration": {"secs": 60, "nanos": 0}, "guards": {}, "allow": []
+        }))
+        .unwrap();
+        let supposed = Grant::supposed(&scope.into(), jiff::Timestamp::UNIX_EPOCH);
+        Grant { statement: Some(only.to_owned()), uses, used, ..supposed }
+    }
+
+    fn lets(text: &str, grant: &Grant, goes_on: bool) -> Result<(), Refusal> {
+        let statements = sql::read(text, &Limits::default()).unwrap();
+        let statement = statements.first().unwrap();
+        check(statement, &Wording::of(statement, text), grant, goes_on)
+    }
+
+    #[test]
+    fn the_statement_and_what_stands_around_it() {
+        let grant = grant("SELECT a FROM t WHERE b = 1", None, 0);
+        for text in [
+            "select a from t where b = 1;",
+            "EXPLAIN SELECT a FROM t WHERE b = 1",
+            "PREPARE p AS SELECT a FROM t WHERE b = 1",
+            "EXECUTE p",
+            "EXPLAIN EXECUTE p",
+            "BEGIN",
+            "SET statement_timeout = 1",
+        ] {
+            assert!(lets(text, &grant, false).is_ok(), "{text}");
+        }
+        for text in [
+            "SELECT a FROM t WHERE b = 2",
+            "EXPLAIN ANALYZE SELECT a FROM t WHERE b = 1",
+            "PREPARE p AS SELECT a FROM t WHERE b = 2",
+            "EXPLAIN ANALYZE EXECUTE p",
+            "COPY (SELECT a FROM t WHERE b = 1) TO STDOUT",
+            "DECLARE c CURSOR FOR SELECT a FROM t WHERE b = 1",
+            "FETCH 1 FROM c",
+        ] {
+            assert!(matches!(lets(text, &grant, false), Err(Refusal::OtherStatement)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_used_up_begins_no_more() {
+        let (open, done) = (grant("SELECT 1", Some(2), 1), grant("SELECT 1", Some(2), 2));
+        assert!(lets("SELECT 1", &open, false).is_ok());
+        assert!(matches!(lets("SELECT 1", &done, false), Err(Refusal::UsedUp(2))));
+        assert!(matches!(lets("EXECUTE p", &done, false), Ok(())), "what it runs is judged by itself");
+        assert!(lets("SELECT 1", &done, true).is_ok(), "what has begun goes on");
+        for text in ["EXPLAIN SELECT 1", "PREPARE p AS SELECT 1", "COMMIT"] {
+            assert!(lets(text, &done, false).is_ok(), "{text}");
+        }
     }
 }

@@ -223,11 +223,14 @@ impl Gate {
             }
         }
         self.account(&mut batch);
-        let mut over = if began.elapsed() > AT_ONCE { self.refuse_what_is_over(&mut batch) } else { HashMap::new() };
+        let mut over = HashMap::new();
         let taken = match batch.due.is_empty() {
             true => Vec::new(),
             false => Box::pin(self.take_uses(&mut batch, &mut over)).await,
         };
+        if began.elapsed() > AT_ONCE {
+            self.refuse_what_is_over(&mut batch, &mut over);
+        }
         let Batch { began: _, items, planned, spoken: _, parsed: _, bound: _, due: _ } = batch;
         let moved: Vec<Option<usize>> =
             items.iter().map(|item| if let Item::Moved(to) = item { Some(*to) } else { None }).collect();
@@ -246,10 +249,9 @@ impl Gate {
         Passed { outgoing, error, rest }
     }
 
-    /// Judging may have had to wait, for catalogs, an opinion or a role, and a grant may have ended meanwhile: what it
+    /// Judging may have had to wait, for catalogs, an opinion, a role or the store, and a grant may have ended meanwhile: what it
     /// allowed does not go. Answers the places of what is refused so.
-    fn refuse_what_is_over(&mut self, batch: &mut Batch) -> HashMap<usize, Denial> {
-        let mut over = HashMap::new();
+    fn refuse_what_is_over(&mut self, batch: &mut Batch, over: &mut HashMap<usize, Denial>) {
         for index in 0..batch.items.len() {
             let Some(Item::Admit(permit, _)) = batch.items.get(index) else { continue };
             if !self.judge.is_live(permit.grant()) {
@@ -258,7 +260,6 @@ impl Gate {
                 over.insert(index, denial);
             }
         }
-        over
     }
 
     /// Has an item that was to be admitted be recorded as refused.

@@ -135,6 +135,7 @@ export async function fresh(main, chosen) {
   const ticket = h("input", { maxlength: "200", autocomplete: "off" });
   const starts = h("input", { type: "datetime-local" });
   const statement = h("textarea", { rows: "3", spellcheck: false });
+  const uses = h("input", { type: "number", min: "1", placeholder: "as often as the time lets it" });
   const verdict = h("div", {});
   const glass = h("button", { type: "button", class: "bad" }, "Break the glass");
   const current = () => offered.find((one) => one.name === scope.value);
@@ -155,7 +156,7 @@ export async function fresh(main, chosen) {
   const send = async (event) => {
     event.preventDefault();
     try {
-      const more = { ...(starts.value ? { starts: new Date(starts.value).toISOString() } : {}), ...(statement.value.trim() ? { statement: statement.value.trim() } : {}) };
+      const more = { ...(starts.value ? { starts: new Date(starts.value).toISOString() } : {}), ...(statement.value.trim() ? { statement: statement.value.trim(), ...(uses.value ? { uses: Number(uses.value) } : {}) } : {}) };
       const filed = await post("/v1/requests", { ...wish(), ...more });
       location.hash = `#/requests/${filed.id}`;
       say(filed.state === "approved" ? "Granted." : "Asked. The approvers see it in their queue.");
@@ -180,7 +181,7 @@ export async function fresh(main, chosen) {
     h("form", { class: "narrow", onsubmit: send },
       h("label", { for: "scope" }, "Scope"), scope, about,
       field("duration", "For how long", duration), field("reason", "Why", reason), field("ticket", "Ticket", ticket),
-      field("starts", "Not before (optional)", starts), field("statement", "Only this statement (optional)", statement),
+      field("starts", "Not before (optional)", starts), field("statement", "Only this statement (optional)", statement), field("uses", "How often that may run (optional)", uses),
       h("div", { class: "actions" }, h("button", { class: "main" }, "Ask"), explain, glass), problem, verdict));
   return null;
 }
