@@ -67,6 +67,37 @@ async fn the_journal_is_proved() {
 }
 
 #[tokio::test]
+async fn browsers_follow_by_server_sent_events_and_go_on_where_they_were_cut_off() {
+    let port = Port::open().await;
+    port.filed().await;
+    // Its first `count` events, by their numbers.
+    let follow = async |behind: Option<u64>, count: usize| {
+        let mut call = port.call(Method::GET, "/v1/audit/tail?last=1", "carol").header("accept", "text/event-stream");
+        if let Some(seq) = behind {
+            call = call.header("last-event-id", seq);
+        }
+        let mut answer = call.send().await.unwrap();
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        let mut text = String::new();
+        while text.matches("\n\n").count() < count {
+            text.push_str(std::str::from_utf8(&answer.chunk().await.unwrap().unwrap()).unwrap());
+        }
+        let events = text.split_terminator("\n\n").map(|event| {
+            let (id, data) = event.split_once('\n').unwrap();
+            let record: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
+            assert_eq!(id, format!("id: {}", record["seq"]));
+            record["seq"].as_u64().unwrap()
+        });
+        events.take(count).collect::<Vec<_>>()
+    };
+    let newest = follow(None, 1).await;
+    assert_eq!(newest.len(), 1, "with the newest that is there");
+    port.granted().await;
+    let missed = follow(Some(newest[0]), 2).await;
+    assert_eq!(missed, [newest[0] + 1, newest[0] + 2], "nothing is left out between");
+}
+
+#[tokio::test]
 async fn tail_follows_and_ends_when_the_token_does() {
     let port = Port::open().await;
     port.filed().await;
