@@ -178,6 +178,7 @@ fn by_web(proxy: &Proxy, alice: &Credentials, asks: Page<'_>, approves: Page<'_>
     is_there(proxy, alice);
     asks.run("window.prompt = () => 'not done'; window.confirm = () => true");
     asks.click("My access");
+    asks.text("What is granted to you now");
     asks.text("INC-4, in a browser");
     let of_life = |label: &str| {
         asks.run(&format!(
@@ -189,6 +190,7 @@ fn by_web(proxy: &Proxy, alice: &Credentials, asks: Page<'_>, approves: Page<'_>
     asks.text("after the end of");
     let (_, prolonged) = approve();
     asks.click("My access");
+    asks.text("What is granted to you now");
     asks.text("INC-4, in a browser");
     of_life("Give up");
     // The holder gives up one, the approver ends the other.
