@@ -18,5 +18,6 @@ pub mod sql;
 pub mod store;
 pub mod tlog;
 pub mod tls;
+pub mod unusual;
 pub mod wire;
 pub mod witness;

@@ -19,20 +19,21 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &["access"]),
     // Where access is asked for and decided on: below all that people come by.
     ("desk", &["access", "audit", "store"]),
+    ("unusual", &["access", "audit"]),
     ("witness", &["tlog", "tls"]),
     ("sinks", &["access", "audit", "guarded", "tls"]),
     ("identity", &[]),
     ("guarded", &["wire"]),
     ("session", &["wire", "sql", "access", "catalog", "policy", "audit", "guarded", "identity", "store", "tls"]),
     ("control", &["access", "audit", "desk", "store", "policy", "session", "tls", "wire"]),
-    ("config", &["access", "policy", "audit", "tlog", "witness"]),
+    ("config", &["access", "policy", "audit", "tlog", "unusual", "witness"]),
     // Logs in at the same providers, by the same protocol.
     ("cli", &["access", "app", "audit", "control", "devcerts", "identity", "tlog"]),
     (
         "app",
         &[
             "access", "audit", "catalog", "config", "control", "desk", "guarded", "identity", "policy", "session",
-            "sinks", "sql", "store", "tlog", "tls", "wire", "witness",
+            "sinks", "sql", "store", "tlog", "tls", "unusual", "wire", "witness",
         ],
     ),
     ("main", &["cli", "app"]),
@@ -56,7 +57,7 @@ const OWNERS: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that do no I/O and know no runtime.
-const PURE: &[&str] = &["wire", "sql", "access", "policy"];
+const PURE: &[&str] = &["wire", "sql", "access", "policy", "unusual"];
 
 #[test]
 fn imports_respect_the_layers() {

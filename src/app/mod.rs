@@ -14,6 +14,7 @@ mod reload;
 mod settings;
 mod signing;
 mod sinks;
+mod unusual;
 mod upkeep;
 mod witness;
 
@@ -86,6 +87,7 @@ async fn run(path: &Path) -> anyhow::Result<()> {
     let grants = tokio::spawn(std::sync::Arc::clone(&parts.grants).run(parts::GRANT_POLL, stop.clone()));
     let purges = tokio::spawn(upkeep::purge(std::sync::Arc::clone(&parts.journal), stop.clone()));
     let lapses = tokio::spawn(parts.lapses().run(stop.clone()));
+    let unusual = tokio::spawn(parts.unusual().run(stop.clone()));
     let warm_up = tokio::spawn(std::sync::Arc::clone(&parts.explainer).warm_up(stop.clone()));
     let witnessed = tokio::spawn(keeper.run(stop.clone()));
     let control = {
@@ -101,7 +103,7 @@ async fn run(path: &Path) -> anyhow::Result<()> {
     signals.until_end(&parts).await;
     tracing::info!("stopping: no new connections, live ones end");
     stop.cancel();
-    for part in [proxy, control, grants, purges, lapses, warm_up, witnessed] {
+    for part in [proxy, control, grants, purges, lapses, unusual, warm_up, witnessed] {
         if let Err(error) = part.await {
             tracing::error!(%error, "a part ended badly");
         }

@@ -15,6 +15,7 @@ use super::lapses::Lapses;
 use super::notifications::{self, StoredRequests};
 use super::settings::{self, Fixed};
 use super::sinks;
+use super::unusual::{Counted, Unusual};
 use crate::access::{Clock, RegionNetworks};
 use crate::audit::{HashKey, Journal};
 use crate::config::{Config, StoreLocation};
@@ -52,6 +53,8 @@ pub struct Parts {
     pub directory: Arc<ArcSwap<control::Directory>>,
     pub control_certificate: Arc<ReloadableCertificate>,
     pub witness_metrics: witness::Metrics,
+    sessions: Arc<Registry>,
+    unusual: (Option<crate::unusual::Settings>, Counted),
 }
 
 impl Parts {
@@ -77,6 +80,7 @@ impl Parts {
         let notifications =
             Sinks::start(notifications, Arc::clone(&journal), Arc::clone(&clock), notification_metrics).await;
         let registry = Arc::new(Registry::default());
+        let counted = Counted::register(&mut metrics_registry);
         let swapped = Swapped::of(&config, &clock)?;
 
         let analyst = Arc::new(Analyst::new());
@@ -120,7 +124,7 @@ impl Parts {
                 grants: Arc::clone(&grants),
                 journal: Arc::clone(&journal),
                 clock: Arc::clone(&clock),
-                sessions: registry,
+                sessions: Arc::clone(&registry) as Arc<dyn control::Sessions>,
                 directory: Arc::clone(&swapped.directory),
                 explainer: Arc::clone(&explainer) as Arc<dyn control::Explain>,
                 derive_verifier: Arc::new(move |user, password, like| {
@@ -151,8 +155,17 @@ impl Parts {
             directory: swapped.directory,
             control_certificate,
             witness_metrics,
+            sessions: registry,
+            unusual: (config.unusual, counted),
         };
         Ok((parts, control))
+    }
+
+    /// Who looks for unusual access.
+    pub fn unusual(&self) -> Unusual {
+        let (settings, counted) = self.unusual.clone();
+        let (journal, sessions) = (Arc::clone(&self.journal), Arc::clone(&self.sessions));
+        Unusual::new(settings, journal, sessions, Arc::clone(&self.clock), counted)
     }
 
     /// Who records what time alone brings about.

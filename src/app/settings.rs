@@ -310,6 +310,7 @@ pub struct Fixed {
     journal: audit::Settings,
     control_files: (PathBuf, PathBuf),
     witnesses: Vec<crate::witness::Place>,
+    unusual: Option<crate::unusual::Settings>,
 }
 
 impl Fixed {
@@ -322,6 +323,7 @@ impl Fixed {
             journal: journal(config),
             control_files: (config.control.tls.cert.clone(), config.control.tls.key.clone()),
             witnesses: config.audit.witnesses.clone(),
+            unusual: config.unusual.clone(),
         }
     }
 
@@ -335,6 +337,7 @@ impl Fixed {
             ("audit", self.journal == other.journal),
             ("control.tls_cert", self.control_files == other.control_files),
             ("audit.witness", self.witnesses == other.witnesses),
+            ("unusual", self.unusual == other.unusual),
         ]
         .into_iter()
         .find_map(|(key, same)| (!same).then_some(key))

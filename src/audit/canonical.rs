@@ -145,6 +145,7 @@ impl Phase {
             | Event::GrantExpired
             | Event::StatementHeld
             | Event::UnusualAccess
+            | Event::AccessReleased
             | Event::ControlLogin
             | Event::ControlLogout
             | Event::NotificationFailed => Self::GoesOn,

@@ -334,6 +334,7 @@ mod tests {
                 Event::GrantExpired,
                 Event::StatementHeld,
                 Event::UnusualAccess,
+                Event::AccessReleased,
                 Event::ControlLogin,
                 Event::ControlLogout,
                 Event::NotificationFailed,

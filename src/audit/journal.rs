@@ -507,6 +507,7 @@ fn class_of(record: &Record) -> Class {
         | Event::GrantEnding
         | Event::GrantExpired
         | Event::UnusualAccess
+        | Event::AccessReleased
         | Event::ControlLogout
         | Event::NotificationFailed => Class::Ending,
         Event::SessionOpen

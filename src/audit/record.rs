@@ -67,6 +67,8 @@ pub enum Event {
     StatementHeld,
     /// What a principal does is not what it did so far; [`Record::rule`] says by which rule.
     UnusualAccess,
+    /// What a principal did that was unusual has been looked at: its statements run again.
+    AccessReleased,
     /// Somebody logged in to the control port through a browser or the identity provider.
     ControlLogin,
     /// Their session there ended.
@@ -117,6 +119,7 @@ impl Event {
             Self::GrantExpired => "grant_expired",
             Self::StatementHeld => "statement_held",
             Self::UnusualAccess => "unusual_access",
+            Self::AccessReleased => "access_released",
             Self::ControlLogin => "control_login",
             Self::ControlLogout => "control_logout",
             Self::NotificationFailed => "notification_failed",

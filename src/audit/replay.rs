@@ -139,6 +139,7 @@ impl Replay {
                 | Event::GrantExpired
                 | Event::StatementHeld
                 | Event::UnusualAccess
+                | Event::AccessReleased
                 | Event::ControlLogin
                 | Event::ControlLogout
                 | Event::NotificationFailed

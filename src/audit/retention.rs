@@ -53,7 +53,8 @@ impl Kind {
             | Event::ReviewOverdue
             | Event::GrantEnding
             | Event::GrantExpired
-            | Event::UnusualAccess => Self::Access,
+            | Event::UnusualAccess
+            | Event::AccessReleased => Self::Access,
             Event::ConfigReloaded
             | Event::ConfigRefused
             | Event::JournalOpened

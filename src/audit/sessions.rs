@@ -160,6 +160,7 @@ impl OpenSessions {
             | Event::GrantExpired
             | Event::StatementHeld
             | Event::UnusualAccess
+            | Event::AccessReleased
             | Event::ControlLogin
             | Event::ControlLogout
             | Event::NotificationFailed => {}

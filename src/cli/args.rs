@@ -148,6 +148,15 @@ pub enum Command {
     },
     /// List live sessions
     Sessions,
+    /// List the principals whose statements are held for unusual access
+    Held,
+    /// Let a principal's statements run again
+    Release {
+        principal: String,
+        /// What was found
+        #[arg(long)]
+        reason: Option<String>,
+    },
     /// End a session now
     Kill {
         session: String,

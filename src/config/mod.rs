@@ -18,6 +18,7 @@ mod sections;
 mod sink;
 mod size;
 mod suggest;
+mod unusual;
 mod upstream;
 mod user;
 mod witness;
@@ -64,6 +65,8 @@ pub struct Config {
     pub sinks: Vec<Sink>,
     /// Who is told of what.
     pub notifications: Vec<Notify>,
+    /// What is looked for in what principals do, if anything.
+    pub unusual: Option<crate::unusual::Settings>,
     /// The declared regions, in the order of their names.
     pub regions: Vec<Region>,
     pub networks: RegionNetworks,
@@ -273,7 +276,8 @@ impl Config {
 
     fn build(path: &Path, text: &str, root: &Table<'_>) -> Option<Self> {
         root.allow(&[
-            "proxy", "control", "store", "audit", "notify", "regions", "identity", "user", "database", "scope",
+            "proxy", "control", "store", "audit", "notify", "unusual", "regions", "identity", "user", "database",
+            "scope",
         ]);
         let directory = path.parent().unwrap_or(Path::new(""));
         let mut files = Vec::new();
@@ -291,6 +295,7 @@ impl Config {
         let scopes = scope::scopes(root, &names, &databases);
         let declared = notify::Declared { users: &users, databases: &databases, scopes: &scopes };
         let notifications = notify::notifications(root, directory, declared, &mut files);
+        let unusual = unusual::unusual(root);
         let (proxy, control) = (proxy?, control?);
         if proxy.listen == control.listen && proxy.listen.port() != 0 {
             root.refuse("control.listen", format!("{} is the address of [proxy] already", control.listen));
@@ -307,6 +312,7 @@ impl Config {
             audit,
             sinks,
             notifications,
+            unusual,
             regions,
             networks,
             region_rules,

@@ -319,6 +319,14 @@ pub struct Killed {
     pub killed: bool,
 }
 
+/// A principal whose statements do not run until somebody has looked at what it did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeldView {
+    pub principal: String,
+    /// What was unusual.
+    pub why: String,
+}
+
 /// Asks for a database password.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -22,7 +22,7 @@ use super::problem::Problem;
 use super::refusals;
 use super::routes::{
     audit, credentials, decisions, emergencies, explain, grants, holds, login, proof, requests, scopes, service,
-    sessions, web,
+    sessions, unusual, web,
 };
 use super::server::Shared;
 
@@ -81,6 +81,8 @@ fn guarded() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(emergencies::close))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::kill))
+        .routes(routes!(unusual::list))
+        .routes(routes!(unusual::release))
         .routes(routes!(credentials::mint))
         .routes(routes!(explain::explain))
         .routes(routes!(audit::search))
@@ -174,6 +176,8 @@ mod tests {
             ("/v1/reviews/{id}/close", "post"),
             ("/v1/sessions", "get"),
             ("/v1/sessions/{id}/kill", "post"),
+            ("/v1/unusual/held", "get"),
+            ("/v1/unusual/held/{principal}/release", "post"),
             ("/v1/credentials", "post"),
             ("/v1/explain", "post"),
             ("/v1/audit/search", "get"),

@@ -69,6 +69,12 @@ pub trait Sessions: Send + Sync + std::fmt::Debug {
 
     /// Ends a session, its running statement cancelled. Answers whether there was one.
     fn kill(&self, id: &SessionId, by: &str, reason: Option<&str>) -> bool;
+
+    /// The principals whose statements do not run, and why.
+    fn held(&self) -> Vec<(String, Arc<str>)>;
+
+    /// Lets this one's run again.
+    fn release(&self, principal: &str) -> bool;
 }
 
 impl Sessions for Registry {
@@ -78,6 +84,14 @@ impl Sessions for Registry {
 
     fn kill(&self, id: &SessionId, by: &str, reason: Option<&str>) -> bool {
         self.kill(id, by, reason)
+    }
+
+    fn held(&self) -> Vec<(String, Arc<str>)> {
+        self.holds().list()
+    }
+
+    fn release(&self, principal: &str) -> bool {
+        self.holds().release(principal)
     }
 }
 

@@ -148,6 +148,8 @@ pub enum Rule {
     Guard,
     /// The grant is for one other statement.
     StatementGrant,
+    /// What the principal does is unusual, and nobody has looked at it yet.
+    Unusual,
     /// A message of the protocol that pgward refuses (FunctionCall).
     Protocol,
     /// A session holds as much as it may (SQLSTATE 54000).
@@ -178,6 +180,7 @@ impl Rule {
             Rule::Effect => "effect",
             Rule::Guard => "guard",
             Rule::StatementGrant => "statement-grant",
+            Rule::Unusual => "unusual",
             Rule::Protocol => "protocol",
             Rule::Limit => "limit",
             Rule::SecondOpinion => "second-opinion",
@@ -207,6 +210,7 @@ impl Rule {
             | Rule::Effect
             | Rule::Guard
             | Rule::StatementGrant
+            | Rule::Unusual
             | Rule::Protocol
             | Rule::SecondOpinion => "42501",
         }

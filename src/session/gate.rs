@@ -117,6 +117,8 @@ pub struct Gate {
     /// Noted, and still to be recorded.
     unrecorded: VecDeque<Record>,
     inquiry: Inquiry,
+    /// Why nothing of this principal is to run.
+    held: Option<Arc<str>>,
 }
 
 /// Messages that are judged and recorded together.
@@ -152,6 +154,7 @@ impl Gate {
             doomed: false,
             unrecorded: VecDeque::new(),
             inquiry: Inquiry::default(),
+            held: None,
         }
     }
 
@@ -161,6 +164,11 @@ impl Gate {
         self.judge.session.writable = writable;
         self.given_reason.clone_from(&reason);
         self.set_reason(reason);
+    }
+
+    /// Tells why nothing is to run, where nothing is.
+    pub fn hold(&mut self, why: Option<Arc<str>>) {
+        self.held = why;
     }
 
     fn set_reason(&mut self, reason: Reason) {
@@ -224,6 +232,9 @@ impl Gate {
         }
         self.account(&mut batch);
         let mut over = HashMap::new();
+        if let Some(why) = self.held.clone() {
+            self.refuse_all(&mut batch, &settle::held(&why), &mut over);
+        }
         let taken = match batch.due.is_empty() {
             true => Vec::new(),
             false => Box::pin(self.take_uses(&mut batch, &mut over)).await,
@@ -258,6 +269,17 @@ impl Gate {
                 let denial = settle::grant_over();
                 self.refuse_item(batch, index, &denial);
                 over.insert(index, denial);
+            }
+        }
+    }
+
+    /// Nothing of this batch goes, whatever allowed it.
+    fn refuse_all(&self, batch: &mut Batch, denial: &Denial, over: &mut HashMap<usize, Denial>) {
+        batch.due.clear();
+        for index in 0..batch.items.len() {
+            if matches!(batch.items.get(index), Some(Item::Admit(..))) {
+                self.refuse_item(batch, index, denial);
+                over.insert(index, denial.clone());
             }
         }
     }

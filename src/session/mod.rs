@@ -9,7 +9,7 @@
 //! | `rehearsal` | a session without its logins, for the fuzz targets |
 //! | `exports` | what leaves its region, counted |
 //! | `roles` | the short-lived role that a session logs in as |
-//! | `records`, `binds`, `registry`, `cancels`, `metrics`, `settings` | what others see of it, and what it is built from |
+//! | `records`, `binds`, `registry`, `cancels`, `holds`, `metrics`, `settings` | what others see of it, and what it is built from |
 
 mod admission;
 pub mod analysis;
@@ -31,6 +31,7 @@ mod gate;
 mod given;
 mod handshake;
 mod held;
+mod holds;
 mod judge;
 mod leg;
 mod login;
@@ -69,6 +70,7 @@ pub use balancer::Balancers;
 pub use bounds::{Bound, Bounds};
 pub use catalogs::{CatalogUnavailable, Unreachable, reach};
 pub use estimates::Estimated;
+pub use holds::Holds;
 pub use judge::second::Explained;
 pub use metrics::Metrics;
 pub use registry::{Registry, SessionInfo};

@@ -10,6 +10,7 @@ use subtle::ConstantTimeEq as _;
 use tokio_util::sync::CancellationToken;
 
 use super::cancels::Cancels;
+use super::holds::Holds;
 use super::places::Places;
 use super::upstream::CancelTarget;
 use crate::access::{GrantId, Region, SessionId};
@@ -40,6 +41,7 @@ pub struct Registry {
     sessions: DashMap<SessionId, Arc<Entry>>,
     /// By the process number that the client was told.
     keys: DashMap<u32, Arc<Entry>>,
+    holds: Arc<Holds>,
 }
 
 impl Registry {
@@ -58,6 +60,12 @@ impl Registry {
         let _ = entry.killed.set(Kill { by: by.to_owned(), reason: reason.map(str::to_owned) });
         entry.kill.cancel();
         true
+    }
+
+    /// Whose statements do not run until they are released, and why.
+    #[must_use]
+    pub fn holds(&self) -> &Holds {
+        &self.holds
     }
 
     /// Ends the sessions whose backends are on another of these servers than the one that is in use now.
@@ -93,7 +101,7 @@ impl Registry {
             let process = u32::from_be_bytes(process) >> 1;
             // The map's own lock makes the number this session's alone.
             if let dashmap::Entry::Vacant(place) = self.keys.entry(process) {
-                let entry = Arc::new(Entry::new(new, process, secret));
+                let entry = Arc::new(Entry::new(new, process, secret, Arc::clone(&self.holds)));
                 place.insert(Arc::clone(&entry));
                 self.sessions.insert(entry.info.id.clone(), Arc::clone(&entry));
                 return Ok(Listed { registry: Arc::clone(self), entry });
@@ -165,6 +173,7 @@ pub(super) struct Entry {
     target: CancelTarget,
     certificates: Option<Box<[CertificateDer<'static>]>>,
     cancels: Cancels,
+    holds: Arc<Holds>,
 }
 
 #[derive(Debug, Default)]
@@ -174,7 +183,7 @@ struct Changing {
 }
 
 impl Entry {
-    fn new(new: NewEntry, process: u32, secret: CancelKey) -> Self {
+    fn new(new: NewEntry, process: u32, secret: CancelKey, holds: Arc<Holds>) -> Self {
         let changing = Mutex::new(Changing { grants: new.info.grants.clone(), statement: None });
         Self {
             info: new.info,
@@ -188,6 +197,7 @@ impl Entry {
             target: new.target,
             certificates: new.certificates,
             cancels: Cancels::default(),
+            holds,
         }
     }
 
@@ -233,6 +243,11 @@ impl Entry {
 
     pub(super) fn set_rows(&self, rows: u64) {
         self.rows.store(rows, Ordering::Relaxed);
+    }
+
+    /// Why its principal's statements do not run, where they do not.
+    pub(super) fn held(&self) -> Option<Arc<str>> {
+        self.holds.why(&self.info.principal)
     }
 
     pub(super) fn set_grants(&self, grants: Vec<GrantId>) {

@@ -293,6 +293,14 @@ impl Sessions for FakeSessions {
         live.retain(|session| session.id != *id);
         live.len() < before
     }
+
+    fn held(&self) -> Vec<(String, Arc<str>)> {
+        Vec::new()
+    }
+
+    fn release(&self, _principal: &str) -> bool {
+        false
+    }
 }
 
 /// Finds nothing in any statement, and refuses what says that it should be.

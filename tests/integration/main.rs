@@ -38,6 +38,7 @@ mod roles;
 mod servers;
 mod statements;
 mod tokens;
+mod unusual;
 mod web;
 mod witness;
 
@@ -90,6 +91,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         statements::CASES,
         web::CASES,
         tokens::CASES,
+        unusual::CASES,
         witness::CASES,
     ]
     .concat();

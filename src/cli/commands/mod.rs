@@ -15,6 +15,7 @@ mod requests;
 mod sessions;
 mod signing;
 mod story;
+mod unusual;
 pub mod witness;
 
 use std::path::Path;
@@ -62,6 +63,8 @@ pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
         Command::Credentials { database } => credentials::credentials(&client().await?, format, database).await,
         Command::Connect { database, psql } => connect::connect(&client().await?, database, &psql).await,
         Command::Sessions => sessions::list(&client().await?, format).await,
+        Command::Held => unusual::list(&client().await?, format).await,
+        Command::Release { principal, reason } => unusual::release(&client().await?, format, &principal, reason).await,
         Command::Kill { session, reason } => sessions::kill(&client().await?, format, &session, reason).await,
         Command::Explain { database, user, sql } => {
             explain::explain(&client().await?, format, database, user, sql).await

@@ -101,6 +101,7 @@ fn event(record: &Record) -> (String, String) {
         | Event::WitnessHeard
         | Event::StatementHeld
         | Event::UnusualAccess
+        | Event::AccessReleased
         | Event::ControlLogin
         | Event::ControlLogout
         | Event::NotificationFailed => {

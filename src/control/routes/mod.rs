@@ -13,4 +13,5 @@ pub mod requests;
 pub mod scopes;
 pub mod service;
 pub mod sessions;
+pub mod unusual;
 pub mod web;

@@ -7,7 +7,7 @@ const cell = (text, kind) => h("td", { class: kind }, text ?? "");
 
 export async function sessions(main) {
   const draw = async () => {
-    const all = await get("/v1/sessions");
+    const [all, held] = await Promise.all([get("/v1/sessions"), get("/v1/unusual/held")]);
     const rows = all.map((session) => h("tr", {}, cell(session.principal), cell(session.database), cell(session.application_name),
       cell(`${session.client_addr}${session.client_region ? ` (${session.client_region})` : ""}`), h("td", {}, when(session.opened_at)), cell(session.statements, "number"),
       cell(session.statement || "idle", session.statement ? "text" : "dim"), cell(session.rows ?? "", "number"),
@@ -19,6 +19,12 @@ export async function sessions(main) {
         for (let looks = 0; looks < 20 && (await draw()).some((one) => one.id === session.id); looks += 1) await new Promise((later) => { setTimeout(later, 250); });
       } }, "Kill"))));
     put(main, h("h1", {}, "Sessions"), h("p", { class: "lead" }, `${all.length} live ${all.length === 1 ? "session" : "sessions"}, with the statement that runs.`),
+      ...held.map((one) => h("p", { class: "note bad" }, `Statements of ${one.principal} are held: ${one.why} `, me.admin && one.principal !== me.name && h("button", { type: "button", onclick: async () => {
+        const reason = prompt("Let them run again. What was found?");
+        if (reason === null) return;
+        try { await post(`/v1/unusual/held/${encodeURIComponent(one.principal)}/release`, reason ? { reason } : {}); say("Released."); } catch (error) { say(error.message); }
+        await draw();
+      } }, "Release"))),
       table(["Who", "Database", "Application", "From", "Since", "Statements", "Statement", "Rows so far", ""], rows, "Nobody is connected."));
     return all;
   };

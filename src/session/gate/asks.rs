@@ -211,6 +211,7 @@ fn is_for_want_of_a_grant(rule: Rule) -> bool {
         | Rule::Statement
         | Rule::Setting
         | Rule::Guard
+        | Rule::Unusual
         | Rule::Protocol
         | Rule::Limit
         | Rule::SecondOpinion

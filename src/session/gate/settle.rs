@@ -98,6 +98,16 @@ pub(super) fn grant_over() -> Denial {
     }
 }
 
+/// What its principal did was unusual, and nobody has looked at it yet.
+pub(super) fn held(why: &str) -> Denial {
+    Denial {
+        rule: Rule::Unusual,
+        message: "nothing more runs until somebody has looked at this access".to_owned(),
+        detail: format!("It is unusual: {why} (rule unusual)"),
+        hint: Some("Ask an administrator to look at it: pgward release YOUR-NAME".to_owned()),
+    }
+}
+
 fn refused(expected: Option<Expected>, denial: &Denial) -> Option<Expected> {
     expected.map(|mut expected| {
         expected.denied = Some(Box::new(visible(denial)));

@@ -113,6 +113,7 @@ impl<C: ToClient> Relay<C> {
             self.settle_catalogs();
         }
         let Mode { opened_read_only, writable, .. } = self.mode;
+        self.gate.hold(self.entry.held());
         self.gate.brief(self.replies.reasons.current(), opened_read_only, writable);
         self.gate.brief_transaction(self.replies.is_settled().then(|| self.replies.status()));
     }

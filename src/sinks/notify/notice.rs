@@ -195,6 +195,7 @@ fn words(event: Event) -> &'static str {
         | Event::Cancel
         | Event::CredentialMinted
         | Event::SessionKilled
+        | Event::AccessReleased
         | Event::ConfigReloaded
         | Event::ConfigRefused
         | Event::JournalOpened

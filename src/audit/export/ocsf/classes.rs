@@ -129,6 +129,7 @@ pub(super) fn classify(record: &Record) -> Classified {
             known(Class::DatastoreActivity, activity, &name, end_status(record), Informational)
         }
         Event::AccessRefused => other(Class::EntityManagement, Status::Failure, Medium),
+        Event::AccessReleased => other(Class::EntityManagement, Status::Success, Informational),
         Event::UnusualAccess => other(Class::DatastoreActivity, Status::Unknown, High),
         Event::Message | Event::Cancel | Event::StatementHeld => {
             other(Class::DatastoreActivity, Status::Success, Informational)

@@ -181,6 +181,7 @@ pub(super) fn entity(record: &Record) -> Value {
         | Event::SinkState
         | Event::StatementHeld
         | Event::UnusualAccess
+        | Event::AccessReleased
         | Event::ControlLogin
         | Event::ControlLogout
         | Event::NotificationFailed
