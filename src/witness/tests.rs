@@ -16,6 +16,8 @@ const ORIGIN: &str = "pgward/0123456789abcdef";
 /// A log that grows.
 struct Log {
     dir: TempDir,
+    /// The one through which all write it: two that do not know of each other would write over each other's checkpoint.
+    file: CheckpointFile,
     writer: TileWriter,
     signer: Signer,
     /// What its entries begin with: two logs that differ in it have different histories.
@@ -30,7 +32,8 @@ impl Log {
     fn with_key(word: &'static str, signer: &Signer) -> Self {
         let dir = TempDir::new().unwrap();
         let writer = TileWriter::open(dir.path(), 0).unwrap();
-        Self { dir, writer, signer: Signer::from_text(&signer.to_text().unwrap()).unwrap(), word }
+        let file = CheckpointFile::of(dir.path());
+        Self { dir, file, writer, signer: Signer::from_text(&signer.to_text().unwrap()).unwrap(), word }
     }
 
     fn path(&self) -> &Path {
@@ -50,7 +53,7 @@ impl Log {
         self.writer.flush(false).unwrap();
         let checkpoint = Checkpoint { origin: ORIGIN.to_owned(), size, root: self.writer.root() };
         let note = Note::sign(&checkpoint.to_body(), &[&self.signer]).unwrap();
-        CheckpointFile::of(self.path()).put(&note, false).unwrap();
+        self.file.put(&note, false).unwrap();
         self.writer.tidy().unwrap();
         note
     }

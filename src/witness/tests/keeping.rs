@@ -58,13 +58,13 @@ struct Kept {
 }
 
 impl Kept {
-    fn start(dir: &Path, places: Vec<Place>) -> Self {
+    fn start(log: &Log, places: Vec<Place>) -> Self {
         let (raised, alarms) = unbounded_channel();
-        let (file, stop) = (CheckpointFile::of(dir), CancellationToken::new());
+        let (file, stop) = (log.file.clone(), CancellationToken::new());
         let mut metrics = prometheus_client::registry::Registry::default();
         let counts = Metrics::register(&mut metrics);
         let alarm = move |alarm| raised.send(alarm).unwrap_or_default();
-        let keeper = Keeper::new(dir, file.clone(), places, counts, alarm).unwrap();
+        let keeper = Keeper::new(log.path(), file.clone(), places, counts, alarm).unwrap();
         tokio::spawn(keeper.run(stop.clone()));
         Self { file, alarms, stop, metrics }
     }
@@ -107,7 +107,7 @@ async fn every_checkpoint_is_cosigned_by_all_witnesses() {
     let mut log = Log::new("a");
     let one = Running::start("one", &log.vkey(), &states.path().join("1")).await;
     let two = Running::start("two", &log.vkey(), &states.path().join("2")).await;
-    let mut kept = Kept::start(log.path(), vec![one.place(), two.place()]);
+    let mut kept = Kept::start(&log, vec![one.place(), two.place()]);
     for size in [1, 300, 301, 1000] {
         log.grow(size);
         let note = kept.witnessed(size).await;
@@ -123,7 +123,7 @@ async fn every_checkpoint_is_cosigned_by_all_witnesses() {
     kept.stop.cancel();
 
     // A process that starts anew learns from the witnesses how far they are.
-    let kept = Kept::start(log.path(), vec![one.place(), two.place()]);
+    let kept = Kept::start(&log, vec![one.place(), two.place()]);
     log.grow(1500);
     kept.witnessed(1500).await;
 }
@@ -140,7 +140,7 @@ async fn a_silent_witness_is_told_of_and_told_of_when_it_speaks_again() {
     let (address, place) = (running.address, Place { silent_after: Duration::from_millis(500), ..running.place() });
     running.end().await;
 
-    let mut kept = Kept::start(log.path(), vec![place]);
+    let mut kept = Kept::start(&log, vec![place]);
     log.grow(10);
     let Alarm::Silent { witness, said } = kept.alarm().await else { panic!("another alarm") };
     assert_eq!(witness, "w");
@@ -161,13 +161,13 @@ async fn a_log_that_was_cut_and_one_that_was_written_anew_are_found() {
     let mut log = Log::new("a");
     let witness = Running::start("w", &log.vkey(), states.path()).await;
     log.grow(500);
-    let kept = Kept::start(log.path(), vec![witness.place()]);
+    let kept = Kept::start(&log, vec![witness.place()]);
     kept.witnessed(500).await;
     drop(kept);
 
     let mut cut = Log::with_key("a", &log.signer);
     cut.grow(400);
-    let mut kept = Kept::start(cut.path(), vec![witness.place()]);
+    let mut kept = Kept::start(&cut, vec![witness.place()]);
     let name = || "w".to_owned();
     assert_eq!(kept.alarm().await, Alarm::Ahead { witness: name(), theirs: 500, ours: 400 });
     drop(kept);
@@ -175,7 +175,7 @@ async fn a_log_that_was_cut_and_one_that_was_written_anew_are_found() {
     let mut other = Log::with_key("b", &log.signer);
     for size in [500, 600] {
         other.grow(size);
-        let mut kept = Kept::start(other.path(), vec![witness.place()]);
+        let mut kept = Kept::start(&other, vec![witness.place()]);
         assert_eq!(kept.alarm().await, Alarm::Forked { witness: name(), size: 500 });
         assert!(kept.file.read_witnessed().unwrap().is_none());
     }
@@ -188,13 +188,13 @@ async fn a_witness_under_another_key_or_for_another_log_is_refused() {
     log.grow(10);
     let witness = Running::start("w", &log.vkey(), &states.path().join("1")).await;
     let stranger = Place { verifier: cosigner("w").verifier(), ..witness.place() };
-    let mut kept = Kept::start(log.path(), vec![stranger]);
+    let mut kept = Kept::start(&log, vec![stranger]);
     let Alarm::Refused { said, .. } = kept.alarm().await else { panic!("another alarm") };
     assert!(said.contains("by another key"), "{said}");
 
     let elsewhere =
         Running::start("w", &Signer::generate("elsewhere").unwrap().verifier(), &states.path().join("2")).await;
-    let mut kept = Kept::start(log.path(), vec![elsewhere.place()]);
+    let mut kept = Kept::start(&log, vec![elsewhere.place()]);
     let Alarm::Refused { said, .. } = kept.alarm().await else { panic!("another alarm") };
     assert!(said.contains("404") && said.contains("not witnessed here"), "{said}");
 }
@@ -212,12 +212,12 @@ async fn tls_is_verified() {
     let url = format!("https://localhost:{}", running.address.port());
 
     let untrusted = Place { url: url.clone(), silent_after: Duration::from_millis(300), ..running.place() };
-    let mut kept = Kept::start(log.path(), vec![untrusted]);
+    let mut kept = Kept::start(&log, vec![untrusted]);
     assert!(matches!(kept.alarm().await, Alarm::Silent { .. }));
     drop(kept);
 
     let trusted = Place { url, ca: Some(files.ca), ..running.place() };
-    let kept = Kept::start(log.path(), vec![trusted]);
+    let kept = Kept::start(&log, vec![trusted]);
     kept.witnessed(10).await;
 }
 
