@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -156,8 +157,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         std::future::poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await
     }
 
-    /// Writes what waits, and reads and forgets so many bytes that the other side is about to send.
-    pub async fn tell_and_take(&mut self, mut rest: usize) {
+    /// Writes what waits, and reads and forgets so many bytes that the other side is about to send, for as long as it goes on
+    /// sending: never so long without any.
+    pub async fn tell_and_take(&mut self, mut rest: usize, pause: Duration) {
         let mut space = [MaybeUninit::uninit(); SMALL_READ];
         while rest > 0 {
             let mut buffer = ReadBuf::uninit(&mut space);
@@ -166,7 +168,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
                 let _ = self.poll_write(cx)?;
                 Pin::new(&mut self.stream).poll_read(cx, &mut buffer)
             });
-            if read.await.is_err() || buffer.filled().is_empty() {
+            let read = tokio::time::timeout(pause, read).await;
+            if !matches!(read, Ok(Ok(()))) || buffer.filled().is_empty() {
                 return;
             }
             rest = rest.saturating_sub(buffer.filled().len());

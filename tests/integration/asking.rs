@@ -29,6 +29,7 @@ CREATE TABLE app.open (id int); INSERT INTO app.open VALUES (1);
 CREATE TABLE app.notes (id int, body text); INSERT INTO app.notes VALUES (1, 'one'), (2, 'two');
 CREATE TABLE app.slow (id int); INSERT INTO app.slow VALUES (7);
 CREATE TABLE app.life (body text); INSERT INTO app.life VALUES ('here');
+CREATE TABLE app.glass (body text); INSERT INTO app.glass VALUES ('in the cupboard');
 CREATE TABLE app.booked (id int); INSERT INTO app.booked VALUES (9);
 CREATE TABLE app.secrets (id int);
 ";
@@ -51,9 +52,10 @@ name = "ask"
 upstream = "postgresql://pgw_admin@localhost:{port}/{name}?sslmode=verify-full&sslrootcert={certs}/ca.crt"
 password_file = "{dir}/admin_password"
 region = "us-east"
-{}{}{}{}{}"#,
+{}{}{}{}{}{}"#,
             scope("open", "open", ""),
             scope("life", "life", ""),
+            scope("glass", "glass", "[scope.break_glass]\nwho = [\"@dev\"]\nmax_duration = \"1h\"\nalert = [\"@dba\"]\n"),
             scope("booked", "booked", "hold = \"30s\"\nrequire_ticket = true"),
             scope("notes", "notes", "hold = \"30s\""),
             scope("slow", "slow", "hold = \"2s\""),

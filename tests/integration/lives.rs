@@ -14,6 +14,7 @@ use crate::support::{Bench, Credentials, Proxy, connect, wait_until};
 
 pub const CASES: &[Case] = &[
     ("lives::of_a_request_four_ways", four_ways),
+    ("lives::of_an_emergency_in_a_browser", emergency),
     ("lives::what_is_held_is_approved_in_a_browser", held_and_approved_in_a_browser),
 ];
 
@@ -225,4 +226,45 @@ fn held_and_approved_in_a_browser(bench: &Bench) {
     let (out, told) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success() && out.trim() == "two", "{out}{told}");
     assert!(told.contains("NOTICE") && told.contains("approval"), "{told}");
+}
+
+/// The glass is broken, the session is seen by others, and one of them closes the review.
+fn emergency(bench: &Bench) {
+    let (proxy, alice) = proxy(bench, "ask_glass");
+    let Some(browser) = Browser::start(&proxy) else { return };
+    let (opens, watches) = (browser.logged_in(&proxy, "alice"), browser.logged_in(&proxy, "bob"));
+    opens.click("Ask");
+    opens.fill("#scope", "glass");
+    opens.fill("#duration", "10m");
+    opens.fill("#reason", "INC-9, the site is down");
+    opens.run("window.confirm = () => true");
+    opens.click("Break the glass");
+    opens.text("until");
+    let mut psql = proxy
+        .psql_with(&alice)
+        .args(["-At", "-c", "SELECT body FROM app.glass", "-c", "SELECT body FROM app.notes"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // The second statement waits for approval, and the session with it.
+    watches.click("Sessions");
+    watches.text("break-glass");
+    watches.shot("break-glass");
+    let waits = text(&pending(&proxy)["id"]);
+    assert!(proxy.cli("bob", &["deny", &waits, "--note", "no"]).status.success());
+    psql.wait().unwrap();
+    let mut out = String::new();
+    std::io::Read::read_to_string(&mut psql.stdout.take().unwrap(), &mut out).unwrap();
+    assert_eq!(out.trim(), "in the cupboard");
+    watches.click("Reviews");
+    watches.text("alice opened glass");
+    watches.fill("article input", "she read one table, and had to");
+    watches.click("Close the review");
+    watches.text("she read one table, and had to (bob)");
+    opens.click("Reviews");
+    assert_eq!(opens.run("document.querySelectorAll('article .actions').length"), 0, "never one's own");
+    for event in ["break_glass_opened", "grant_created", "review_closed"] {
+        assert!(!proxy.audit(&["--event", event]).is_empty(), "{event}");
+    }
 }

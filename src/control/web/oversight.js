@@ -7,8 +7,9 @@ const cell = (text, kind) => h("td", { class: kind }, text ?? "");
 
 export async function sessions(main) {
   const draw = async () => {
-    const [all, held] = await Promise.all([get("/v1/sessions"), get("/v1/unusual/held")]);
-    const rows = all.map((session) => h("tr", {}, cell(session.principal), cell(session.database), cell(session.application_name),
+    const [all, held, grants] = await Promise.all([get("/v1/sessions"), get("/v1/unusual/held"), get("/v1/grants")]);
+    const glass = new Set(grants.filter((grant) => grant.origin === "break_glass").map((grant) => grant.id));
+    const rows = all.map((session) => h("tr", {}, h("td", {}, session.principal, " ", session.grants.some((id) => glass.has(id)) ? pill("break-glass", "bad") : ""), cell(session.database), cell(session.application_name),
       cell(`${session.client_addr}${session.client_region ? ` (${session.client_region})` : ""}`), h("td", {}, when(session.opened_at)), cell(session.statements, "number"),
       cell(session.statement || "idle", session.statement ? "text" : "dim"), cell(session.rows ?? "", "number"),
       h("td", {}, h("button", { type: "button", class: "bad", "aria-label": `Kill the session of ${session.principal}`, onclick: async () => {
@@ -163,8 +164,13 @@ export async function usage(main) {
   const most = Math.max(1, ...hours.map(([good, bad]) => good + bad));
   const bars = hours.flatMap(([good, bad], index) => [svg("rect", { x: index * 20 + 2, y: 100 - (good / most) * 95, width: 16, height: (good / most) * 95, fill: "var(--accent)" }),
     svg("rect", { x: index * 20 + 2, y: 100 - ((good + bad) / most) * 95, width: 16, height: (bad / most) * 95, fill: "var(--bad)" })]);
+  // Every third hour by its beginning here, and the tallest bar by its count.
+  const tick = (index) => svg("text", { x: index * 20 + 10, y: 111, class: "tick" }, `${new Date(since.getTime() + index * 3600e3).getHours()}:00`);
+  const tallest = hours.findIndex(([good, bad]) => good + bad === most);
+  const top = tallest < 0 ? [] : [svg("text", { x: tallest * 20 + 10, y: -2, class: "tick" }, String(most))];
   const list = (counts, head) => table([head, "Statements"], [...counts].sort((a, b) => b[1] - a[1]).slice(0, 12).map(([name, count]) => h("tr", {}, cell(name), cell(count, "number"))), "None.");
-  const chart = svg("svg", { viewBox: "0 0 480 102", role: "img", "aria-label": `Statements an hour, at most ${most}` }, ...bars);
+  const chart = svg("svg", { viewBox: "-10 -12 500 128", role: "img", "aria-label": `Statements an hour, at most ${most}` },
+    svg("line", { x1: 0, y1: 100, x2: 480, y2: 100, stroke: "currentColor", "stroke-opacity": "0.25" }), ...bars, ...[...hours.keys()].filter((index) => index % 3 === 1).map(tick), ...top);
   put(main, h("h1", {}, "Use"), h("p", { class: "lead" }, `Of the last 24 hours, the newest ${found.length} statements that you may see${found.length >= 1000 ? " (there are more)" : ""}; refused ones on top.`),
     h("div", { class: "card" }, chart), h("h2", {}, "By principal"), list(people, "Who"), h("h2", {}, "By relation"), list(tables, "Relation"));
   return null;

@@ -14,6 +14,8 @@ use crate::wire::{ProtocolError, sqlstate};
 
 /// For a client to send the rest of what it is refused for: on a busy machine even five megabytes take seconds.
 const REST: Duration = Duration::from_secs(10);
+/// Without any of it.
+const PAUSE: Duration = Duration::from_secs(2);
 
 impl<C: ToClient> Relay<C> {
     /// Ends both legs, and records how.
@@ -42,7 +44,7 @@ impl<C: ToClient> Relay<C> {
                 // In the middle of a message a client listens only behind it, and one that finds the connection closed there
                 // looks no more at what it was told.
                 let rest = length.saturating_sub(client.input.len());
-                let _ = tokio::time::timeout(REST, client.tell_and_take(rest)).await;
+                let _ = tokio::time::timeout(REST, client.tell_and_take(rest, PAUSE)).await;
             }
             // A client that does not read is not waited for.
             let _ = tokio::time::timeout(LAST_WORD, client.finish()).await;

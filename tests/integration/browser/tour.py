@@ -37,6 +37,7 @@ try:
     seen["own_approve"] = alice.run("[...document.querySelectorAll('button')].some((one) => one.textContent === 'Approve')")
     # Bob reviews it with the keyboard alone.
     bob.go("/")
+    seen["again_ms"] = bob.run("Math.round(performance.getEntriesByType('navigation')[0].loadEventEnd)")
     bob.fill("#token", BOB)
     bob.click("Log in")
     bob.text("1 waits for you.")

@@ -125,7 +125,7 @@ impl Drop for Postgres {
     }
 }
 
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 13] = [
     "listen_addresses=127.0.0.1",
     "ssl=on",
     "ssl_cert_file=server.crt",
@@ -137,6 +137,8 @@ const SETTINGS: [&str; 12] = [
     "log_line_prefix=%m [%p] %q%a|",
     "max_prepared_transactions=10",
     "wal_level=logical",
+    // A standby is made while others write.
+    "wal_keep_size=1GB",
     "log_error_verbosity=terse",
 ];
 
