@@ -55,7 +55,11 @@ region = "us-east"
 {}{}{}{}{}{}"#,
             scope("open", "open", ""),
             scope("life", "life", ""),
-            scope("glass", "glass", "[scope.break_glass]\nwho = [\"@dev\"]\nmax_duration = \"1h\"\nalert = [\"@dba\"]\n"),
+            scope(
+                "glass",
+                "glass",
+                "[scope.break_glass]\nwho = [\"@dev\"]\nmax_duration = \"1h\"\nalert = [\"@dba\"]\n"
+            ),
             scope("booked", "booked", "hold = \"30s\"\nrequire_ticket = true"),
             scope("notes", "notes", "hold = \"30s\""),
             scope("slow", "slow", "hold = \"2s\""),
