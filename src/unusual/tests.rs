@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -341,4 +342,16 @@ fn many_refusals_are_told_once_an_hour() {
         told += watch.take(&record).len();
     }
     assert_eq!(told, 1);
+}
+
+#[test]
+fn what_a_hold_refuses_is_no_reason_for_another() {
+    let mut watch = Watch::new(Settings { quiet: Duration::ZERO, ..Settings::default() });
+    for number in 0..60 {
+        let time: Timestamp = "2026-01-05T09:00:00Z".parse().unwrap();
+        let mut record = Record::new(time + SignedDuration::from_secs(number), Event::Statement);
+        (record.principal, record.verdict) = (Some("alice".to_owned()), Some(RecordedVerdict::Deny));
+        record.rule = Some("unusual".to_owned());
+        assert_eq!(watch.take(&record), []);
+    }
 }

@@ -115,6 +115,10 @@ impl Watch {
     }
 
     fn denied(&mut self, record: &Record, found: &mut Vec<Finding>) {
+        // What a hold refuses says nothing more: a client that tries again would be held anew when it is released.
+        if record.rule.as_deref() == Some(HELD) {
+            return;
+        }
         let (within, most) = (self.settings.denials_within, self.settings.denials);
         // Nobody has to be known for this: refusals are not a habit.
         let Some((habits, _)) = self.habits(record) else { return };
@@ -213,6 +217,9 @@ impl Watch {
         !is_repeated
     }
 }
+
+/// The rule by which statements of a principal who is held are refused.
+const HELD: &str = "unusual";
 
 /// What every client reads to find its way.
 fn is_of_catalogs(relation: &str) -> bool {
