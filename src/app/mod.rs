@@ -82,12 +82,14 @@ async fn run(path: &Path) -> anyhow::Result<()> {
     let lanes = Lanes::start(config.proxy.workers.unwrap_or_else(lanes::default_count))?;
     let (parts, control) = Parts::build(config, lanes.handles()).await?;
     let keeper = witness::keeper(witnesses, &parts)?;
+    let unusual = parts.unusual();
+    unusual.restore().await.context("the journal does not say who is held")?;
     let stop = CancellationToken::new();
 
     let grants = tokio::spawn(std::sync::Arc::clone(&parts.grants).run(parts::GRANT_POLL, stop.clone()));
     let purges = tokio::spawn(upkeep::purge(std::sync::Arc::clone(&parts.journal), stop.clone()));
     let lapses = tokio::spawn(parts.lapses().run(stop.clone()));
-    let unusual = tokio::spawn(parts.unusual().run(stop.clone()));
+    let unusual = tokio::spawn(unusual.run(stop.clone()));
     let warm_up = tokio::spawn(std::sync::Arc::clone(&parts.explainer).warm_up(stop.clone()));
     let witnessed = tokio::spawn(keeper.run(stop.clone()));
     let control = {

@@ -11,7 +11,7 @@ use prometheus_client::metrics::family::Family;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Clock;
-use crate::audit::{Event, Journal, Record, RecordedVerdict};
+use crate::audit::{Event, Filter, Journal, Record, RecordedVerdict, search};
 use crate::session::Registry;
 use crate::unusual::{Action, Finding, Rule, Settings, Watch};
 
@@ -67,6 +67,36 @@ impl Unusual {
         Self { settings, journal, sessions, clock, counted }
     }
 
+    /// Holds whom nobody had released when pgward ended, before any session is opened.
+    ///
+    /// # Errors
+    /// Where the journal does not say: then nobody is served.
+    pub async fn restore(&self) -> anyhow::Result<()> {
+        if self.settings.is_none() {
+            return Ok(());
+        }
+        let places = self.journal.places().clone();
+        let found = tokio::task::spawn_blocking(move || {
+            let mut found = Vec::new();
+            for event in [Event::UnusualAccess, Event::AccessReleased] {
+                let filter = Filter { event: Some(event), ..Filter::default() };
+                found.extend(search(places.clone(), &filter, |_| true)?);
+            }
+            anyhow::Ok(found)
+        });
+        let mut found = found.await??;
+        found.sort_by_key(|entry| entry.record.seq);
+        for Record { event, principal, verdict, detail, .. } in found.into_iter().map(|entry| entry.record) {
+            let Some(principal) = principal else { continue };
+            if event == Event::AccessReleased {
+                self.sessions.holds().release(&principal);
+            } else if verdict == Some(RecordedVerdict::Deny) {
+                self.sessions.holds().hold(&principal, detail.as_deref().unwrap_or_default());
+            }
+        }
+        Ok(())
+    }
+
     /// Follows the journal until it is stopped. What it holds already is learnt from, and nothing else is done about it.
     pub async fn run(self, stop: CancellationToken) {
         let Some(settings) = self.settings.clone() else { return };
@@ -97,18 +127,8 @@ impl Unusual {
     }
 
     async fn take(&self, watch: &mut Watch, record: &Record, is_new: bool, stop: &CancellationToken) {
-        let found = watch.take(record);
-        if is_new {
-            for finding in found {
-                self.act(finding, stop).await;
-            }
-        } else if let Some(principal) = &record.principal {
-            // Whom nobody had looked at when pgward ended, nobody has looked at yet.
-            if record.event == Event::UnusualAccess && record.verdict == Some(RecordedVerdict::Deny) {
-                self.sessions.holds().hold(principal, record.detail.as_deref().unwrap_or_default());
-            } else if record.event == Event::AccessReleased {
-                self.sessions.holds().release(principal);
-            }
+        for finding in watch.take(record).into_iter().filter(|_| is_new) {
+            self.act(finding, stop).await;
         }
     }
 
