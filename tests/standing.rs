@@ -50,7 +50,11 @@ fn word(path: &Path) -> &'static str {
 /// What the comments of the script say is to be found.
 fn expected(facts: &Facts, tables: &BTreeMap<u32, String>) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
-    let mut everything = |role: &str, path: &str| all.extend(tables.values().map(|table| format!("{role} {table} {path}")));
+    let mut everything = |role: &str, path: &str| {
+        // Predefined roles are bound by row security as others are.
+        let rows = |table: &String| if path == "alldata" && table == "app.rows" { " some-rows" } else { "" };
+        all.extend(tables.values().map(|table| format!("{role} {table} {path}{}", rows(table))));
+    };
     everything("postgres", "superuser");
     for line in PATHS.lines() {
         match line.trim_start_matches("-- ").split(' ').collect::<Vec<_>>()[..] {
@@ -115,7 +119,9 @@ async fn what_is_proposed_closes_the_path() {
     let server = started().await;
     let (client, connection) = tokio_postgres::connect(&server.dsn("postgres", "standing"), NoTls).await.unwrap();
     tokio::spawn(connection);
-    for role in ["plain", "some_columns", "member", "chained", "by_view", "by_function", "by_parent", "reads_all", "copies"] {
+    for role in
+        ["plain", "some_columns", "member", "chained", "by_view", "by_function", "by_parent", "reads_all", "copies"]
+    {
         let facts = facts(&server).await;
         let oid = facts.roles.iter().find(|known| known.name == role).unwrap().oid;
         let targets = facts.relations.iter().map(|relation| relation.oid).collect();

@@ -25,17 +25,35 @@ pub enum Path {
     Superuser,
     Owner,
     /// Grantee 0 is PUBLIC; columns are named where the privilege is theirs alone.
-    Privilege { grantee: u32, privileges: BTreeSet<String>, columns: BTreeSet<String> },
+    Privilege {
+        grantee: u32,
+        privileges: BTreeSet<String>,
+        columns: BTreeSet<String>,
+    },
     /// A privilege on a table that this one is a partition or child of.
-    Parent { parent: u32, grantee: u32, privileges: BTreeSet<String> },
+    Parent {
+        parent: u32,
+        grantee: u32,
+        privileges: BTreeSet<String>,
+    },
     /// `pg_read_all_data`, `pg_write_all_data`.
-    AllData { role: u32 },
+    AllData {
+        role: u32,
+    },
     /// A view that reads with its owner's rights, or holds a copy.
-    View { view: u32, grantee: u32 },
+    View {
+        view: u32,
+        grantee: u32,
+    },
     /// A function that runs with the rights of its owner, who reaches the relation: it may be that it does not.
-    Definer { function: u32, grantee: u32 },
+    Definer {
+        function: u32,
+        grantee: u32,
+    },
     /// Files and programs of the server: `pg_read_server_files` and its like.
-    Server { role: u32 },
+    Server {
+        role: u32,
+    },
     /// Copies the whole server.
     Replication,
     /// Before PostgreSQL 16: makes itself a member of whatever it likes.
@@ -134,7 +152,7 @@ impl<'a> Known<'a> {
                 }
             }
         }
-        if role.replication {
+        if role.replication && !role.superuser {
             let path = Path::Replication;
             found.push(Found { role: role.oid, relation: relation.oid, chain: Vec::new(), path, some_rows: false });
         }
@@ -216,7 +234,9 @@ impl<'a> Known<'a> {
         let mut all: Vec<&Relation> = Vec::new();
         let mut next = relation.parents.clone();
         while let Some(oid) = next.pop() {
-            if let Some(parent) = self.relations.get(&oid).filter(|parent| all.iter().all(|known| known.oid != parent.oid)) {
+            if let Some(parent) =
+                self.relations.get(&oid).filter(|parent| all.iter().all(|known| known.oid != parent.oid))
+            {
                 next.extend(&parent.parents);
                 all.push(parent);
             }
@@ -230,7 +250,8 @@ impl<'a> Known<'a> {
         let has = |name: &str| self.by_name.get(name).is_some_and(|role| identity.has.contains_key(role));
         identity.role.superuser
             || ALL_DATA.iter().any(|name| has(name))
-            || schema.is_some_and(|schema| identity.is_one(schema.owner) || identity.given(&schema.acl, "USAGE").is_some())
+            || schema
+                .is_some_and(|schema| identity.is_one(schema.owner) || identity.given(&schema.acl, "USAGE").is_some())
     }
 
     fn by_views(&self, identity: &Identity<'_>, relation: &Relation) -> Vec<(Path, Option<u32>)> {
@@ -257,7 +278,8 @@ impl<'a> Known<'a> {
         let holds_copy = view.kind == "m";
         let owner_reads = |target: &Relation| holds_copy || self.reads(view.owner, target);
         view.reads.iter().filter_map(|oid| self.relations.get(oid)).any(|read| {
-            owner_reads(read) && (read.oid == relation.oid || !read.reads.is_empty() && self.shows(read, relation, depth + 1))
+            owner_reads(read)
+                && (read.oid == relation.oid || !read.reads.is_empty() && self.shows(read, relation, depth + 1))
         })
     }
 

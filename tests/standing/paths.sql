@@ -70,6 +70,7 @@ CREATE ROLE of_owners LOGIN IN ROLE can_connect, owners;
 -- expect of_owners app.child owner
 -- expect of_owners shut.secrets owner
 -- expect of_owners open.notices owner
+-- expect of_owners shut.secrets privilege
 -- 12. PUBLIC, for all who may connect
 GRANT SELECT ON open.notices TO PUBLIC;
 -- expect-all open.notices privilege
