@@ -15,6 +15,7 @@ pub mod policy;
 pub mod session;
 pub mod sinks;
 pub mod sql;
+pub mod standing;
 pub mod store;
 pub mod tlog;
 pub mod tls;

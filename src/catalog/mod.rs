@@ -6,6 +6,7 @@ mod objects;
 pub mod opinion;
 mod resolve;
 mod snapshot;
+mod standing;
 mod types;
 mod values;
 
@@ -18,4 +19,5 @@ pub use load::within::{FROM, Within};
 pub use objects::{Objects, RelationObject, RoutineObject};
 pub use resolve::{Weighed, resolve, resolve_told, resolve_weighed, resolve_with};
 pub use snapshot::Snapshot;
+pub use standing::standing;
 pub use values::Kind as TypeKind;
