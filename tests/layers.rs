@@ -16,8 +16,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("catalog", &["sql", "access"]),
     ("policy", &["sql", "access", "catalog"]),
     ("audit", &["access", "policy", "tlog"]),
+    ("retention", &["access"]),
     ("standing", &[]),
-    ("store", &["access"]),
+    ("store", &["access", "retention"]),
     // Where access is asked for and decided on: below all that people come by.
     ("desk", &["access", "audit", "store"]),
     ("unusual", &["access", "audit"]),
@@ -27,14 +28,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("guarded", &["wire"]),
     ("session", &["wire", "sql", "access", "catalog", "policy", "audit", "guarded", "identity", "store", "tls"]),
     ("control", &["access", "audit", "desk", "store", "policy", "session", "tls", "wire"]),
-    ("config", &["access", "policy", "audit", "tlog", "unusual", "witness"]),
+    ("config", &["access", "policy", "audit", "retention", "tlog", "unusual", "witness"]),
     // Logs in at the same providers, by the same protocol.
     ("cli", &["access", "app", "audit", "control", "devcerts", "identity", "tlog"]),
     (
         "app",
         &[
-            "access", "audit", "catalog", "config", "control", "desk", "guarded", "identity", "policy", "session",
-            "sinks", "sql", "standing", "store", "tlog", "tls", "unusual", "wire", "witness",
+            "access", "audit", "catalog", "config", "control", "desk", "guarded", "identity", "policy", "retention",
+            "session", "sinks", "sql", "standing", "store", "tlog", "tls", "unusual", "wire", "witness",
         ],
     ),
     ("main", &["cli", "app"]),
@@ -50,7 +51,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("reqwest", &["cli", "identity", "sinks", "witness"]),
     ("jsonwebtoken", &["identity"]),
-    ("tokio_postgres", &["catalog", "guarded", "session", "sinks"]),
+    ("tokio_postgres", &["catalog", "guarded", "retention", "session", "sinks"]),
     ("object_store", &["sinks"]),
     ("opentelemetry_proto", &["sinks"]),
     ("prost", &["sinks"]),
