@@ -11,6 +11,7 @@ mod notifications;
 mod parts;
 mod provider;
 mod reload;
+mod retention;
 mod settings;
 mod signing;
 mod sinks;
@@ -54,7 +55,11 @@ pub fn check(path: &Path) -> anyhow::Result<Vec<String>> {
     settings::control_directory(&config, &std::sync::Arc::default())?;
     Sinks::check(&sinks::settings(&config)?)?;
     Sinks::check(&notifications::settings(&config)?)?;
-    runtime()?.block_on(settings::reach_upstreams(&config))
+    runtime()?.block_on(async {
+        let advice = settings::reach_upstreams(&config).await?;
+        retention::check(&config).await?;
+        Ok(advice)
+    })
 }
 
 fn load(path: &Path) -> anyhow::Result<Config> {
@@ -88,6 +93,7 @@ async fn run(path: &Path) -> anyhow::Result<()> {
 
     let grants = tokio::spawn(std::sync::Arc::clone(&parts.grants).run(parts::GRANT_POLL, stop.clone()));
     let purges = tokio::spawn(upkeep::purge(std::sync::Arc::clone(&parts.journal), stop.clone()));
+    let retention = tokio::spawn(std::sync::Arc::clone(&parts.retention).serve(stop.clone()));
     let lapses = tokio::spawn(parts.lapses().run(stop.clone()));
     let unusual = tokio::spawn(unusual.run(stop.clone()));
     let warm_up = tokio::spawn(std::sync::Arc::clone(&parts.explainer).warm_up(stop.clone()));
@@ -105,7 +111,7 @@ async fn run(path: &Path) -> anyhow::Result<()> {
     signals.until_end(&parts).await;
     tracing::info!("stopping: no new connections, live ones end");
     stop.cancel();
-    for part in [proxy, control, grants, purges, lapses, unusual, warm_up, witnessed] {
+    for part in [proxy, control, grants, purges, retention, lapses, unusual, warm_up, witnessed] {
         if let Err(error) = part.await {
             tracing::error!(%error, "a part ended badly");
         }

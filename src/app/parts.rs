@@ -13,6 +13,7 @@ use super::asking::SessionDesk;
 use super::explainer::Explainer;
 use super::lapses::Lapses;
 use super::notifications::{self, StoredRequests};
+use super::retention;
 use super::settings::{self, Fixed};
 use super::sinks;
 use super::unusual::{Counted, Unusual};
@@ -51,6 +52,8 @@ pub struct Parts {
     pub networks: Arc<ArcSwap<RegionNetworks>>,
     pub balancers: Arc<ArcSwap<Balancers>>,
     pub directory: Arc<ArcSwap<control::Directory>>,
+    pub policies: Arc<ArcSwap<retention::Policies>>,
+    pub retention: Arc<retention::Keeper>,
     pub control_certificate: Arc<ReloadableCertificate>,
     pub witness_metrics: witness::Metrics,
     sessions: Arc<Registry>,
@@ -110,10 +113,21 @@ impl Parts {
             metrics,
         };
         let hash_key = HashKey::beside(&config.audit.dir).context("the key for hashes in the journal")?;
-        let session_settings = settings::session_settings(&config, salt_secret, hash_key);
+        let session_settings = settings::session_settings(&config, salt_secret, hash_key.clone());
         let session = Arc::new(session::Server::new(session_settings, data_path.clone()).on(lanes));
         let explainer = Arc::new(Explainer::new(Arc::clone(&session), data_path));
         analyst.ask(&explainer);
+        let keeper = retention::Keeper::new(retention::Parts {
+            store: Arc::clone(&store),
+            journal: Arc::clone(&journal),
+            clock: Arc::clone(&clock),
+            sessions: Arc::clone(&session),
+            databases: Arc::clone(&swapped.databases),
+            policies: Arc::clone(&swapped.policies),
+            metrics: retention::Metrics::register(&mut metrics_registry),
+            parameters: config.audit.parameters,
+            hash_key,
+        });
         let (control_tls, control_certificate) = settings::control_tls(&config)?;
         let mut control_settings = control::Settings::new(control_tls);
         control_settings.credential_ttl = config.control.credential_ttl;
@@ -131,6 +145,7 @@ impl Parts {
                     derive_verifier(&salt_secret, user, password, like)
                 }),
                 desk: Arc::clone(&desk),
+                retention: Arc::new(Arc::clone(&keeper)),
                 metrics: control::Metrics::register(&mut metrics_registry),
                 registry: Arc::new(metrics_registry),
             },
@@ -153,6 +168,8 @@ impl Parts {
             networks: swapped.networks,
             balancers: swapped.balancers,
             directory: swapped.directory,
+            policies: swapped.policies,
+            retention: keeper,
             control_certificate,
             witness_metrics,
             sessions: registry,
@@ -182,6 +199,7 @@ struct Swapped {
     networks: Arc<ArcSwap<RegionNetworks>>,
     balancers: Arc<ArcSwap<Balancers>>,
     directory: Arc<ArcSwap<control::Directory>>,
+    policies: Arc<ArcSwap<retention::Policies>>,
 }
 
 impl Swapped {
@@ -193,6 +211,7 @@ impl Swapped {
             networks: Arc::new(ArcSwap::from_pointee(config.networks.clone())),
             balancers: Arc::new(ArcSwap::from_pointee(settings::balancers(config))),
             directory: Arc::new(ArcSwap::from_pointee(settings::control_directory(config, clock)?)),
+            policies: Arc::new(ArcSwap::from_pointee(retention::policies(config))),
         })
     }
 }

@@ -3,7 +3,7 @@
 
 use super::notifications::{self, StoredRequests};
 use super::parts::Parts;
-use super::{load, settings, sinks};
+use super::{load, retention, settings, sinks};
 use crate::audit::{Event, Record};
 use crate::config::Config;
 use crate::sinks::{Prepared, Sinks};
@@ -52,6 +52,7 @@ impl Parts {
         self.networks.store(config.networks.clone().into());
         self.balancers.store(settings::balancers(&config).into());
         self.directory.store(control.into());
+        self.policies.store(retention::policies(&config).into());
         self.session.end_unaccepted();
         Ok((config, sinks, notifications))
     }

@@ -146,6 +146,10 @@ impl Phase {
             | Event::StatementHeld
             | Event::UnusualAccess
             | Event::AccessReleased
+            | Event::RetentionRun
+            | Event::RetentionRunEnd
+            | Event::RetentionBatch
+            | Event::RetentionBatchEnd
             | Event::ControlLogin
             | Event::ControlLogout
             | Event::NotificationFailed => Self::GoesOn,

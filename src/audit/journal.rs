@@ -508,10 +508,14 @@ fn class_of(record: &Record) -> Class {
         | Event::GrantExpired
         | Event::UnusualAccess
         | Event::AccessReleased
+        | Event::RetentionRunEnd
+        | Event::RetentionBatchEnd
         | Event::ControlLogout
         | Event::NotificationFailed => Class::Ending,
         Event::SessionOpen
         | Event::Message
+        | Event::RetentionRun
+        | Event::RetentionBatch
         | Event::RequestFiled
         | Event::RequestApproved
         | Event::GrantCreated

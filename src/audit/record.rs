@@ -69,6 +69,14 @@ pub enum Event {
     UnusualAccess,
     /// What a principal did that was unusual has been looked at: its statements run again.
     AccessReleased,
+    /// Rows past their time begin to be purged or anonymised.
+    RetentionRun,
+    /// That is over; [`Record::detail`] says what was done.
+    RetentionRunEnd,
+    /// Rows of one transaction, before it commits.
+    RetentionBatch,
+    /// What became of it; [`Record::statement_seq`] names the first.
+    RetentionBatchEnd,
     /// Somebody logged in to the control port through a browser or the identity provider.
     ControlLogin,
     /// Their session there ended.
@@ -120,6 +128,10 @@ impl Event {
             Self::StatementHeld => "statement_held",
             Self::UnusualAccess => "unusual_access",
             Self::AccessReleased => "access_released",
+            Self::RetentionRun => "retention_run",
+            Self::RetentionRunEnd => "retention_run_end",
+            Self::RetentionBatch => "retention_batch",
+            Self::RetentionBatchEnd => "retention_batch_end",
             Self::ControlLogin => "control_login",
             Self::ControlLogout => "control_logout",
             Self::NotificationFailed => "notification_failed",

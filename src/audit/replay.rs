@@ -140,6 +140,10 @@ impl Replay {
                 | Event::StatementHeld
                 | Event::UnusualAccess
                 | Event::AccessReleased
+                | Event::RetentionRun
+                | Event::RetentionRunEnd
+                | Event::RetentionBatch
+                | Event::RetentionBatchEnd
                 | Event::ControlLogin
                 | Event::ControlLogout
                 | Event::NotificationFailed

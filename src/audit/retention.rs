@@ -54,7 +54,11 @@ impl Kind {
             | Event::GrantEnding
             | Event::GrantExpired
             | Event::UnusualAccess
-            | Event::AccessReleased => Self::Access,
+            | Event::AccessReleased
+            | Event::RetentionRun
+            | Event::RetentionRunEnd
+            | Event::RetentionBatch
+            | Event::RetentionBatchEnd => Self::Access,
             Event::ConfigReloaded
             | Event::ConfigRefused
             | Event::JournalOpened

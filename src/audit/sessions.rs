@@ -161,6 +161,10 @@ impl OpenSessions {
             | Event::StatementHeld
             | Event::UnusualAccess
             | Event::AccessReleased
+            | Event::RetentionRun
+            | Event::RetentionRunEnd
+            | Event::RetentionBatch
+            | Event::RetentionBatchEnd
             | Event::ControlLogin
             | Event::ControlLogout
             | Event::NotificationFailed => {}

@@ -1,6 +1,7 @@
 //! The commands and their flags.
 
 mod audit;
+mod retention;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +13,8 @@ pub use audit::{
     AuditCommand, ExportFormat, HoldCommand, KeyArguments, ProveArguments, SearchArguments, VerifyArguments,
     WitnessArguments,
 };
+
+pub use retention::{DataHoldCommand, RetentionCommand};
 
 use super::duration;
 use crate::access::RequestState;
@@ -146,6 +149,9 @@ pub enum Command {
         #[arg(last = true, value_name = "PSQL ARGUMENTS")]
         psql: Vec<std::ffi::OsString>,
     },
+    /// Rows past their time: count them, purge them, hold them
+    #[command(subcommand)]
+    Retention(RetentionCommand),
     /// List live sessions
     Sessions,
     /// List the principals whose statements are held for unusual access

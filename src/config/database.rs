@@ -72,6 +72,7 @@ pub(super) fn databases(
             "upstreams",
             "second_opinion",
             "provision",
+            "retention",
             "role_statement_timeout",
             "role_idle_in_transaction_timeout",
         ]);
@@ -94,7 +95,8 @@ pub(super) fn databases(
         let routed = !further.is_empty();
         let policy = Arc::new(DatabasePolicy { name, region, routed, data, rules: Arc::clone(rules) });
         let second_opinion = second_opinion.unwrap_or(SecondOpinion::Off);
-        databases.push(Database { policy, upstream, password, further, second_opinion, provision });
+        let retention = Vec::new();
+        databases.push(Database { policy, upstream, password, further, second_opinion, provision, retention });
     }
     databases
 }

@@ -12,6 +12,7 @@ mod notify;
 mod oidc;
 mod problems;
 mod reader;
+mod retention;
 mod rules;
 mod scope;
 mod sections;
@@ -36,6 +37,7 @@ pub use self::identity::{Issuer, Login, TokenAlgorithm};
 pub use self::notify::{MailRecipient, MailServer, MailTls, Notify, NotifyChannel, UrlSource};
 pub use self::oidc::Oidc;
 pub use self::problems::{ConfigErrors, Problem};
+pub use self::retention::RetentionPolicy;
 pub use self::sink::{ArchiveLocation, Sink, SinkFormat, SinkKind, SinkStart};
 pub use self::upstream::{LoginOptions, Protocol, SessionAttrs, SslMode, UpstreamHost, UpstreamPlace, UpstreamUrl};
 pub use crate::access::Secret;
@@ -186,6 +188,8 @@ pub struct Database {
     pub further: Vec<FurtherUpstream>,
     pub second_opinion: SecondOpinion,
     pub provision: Provision,
+    /// How long its rows may live.
+    pub retention: Vec<RetentionPolicy>,
 }
 
 /// One `[[database.upstreams]]`
@@ -291,8 +295,9 @@ impl Config {
         let region_rules = Arc::new(rules);
         let issuers = identity::issuers(root, directory, &mut files);
         let users = user::users(root, &names, &issuers);
-        let databases = database::databases(root, directory, &names, &region_rules, &mut files);
+        let mut databases = database::databases(root, directory, &names, &region_rules, &mut files);
         let scopes = scope::scopes(root, &names, &databases);
+        retention::read(root, &mut databases, &scopes);
         let declared = notify::Declared { users: &users, databases: &databases, scopes: &scopes };
         let notifications = notify::notifications(root, directory, declared, &mut files);
         let unusual = unusual::unusual(root);

@@ -113,6 +113,13 @@ impl<'a> Table<'a> {
         self.value(key).is_some()
     }
 
+    /// The path of a key that is there, and where its value stands.
+    pub(super) fn position(&self, key: &str) -> Option<(String, (usize, usize))> {
+        let place = self.at(key, self.value(key)?);
+        let position = place.position();
+        Some((place.key, position))
+    }
+
     pub(super) fn is_table(&self, key: &str) -> bool {
         self.value(key).is_some_and(|value| value.get_ref().as_table().is_some())
     }

@@ -18,6 +18,7 @@ mod problem;
 mod proof;
 mod provider;
 mod refusals;
+pub mod retention;
 mod router;
 mod routes;
 mod server;

@@ -21,7 +21,7 @@ use super::metrics::count;
 use super::problem::Problem;
 use super::refusals;
 use super::routes::{
-    audit, credentials, decisions, emergencies, explain, grants, holds, login, proof, requests, scopes, service,
+    audit, credentials, decisions, emergencies, explain, grants, holds, login, proof, requests, retention, scopes, service,
     sessions, unusual, web,
 };
 use super::server::Shared;
@@ -94,6 +94,11 @@ fn guarded() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(holds::release))
         .routes(routes!(holds::purge))
         .routes(routes!(proof::proof))
+        .routes(routes!(retention::plan))
+        .routes(routes!(retention::runs, retention::run))
+        .routes(routes!(retention::stop))
+        .routes(routes!(retention::holds, retention::place_hold))
+        .routes(routes!(retention::release_hold))
         .routes(routes!(scopes::list))
         .routes(routes!(scopes::whoami))
 }
@@ -101,7 +106,8 @@ fn guarded() -> OpenApiRouter<Arc<Shared>> {
 /// Ends a call that takes too long to answer. An answer that has begun may go on; what reads the journal takes as long as
 /// the journal is long, and is bounded in number instead.
 async fn timed(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    if request.uri().path().starts_with("/v1/audit/") {
+    let path = request.uri().path();
+    if path.starts_with("/v1/audit/") || path == "/v1/retention/plan" {
         return next.run(request).await;
     }
     match tokio::time::timeout(shared.settings.call_timeout, next.run(request)).await {
@@ -190,6 +196,13 @@ mod tests {
             ("/v1/audit/holds", "post"),
             ("/v1/audit/holds/{id}/release", "post"),
             ("/v1/audit/purge", "post"),
+            ("/v1/retention/plan", "get"),
+            ("/v1/retention/runs", "get"),
+            ("/v1/retention/runs", "post"),
+            ("/v1/retention/runs/{id}/stop", "post"),
+            ("/v1/retention/holds", "get"),
+            ("/v1/retention/holds", "post"),
+            ("/v1/retention/holds/{id}/release", "post"),
             ("/v1/scopes", "get"),
             ("/v1/whoami", "get"),
         ];

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::browser::Browsers;
 use super::departures::Departures;
 use super::limiter::FailureLimiter;
+use super::retention::Retention;
 use super::refusals::Refusals;
 use super::{Directory, Explain, Metrics, listener};
 use crate::access::{Clock, SessionId};
@@ -108,6 +109,8 @@ pub struct Dependencies {
     pub explainer: Arc<dyn Explain>,
     /// Where access is asked for and decided on.
     pub desk: Arc<Desk>,
+    /// Who deals with rows past their time.
+    pub retention: Arc<dyn Retention>,
     pub derive_verifier: DeriveVerifier,
     /// What `/metrics` shows.
     pub registry: Arc<prometheus_client::registry::Registry>,

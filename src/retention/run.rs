@@ -263,6 +263,12 @@ fn is_passing(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| passing.contains(code))
 }
 
+/// What went wrong, in PostgreSQL's own words where they are its.
+#[must_use]
+pub fn in_words(error: &anyhow::Error) -> String {
+    error.downcast_ref().map_or_else(|| error.to_string(), said)
+}
+
 /// PostgreSQL's own words, without a row's values, which stand in its DETAIL.
 pub(super) fn said(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {

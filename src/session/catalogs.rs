@@ -52,6 +52,19 @@ pub async fn reach(settings: &DatabaseSettings) -> Result<u64, Unreachable> {
     Ok(asked.map_err(|_| Unreachable::Timeout)??.version)
 }
 
+/// A connection of pgward's own to an upstream that no server of sessions is there for.
+///
+/// # Errors
+/// Where it cannot be reached.
+pub async fn own_connection_to(
+    settings: &DatabaseSettings,
+    application_name: &'static str,
+) -> Result<SideClient, Unreachable> {
+    let upstream = Upstream::new(Arc::clone(&settings.upstream))?;
+    let connected = side::connect(&upstream, application_name, TIMEOUT).await;
+    Ok(connected.map_err(|error| LoadError::NoServer(error.to_string()))?)
+}
+
 /// The snapshot of one database, and the side connection that it is read by.
 #[derive(Debug)]
 pub struct Keeper {

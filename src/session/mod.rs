@@ -68,7 +68,7 @@ mod uses;
 
 pub use balancer::Balancers;
 pub use bounds::{Bound, Bounds};
-pub use catalogs::{CatalogUnavailable, Unreachable, reach};
+pub use catalogs::{CatalogUnavailable, Unreachable, own_connection_to, reach};
 pub use estimates::Estimated;
 pub use holds::Holds;
 pub use judge::second::Explained;
@@ -77,6 +77,7 @@ pub use registry::{Registry, SessionInfo};
 pub use roles::{Examined, examine};
 pub use routes::find as find_database;
 pub use server::Server;
+pub use side::{SideClient, SideError};
 pub use settings::{
     DatabaseSettings, Dependencies, Directory, Login, ParameterRecording, Place, RoleSettings, SecondOpinion,
     SessionAttrs, Settings, SslMode, UpstreamSettings, User,

@@ -18,6 +18,7 @@ use crate::access::{
     AccessRequest, Amount, ApprovalRefused, Changes, EditRefused, ExportLimit, Grant, GrantId, Principal, RequestId,
     RequestState, Review, ReviewRefused, Ruling, Scope, WithdrawalRefused,
 };
+use crate::retention::Hold;
 
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -201,6 +202,15 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Gives back a use that was taken and came to nothing.
     async fn give_back_use(&self, grant: &GrantId) -> Result<(), StoreError>;
+
+    /// Stores a legal hold on rows of a database.
+    async fn place_data_hold(&self, hold: &Hold) -> Result<(), StoreError>;
+
+    /// The holds that stand on rows of a database, or of any, oldest first.
+    async fn data_holds(&self, database: Option<&str>) -> Result<Vec<Hold>, StoreError>;
+
+    /// Ends a hold that stands; answers what it held.
+    async fn release_data_hold(&self, id: &str, now: Timestamp) -> Result<Hold, StoreError>;
 
     /// The latest instant at which anything that is stored was done: the floor of a clock after a restart.
     async fn latest_instant(&self) -> Result<Option<Timestamp>, StoreError>;

@@ -12,6 +12,7 @@ mod proof;
 mod replay;
 mod request_view;
 mod requests;
+mod retention;
 mod sessions;
 mod signing;
 mod story;
@@ -63,6 +64,7 @@ pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
         Command::Credentials { database } => credentials::credentials(&client().await?, format, database).await,
         Command::Connect { database, psql } => connect::connect(&client().await?, database, &psql).await,
         Command::Sessions => sessions::list(&client().await?, format).await,
+        Command::Retention(command) => retention::retention(&client().await?, format, command).await,
         Command::Held => unusual::list(&client().await?, format).await,
         Command::Release { principal, reason } => unusual::release(&client().await?, format, &principal, reason).await,
         Command::Kill { session, reason } => sessions::kill(&client().await?, format, &session, reason).await,

@@ -102,6 +102,10 @@ fn event(record: &Record) -> (String, String) {
         | Event::StatementHeld
         | Event::UnusualAccess
         | Event::AccessReleased
+        | Event::RetentionRun
+        | Event::RetentionRunEnd
+        | Event::RetentionBatch
+        | Event::RetentionBatchEnd
         | Event::ControlLogin
         | Event::ControlLogout
         | Event::NotificationFailed => {

@@ -10,6 +10,7 @@ pub mod holds;
 pub mod login;
 pub mod proof;
 pub mod requests;
+pub mod retention;
 pub mod scopes;
 pub mod service;
 pub mod sessions;

@@ -1,6 +1,7 @@
 //! The upstreams that sessions share, each made when it is first asked for.
 
 use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
 
 use super::Server;
 use crate::access::Grant;
@@ -13,13 +14,18 @@ use crate::session::judge::Database;
 use crate::session::judge::second::{self, Explained};
 use crate::session::opinions::Opinions;
 use crate::session::registry::Registry;
+use crate::session::places::Unsuited;
 use crate::session::roles::Provision;
 use crate::session::routes;
 use crate::session::settings::{DatabaseSettings, SecondOpinion};
+use crate::session::side::{self, SideClient, SideError};
 use crate::session::tls::TlsError;
 use crate::session::upstream::Upstream;
 use crate::sql::Limits;
 use crate::store::StoreError;
+
+/// For a connection of pgward's own to be there.
+const OWN_CONNECTION: Duration = Duration::from_secs(10);
 
 impl Server {
     /// Has the databases that make roles remove what an earlier process left there, before anybody asks for a session.
@@ -60,6 +66,16 @@ impl Server {
         let database = settings.and_then(|settings| self.database(&settings).ok());
         let database = database.ok_or_else(|| "the database cannot be asked".to_owned())?;
         estimates::estimate(&database.upstream, text, search_path).await
+    }
+
+    /// A connection of pgward's own to an upstream, beside its sessions'.
+    ///
+    /// # Errors
+    /// Where there is no such database, or it cannot be reached.
+    pub async fn own_connection(&self, name: &str, application_name: &'static str) -> Result<SideClient, SideError> {
+        let settings = routes::find(&self.parts.databases.load(), name);
+        let database = settings.and_then(|settings| self.database(&settings).ok()).ok_or(Unsuited::Nowhere)?;
+        side::connect(&database.upstream, application_name, OWN_CONNECTION).await
     }
 
     /// The catalogs of a database as they are now; `None` where there is no such database.

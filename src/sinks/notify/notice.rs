@@ -196,6 +196,10 @@ fn words(event: Event) -> &'static str {
         | Event::CredentialMinted
         | Event::SessionKilled
         | Event::AccessReleased
+        | Event::RetentionRun
+        | Event::RetentionRunEnd
+        | Event::RetentionBatch
+        | Event::RetentionBatchEnd
         | Event::ConfigReloaded
         | Event::ConfigRefused
         | Event::JournalOpened

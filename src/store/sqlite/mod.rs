@@ -1,6 +1,7 @@
 //! The store in one SQLite file, for one machine: every method is one transaction on one connection, off the reactor.
 
 mod credentials;
+mod data_holds;
 mod exports;
 mod file;
 mod grants;
@@ -26,6 +27,7 @@ use self::file::DatabaseFile;
 use self::news::Scopes;
 use self::recent::Recent;
 use super::{Credential, Filing, GrantMark, GrantNews, Reserved, Store, StoreError, Tally, Wanted};
+use crate::retention::Hold;
 use crate::access::{
     AccessRequest, Amount, Changes, ExportLimit, Grant, GrantId, Principal, RequestId, RequestState, Review, Ruling,
 };
@@ -288,6 +290,21 @@ impl Store for SqliteStore {
     async fn give_back_use(&self, grant: &GrantId) -> Result<(), StoreError> {
         let grant = grant.clone();
         self.write(move |tx| uses::give_back(tx, &grant)).await
+    }
+
+    async fn place_data_hold(&self, hold: &Hold) -> Result<(), StoreError> {
+        let hold = hold.clone();
+        self.write(move |tx| data_holds::place(tx, &hold)).await
+    }
+
+    async fn data_holds(&self, database: Option<&str>) -> Result<Vec<Hold>, StoreError> {
+        let database = database.map(str::to_owned);
+        self.read(move |tx| data_holds::standing(tx, database.as_deref())).await
+    }
+
+    async fn release_data_hold(&self, id: &str, now: Timestamp) -> Result<Hold, StoreError> {
+        let id = id.to_owned();
+        self.write(move |tx| data_holds::release(tx, &id, now)).await
     }
 
     async fn latest_instant(&self) -> Result<Option<Timestamp>, StoreError> {

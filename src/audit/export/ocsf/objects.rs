@@ -182,6 +182,10 @@ pub(super) fn entity(record: &Record) -> Value {
         | Event::StatementHeld
         | Event::UnusualAccess
         | Event::AccessReleased
+        | Event::RetentionRun
+        | Event::RetentionRunEnd
+        | Event::RetentionBatch
+        | Event::RetentionBatchEnd
         | Event::ControlLogin
         | Event::ControlLogout
         | Event::NotificationFailed
