@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::duration::parse_duration;
 use super::names::check_name;
 use super::problems::{ConfigErrors, Problem};
 use super::reader::{Table, Text};
@@ -22,7 +23,8 @@ pub struct RetentionPolicy {
 impl RetentionPolicy {
     /// What the database says against the policy, at the line that says so.
     fn problem(&self, file: &Path, fault: &Fault) -> Problem {
-        let (key, line, column) = self.places.get(fault.key).or_else(|| self.places.get("")).cloned().unwrap_or_default();
+        let (key, line, column) =
+            self.places.get(fault.key).or_else(|| self.places.get("")).cloned().unwrap_or_default();
         Problem { file: file.to_owned(), line, column, key, message: fault.message.clone() }
     }
 }
@@ -33,15 +35,33 @@ impl Config {
     pub fn retention_problems(&self, database: &str, faults: &[Fault]) -> ConfigErrors {
         let policies = self.databases.iter().filter(|one| one.policy.name == database).flat_map(|one| &one.retention);
         let problems = policies.flat_map(|policy| {
-            faults.iter().filter(|fault| fault.policy == policy.policy.name).map(|fault| policy.problem(&self.path, fault))
+            faults
+                .iter()
+                .filter(|fault| fault.policy == policy.policy.name)
+                .map(|fault| policy.problem(&self.path, fault))
         });
         ConfigErrors { problems: problems.collect() }
     }
 }
 
 const KEYS: [&str; 17] = [
-    "name", "on", "column", "keep", "action", "partitions", "set", "where", "batch", "pause", "lock_timeout", "hours",
-    "every", "scope", "hide", "hide_except", "",
+    "name",
+    "on",
+    "column",
+    "keep",
+    "action",
+    "partitions",
+    "set",
+    "where",
+    "batch",
+    "pause",
+    "lock_timeout",
+    "hours",
+    "every",
+    "scope",
+    "hide",
+    "hide_except",
+    "",
 ];
 const MOST_ROWS: u64 = 100_000;
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -77,7 +97,7 @@ fn policy(table: &Table<'_>, database: &str, scopes: &[Scope]) -> Option<Retenti
         None => on.as_ref().map(ToString::to_string),
     };
     let duration = |key: &str, default: Duration, most: Duration| {
-        let duration = table.duration(key).unwrap_or(default);
+        let duration = table.text(key).and_then(|text| text.read(moment)).unwrap_or(default);
         if duration > most {
             table.refuse(key, format!("must not be longer than {}s", most.as_secs()));
         }
@@ -85,18 +105,23 @@ fn policy(table: &Table<'_>, database: &str, scopes: &[Scope]) -> Option<Retenti
     };
     let pause = duration("pause", Duration::from_millis(100), MOST_PAUSE);
     let lock_timeout = duration("lock_timeout", Duration::from_secs(2), LONGEST_WAIT);
+    if lock_timeout.is_zero() {
+        table.refuse("lock_timeout", "must be longer than nothing: nothing would be waiting for ever");
+    }
     let batch = table.integer("batch", 1, MOST_ROWS).and_then(|rows| u32::try_from(rows).ok()).unwrap_or(1_000);
     let hours = table.some_texts("hours").unwrap_or_default();
     let hours = hours.iter().filter_map(|text| text.read(Hours::parse)).collect();
     let only = table.text("where").and_then(|text| text.read(condition));
     let every = table.duration("every");
     let hide = table.flag("hide").unwrap_or(false);
-    let known: Vec<String> = scopes.iter().filter(|scope| scope.database == database).map(|scope| scope.name.clone()).collect();
+    let known: Vec<String> =
+        scopes.iter().filter(|scope| scope.database == database).map(|scope| scope.name.clone()).collect();
     let hide_except = table.some_texts("hide_except").unwrap_or_default();
     if !hide && table.has("hide_except") {
         table.refuse("hide_except", "goes with hide = true only");
     }
-    let hide_except = hide_except.iter().filter(|text| text.is_known("scope", &known)).map(|text| text.value.to_owned());
+    let hide_except =
+        hide_except.iter().filter(|text| text.is_known("scope", &known)).map(|text| text.value.to_owned());
     let hide_except = hide_except.collect();
     let (on, column, keep, action) = (on?, column?, keep?, action?);
     let scope = table.text("scope").filter(|text| text.is_known("scope", &known)).map(|text| {
@@ -202,7 +227,9 @@ fn word(text: &Text<'_>) -> Option<Change> {
         "null" => Ok(Change::Null),
         "default" => Ok(Change::Default),
         "random" => Ok(Change::Random),
-        other => Err(format!("unknown rule \"{other}\"; one of \"null\", \"default\", \"random\", {{ to = \"…\" }}, {{ first = COUNT }}")),
+        other => Err(format!(
+            "unknown rule \"{other}\"; one of \"null\", \"default\", \"random\", {{ to = \"…\" }}, {{ first = COUNT }}"
+        )),
     })
 }
 
@@ -210,7 +237,19 @@ fn word(text: &Text<'_>) -> Option<Change> {
 fn relation(text: &str) -> Result<Relation, String> {
     match ObjectPattern::parse(text)? {
         ObjectPattern { schema: Some(schema), name: Some(name) } => Ok(Relation { schema, name }),
-        ObjectPattern { .. } => Err(format!("\"{text}\" names no single table: each has a time of its own to keep rows")),
+        ObjectPattern { .. } => {
+            Err(format!("\"{text}\" names no single table: each has a time of its own to keep rows"))
+        }
+    }
+}
+
+/// A short time, such as `100ms` or `2s`.
+fn moment(text: &str) -> Result<Duration, String> {
+    let digits = text.strip_suffix("ms").filter(|digits| digits.chars().all(|c| c.is_ascii_digit()));
+    match digits.map(str::parse) {
+        Some(Ok(milliseconds)) => Ok(Duration::from_millis(milliseconds)),
+        Some(Err(_)) => Err(format!("\"{text}\" is not a duration, such as \"100ms\" or \"2s\"")),
+        None => parse_duration(text),
     }
 }
 

@@ -21,8 +21,8 @@ use super::metrics::count;
 use super::problem::Problem;
 use super::refusals;
 use super::routes::{
-    audit, credentials, decisions, emergencies, explain, grants, holds, login, proof, requests, retention, scopes, service,
-    sessions, unusual, web,
+    audit, credentials, decisions, emergencies, explain, grants, holds, login, proof, requests, retention, scopes,
+    service, sessions, unusual, web,
 };
 use super::server::Shared;
 

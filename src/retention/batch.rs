@@ -14,7 +14,10 @@ use crate::access::Operation;
 #[derive(Debug)]
 pub(super) enum BatchError {
     /// PostgreSQL refused; a batch of less may do.
-    Refused { error: tokio_postgres::Error, tried: Box<Batch> },
+    Refused {
+        error: tokio_postgres::Error,
+        tried: Box<Batch>,
+    },
     Ledger(LedgerError),
     /// The connection is gone: nobody knows whether the last batch was done.
     Lost(String),
@@ -39,7 +42,13 @@ pub(super) struct Batcher<'a> {
 }
 
 impl<'a> Batcher<'a> {
-    pub(super) fn new(client: &'a Client, facts: &'a Facts, policy: &'a Policy, table: &'a Table, cutoff: &'a str) -> Self {
+    pub(super) fn new(
+        client: &'a Client,
+        facts: &'a Facts,
+        policy: &'a Policy,
+        table: &'a Table,
+        cutoff: &'a str,
+    ) -> Self {
         let key = table.key.clone().unwrap_or_default();
         let by_time = table.is_indexed(std::slice::from_ref(&policy.column));
         // By time where an index has that order: a look at the next rows then reads no others.
@@ -362,7 +371,9 @@ enum Worked {
     Nothing,
     TooMuch,
     /// `whole`: the rows themselves are done, not only some of what refers to them.
-    Some { whole: bool },
+    Some {
+        whole: bool,
+    },
 }
 
 /// Rows elsewhere that a foreign key takes along.

@@ -77,7 +77,10 @@ impl Checked<'_> {
             None => self.refuse("column", format!("{} has no column {name}", self.policy.on)),
             Some(column) if !TIMES.contains(&column.base.as_str()) => {
                 let kind = &column.kind;
-                self.refuse("column", format!("{name} is of type {kind}, which is no time: timestamptz, timestamp or date"));
+                self.refuse(
+                    "column",
+                    format!("{name} is of type {kind}, which is no time: timestamptz, timestamp or date"),
+                );
             }
             Some(_) => {}
         }
@@ -119,7 +122,10 @@ impl Checked<'_> {
                 self.refuse(key, format!("{name} is NOT NULL and has no default"));
             }
             Change::Default if column.default.as_deref().is_some_and(|text| text.contains('(')) => {
-                self.refuse(key, format!("the default of {name} is no constant: it could not be told what was done already"));
+                self.refuse(
+                    key,
+                    format!("the default of {name} is no constant: it could not be told what was done already"),
+                );
             }
             Change::Constant(_) | Change::Default if is_unique => {
                 self.refuse(key, format!("{name} is unique: two rows cannot have the same value"));

@@ -30,7 +30,7 @@ WITH usable AS (
     FROM pg_index i CROSS JOIN unnest(i.indkey::int2[]) k(num)
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.num
     WHERE i.indisunique GROUP BY i.indrelid
-), leading AS (
+), btrees AS (
     -- With which columns, in which order, some index begins that is there for every row.
     SELECT i.indrelid, jsonb_agg(DISTINCT to_jsonb(ARRAY(
         SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(num, place)
@@ -59,7 +59,7 @@ SELECT jsonb_build_object(
             WHERE h.inhparent = u.oid AND u.relkind = 'p'),
         'key', (SELECT to_jsonb(k.columns) FROM keyed k WHERE k.indrelid = u.oid),
         'unique_columns', (SELECT to_jsonb(k.columns) FROM unique_columns k WHERE k.indrelid = u.oid),
-        'indexes', (SELECT l.indexes FROM leading l WHERE l.indrelid = u.oid),
+        'indexes', (SELECT l.indexes FROM btrees l WHERE l.indrelid = u.oid),
         'columns', (SELECT jsonb_agg(jsonb_build_object(
                 'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'base', format_type(b.base, NULL),
                 'not_null', a.attnotnull OR t.typnotnull, 'generated', a.attgenerated <> '' OR a.attidentity = 'a',

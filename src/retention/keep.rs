@@ -17,7 +17,8 @@ impl Keep {
     /// # Errors
     /// Says in words what is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("\"{text}\" is no time to keep rows: write \"90d\", \"6 weeks\", \"18 months\" or \"7 years\"");
+        let wrong =
+            || format!("\"{text}\" is no time to keep rows: write \"90d\", \"6 weeks\", \"18 months\" or \"7 years\"");
         let trimmed = text.trim();
         let digits = trimmed.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
         let (number, unit) = trimmed.split_at(digits);

@@ -159,7 +159,8 @@ impl Counting<'_> {
         let from = self.policy.on.sql();
         for (key, child) in self.rows.facts.referring(self.table) {
             let Some(needed) = self.rows.needed_by(key, child, "t0") else { continue };
-            let rows = self.number(&format!("SELECT count(*) FROM {from} AS t0 WHERE {overdue} AND ({needed})")).await?;
+            let rows =
+                self.number(&format!("SELECT count(*) FROM {from} AS t0 WHERE {overdue} AND ({needed})")).await?;
             if rows > 0 {
                 plan.blockers.push(Blocker { foreign_key: key.name.clone(), by: child.relation().to_string(), rows });
             }
@@ -168,7 +169,14 @@ impl Counting<'_> {
     }
 
     /// What goes, or changes, with the rows of `parent` that `parents` is true of.
-    async fn touch(&self, plan: &mut Plan, parent: &Table, alias: &str, parents: &str, depth: usize) -> anyhow::Result<()> {
+    async fn touch(
+        &self,
+        plan: &mut Plan,
+        parent: &Table,
+        alias: &str,
+        parents: &str,
+        depth: usize,
+    ) -> anyhow::Result<()> {
         let referring: Vec<(&ForeignKey, &Table)> = self.rows.facts.referring(parent).collect();
         for (key, child) in referring {
             if matches!(key.on_delete, OnDelete::NoAction | OnDelete::Restrict) {
@@ -212,7 +220,8 @@ impl Counting<'_> {
         let column = std::slice::from_ref(&self.policy.column);
         if !self.table.is_indexed(column) {
             let (column, on) = (&self.policy.column, &self.policy.on);
-            plan.advice.push(format!("no index of {on} begins with {column}: each look for overdue rows reads the table"));
+            plan.advice
+                .push(format!("no index of {on} begins with {column}: each look for overdue rows reads the table"));
         }
         if self.policy.deletes() {
             for (key, child) in self.rows.facts.referring(self.table) {

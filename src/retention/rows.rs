@@ -60,7 +60,9 @@ impl Rows<'_> {
     pub fn held(&self, table: &Table) -> Vec<String> {
         let on = table.relation();
         let holds = self.holds.iter().filter(|hold| hold.on == on);
-        holds.map(|hold| hold.rows.as_ref().map_or("true".to_owned(), |rows| format!("({rows}) IS NOT FALSE"))).collect()
+        holds
+            .map(|hold| hold.rows.as_ref().map_or("true".to_owned(), |rows| format!("({rows}) IS NOT FALSE")))
+            .collect()
     }
 
     /// What keeps a row from being deleted: a hold on it, or rows that refer to it and stay.
@@ -70,7 +72,11 @@ impl Rows<'_> {
         }
         let mut why = self.held(table);
         for (key, child) in self.facts.referring(table) {
-            why.extend(self.needing(key, child, alias, depth).into_iter().map(|need| self.exists(key, child, alias, depth, &need)));
+            why.extend(
+                self.needing(key, child, alias, depth)
+                    .into_iter()
+                    .map(|need| self.exists(key, child, alias, depth, &need)),
+            );
         }
         why
     }
@@ -112,7 +118,13 @@ impl Rows<'_> {
 
     /// Rows of `child` that go with those rows of its parent that `parents` is true of.
     #[must_use]
-    pub fn going_with(key: &ForeignKey, child_alias: &str, parent: &Table, parent_alias: &str, parents: &str) -> String {
+    pub fn going_with(
+        key: &ForeignKey,
+        child_alias: &str,
+        parent: &Table,
+        parent_alias: &str,
+        parents: &str,
+    ) -> String {
         let from = parent.relation().sql();
         let matching = matching(key, child_alias, parent_alias);
         format!("EXISTS (SELECT FROM {from} AS {parent_alias} WHERE {matching} AND ({parents}))")
@@ -151,7 +163,9 @@ fn undone(table: &Table, alias: &str, column: &str, change: &Change) -> Option<S
     let name = format!("{alias}.{}", identifier(column));
     Some(match change {
         Change::Null => format!("{name} IS NOT NULL"),
-        Change::Random => format!("({name} IS NOT NULL AND NOT pg_catalog.starts_with({name}::pg_catalog.text, '{ANONYMOUS}'))"),
+        Change::Random => {
+            format!("({name} IS NOT NULL AND NOT pg_catalog.starts_with({name}::pg_catalog.text, '{ANONYMOUS}'))")
+        }
         Change::First(_) | Change::Constant(_) | Change::Default => {
             format!("{name} IS DISTINCT FROM {}", changed(found, &name, change))
         }
@@ -166,7 +180,9 @@ pub(super) fn changed(column: &super::facts::Column, name: &str, change: &Change
         Change::Default => column.default.clone().unwrap_or_else(|| "NULL".to_owned()),
         Change::Constant(text) => format!("{}::{kind}", literal(text)),
         Change::Random => {
-            format!("CASE WHEN {name} IS NULL THEN NULL ELSE '{ANONYMOUS}' || pg_catalog.gen_random_uuid()::pg_catalog.text END")
+            format!(
+                "CASE WHEN {name} IS NULL THEN NULL ELSE '{ANONYMOUS}' || pg_catalog.gen_random_uuid()::pg_catalog.text END"
+            )
         }
         Change::First(count) => format!("pg_catalog.\"left\"({name}::pg_catalog.text, {count})::{kind}"),
     }

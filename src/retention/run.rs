@@ -37,7 +37,10 @@ pub struct Batch {
 pub enum Outcome {
     Committed,
     /// Nothing of it was done.
-    RolledBack { sqlstate: Option<String>, message: String },
+    RolledBack {
+        sqlstate: Option<String>,
+        message: String,
+    },
 }
 
 /// The record cannot be made, or the run may not go on: nothing more is done.
@@ -112,7 +115,8 @@ pub async fn run(
 ) -> Vec<Done> {
     let mut all = Vec::new();
     for policy in in_order(policies, facts).into_iter().filter(|policy| policy.action != Action::Report) {
-        let none = || Done { policy: policy.name.clone(), rows: 0, also: 0, batches: 0, failed: 0, ended: Ended::Finished };
+        let none =
+            || Done { policy: policy.name.clone(), rows: 0, also: 0, batches: 0, failed: 0, ended: Ended::Finished };
         let (Some(table), Some(cutoff)) = (facts.table(&policy.on), cutoffs.get(&policy.name)) else {
             all.push(Done { ended: Ended::Failed(format!("there is no table {}", policy.on)), ..none() });
             continue;

@@ -77,9 +77,9 @@ pub use registry::{Registry, SessionInfo};
 pub use roles::{Examined, examine};
 pub use routes::find as find_database;
 pub use server::Server;
-pub use side::{SideClient, SideError};
 pub use settings::{
     DatabaseSettings, Dependencies, Directory, Login, ParameterRecording, Place, RoleSettings, SecondOpinion,
     SessionAttrs, Settings, SslMode, UpstreamSettings, User,
 };
+pub use side::{SideClient, SideError};
 pub use tls::{ALPN, ServerTls};

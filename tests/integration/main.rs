@@ -34,6 +34,7 @@ mod monitoring;
 mod opinions;
 mod records;
 mod residency;
+mod retention;
 mod roles;
 mod servers;
 mod statements;
@@ -86,6 +87,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         opinions::CASES,
         records::CASES,
         residency::CASES,
+        retention::CASES,
         roles::CASES,
         servers::CASES,
         statements::CASES,

@@ -16,8 +16,11 @@ pub async fn check(config: &Config) -> anyhow::Result<()> {
     let mut said = Vec::new();
     for (route, settings) in super::super::settings::databases(config)? {
         let database = config.databases.iter().find(|database| database.policy.name == settings.policy.name);
-        let policies: Vec<Policy> =
-            database.into_iter().flat_map(|database| &database.retention).map(|named| named.policy.as_ref().clone()).collect();
+        let policies: Vec<Policy> = database
+            .into_iter()
+            .flat_map(|database| &database.retention)
+            .map(|named| named.policy.as_ref().clone())
+            .collect();
         if policies.is_empty() {
             continue;
         }
@@ -40,7 +43,8 @@ async fn faults(settings: &Arc<session::DatabaseSettings>, policies: &[Policy]) 
     if policies.iter().any(|policy| policy.only.is_some()) {
         let snapshot = Snapshot::load(&client).await?;
         for policy in policies {
-            let Some(Err(message)) = policy.only.as_ref().map(|only| check_condition(&snapshot, &policy.on, only)) else {
+            let Some(Err(message)) = policy.only.as_ref().map(|only| check_condition(&snapshot, &policy.on, only))
+            else {
                 continue;
             };
             faults.push(Fault { policy: policy.name.clone(), key: "where", message });

@@ -40,7 +40,8 @@ pub fn check_condition(snapshot: &Snapshot, on: &Relation, condition: &str) -> R
         format!("SELECT 1 FROM {from} WHERE (ARRAY[{condition}])[1]"),
     ];
     for text in &texts {
-        let statements = sql::read(text, &Limits::default()).map_err(|unreadable| format!("is no SQL condition: {unreadable}"))?;
+        let statements =
+            sql::read(text, &Limits::default()).map_err(|unreadable| format!("is no SQL condition: {unreadable}"))?;
         let [statement] = statements.as_slice() else { return Err("is more than one SQL condition".to_owned()) };
         let (resolved, _) = catalog::resolve_told(snapshot, &statement.action);
         match policy::decide(statement, text, &resolved, &only(on, snapshot)) {
@@ -88,8 +89,13 @@ fn only(on: &Relation, snapshot: &Snapshot) -> Context {
         expires_at: now + jiff::SignedDuration::from_secs(60),
         revocation: None,
     };
-    let database =
-        DatabasePolicy { name: "any".to_owned(), region: region.clone(), routed: false, data: Vec::new(), rules: Arc::new(BTreeMap::new()) };
+    let database = DatabasePolicy {
+        name: "any".to_owned(),
+        region: region.clone(),
+        routed: false,
+        data: Vec::new(),
+        rules: Arc::new(BTreeMap::new()),
+    };
     Context {
         database: Arc::new(database),
         principal: "pgward".into(),

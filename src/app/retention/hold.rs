@@ -35,10 +35,16 @@ impl Keeper {
         Ok(told::hold(hold))
     }
 
-    pub(super) async fn release_hold(&self, id: &str, reason: &str, asker: Asker) -> Result<DataHoldView, RetentionError> {
+    pub(super) async fn release_hold(
+        &self,
+        id: &str,
+        reason: &str,
+        asker: Asker,
+    ) -> Result<DataHoldView, RetentionError> {
         let _turn = self.holds.lock().await;
         let standing = self.all_holds().await?.into_iter().find(|hold| hold.id == id);
-        let hold = standing.ok_or_else(|| RetentionError::NotFound(format!("there is no hold \"{}\"", id.escape_debug())))?;
+        let hold =
+            standing.ok_or_else(|| RetentionError::NotFound(format!("there is no hold \"{}\"", id.escape_debug())))?;
         self.record(Event::HoldReleased, &hold, reason, &asker).await?;
         let released = self.parts.store.release_data_hold(id, self.parts.clock.now()).await.map_err(failed)?;
         Ok(told::hold(released))
@@ -64,7 +70,9 @@ impl Keeper {
             }
             // Rows of a partition go as rows of the whole.
             if table.is_partition {
-                return Err(RetentionError::Invalid(format!("{on} is a partition: hold rows of the table that it is part of")));
+                return Err(RetentionError::Invalid(format!(
+                    "{on} is a partition: hold rows of the table that it is part of"
+                )));
             }
             if let Some(rows) = &new.rows {
                 let checked = self.check_condition(&route, on, rows).await?;

@@ -171,7 +171,8 @@ impl Keeper {
         let databases = self.parts.databases.load();
         let Some(settings) = databases.get(route) else { return (None, None) };
         let policy = &settings.policy;
-        let classes = policy.data.iter().filter(|class| class.on.matches(&on.schema, &on.name) && class.region.is_some());
+        let classes =
+            policy.data.iter().filter(|class| class.on.matches(&on.schema, &on.name) && class.region.is_some());
         let nearest = classes.max_by_key(|class| class.on.specificity());
         let data = nearest.and_then(|class| class.region.clone()).filter(|region| *region != policy.region);
         (Some(policy.region.clone()), data)

@@ -117,7 +117,10 @@ impl Keeper {
             database.is_none_or(|name| settings.route == name || settings.policy.name == name)
         };
         if let Some(database) = database.filter(|_| !routes.iter().any(|settings| named(settings))) {
-            return Err(RetentionError::NotFound(format!("database \"{}\" is not configured", database.escape_debug())));
+            return Err(RetentionError::NotFound(format!(
+                "database \"{}\" is not configured",
+                database.escape_debug()
+            )));
         }
         let mut meant = Vec::new();
         for settings in routes.into_iter().filter(|settings| named(settings)) {
@@ -129,7 +132,9 @@ impl Keeper {
             }
         }
         match policy.filter(|_| meant.is_empty()) {
-            Some(policy) => Err(RetentionError::NotFound(format!("there is no retention policy \"{}\"", policy.escape_debug()))),
+            Some(policy) => {
+                Err(RetentionError::NotFound(format!("there is no retention policy \"{}\"", policy.escape_debug())))
+            }
             None => Ok(meant),
         }
     }
@@ -145,7 +150,8 @@ impl Keeper {
             tracing::warn!(database = route, %error, "retention: the upstream cannot be asked");
             RetentionError::Unavailable(format!("the upstream of \"{route}\" cannot be asked"))
         };
-        let client = self.parts.sessions.own_connection(route, "pgward retention").await.map_err(|e| unreachable(&e))?;
+        let client =
+            self.parts.sessions.own_connection(route, "pgward retention").await.map_err(|e| unreachable(&e))?;
         let settings = match read_only {
             true => format!("{SETTINGS}; SET default_transaction_read_only = on"),
             false => SETTINGS.to_owned(),
@@ -155,7 +161,12 @@ impl Keeper {
     }
 
     /// What keeps policies from being carried out on an upstream as it is: by policy, in words.
-    async fn faults(&self, route: &str, policies: &[Policy], facts: &Facts) -> Result<BTreeMap<String, String>, RetentionError> {
+    async fn faults(
+        &self,
+        route: &str,
+        policies: &[Policy],
+        facts: &Facts,
+    ) -> Result<BTreeMap<String, String>, RetentionError> {
         let mut all: BTreeMap<String, String> = BTreeMap::new();
         for fault in rows::check(policies, facts) {
             all.entry(fault.policy).or_insert(format!("{}: {}", fault.key, fault.message));
@@ -177,10 +188,12 @@ impl Keeper {
         let (sound, unsound): (Vec<Policy>, Vec<Policy>) =
             meant.policies.iter().cloned().partition(|policy| !faults.contains_key(&policy.name));
         let plans = plan(&client, &sound, &facts, &holds).await.map_err(|error| unavailable(&meant.route, &error))?;
-        let scope = |name: &str| sound.iter().find(|policy| policy.name == name).and_then(|policy| policy.scope.clone());
+        let scope =
+            |name: &str| sound.iter().find(|policy| policy.name == name).and_then(|policy| policy.scope.clone());
         let mut views: Vec<PlanView> =
             plans.into_iter().map(|plan| told::plan(&meant.route, scope(&plan.policy), plan)).collect();
-        views.extend(unsound.iter().map(|policy| told::faulty(&meant.route, policy, faults.get(&policy.name).cloned())));
+        views
+            .extend(unsound.iter().map(|policy| told::faulty(&meant.route, policy, faults.get(&policy.name).cloned())));
         Ok(views)
     }
 
@@ -230,7 +243,8 @@ impl Retention for Arc<Keeper> {
 
     async fn stop(&self, id: &str, by: &str) -> Result<RunView, RetentionError> {
         let found = self.all_runs().iter().find(|run| run.id == id).cloned();
-        let run = found.ok_or_else(|| RetentionError::NotFound(format!("there is no run \"{}\"", id.escape_debug())))?;
+        let run =
+            found.ok_or_else(|| RetentionError::NotFound(format!("there is no run \"{}\"", id.escape_debug())))?;
         run.stop(&format!("stopped by {by}"));
         Ok(run.view())
     }

@@ -94,7 +94,10 @@ impl Run {
     }
 
     pub(super) fn why_stopped(&self) -> String {
-        self.state().why_stopped.clone().unwrap_or_else(|| "pgward is stopping; it goes on when it is started again".to_owned())
+        self.state()
+            .why_stopped
+            .clone()
+            .unwrap_or_else(|| "pgward is stopping; it goes on when it is started again".to_owned())
     }
 
     /// Changes what is told of one policy.
@@ -129,7 +132,13 @@ impl Keeper {
                 continue;
             }
             self.may_run(&route, &policies, &new, &asker).await?;
-            all.push(Beginning { route, policies, by: By::Person(asker.clone()), any_hour: new.any_hour, earlier: None });
+            all.push(Beginning {
+                route,
+                policies,
+                by: By::Person(asker.clone()),
+                any_hour: new.any_hour,
+                earlier: None,
+            });
         }
         if all.is_empty() {
             return Err(RetentionError::Invalid("no policy there deletes or anonymises anything".to_owned()));
@@ -141,7 +150,13 @@ impl Keeper {
         Ok(begun)
     }
 
-    async fn may_run(&self, route: &str, policies: &[Policy], new: &NewRun, asker: &Asker) -> Result<(), RetentionError> {
+    async fn may_run(
+        &self,
+        route: &str,
+        policies: &[Policy],
+        new: &NewRun,
+        asker: &Asker,
+    ) -> Result<(), RetentionError> {
         if new.any_hour && !asker.is_admin {
             return Err(RetentionError::Refused(
                 "only administrators run policies outside their hours".to_owned(),
@@ -179,10 +194,14 @@ impl Keeper {
     /// A live grant of a scope: the asker's, or anybody's where nobody asks.
     pub(super) async fn grant_of(&self, database: &str, scope: &str, by: &By) -> Result<Grant, String> {
         let now = self.parts.clock.now();
-        let (named, database, who) = (scope.to_owned(), database.to_owned(), match by {
-            By::Person(asker) => Some(asker.principal.name.clone()),
-            By::Schedule => None,
-        });
+        let (named, database, who) = (
+            scope.to_owned(),
+            database.to_owned(),
+            match by {
+                By::Person(asker) => Some(asker.principal.name.clone()),
+                By::Schedule => None,
+            },
+        );
         let wanted = move |principal: &str, scope: &crate::access::Scope| {
             scope.name == named && scope.database == database && who.as_deref().is_none_or(|who| who == principal)
         };
@@ -210,13 +229,16 @@ impl Keeper {
         let facts = Facts::read(&client).await.map_err(|error| unavailable(&route, &error))?;
         let faults = self.faults(&route, &policies, &facts).await?;
         if let Some((policy, fault)) = faults.first_key_value() {
-            return Err(RetentionError::Invalid(format!("policy \"{policy}\" cannot be carried out on \"{route}\": {fault}")));
+            return Err(RetentionError::Invalid(format!(
+                "policy \"{policy}\" cannot be carried out on \"{route}\": {fault}"
+            )));
         }
         let resumed = earlier.is_some();
         let (id, cutoffs, done) = match earlier {
             Some(earlier) => earlier,
             None => {
-                let cutoffs = retention::cutoffs(&client, &policies).await.map_err(|error| unavailable(&route, &error))?;
+                let cutoffs =
+                    retention::cutoffs(&client, &policies).await.map_err(|error| unavailable(&route, &error))?;
                 (format!("rr_{}", uuid::Uuid::now_v7().simple()), cutoffs, BTreeMap::new())
             }
         };

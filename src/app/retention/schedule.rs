@@ -55,7 +55,8 @@ impl Keeper {
             let busy = self.all_runs().iter().any(|run| run.route == meant.route && !run.is_over());
             let is_due = |policy: &&Policy| {
                 let turn = turns.get(&(meant.route.clone(), policy.name.clone()));
-                let passed = |every: Duration| turn.is_none_or(|turn| now.duration_since(*turn).unsigned_abs() >= every);
+                let passed =
+                    |every: Duration| turn.is_none_or(|turn| now.duration_since(*turn).unsigned_abs() >= every);
                 policy.action != Action::Report && policy.every.is_some_and(passed) && policy.is_open_at(now)
             };
             let due: Vec<Policy> = meant.policies.iter().filter(is_due).cloned().collect();
@@ -76,7 +77,12 @@ impl Keeper {
                     }
                     // Said once, not with each look.
                     Err(why) if told.get(&key) != Some(&why) => {
-                        tracing::warn!(database = meant.route, policy = policy.name, why, "a retention policy waits for approval");
+                        tracing::warn!(
+                            database = meant.route,
+                            policy = policy.name,
+                            why,
+                            "a retention policy waits for approval"
+                        );
                         told.insert(key, why);
                     }
                     Err(_) => {}
@@ -85,8 +91,10 @@ impl Keeper {
             if policies.is_empty() {
                 continue;
             }
-            let keys: Vec<_> = policies.iter().map(|policy| (meant.route.clone(), policy.name.clone(), policy.every)).collect();
-            let beginning = Beginning { route: meant.route, policies, by: By::Schedule, any_hour: false, earlier: None };
+            let keys: Vec<_> =
+                policies.iter().map(|policy| (meant.route.clone(), policy.name.clone(), policy.every)).collect();
+            let beginning =
+                Beginning { route: meant.route, policies, by: By::Schedule, any_hour: false, earlier: None };
             let begun = self.begin(beginning).await;
             if let Err(error) = &begun {
                 tracing::error!(%error, "a retention run could not begin by its schedule");
@@ -103,7 +111,8 @@ impl Keeper {
     async fn past_turns(&self) -> Result<Turns, crate::control::retention::RetentionError> {
         let mut turns = Turns::new();
         for record in self.newest(Event::RetentionRun, LOOK_BACK).await? {
-            let Some(told) = record.detail.as_deref().and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok())
+            let Some(told) =
+                record.detail.as_deref().and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok())
             else {
                 continue;
             };

@@ -124,9 +124,13 @@ impl Keeper {
         let names: Vec<String> = serde_json::from_value(told.policies.clone()).unwrap_or_default();
         let known = self.meant(Some(&told.upstream), None).unwrap_or_default();
         let known = known.into_iter().find(|meant| meant.route == told.upstream);
-        let policies: Vec<_> = known.into_iter().flat_map(|meant| meant.policies).filter(|policy| names.contains(&policy.name)).collect();
+        let policies: Vec<_> =
+            known.into_iter().flat_map(|meant| meant.policies).filter(|policy| names.contains(&policy.name)).collect();
         if policies.len() != names.len() {
-            tracing::warn!(run = told.run, "a retention run is given up: the configuration has not all of its policies any more");
+            tracing::warn!(
+                run = told.run,
+                "a retention run is given up: the configuration has not all of its policies any more"
+            );
             return self.give_up(record, &told, "its policies are not all configured any more").await;
         }
         let name = record.principal.clone().unwrap_or_default();
@@ -151,7 +155,9 @@ impl Keeper {
                 tracing::info!(run = run.id, database = run.route, "an unfinished retention run goes on");
                 Ok(())
             }
-            Err(RetentionError::Invalid(why) | RetentionError::NotFound(why)) => self.give_up(record, &told, &why).await,
+            Err(RetentionError::Invalid(why) | RetentionError::NotFound(why)) => {
+                self.give_up(record, &told, &why).await
+            }
             Err(error @ (RetentionError::Refused(..) | RetentionError::Unavailable(_))) => Err(error),
         }
     }
@@ -161,7 +167,8 @@ impl Keeper {
         end.time = self.parts.clock.now();
         end.event = Event::RetentionRunEnd;
         end.rows = Some(self.done_before(&told.run).await?.values().sum());
-        let said = serde_json::json!({ "run": told.run, "upstream": told.upstream, "state": "incomplete", "message": why });
+        let said =
+            serde_json::json!({ "run": told.run, "upstream": told.upstream, "state": "incomplete", "message": why });
         end.detail = Some(said.to_string());
         let recorded = self.parts.journal.record(end).await;
         recorded.map(|_| ()).map_err(|error| RetentionError::Unavailable(error.to_string()))
@@ -170,7 +177,9 @@ impl Keeper {
     /// How many rows a run was done with, by policy: as its last batches say.
     async fn done_before(&self, run: &str) -> Result<BTreeMap<String, u64>, RetentionError> {
         let mut all = BTreeMap::new();
-        for told in self.newest(Event::RetentionBatchEnd, ENDS).await?.iter().filter_map(detail).filter(|told| told.run == run) {
+        for told in
+            self.newest(Event::RetentionBatchEnd, ENDS).await?.iter().filter_map(detail).filter(|told| told.run == run)
+        {
             let total = all.entry(told.policy).or_default();
             *total = told.total.unwrap_or_default().max(*total);
         }

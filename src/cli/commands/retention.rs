@@ -8,7 +8,9 @@ use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::control::api::Reason;
-use crate::control::retention::{DataHoldView, NewDataHold, NewRun, PlanView, ProgressView, RunState, RunView, Selection};
+use crate::control::retention::{
+    DataHoldView, NewDataHold, NewRun, PlanView, ProgressView, RunState, RunView, Selection,
+};
 
 /// How often a run is asked how far it is.
 const LOOK: Duration = Duration::from_millis(500);
@@ -37,7 +39,8 @@ async fn plan(client: &Client, format: Format, selection: Selection) -> Result<(
         return output::json(&plans);
     }
     for plan in &plans {
-        let title = format!("{} on {}: {} {} after {}", plan.policy, plan.database, plan.action, plan.relation, plan.keep);
+        let title =
+            format!("{} on {}: {} {} after {}", plan.policy, plan.database, plan.action, plan.relation, plan.keep);
         if let Some(error) = &plan.error {
             output::print(&format!("{title}\n  cannot be carried out: {error}\n"))?;
             continue;
@@ -53,9 +56,14 @@ async fn plan(client: &Client, format: Format, selection: Selection) -> Result<(
         };
         lines.push(format!("  a run would {}", does.replacen("nothing:", "do nothing:", 1)));
         let partitions = plan.partitions.iter();
-        lines.extend(partitions.map(|one| format!("  it would drop partition {} (up to {}, {} rows)", one.name, one.upto, one.rows)));
+        lines.extend(
+            partitions
+                .map(|one| format!("  it would drop partition {} (up to {}, {} rows)", one.name, one.upto, one.rows)),
+        );
         let touched = plan.touched.iter();
-        lines.extend(touched.map(|one| format!("  {} touches {} rows of {} ({})", one.on_delete, one.rows, one.relation, one.foreign_key)));
+        lines.extend(touched.map(|one| {
+            format!("  {} touches {} rows of {} ({})", one.on_delete, one.rows, one.relation, one.foreign_key)
+        }));
         lines.extend(plan.scope.iter().map(|scope| format!("  it needs a live grant of scope {scope}")));
         lines.extend(plan.advice.iter().map(|advice| format!("  note: {advice}")));
         output::print(&format!("{title}\n{}\n", lines.join("\n")))?;
@@ -83,7 +91,10 @@ async fn run(client: &Client, format: Format, new: NewRun, detach: bool) -> Resu
         for run in &mut runs {
             // One that is not listed any more belongs to a process that has ended: the journal tells how it went on.
             let now = all.iter().find(|one| one.id == run.id).ok_or_else(|| {
-                Failure::new(format!("run {} is not known any more", run.id), "see: pgward audit search --event retention_run_end")
+                Failure::new(
+                    format!("run {} is not known any more", run.id),
+                    "see: pgward audit search --event retention_run_end",
+                )
             })?;
             *run = now.clone();
         }
@@ -114,7 +125,10 @@ fn tell(runs: &[RunView], told: &mut BTreeMap<(String, String), u64>) -> Result<
         for one in &run.policies {
             let before = told.insert((run.id.clone(), one.policy.clone()), one.rows).unwrap_or_default();
             if one.rows > before {
-                output::say(&format!("{} on {}: {} rows in {} batches", one.policy, run.database, one.rows, one.batches))?;
+                output::say(&format!(
+                    "{} on {}: {} rows in {} batches",
+                    one.policy, run.database, one.rows, one.batches
+                ))?;
             }
         }
     }
@@ -175,6 +189,8 @@ fn one(format: Format, hold: &DataHoldView, what: &str) -> Result<(), Failure> {
     let rows = hold.rows.as_deref().map_or_else(|| "all rows".to_owned(), |rows| format!("rows where {rows}"));
     match format {
         Format::Json => output::json(hold),
-        Format::Table => output::say(&format!("hold {} is {what}: {rows} of {} in {}", hold.id, hold.on, hold.database)),
+        Format::Table => {
+            output::say(&format!("hold {} is {what}: {rows} of {} in {}", hold.id, hold.on, hold.database))
+        }
     }
 }

@@ -9,7 +9,9 @@ use crate::control::api::Reason;
 use crate::control::auth::Caller;
 use crate::control::extract::{Body, Id, Params, check_text};
 use crate::control::problem::Problem;
-use crate::control::retention::{Asker, DataHoldView, NewDataHold, NewRun, PlanView, RetentionError, RunView, Selection};
+use crate::control::retention::{
+    Asker, DataHoldView, NewDataHold, NewRun, PlanView, RetentionError, RunView, Selection,
+};
 use crate::control::server::Shared;
 use crate::desk::MAX_TEXT;
 
@@ -63,7 +65,10 @@ pub async fn stop(
 ) -> Result<Json<RunView>, Problem> {
     let own = shared.retention.runs().into_iter().any(|run| run.id == id && run.by == caller.name());
     if !own && !caller.is_admin() {
-        return Err(Problem::not_found(format!("there is no run \"{}\" of yours", id.escape_debug()), "list them: pgward retention runs"));
+        return Err(Problem::not_found(
+            format!("there is no run \"{}\" of yours", id.escape_debug()),
+            "list them: pgward retention runs",
+        ));
     }
     Ok(Json(shared.retention.stop(&id, caller.name()).await?))
 }
@@ -139,7 +144,9 @@ fn may_hold(caller: &Caller) -> Result<(), Problem> {
 impl From<RetentionError> for Problem {
     fn from(error: RetentionError) -> Self {
         match error {
-            RetentionError::NotFound(what) => Problem::not_found(what, "see [[database.retention]] in proxy.toml, and: pgward retention plan"),
+            RetentionError::NotFound(what) => {
+                Problem::not_found(what, "see [[database.retention]] in proxy.toml, and: pgward retention plan")
+            }
             RetentionError::Refused(what, hint) => Problem::forbidden(what, hint),
             RetentionError::Invalid(what) => Problem::bad_request(what),
             RetentionError::Unavailable(what) => Problem::unavailable(what, "try again in a moment"),

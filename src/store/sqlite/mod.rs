@@ -27,10 +27,10 @@ use self::file::DatabaseFile;
 use self::news::Scopes;
 use self::recent::Recent;
 use super::{Credential, Filing, GrantMark, GrantNews, Reserved, Store, StoreError, Tally, Wanted};
-use crate::retention::Hold;
 use crate::access::{
     AccessRequest, Amount, Changes, ExportLimit, Grant, GrantId, Principal, RequestId, RequestState, Review, Ruling,
 };
+use crate::retention::Hold;
 
 /// How long a transaction waits for a lock that another process holds on the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
