@@ -26,7 +26,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sinks", &["access", "audit", "guarded", "tls"]),
     ("identity", &[]),
     ("guarded", &["wire"]),
-    ("session", &["wire", "sql", "access", "catalog", "policy", "audit", "guarded", "identity", "store", "tls"]),
+    (
+        "session",
+        &["wire", "sql", "access", "catalog", "policy", "audit", "guarded", "identity", "retention", "store", "tls"],
+    ),
     ("control", &["access", "audit", "desk", "store", "policy", "session", "tls", "wire"]),
     ("config", &["access", "policy", "audit", "retention", "tlog", "unusual", "witness"]),
     // Logs in at the same providers, by the same protocol.

@@ -173,7 +173,11 @@ pub fn databases(config: &Config) -> anyhow::Result<HashMap<String, Arc<Database
         let name = &database.policy.name;
         let main = (name.clone(), Arc::clone(&database.policy), &database.upstream, &database.password);
         let further = database.further.iter().map(|further| {
-            let policy = DatabasePolicy { region: further.region.clone(), ..DatabasePolicy::clone(&database.policy) };
+            let policy = DatabasePolicy {
+                region: further.region.clone(),
+                hidden: database.policy.hidden.elsewhere(),
+                ..DatabasePolicy::clone(&database.policy)
+            };
             (format!("{name}@{}", further.region), Arc::new(policy), &further.upstream, &further.password)
         });
         for (route, policy, url, password) in std::iter::once(main).chain(further) {

@@ -148,6 +148,8 @@ impl Phase {
             | Event::AccessReleased
             | Event::RetentionRun
             | Event::RetentionRunEnd
+            | Event::DataHoldPlaced
+            | Event::DataHoldReleased
             | Event::RetentionBatch
             | Event::RetentionBatchEnd
             | Event::ControlLogin

@@ -337,6 +337,8 @@ mod tests {
                 Event::AccessReleased,
                 Event::RetentionRun,
                 Event::RetentionRunEnd,
+                Event::DataHoldPlaced,
+                Event::DataHoldReleased,
                 Event::RetentionBatch,
                 Event::RetentionBatchEnd,
                 Event::ControlLogin,

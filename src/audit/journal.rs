@@ -509,6 +509,8 @@ fn class_of(record: &Record) -> Class {
         | Event::UnusualAccess
         | Event::AccessReleased
         | Event::RetentionRunEnd
+        | Event::DataHoldPlaced
+        | Event::DataHoldReleased
         | Event::RetentionBatchEnd
         | Event::ControlLogout
         | Event::NotificationFailed => Class::Ending,

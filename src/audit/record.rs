@@ -77,6 +77,9 @@ pub enum Event {
     RetentionBatch,
     /// What became of it; [`Record::statement_seq`] names the first.
     RetentionBatchEnd,
+    /// Rows of a database are to stay whatever their time.
+    DataHoldPlaced,
+    DataHoldReleased,
     /// Somebody logged in to the control port through a browser or the identity provider.
     ControlLogin,
     /// Their session there ended.
@@ -132,6 +135,8 @@ impl Event {
             Self::RetentionRunEnd => "retention_run_end",
             Self::RetentionBatch => "retention_batch",
             Self::RetentionBatchEnd => "retention_batch_end",
+            Self::DataHoldPlaced => "data_hold_placed",
+            Self::DataHoldReleased => "data_hold_released",
             Self::ControlLogin => "control_login",
             Self::ControlLogout => "control_logout",
             Self::NotificationFailed => "notification_failed",

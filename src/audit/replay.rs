@@ -142,6 +142,8 @@ impl Replay {
                 | Event::AccessReleased
                 | Event::RetentionRun
                 | Event::RetentionRunEnd
+                | Event::DataHoldPlaced
+                | Event::DataHoldReleased
                 | Event::RetentionBatch
                 | Event::RetentionBatchEnd
                 | Event::ControlLogin

@@ -57,6 +57,8 @@ impl Kind {
             | Event::AccessReleased
             | Event::RetentionRun
             | Event::RetentionRunEnd
+            | Event::DataHoldPlaced
+            | Event::DataHoldReleased
             | Event::RetentionBatch
             | Event::RetentionBatchEnd => Self::Access,
             Event::ConfigReloaded

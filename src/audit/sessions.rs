@@ -163,6 +163,8 @@ impl OpenSessions {
             | Event::AccessReleased
             | Event::RetentionRun
             | Event::RetentionRunEnd
+            | Event::DataHoldPlaced
+            | Event::DataHoldReleased
             | Event::RetentionBatch
             | Event::RetentionBatchEnd
             | Event::ControlLogin

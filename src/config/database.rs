@@ -13,7 +13,7 @@ use super::sections::region_of;
 use super::upstream::UpstreamUrl;
 use super::{Database, FurtherUpstream, Provision, SecondOpinion, Secret};
 use crate::access::{ObjectPattern, Region};
-use crate::policy::{DataClass, DatabasePolicy, RegionRule};
+use crate::policy::{DataClass, DatabasePolicy, Hidden, RegionRule};
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// PostgreSQL's timeouts are milliseconds in 31 bits.
@@ -93,7 +93,14 @@ pub(super) fn databases(
         let name = name.read(check_database_name);
         let (Some(name), Some(upstream), Some(region)) = (name, upstream, region) else { continue };
         let routed = !further.is_empty();
-        let policy = Arc::new(DatabasePolicy { name, region, routed, data, rules: Arc::clone(rules) });
+        let policy = Arc::new(DatabasePolicy {
+            name,
+            region,
+            routed,
+            data,
+            rules: Arc::clone(rules),
+            hidden: Hidden::default(),
+        });
         let second_opinion = second_opinion.unwrap_or(SecondOpinion::Off);
         let retention = Vec::new();
         databases.push(Database { policy, upstream, password, further, second_opinion, provision, retention });

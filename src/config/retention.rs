@@ -11,6 +11,7 @@ use super::problems::{ConfigErrors, Problem};
 use super::reader::{Table, Text};
 use super::{Config, Database};
 use crate::access::{Hours, ObjectPattern, Operation, Scope};
+use crate::policy::{Hidden, HiddenRelation};
 use crate::retention::{Action, Change, Fault, Keep, Policy, Relation};
 
 /// A policy, and where each of its keys stands.
@@ -82,6 +83,11 @@ pub(super) fn read(root: &Table<'_>, databases: &mut [Database], scopes: &[Scope
             }
             all.push(policy);
         }
+        let hidden = all.iter().map(|named| &named.policy).filter(|policy| policy.hide).map(|policy| {
+            let Relation { schema, name } = &policy.on;
+            HiddenRelation::new(schema, name, &policy.name, policy.keep.to_string(), policy.hide_except.clone())
+        });
+        Arc::make_mut(&mut database.policy).hidden = Hidden::new(hidden.collect());
         database.retention = all;
     }
 }

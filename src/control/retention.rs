@@ -158,6 +158,19 @@ pub struct DataHoldView {
     pub placed_at: Timestamp,
 }
 
+/// A relation whose overdue rows are not to be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HiddenView {
+    pub policy: String,
+    pub database: String,
+    pub relation: String,
+    /// `none_overdue`: it is read as ever. `overdue`: what reads it is refused. `filtered`: PostgreSQL hides the rows.
+    /// `unknown`: it could not be looked at, and what reads it is refused.
+    pub state: String,
+    /// What has PostgreSQL hide them, for the owner of the table to run; only where the table is there.
+    pub sql: Option<String>,
+}
+
 /// Who asks for something to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asker {
@@ -198,6 +211,9 @@ pub trait Retention: Send + Sync + std::fmt::Debug {
     async fn stop(&self, id: &str, by: &str) -> Result<RunView, RetentionError>;
 
     async fn place_hold(&self, new: NewDataHold, asker: Asker) -> Result<DataHoldView, RetentionError>;
+
+    /// The relations whose overdue rows are not to be read.
+    async fn hidden(&self, database: Option<&str>) -> Result<Vec<HiddenView>, RetentionError>;
 
     /// The holds that stand.
     async fn holds(&self) -> Result<Vec<DataHoldView>, RetentionError>;

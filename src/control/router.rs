@@ -97,6 +97,7 @@ fn guarded() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(retention::plan))
         .routes(routes!(retention::runs, retention::run))
         .routes(routes!(retention::stop))
+        .routes(routes!(retention::hidden))
         .routes(routes!(retention::holds, retention::place_hold))
         .routes(routes!(retention::release_hold))
         .routes(routes!(scopes::list))
@@ -200,6 +201,7 @@ mod tests {
             ("/v1/retention/runs", "get"),
             ("/v1/retention/runs", "post"),
             ("/v1/retention/runs/{id}/stop", "post"),
+            ("/v1/retention/hidden", "get"),
             ("/v1/retention/holds", "get"),
             ("/v1/retention/holds", "post"),
             ("/v1/retention/holds/{id}/release", "post"),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::export::Exported;
+use super::hidden::Hidden;
 use crate::access::{Export, Grant, GrantId, ObjectPattern, Region, Scope};
 
 /// One logical database as policy sees it.
@@ -19,6 +20,8 @@ pub struct DatabasePolicy {
     pub data: Vec<DataClass>,
     /// The regions that have rules of their own, the same for every database.
     pub rules: Arc<BTreeMap<Region, RegionRule>>,
+    /// Rows past their time that are not to be read.
+    pub hidden: Hidden,
 }
 
 /// What `[regions.NAME]` says of the data that lies there.

@@ -7,7 +7,7 @@ use super::denial::{Refusal, request_command};
 use super::export::ExportClaim;
 use super::only::{self, Wording};
 use super::verdict::{Denial, Permit, Rule, Verdict};
-use super::{functions, guards, labels, relations, renaming, residency, statements};
+use super::{functions, guards, hidden, labels, relations, renaming, residency, statements};
 use crate::access::{Grant, GrantState, Operation, Region, Scope};
 use crate::catalog::{CalledBy, Columns, Effect, Footprint, Unresolved};
 use crate::sql::tree::{Action, Statement};
@@ -133,6 +133,7 @@ fn under(
     guards::check(statement, footprint, &grant.scope, context)?;
     let claims = residency::check(footprint, grant, context)?;
     labels::check(footprint, grant, &context.database)?;
+    hidden::check(footprint, grant, &context.database)?;
     renaming::check(statement, footprint, &context.database)?;
     Ok(claims)
 }

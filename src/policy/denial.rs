@@ -48,6 +48,13 @@ pub(super) enum Refusal {
         relation: TouchedRelation,
         label: String,
     },
+    /// Rows past their time that are not to be read; `known`: whether anybody has looked.
+    Overdue {
+        relation: Box<TouchedRelation>,
+        policy: String,
+        keep: String,
+        known: bool,
+    },
     Guard(Guard),
 }
 
@@ -104,6 +111,7 @@ impl Refusal {
             | Refusal::UsedUp(_)
             | Refusal::Label { .. }
             | Refusal::Renames { .. }
+            | Refusal::Overdue { .. }
             | Refusal::Guard(_) => self.statement_words(),
         }
     }
@@ -157,6 +165,20 @@ impl Refusal {
                 format!("permission denied for {}: data labelled \"{label}\"", object(relation)),
                 "Who approved the grant was not shown that it reaches data with this label.".to_owned(),
             ),
+            Refusal::Overdue { relation, policy, keep, known } => {
+                let object = object(relation);
+                let (holds, reason) = match known {
+                    true => {
+                        ("holds", format!("Policy \"{policy}\" keeps its rows for {keep}, and some are past that."))
+                    }
+                    false => (
+                        "may hold",
+                        format!("Policy \"{policy}\" keeps its rows for {keep}, and nobody could look yet."),
+                    ),
+                };
+                let message = format!("permission denied for {object}: it {holds} rows that are past their time");
+                (Rule::Retention, message, reason)
+            }
             Refusal::Guard(guard) => {
                 let (message, reason) = guard.words();
                 (Rule::Guard, message, reason)
@@ -188,6 +210,7 @@ impl Refusal {
             | Refusal::Cascades(_)
             | Refusal::Label { .. }
             | Refusal::Renames { .. }
+            | Refusal::Overdue { .. }
             | Refusal::Guard(_) => false,
         };
         // One grant has to cover all regions of a statement: what this one covers is needed too, if it can be had.
@@ -210,6 +233,10 @@ impl Refusal {
             )),
             Refusal::Guard(guard) => guard.hint(),
             Refusal::Residency(misplaced) => misplaced.hint(database),
+            Refusal::Overdue { known: true, .. } => Some(
+                "It can be read again when they are purged: an administrator runs `pgward retention run`.".to_owned(),
+            ),
+            Refusal::Overdue { known: false, .. } => Some("Try again in a moment.".to_owned()),
             Refusal::Renames { .. } => Some("Who runs pgward has to change [[database.data]] first.".to_owned()),
             Refusal::Cascades(_) => {
                 Some("Drop what depends on it first, by name; then this needs no CASCADE.".to_owned())

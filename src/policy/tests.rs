@@ -78,6 +78,7 @@ fn context(grants: Vec<Grant>) -> Context {
             region: Region::new("us"),
             routed: false,
             rules: Arc::default(),
+            hidden: Default::default(),
             data: vec![
                 class("eu.*", Some("eu"), None, None),
                 class("eu.numbers", Some("us"), None, None),

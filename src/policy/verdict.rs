@@ -138,6 +138,8 @@ pub enum Rule {
     Export,
     /// Data with a label that the grant's approvers were not shown.
     Label,
+    /// Rows past their time, which are not to be read though they are still there.
+    Retention,
     /// A kind of statement that no scope gives.
     Statement,
     /// A setting that changes meaning or guards.
@@ -175,6 +177,7 @@ impl Rule {
             Rule::Region => "region",
             Rule::ClientRegion => "client-region",
             Rule::Export => "export",
+            Rule::Retention => "retention",
             Rule::Statement => "statement",
             Rule::Setting => "setting",
             Rule::Effect => "effect",
@@ -205,6 +208,7 @@ impl Rule {
             | Rule::ClientRegion
             | Rule::Export
             | Rule::Label
+            | Rule::Retention
             | Rule::Statement
             | Rule::Setting
             | Rule::Effect

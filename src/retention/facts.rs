@@ -125,6 +125,20 @@ impl Facts {
         self.tables.iter().find(|table| table.oid == oid)
     }
 
+    /// The partitions of a table, and theirs.
+    #[must_use]
+    pub fn parts_of(&self, table: &Table) -> Vec<Relation> {
+        let mut all = Vec::new();
+        for partition in &table.partitions {
+            let relation = Relation::new(&partition.schema, &partition.name);
+            if let Some(part) = self.table(&relation) {
+                all.extend(self.parts_of(part));
+            }
+            all.push(relation);
+        }
+        all
+    }
+
     /// The foreign keys that refer to a table, and who refers.
     pub fn referring<'f>(&'f self, table: &Table) -> impl Iterator<Item = (&'f ForeignKey, &'f Table)> {
         let oid = table.oid;

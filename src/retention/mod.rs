@@ -12,10 +12,12 @@
 //! | `rows` | the conditions in SQL: overdue, held, needed by others, due |
 //! | `plan` | counting, changing nothing |
 //! | `run`, `batch`, `partition` | carrying it out |
+//! | `hidden` | having PostgreSQL hide what is overdue |
 
 mod batch;
 mod check;
 mod facts;
+mod hidden;
 mod keep;
 mod partition;
 mod plan;
@@ -26,6 +28,7 @@ mod sql;
 
 pub use check::{Fault, check};
 pub use facts::{Column, Facts, ForeignKey, OnDelete, Partition, Table};
+pub use hidden::{ROLE as HIDING_ROLE, any_overdue, is_filtered, script as hiding_script};
 pub use keep::Keep;
 pub use plan::{Blocker, Plan, PlannedPartition, Touched, plan};
 pub use policy::{Action, Change, Hold, Policy, Relation};

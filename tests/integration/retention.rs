@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::Case;
-use crate::support::{Bench, Proxy, Scopes, config, wait_until};
+use crate::support::{Bench, Proxy, Scopes, config, connect, wait_until};
 
 pub const CASES: &[Case] = &[
     ("retention::planned_is_what_goes_across_a_crash", planned),
@@ -15,6 +15,8 @@ pub const CASES: &[Case] = &[
     ("retention::a_run_needs_a_live_grant", granted),
     ("retention::what_cannot_go_is_told_row_by_row", told),
     ("retention::holds_are_administrators_and_conditions_are_judged", held),
+    ("retention::overdue_rows_are_not_read_before_they_are_purged", hidden),
+    ("retention::postgresql_hides_overdue_rows_from_sessions", filtered),
     ("retention::by_schedule_within_its_hours", scheduled),
 ];
 
@@ -24,6 +26,11 @@ fn rows() -> u64 {
 
 /// A proxy with one more database, and its policies.
 fn proxy(bench: &Bench, database: &str, policies: &str) -> Proxy {
+    proxy_as(bench, database, "pgw_admin", "", policies)
+}
+
+/// The same, with another account and more lines for the database.
+fn proxy_as(bench: &Bench, database: &str, user: &str, more: &str, policies: &str) -> Proxy {
     Proxy::start(bench, &|setup| {
         let certs = setup.certs.display();
         let (dir, port) = (setup.dir.display(), setup.upstream_port);
@@ -31,9 +38,10 @@ fn proxy(bench: &Bench, database: &str, policies: &str) -> Proxy {
             r#"
 [[database]]
 name = "{database}"
-upstream = "postgresql://pgw_admin@localhost:{port}/{database}?sslmode=verify-full&sslrootcert={certs}/ca.crt"
+upstream = "postgresql://{user}@localhost:{port}/{database}?sslmode=verify-full&sslrootcert={certs}/ca.crt"
 password_file = "{dir}/admin_password"
 region = "us-east"
+{more}
 
 {policies}
 
@@ -524,7 +532,7 @@ fn held(bench: &Bench) {
     proxy.json("bob", &["retention", "hold", "release", hold["id"].as_str().unwrap(), "--reason", "case closed"]);
     proxy.json("bob", &["retention", "run", "held_kept"]);
     assert_eq!(bench.postgres.run("held_kept", "SELECT count(*) FROM notes WHERE id > 30").trim(), "0");
-    let told = [proxy.audit(&["--event", "hold_placed"]), proxy.audit(&["--event", "hold_released"])];
+    let told = [proxy.audit(&["--event", "data_hold_placed"]), proxy.audit(&["--event", "data_hold_released"])];
     assert!(told.iter().all(|told| told.len() == 1 && told[0]["principal"] == "bob"), "{told:?}");
 }
 
@@ -555,4 +563,117 @@ fn scheduled(bench: &Bench) {
     std::thread::sleep(Duration::from_secs(7));
     assert_eq!(proxy.audit(&["--event", "retention_run"]).len(), 1);
     assert_eq!(bench.postgres.run("every_kept", "SELECT count(*) FROM notes").trim(), "31");
+}
+
+fn hidden(bench: &Bench) {
+    let sql = format!(
+        "{NOTES} CREATE VIEW seen AS SELECT id FROM notes; CREATE TABLE other (id int);
+        CREATE MATERIALIZED VIEW copied AS SELECT id FROM notes;"
+    );
+    let policies = policy("action = \"delete\"\nhide = true\nhide_except = [\"legal\"]")
+        + "[[scope]]\nname = \"legal\"\ndatabase = \"hidden_kept\"\nregions = [\"us-east\"]\nrequesters = [\"@dev\"]\n\
+           approvers = [\"@dba\"]\nmax_duration = \"8h\"\n[[scope.allow]]\non = [\"public.*\"]\ndo = [\"select\"]\n";
+    let proxy = small(bench, "hidden_kept", &sql, &policies);
+    let state = |proxy: &Proxy| proxy.json("bob", &["retention", "hidden"])[0]["state"].as_str().unwrap().to_owned();
+    wait_until("somebody has looked", Duration::from_secs(20), || state(&proxy) == "overdue");
+    proxy.grant("alice", "purge", "30m");
+    let alice = proxy.credentials("alice", "hidden_kept");
+    for statement in [
+        "SELECT count(*) FROM notes",
+        "SELECT * FROM notes WHERE id = 1",
+        "SELECT id FROM seen",
+        "SELECT id FROM copied",
+        "UPDATE notes SET body = 'x' WHERE id = 99",
+        "COPY notes TO STDOUT",
+        "SELECT id FROM other WHERE id IN (SELECT id FROM notes)",
+        "EXPLAIN ANALYZE SELECT id FROM notes",
+    ] {
+        let (out, err, ok) = proxy.sql(&alice, statement);
+        assert!(!ok && out.is_empty(), "{statement}: {out}");
+        assert!(err.contains("rows that are past their time") && err.contains("rule retention"), "{statement}: {err}");
+        assert!(err.contains("keeps its rows for 30 days"), "{statement}: {err}");
+    }
+    let (_, err, ok) = proxy.sql(&alice, "SELECT count(*) FROM other");
+    assert!(ok, "{err}");
+    // Who has to see them can.
+    proxy.grant("erin", "legal", "30m");
+    let erin = proxy.credentials("erin", "hidden_kept");
+    assert_eq!(proxy.sql(&erin, "SELECT count(*) FROM notes").0.trim(), "100");
+    // Purged, it is read again.
+    proxy.json("bob", &["retention", "run", "hidden_kept"]);
+    wait_until("it can be read", Duration::from_secs(10), || state(&proxy) == "none_overdue");
+    assert_eq!(proxy.sql(&alice, "SELECT count(*) FROM notes").0.trim(), "30");
+    assert_eq!(proxy.sql(&alice, "SELECT count(*) FROM seen").0.trim(), "30");
+    let denied = proxy.audit(&["--rule", "retention", "--verdict", "deny"]);
+    assert_eq!(denied.len(), 8, "{denied:?}");
+}
+
+fn filtered(bench: &Bench) {
+    bench.postgres.run("postgres", "DROP DATABASE IF EXISTS filtered_kept WITH (FORCE)");
+    bench.postgres.run(
+        "postgres",
+        "DO $$ BEGIN CREATE ROLE kept_broker LOGIN CREATEROLE PASSWORD 'pgw_admin_pw'; CREATE ROLE kept_app; \
+        EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+    );
+    let sql = "CREATE TABLE notes (id int, body text NOT NULL, at timestamptz NOT NULL, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+        CREATE TABLE notes_all PARTITION OF notes DEFAULT;
+        INSERT INTO notes SELECT i, 'note ' || i, now() - make_interval(days => i, hours => -1) FROM generate_series(1, 100) i;
+        CREATE VIEW seen AS SELECT id FROM notes;
+        ALTER TABLE notes OWNER TO kept_broker; ALTER TABLE notes_all OWNER TO kept_broker;
+        GRANT SELECT ON seen TO kept_broker WITH GRANT OPTION; GRANT SELECT ON notes TO kept_app;
+        GRANT USAGE ON SCHEMA public TO kept_broker WITH GRANT OPTION;";
+    let policies = policy("action = \"delete\"\nhide = true\nhide_except = [\"legal\"]")
+        + "[[scope]]\nname = \"legal\"\ndatabase = \"filtered_kept\"\nregions = [\"us-east\"]\nrequesters = [\"@dev\"]\n\
+           approvers = [\"@dba\"]\nmax_duration = \"8h\"\n[[scope.allow]]\non = [\"public.*\"]\ndo = [\"select\"]\n";
+    bench.postgres.run("postgres", "CREATE DATABASE filtered_kept");
+    bench.postgres.run("postgres", "GRANT CONNECT ON DATABASE filtered_kept TO kept_broker WITH GRANT OPTION");
+    bench.postgres.run("filtered_kept", sql);
+    let proxy = proxy_as(bench, "filtered_kept", "kept_broker", "provision = \"role\"", &policies);
+    let state = |proxy: &Proxy| proxy.json("bob", &["retention", "hidden"])[0]["state"].as_str().unwrap().to_owned();
+    wait_until("somebody has looked", Duration::from_secs(20), || state(&proxy) == "overdue");
+    proxy.grant("alice", "purge", "30m");
+    let alice = proxy.credentials("alice", "filtered_kept");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    // A session that was there before: it is not let through by what is true for others.
+    let early = runtime.block_on(connect(&proxy, &alice));
+    let said = runtime.block_on(early.simple_query("SELECT count(*) FROM notes")).unwrap_err();
+    assert!(said.as_db_error().unwrap().message().contains("past their time"), "{said:?}");
+
+    let script = proxy.cli("bob", &["retention", "hidden", "--sql"]);
+    let script = String::from_utf8(script.stdout).unwrap();
+    bench.postgres.run("filtered_kept", &script);
+    bench.postgres.run(
+        "filtered_kept",
+        &script.replace(
+            "CREATE POLICY pgward_everybody",
+            "DROP POLICY pgward_everybody ON notes; CREATE POLICY pgward_everybody",
+        ),
+    );
+    wait_until("PostgreSQL hides them", Duration::from_secs(60), || state(&proxy) == "filtered");
+    let count = |client: &tokio_postgres::Client| {
+        let row = runtime.block_on(client.query_one("SELECT count(*) FROM notes", &[])).unwrap();
+        row.get::<_, i64>(0)
+    };
+    assert_eq!(count(&early), 30, "rows past their time are not there");
+    assert_eq!(proxy.sql(&alice, "SELECT count(*) FROM notes").0.trim(), "30");
+    let changed = proxy.sql(&alice, "UPDATE notes SET body = 'x' WHERE id > 0").0;
+    assert_eq!(changed.trim(), "UPDATE 30", "nor changed");
+    for statement in ["SELECT count(*) FROM seen", "SELECT count(*) FROM notes_all"] {
+        let (out, err, ok) = proxy.sql(&alice, statement);
+        assert!(!ok && err.contains("rule retention"), "{statement}: {out}{err}");
+    }
+    // Everybody else goes on as before.
+    assert_eq!(
+        bench.postgres.run("filtered_kept", "SET ROLE kept_app; SELECT count(*) FROM notes").lines().last(),
+        Some("100")
+    );
+    proxy.grant("erin", "legal", "30m");
+    let erin = proxy.credentials("erin", "filtered_kept");
+    assert_eq!(proxy.sql(&erin, "SELECT count(*) FROM notes").0.trim(), "100");
+    // Somebody takes it away: back to refusing.
+    bench.postgres.run("filtered_kept", "DROP POLICY pgward_retention ON notes");
+    wait_until("that is seen", Duration::from_secs(60), || state(&proxy) == "overdue");
+    assert!(!proxy.sql(&alice, "SELECT count(*) FROM notes").2);
+    proxy.json("bob", &["retention", "run", "filtered_kept"]);
+    assert_eq!(bench.postgres.run("filtered_kept", "SELECT count(*) FROM notes"), "30");
 }

@@ -137,6 +137,7 @@ impl Bench {
                 routed: false,
                 data: vec![],
                 rules: Arc::default(),
+                hidden: Default::default(),
             }),
             upstream: Arc::new(upstream),
             second_opinion: pgward::session::SecondOpinion::Off,

@@ -68,8 +68,14 @@ pub fn context(snapshot: &Snapshot, regions: &[&str], allow: Vec<Privilege>, dat
         revocation: None,
     };
     let writable = !grant.scope.is_read_only();
-    let database =
-        DatabasePolicy { name: "shop".to_owned(), region: region.clone(), routed: false, data, rules: Arc::default() };
+    let database = DatabasePolicy {
+        name: "shop".to_owned(),
+        region: region.clone(),
+        routed: false,
+        data,
+        rules: Arc::default(),
+        hidden: Default::default(),
+    };
     Context {
         database: Arc::new(database),
         principal: "alice".into(),

@@ -95,6 +95,7 @@ fn only(on: &Relation, snapshot: &Snapshot) -> Context {
         routed: false,
         data: Vec::new(),
         rules: Arc::new(BTreeMap::new()),
+        hidden: Default::default(),
     };
     Context {
         database: Arc::new(database),

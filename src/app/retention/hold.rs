@@ -30,7 +30,7 @@ impl Keeper {
             placed: self.parts.clock.now(),
         };
         let _turn = self.holds.lock().await;
-        self.record(Event::HoldPlaced, &hold, &hold.reason, &asker).await?;
+        self.record(Event::DataHoldPlaced, &hold, &hold.reason, &asker).await?;
         self.parts.store.place_data_hold(&hold).await.map_err(failed)?;
         Ok(told::hold(hold))
     }
@@ -45,7 +45,7 @@ impl Keeper {
         let standing = self.all_holds().await?.into_iter().find(|hold| hold.id == id);
         let hold =
             standing.ok_or_else(|| RetentionError::NotFound(format!("there is no hold \"{}\"", id.escape_debug())))?;
-        self.record(Event::HoldReleased, &hold, reason, &asker).await?;
+        self.record(Event::DataHoldReleased, &hold, reason, &asker).await?;
         let released = self.parts.store.release_data_hold(id, self.parts.clock.now()).await.map_err(failed)?;
         Ok(told::hold(released))
     }

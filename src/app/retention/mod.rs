@@ -3,6 +3,7 @@
 
 mod checked;
 mod condition;
+mod hiding;
 mod hold;
 mod ledger;
 mod metrics;
@@ -26,7 +27,7 @@ use crate::access::Clock;
 use crate::audit::{HashKey, Journal};
 use crate::config::{Config, ParameterRecording};
 use crate::control::retention::{
-    Asker, DataHoldView, NewDataHold, NewRun, PlanView, Retention, RetentionError, RunView, Selection,
+    Asker, DataHoldView, HiddenView, NewDataHold, NewRun, PlanView, Retention, RetentionError, RunView, Selection,
 };
 use crate::retention::{self as rows, Facts, Policy, in_words, plan};
 use crate::session::{self, SideClient};
@@ -66,6 +67,8 @@ pub struct Keeper {
     /// Held while a batch is under way, and while a hold is placed or released.
     holds: Arc<tokio::sync::Mutex<()>>,
     plans: Semaphore,
+    /// Has hidden relations looked at anew.
+    look_again: tokio::sync::Notify,
     runs: Mutex<Vec<Arc<Run>>>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -93,6 +96,7 @@ impl Keeper {
             parts,
             holds: Arc::default(),
             plans: Semaphore::new(PLANS),
+            look_again: tokio::sync::Notify::new(),
             runs: Mutex::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -101,7 +105,7 @@ impl Keeper {
 
     /// Goes on with what was not finished, runs what is due by its schedule; at the end waits for the batches under way.
     pub async fn serve(self: Arc<Self>, stop: CancellationToken) {
-        tokio::join!(self.resume(stop.clone()), self.follow_schedules(stop.clone()));
+        tokio::join!(self.resume(stop.clone()), self.follow_schedules(stop.clone()), self.watch_hidden(stop.clone()));
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
@@ -251,6 +255,10 @@ impl Retention for Arc<Keeper> {
 
     async fn place_hold(&self, new: NewDataHold, asker: Asker) -> Result<DataHoldView, RetentionError> {
         Keeper::place_hold(self, new, asker).await
+    }
+
+    async fn hidden(&self, database: Option<&str>) -> Result<Vec<HiddenView>, RetentionError> {
+        self.hidden_views(database).await
     }
 
     async fn holds(&self) -> Result<Vec<DataHoldView>, RetentionError> {

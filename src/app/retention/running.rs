@@ -297,6 +297,7 @@ impl Keeper {
             return;
         }
         run.state().ended = Some(self.parts.clock.now());
+        self.look_again.notify_one();
         self.parts.metrics.ended(run.view().state == RunState::Finished);
         let record = self.record_of(&run, Event::RetentionRunEnd, None);
         if let Err(error) = self.parts.journal.record(record).await {

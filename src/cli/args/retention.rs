@@ -30,6 +30,14 @@ pub enum RetentionCommand {
     Runs,
     /// Have a run end after its batch
     Stop { run: String },
+    /// List the tables whose overdue rows are not to be read
+    Hidden {
+        /// A database, or one of its upstreams (shop@us) [default: all]
+        database: Option<String>,
+        /// Print the SQL that has PostgreSQL hide the rows from pgward's short-lived roles, to be run by the tables' owner
+        #[arg(long)]
+        sql: bool,
+    },
     /// Keep rows whatever their time: legal holds
     Hold {
         #[command(subcommand)]

@@ -9,7 +9,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::control::api::Reason;
 use crate::control::retention::{
-    DataHoldView, NewDataHold, NewRun, PlanView, ProgressView, RunState, RunView, Selection,
+    DataHoldView, HiddenView, NewDataHold, NewRun, PlanView, ProgressView, RunState, RunView, Selection,
 };
 
 /// How often a run is asked how far it is.
@@ -29,6 +29,7 @@ pub async fn retention(client: &Client, format: Format, command: RetentionComman
                 Format::Table => output::say(&format!("{} ends after its batch", stopped.id)),
             }
         }
+        RetentionCommand::Hidden { database, sql } => hidden(client, format, database, sql).await,
         RetentionCommand::Hold { command } => hold(client, format, command).await,
     }
 }
@@ -159,6 +160,21 @@ fn print(runs: &[RunView]) -> Result<(), Failure> {
     let rows = runs.iter().flat_map(|run| run.policies.iter().map(move |one| row(run, one))).collect();
     let columns = ["run", "database", "policy", "action", "rows", "elsewhere", "batches", "failed", "state"];
     output::table("runs", &columns, rows)
+}
+
+async fn hidden(client: &Client, format: Format, database: Option<String>, sql: bool) -> Result<(), Failure> {
+    let selection = Selection { database, policy: None };
+    let hidden: Vec<HiddenView> = client.get(&["retention", "hidden"], &selection).await?;
+    if sql {
+        return output::print(&hidden.into_iter().filter_map(|one| one.sql).collect::<Vec<_>>().join("\n"));
+    }
+    match format {
+        Format::Json => output::json(&hidden),
+        Format::Table => {
+            let rows = hidden.into_iter().map(|one| vec![one.database, one.relation, one.policy, one.state]).collect();
+            output::table("hidden tables", &["database", "table", "policy", "state"], rows)
+        }
+    }
 }
 
 async fn hold(client: &Client, format: Format, command: DataHoldCommand) -> Result<(), Failure> {

@@ -104,6 +104,8 @@ fn event(record: &Record) -> (String, String) {
         | Event::AccessReleased
         | Event::RetentionRun
         | Event::RetentionRunEnd
+        | Event::DataHoldPlaced
+        | Event::DataHoldReleased
         | Event::RetentionBatch
         | Event::RetentionBatchEnd
         | Event::ControlLogin

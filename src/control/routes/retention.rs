@@ -10,7 +10,7 @@ use crate::control::auth::Caller;
 use crate::control::extract::{Body, Id, Params, check_text};
 use crate::control::problem::Problem;
 use crate::control::retention::{
-    Asker, DataHoldView, NewDataHold, NewRun, PlanView, RetentionError, RunView, Selection,
+    Asker, DataHoldView, HiddenView, NewDataHold, NewRun, PlanView, RetentionError, RunView, Selection,
 };
 use crate::control::server::Shared;
 use crate::desk::MAX_TEXT;
@@ -71,6 +71,21 @@ pub async fn stop(
         ));
     }
     Ok(Json(shared.retention.stop(&id, caller.name()).await?))
+}
+
+/// The relations whose overdue rows are not to be read, what is known of them, and the SQL that has PostgreSQL hide the rows:
+/// for administrators and auditors.
+#[utoipa::path(
+    get, path = "/v1/retention/hidden", tag = "retention", params(Selection),
+    responses((status = 200, body = Vec<HiddenView>), (status = "default", body = Problem))
+)]
+pub async fn hidden(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Params(selection): Params<Selection>,
+) -> Result<Json<Vec<HiddenView>>, Problem> {
+    may_see(&caller)?;
+    Ok(Json(shared.retention.hidden(selection.database.as_deref()).await?))
 }
 
 /// The legal holds that stand: for administrators and auditors.

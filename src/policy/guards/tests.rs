@@ -61,6 +61,7 @@ fn context(grants: &[Arc<Grant>], session: SessionState) -> Context {
             routed: false,
             data: Vec::new(),
             rules: Arc::default(),
+            hidden: Default::default(),
         }),
         principal: "alice".into(),
         client_region: None,

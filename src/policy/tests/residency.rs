@@ -57,6 +57,7 @@ impl World {
                 routed: self.routed,
                 data: self.data.clone(),
                 rules: Arc::new(rules),
+                hidden: Default::default(),
             }),
             client_region: self.client.map(Region::new),
             exported: Arc::new(exported),

@@ -207,6 +207,7 @@ fn is_for_want_of_a_grant(rule: Rule) -> bool {
         | Rule::Unresolved
         | Rule::Catalog
         | Rule::ClientRegion
+        | Rule::Retention
         | Rule::Export
         | Rule::Statement
         | Rule::Setting

@@ -45,6 +45,8 @@ use super::catalogs::Keeper;
 use super::settings::RoleSettings;
 use super::upstream::Upstream;
 use crate::access::{Clock, Grant, GrantId, Secret};
+use crate::policy::Hidden;
+use crate::retention::HIDING_ROLE;
 use crate::store::GrantBook;
 
 /// For a statement to wait for its grant's privileges.
@@ -59,6 +61,8 @@ pub struct Provision {
     /// Removes roles, which may take a while where others hold locks on what they own.
     sweeper: Broker,
     settings: RoleSettings,
+    /// Rows past their time that PostgreSQL may hide.
+    hidden: Hidden,
     grants: Arc<GrantBook>,
     clock: Arc<Clock>,
     /// Removals under way.
@@ -81,13 +85,20 @@ struct Roles {
 impl Provision {
     /// Removes what is left over from now on, in the background, for as long as somebody holds it.
     #[must_use]
-    pub fn start(upstream: Upstream, settings: RoleSettings, grants: Arc<GrantBook>, clock: Arc<Clock>) -> Arc<Self> {
+    pub fn start(
+        upstream: Upstream,
+        settings: RoleSettings,
+        hidden: Hidden,
+        grants: Arc<GrantBook>,
+        clock: Arc<Clock>,
+    ) -> Arc<Self> {
         let process = Process::generate();
         let provision = Arc::new(Self {
             broker: Broker::new(upstream.clone(), process),
             sweeper: Broker::new(upstream.clone(), process),
             upstream,
             settings,
+            hidden,
             grants,
             clock,
             tasks: TaskTracker::new(),
@@ -125,8 +136,15 @@ impl Provision {
             let (memberships, server) = self.memberships(turn.client(), live, catalogs, &name).await?;
             let mut said = session::creation(&name, &mark, &beginning);
             said.extend(memberships.iter().map(|(_, prepared)| session::membership(&prepared.role, &name, server)));
+            let filtered = live.iter().any(|grant| self.filters(grant));
+            if filtered {
+                said.push(session::membership(HIDING_ROLE, &name, server));
+            }
             match together(turn.client(), &said).await {
                 Ok(()) => {
+                    if filtered {
+                        role.now_filtered();
+                    }
                     memberships.iter().for_each(|(grant, prepared)| role.took(grant, prepared.making));
                     turn.done();
                     return Ok((role, password));
@@ -138,6 +156,11 @@ impl Provision {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Whether overdue rows have to be hidden from who goes by this grant.
+    pub(super) fn filters(&self, grant: &Grant) -> bool {
+        self.hidden.filters(&grant.scope)
     }
 
     /// Whether a grant's role holds what the catalogs of this version make of its scope.
@@ -161,6 +184,10 @@ impl Provision {
             prepared = self.prepare(turn.client(), grant, catalogs).await;
         }
         let prepared = prepared?;
+        if self.filters(grant) && !role.is_filtered() {
+            together(turn.client(), &[session::membership(HIDING_ROLE, role.name(), server)]).await?;
+            role.now_filtered();
+        }
         if role.making(&grant.id) != Some(prepared.making) {
             let mut said = vec![session::membership(&prepared.role, role.name(), server)];
             if let Some(end) = role.later_end(grant) {

@@ -30,6 +30,8 @@ pub struct SessionRole {
 
 #[derive(Debug, Default)]
 struct Held {
+    /// Whether overdue rows are hidden from it.
+    is_filtered: bool,
     /// Of each grant held, which making of its role.
     grants: HashMap<GrantId, u64>,
     valid_until: Timestamp,
@@ -37,7 +39,7 @@ struct Held {
 
 impl SessionRole {
     pub(super) fn new(name: String, provision: Arc<Provision>, beginning: &Beginning<'_>) -> Self {
-        let held = Held { grants: HashMap::new(), valid_until: beginning.valid_until };
+        let held = Held { is_filtered: false, grants: HashMap::new(), valid_until: beginning.valid_until };
         Self { name, provision, held: Mutex::new(held) }
     }
 
@@ -52,7 +54,12 @@ impl SessionRole {
     /// Where the database does not take it: the statement must not go.
     pub async fn ready(&self, grant: &Arc<Grant>, catalogs: &Keeper) -> Result<(), RoleError> {
         let snapshot = catalogs.latest().ok_or(RoleError::NoCatalogs)?;
-        if self.making(&grant.id).is_some_and(|making| self.provision.is_current(&grant.id, making, snapshot.version)) {
+        let is_filtered = self.is_filtered() || !self.provision.filters(grant);
+        if is_filtered
+            && self
+                .making(&grant.id)
+                .is_some_and(|making| self.provision.is_current(&grant.id, making, snapshot.version))
+        {
             return Ok(());
         }
         self.provision.lend(grant, catalogs, self).await
@@ -61,6 +68,15 @@ impl SessionRole {
     /// Which making of a grant's role this one is a member of.
     pub(super) fn making(&self, grant: &GrantId) -> Option<u64> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).grants.get(grant).copied()
+    }
+
+    /// Whether overdue rows are hidden from it.
+    pub(super) fn is_filtered(&self) -> bool {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).is_filtered
+    }
+
+    pub(super) fn now_filtered(&self) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).is_filtered = true;
     }
 
     pub(super) fn took(&self, grant: &Grant, making: u64) {

@@ -112,7 +112,7 @@ impl Server {
         let metrics = Arc::clone(&self.parts.metrics);
         let roles = settings.roles.map(|roles| {
             let (grants, clock) = (Arc::clone(&self.parts.grants), Arc::clone(&self.parts.clock));
-            Provision::start(upstream.clone(), roles, grants, clock)
+            Provision::start(upstream.clone(), roles, settings.policy.hidden.clone(), grants, clock)
         });
         let analyses = AnalysisCache::new(Limits::default(), self.settings.analysis_timeout);
         let analyses = match settings.second_opinion {

@@ -198,6 +198,8 @@ fn words(event: Event) -> &'static str {
         | Event::AccessReleased
         | Event::RetentionRun
         | Event::RetentionRunEnd
+        | Event::DataHoldPlaced
+        | Event::DataHoldReleased
         | Event::RetentionBatch
         | Event::RetentionBatchEnd
         | Event::ConfigReloaded

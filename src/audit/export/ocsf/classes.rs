@@ -130,6 +130,9 @@ pub(super) fn classify(record: &Record) -> Classified {
         }
         Event::AccessRefused => other(Class::EntityManagement, Status::Failure, Medium),
         Event::AccessReleased => other(Class::EntityManagement, Status::Success, Informational),
+        Event::DataHoldPlaced | Event::DataHoldReleased => {
+            other(Class::EntityManagement, Status::Success, Informational)
+        }
         Event::RetentionRun | Event::RetentionBatch => other(Class::DatastoreActivity, Status::Unknown, Informational),
         Event::RetentionRunEnd | Event::RetentionBatchEnd => {
             let status = if record.sqlstate.is_some() { Status::Failure } else { Status::Success };

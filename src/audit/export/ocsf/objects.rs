@@ -184,6 +184,8 @@ pub(super) fn entity(record: &Record) -> Value {
         | Event::AccessReleased
         | Event::RetentionRun
         | Event::RetentionRunEnd
+        | Event::DataHoldPlaced
+        | Event::DataHoldReleased
         | Event::RetentionBatch
         | Event::RetentionBatchEnd
         | Event::ControlLogin
