@@ -30,10 +30,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "session",
         &["wire", "sql", "access", "catalog", "policy", "audit", "guarded", "identity", "retention", "store", "tls"],
     ),
-    ("control", &["access", "audit", "desk", "store", "policy", "session", "tls", "wire"]),
+    ("control", &["access", "audit", "desk", "store", "policy", "session", "standing", "tls", "wire"]),
     ("config", &["access", "policy", "audit", "retention", "tlog", "unusual", "witness"]),
     // Logs in at the same providers, by the same protocol.
-    ("cli", &["access", "app", "audit", "control", "devcerts", "identity", "tlog"]),
+    ("cli", &["access", "app", "audit", "control", "devcerts", "identity", "standing", "tlog"]),
     (
         "app",
         &[

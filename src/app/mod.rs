@@ -9,6 +9,7 @@ mod lapses;
 mod logging;
 mod notifications;
 mod parts;
+mod permissions;
 mod provider;
 mod reload;
 mod retention;
@@ -94,6 +95,7 @@ async fn run(path: &Path) -> anyhow::Result<()> {
     let grants = tokio::spawn(std::sync::Arc::clone(&parts.grants).run(parts::GRANT_POLL, stop.clone()));
     let purges = tokio::spawn(upkeep::purge(std::sync::Arc::clone(&parts.journal), stop.clone()));
     let retention = tokio::spawn(std::sync::Arc::clone(&parts.retention).serve(stop.clone()));
+    let permissions = tokio::spawn(std::sync::Arc::clone(&parts.standing).keep_daily(stop.clone()));
     let lapses = tokio::spawn(parts.lapses().run(stop.clone()));
     let unusual = tokio::spawn(unusual.run(stop.clone()));
     let warm_up = tokio::spawn(std::sync::Arc::clone(&parts.explainer).warm_up(stop.clone()));
@@ -111,7 +113,7 @@ async fn run(path: &Path) -> anyhow::Result<()> {
     signals.until_end(&parts).await;
     tracing::info!("stopping: no new connections, live ones end");
     stop.cancel();
-    for part in [proxy, control, grants, purges, retention, lapses, unusual, warm_up, witnessed] {
+    for part in [proxy, control, grants, purges, retention, permissions, lapses, unusual, warm_up, witnessed] {
         if let Err(error) = part.await {
             tracing::error!(%error, "a part ended badly");
         }

@@ -13,6 +13,7 @@ use super::asking::SessionDesk;
 use super::explainer::Explainer;
 use super::lapses::Lapses;
 use super::notifications::{self, StoredRequests};
+use super::permissions::Standing;
 use super::retention;
 use super::settings::{self, Fixed};
 use super::sinks;
@@ -54,6 +55,7 @@ pub struct Parts {
     pub directory: Arc<ArcSwap<control::Directory>>,
     pub policies: Arc<ArcSwap<retention::Policies>>,
     pub retention: Arc<retention::Keeper>,
+    pub standing: Arc<Standing>,
     pub control_certificate: Arc<ReloadableCertificate>,
     pub witness_metrics: witness::Metrics,
     sessions: Arc<Registry>,
@@ -128,6 +130,12 @@ impl Parts {
             parameters: config.audit.parameters,
             hash_key,
         });
+        let standing = Arc::new(Standing {
+            sessions: Arc::clone(&session),
+            databases: Arc::clone(&swapped.databases),
+            journal: Arc::clone(&journal),
+            clock: Arc::clone(&clock),
+        });
         let (control_tls, control_certificate) = settings::control_tls(&config)?;
         let mut control_settings = control::Settings::new(control_tls);
         control_settings.credential_ttl = config.control.credential_ttl;
@@ -146,6 +154,7 @@ impl Parts {
                 }),
                 desk: Arc::clone(&desk),
                 retention: Arc::new(Arc::clone(&keeper)),
+                permissions: Arc::clone(&standing) as Arc<dyn control::Permissions>,
                 metrics: control::Metrics::register(&mut metrics_registry),
                 registry: Arc::new(metrics_registry),
             },
@@ -170,6 +179,7 @@ impl Parts {
             directory: swapped.directory,
             policies: swapped.policies,
             retention: keeper,
+            standing,
             control_certificate,
             witness_metrics,
             sessions: registry,

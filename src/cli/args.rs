@@ -62,6 +62,28 @@ pub enum Format {
     Json,
 }
 
+/// `permissions`
+#[derive(Debug, Args)]
+pub struct PermissionsArguments {
+    /// A database, or one of its upstreams (shop@us)
+    pub database: String,
+    /// How many days of the journal are looked at for use [default: 90]
+    #[arg(long)]
+    pub days: Option<u32>,
+    /// Show what changed since: 7d, or 2026-03-01T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Every table, not only those that [[database.data]] classifies
+    #[arg(long)]
+    pub all: bool,
+    /// Print the SQL that would close it, and nothing else
+    #[arg(long, conflicts_with = "scope")]
+    pub sql: bool,
+    /// Print the scopes that would replace it, and nothing else
+    #[arg(long)]
+    pub scope: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the proxy and the control port
@@ -149,6 +171,8 @@ pub enum Command {
         #[arg(last = true, value_name = "PSQL ARGUMENTS")]
         psql: Vec<std::ffi::OsString>,
     },
+    /// Say who reaches a database's data without pgward, by which path, and what would close it
+    Permissions(PermissionsArguments),
     /// Rows past their time: count them, purge them, hold them
     #[command(subcommand)]
     Retention(RetentionCommand),

@@ -21,8 +21,8 @@ use super::metrics::count;
 use super::problem::Problem;
 use super::refusals;
 use super::routes::{
-    audit, credentials, decisions, emergencies, explain, grants, holds, login, proof, requests, retention, scopes,
-    service, sessions, unusual, web,
+    audit, credentials, decisions, emergencies, explain, grants, holds, login, permissions, proof, requests, retention,
+    scopes, service, sessions, unusual, web,
 };
 use super::server::Shared;
 
@@ -94,6 +94,7 @@ fn guarded() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(holds::release))
         .routes(routes!(holds::purge))
         .routes(routes!(proof::proof))
+        .routes(routes!(permissions::permissions))
         .routes(routes!(retention::plan))
         .routes(routes!(retention::runs, retention::run))
         .routes(routes!(retention::stop))
@@ -108,7 +109,7 @@ fn guarded() -> OpenApiRouter<Arc<Shared>> {
 /// the journal is long, and is bounded in number instead.
 async fn timed(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if path.starts_with("/v1/audit/") || path == "/v1/retention/plan" {
+    if path.starts_with("/v1/audit/") || path.starts_with("/v1/databases/") || path == "/v1/retention/plan" {
         return next.run(request).await;
     }
     match tokio::time::timeout(shared.settings.call_timeout, next.run(request)).await {
@@ -197,6 +198,7 @@ mod tests {
             ("/v1/audit/holds", "post"),
             ("/v1/audit/holds/{id}/release", "post"),
             ("/v1/audit/purge", "post"),
+            ("/v1/databases/{database}/permissions", "get"),
             ("/v1/retention/plan", "get"),
             ("/v1/retention/runs", "get"),
             ("/v1/retention/runs", "post"),

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::browser::Browsers;
 use super::departures::Departures;
 use super::limiter::FailureLimiter;
+use super::permissions::Permissions;
 use super::refusals::Refusals;
 use super::retention::Retention;
 use super::{Directory, Explain, Metrics, listener};
@@ -111,6 +112,8 @@ pub struct Dependencies {
     pub desk: Arc<Desk>,
     /// Who deals with rows past their time.
     pub retention: Arc<dyn Retention>,
+    /// Who asks databases for standing access.
+    pub permissions: Arc<dyn Permissions>,
     pub derive_verifier: DeriveVerifier,
     /// What `/metrics` shows.
     pub registry: Arc<prometheus_client::registry::Registry>,

@@ -49,11 +49,12 @@ impl Keep {
 
 impl fmt::Display for Keep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.months, self.days) {
-            (months, 0) if months % 12 == 0 => write!(f, "{} years", months / 12),
-            (months, 0) => write!(f, "{months} months"),
-            (_, days) => write!(f, "{days} days"),
-        }
+        let (count, unit) = match (self.months, self.days) {
+            (months, 0) if months % 12 == 0 => (months / 12, "year"),
+            (months, 0) => (months, "month"),
+            (_, days) => (days, "day"),
+        };
+        write!(f, "{count} {unit}{}", if count == 1 { "" } else { "s" })
     }
 }
 

@@ -81,5 +81,5 @@ pub use settings::{
     DatabaseSettings, Dependencies, Directory, Login, ParameterRecording, Place, RoleSettings, SecondOpinion,
     SessionAttrs, Settings, SslMode, UpstreamSettings, User,
 };
-pub use side::{SideClient, SideError};
+pub use side::{SideClient, SideError, SideRow};
 pub use tls::{ALPN, ServerTls};

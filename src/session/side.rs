@@ -33,6 +33,9 @@ pub struct SideClient {
     at: usize,
 }
 
+/// What such a connection answers.
+pub use tokio_postgres::Row as SideRow;
+
 impl Deref for SideClient {
     type Target = Client;
 

@@ -5,8 +5,10 @@
 mod facts;
 mod reach;
 mod remedy;
+mod report;
 mod roles;
 
 pub use facts::{Acl, Column, DefaultAcl, Facts, Function, Membership, Relation, Role, Schema};
 pub use reach::{Found, Path, Step, future, paths};
 pub use remedy::remedies;
+pub use report::{Access, Changes, Everywhere, LoginRule, Logins, Reached, Report, Target, Used};

@@ -60,6 +60,15 @@ fn is_public(path: &Path) -> bool {
 }
 
 impl Step {
+    /// Whether it is there without anybody doing anything.
+    #[must_use]
+    pub fn is_given(self) -> bool {
+        match self {
+            Self::Inherits | Self::Sets => true,
+            Self::Administers => false,
+        }
+    }
+
     /// As a report says it.
     #[must_use]
     pub fn words(self) -> &'static str {
@@ -72,9 +81,39 @@ impl Step {
 }
 
 /// Names as SQL has them.
-struct Names<'a>(&'a Facts);
+pub(super) struct Names<'a>(pub(super) &'a Facts);
 
 impl Names<'_> {
+    /// For people: as the catalogs have it.
+    pub(super) fn plain_role(&self, oid: u32) -> String {
+        if oid == 0 {
+            return "PUBLIC".to_owned();
+        }
+        let role = self.0.roles.iter().find(|role| role.oid == oid);
+        role.map_or_else(|| format!("role {oid}"), |role| role.name.clone())
+    }
+
+    pub(super) fn plain_schema(&self, oid: u32) -> String {
+        let schema = self.0.schemas.iter().find(|schema| schema.oid == oid);
+        schema.map_or_else(|| format!("schema {oid}"), |schema| schema.name.clone())
+    }
+
+    pub(super) fn plain_relation(&self, oid: u32) -> String {
+        let relation = self.0.relations.iter().find(|relation| relation.oid == oid);
+        relation.map_or_else(
+            || format!("relation {oid}"),
+            |relation| format!("{}.{}", self.plain_schema(relation.schema), relation.name),
+        )
+    }
+
+    pub(super) fn plain_function(&self, oid: u32) -> String {
+        let function = self.0.functions.iter().find(|function| function.oid == oid);
+        function.map_or_else(
+            || format!("function {oid}"),
+            |function| format!("{}.{}", self.plain_schema(function.schema), function.signature),
+        )
+    }
+
     fn role(&self, oid: u32) -> String {
         if oid == 0 {
             return "PUBLIC".to_owned();

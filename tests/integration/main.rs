@@ -32,6 +32,7 @@ mod login;
 mod login_cli;
 mod monitoring;
 mod opinions;
+mod permissions;
 mod records;
 mod residency;
 mod retention;
@@ -86,6 +87,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         monitoring::CASES,
         opinions::CASES,
         records::CASES,
+        permissions::CASES,
         residency::CASES,
         retention::CASES,
         roles::CASES,

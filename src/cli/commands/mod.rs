@@ -8,6 +8,7 @@ mod explain;
 mod grants;
 mod holds;
 mod login;
+mod permissions;
 mod proof;
 mod replay;
 mod request_view;
@@ -64,6 +65,7 @@ pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
         Command::Credentials { database } => credentials::credentials(&client().await?, format, database).await,
         Command::Connect { database, psql } => connect::connect(&client().await?, database, &psql).await,
         Command::Sessions => sessions::list(&client().await?, format).await,
+        Command::Permissions(arguments) => permissions::permissions(&client().await?, format, arguments).await,
         Command::Retention(command) => retention::retention(&client().await?, format, command).await,
         Command::Held => unusual::list(&client().await?, format).await,
         Command::Release { principal, reason } => unusual::release(&client().await?, format, &principal, reason).await,

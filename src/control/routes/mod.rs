@@ -8,6 +8,7 @@ pub mod explain;
 pub mod grants;
 pub mod holds;
 pub mod login;
+pub mod permissions;
 pub mod proof;
 pub mod requests;
 pub mod retention;
