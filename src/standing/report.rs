@@ -120,13 +120,13 @@ pub struct Changes {
 }
 
 impl Report {
-    /// Works out who reaches the targets. `own` are pgward's accounts: named, and not to be taken away.
+    /// Works out who reaches the targets. `database` is what pgward's clients call it; `own` are pgward's accounts: named, and not to be taken away.
     #[must_use]
-    pub fn of(facts: &Facts, targets: &[Target], own: &dyn Fn(&str) -> bool) -> Self {
+    pub fn of(database: &str, facts: &Facts, targets: &[Target], own: &dyn Fn(&str) -> bool) -> Self {
         let names = Names(facts);
         let oids: BTreeSet<u32> = targets.iter().map(|target| target.relation).collect();
         let found = paths(facts, &oids);
-        let mut report = Self { database: facts.database.clone(), server_version: facts.version, ..Self::default() };
+        let mut report = Self { database: database.to_owned(), server_version: facts.version, ..Self::default() };
         let mut everywhere: BTreeMap<(String, String), Everywhere> = BTreeMap::new();
         let mut by_relation: BTreeMap<u32, Vec<(Access, &Found)>> = BTreeMap::new();
         for one in &found {

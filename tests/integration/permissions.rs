@@ -10,22 +10,23 @@ use crate::support::{Bench, Proxy, Scopes, binary, config};
 pub const CASES: &[Case] =
     &[("permissions::who_reaches_what_and_what_closes_it", reaches), ("permissions::what_changed_since", since)];
 
-fn proxy(bench: &Bench, database: &str) -> Proxy {
+/// `who` begins the names of the roles: those are the whole server's.
+fn proxy(bench: &Bench, database: &str, who: &str) -> Proxy {
     bench.postgres.run("postgres", &format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"));
     bench.postgres.run("postgres", &format!("CREATE DATABASE {database}"));
     bench.postgres.run("postgres", &format!("REVOKE CONNECT ON DATABASE {database} FROM PUBLIC"));
     bench.postgres.run(
         database,
         &format!(
-            "DO $$ DECLARE r text; BEGIN FOREACH r IN ARRAY ARRAY['st_reader', 'st_member', 'st_column', 'st_group', 'st_looker'] LOOP
+            "DO $$ DECLARE r text; BEGIN FOREACH r IN ARRAY ARRAY['{who}_reader', '{who}_member', '{who}_column', '{who}_group', '{who}_looker'] LOOP
                 BEGIN EXECUTE format('CREATE ROLE %I', r); EXCEPTION WHEN duplicate_object THEN NULL; END; END LOOP; END $$;
-             ALTER ROLE st_reader LOGIN; ALTER ROLE st_member LOGIN; ALTER ROLE st_column LOGIN; ALTER ROLE st_looker LOGIN PASSWORD 'pgw_admin_pw';
-             GRANT st_group TO st_member;
-             GRANT CONNECT ON DATABASE {database} TO st_reader, st_member, st_column, st_looker;
+             ALTER ROLE {who}_reader LOGIN; ALTER ROLE {who}_member LOGIN; ALTER ROLE {who}_column LOGIN; ALTER ROLE {who}_looker LOGIN PASSWORD 'pgw_admin_pw';
+             GRANT {who}_group TO {who}_member;
+             GRANT CONNECT ON DATABASE {database} TO {who}_reader, {who}_member, {who}_column, {who}_looker;
              CREATE TABLE people (id int PRIMARY KEY, name text, iban text);
              CREATE TABLE plain (id int);
-             GRANT SELECT, UPDATE ON people TO st_reader; GRANT SELECT ON people TO st_group;
-             GRANT SELECT (id, iban) ON people TO st_column; GRANT SELECT ON plain TO st_reader;"
+             GRANT SELECT, UPDATE ON people TO {who}_reader; GRANT SELECT ON people TO {who}_group;
+             GRANT SELECT (id, iban) ON people TO {who}_column; GRANT SELECT ON plain TO {who}_reader;"
         ),
     );
     Proxy::start(bench, &|setup| {
@@ -38,9 +39,10 @@ fn proxy(bench: &Bench, database: &str) -> Proxy {
                  [[database.data]]\non = \"public.people\"\ncolumns = [\"iban\"]\nlabels = [\"pii\"]\n"
             )
         };
+        let looker = format!("{who}_looker");
         let scope = "[[scope]]\nname = \"people\"\ndatabase = \"crm\"\nregions = [\"us-east\"]\nrequesters = [\"@dev\"]\n\
             approvers = [\"@dba\"]\nmax_duration = \"8h\"\n[[scope.allow]]\non = [\"public.*\"]\ndo = [\"select\"]\n";
-        let more = [of("crm", "pgw_admin"), of("looked", "st_looker"), scope.to_owned()].join("\n");
+        let more = [of("crm", "pgw_admin"), of("looked", &looker), scope.to_owned()].join("\n");
         config(setup, &Scopes { more, ..Scopes::default() })
     })
 }
@@ -52,7 +54,7 @@ fn by_role<'r>(report: &'r Value, relation: &str, role: &str) -> Vec<&'r Value> 
 }
 
 fn reaches(bench: &Bench) {
-    let proxy = proxy(bench, "standing_crm");
+    let proxy = proxy(bench, "standing_crm", "st");
     proxy.grant("alice", "people", "30m");
     let alice = proxy.credentials("alice", "crm");
     assert!(proxy.sql(&alice, "SELECT count(*) FROM people").2);
@@ -127,19 +129,19 @@ fn reaches(bench: &Bench) {
 }
 
 fn since(bench: &Bench) {
-    let proxy = proxy(bench, "standing_since");
+    let proxy = proxy(bench, "standing_since", "si");
     let first = proxy.json("bob", &["permissions", "crm"]);
-    bench.postgres.run("standing_since", "GRANT DELETE ON people TO st_looker; REVOKE SELECT ON people FROM st_group");
+    bench.postgres.run("standing_since", "GRANT DELETE ON people TO si_looker; REVOKE SELECT ON people FROM si_group");
     let report = proxy.json("bob", &["permissions", "crm", "--since", first["made_at"].as_str().unwrap()]);
     let appeared = report["changes"]["appeared"].as_array().unwrap();
     let gone = report["changes"]["gone"].as_array().unwrap();
     assert_eq!(appeared.len(), 1, "{:#}", report["changes"]);
-    assert_eq!((&appeared[0][0], &appeared[0][1]), (&"st_looker".into(), &"public.people".into()));
-    assert!(gone.len() == 1 && gone[0][0] == "st_member", "{:#}", report["changes"]);
+    assert_eq!((&appeared[0][0], &appeared[0][1]), (&"si_looker".into(), &"public.people".into()));
+    assert!(gone.len() == 1 && gone[0][0] == "si_member", "{:#}", report["changes"]);
     // Across a restart: reports are kept.
     proxy.crash_and_restart();
     let text = String::from_utf8(proxy.cli("bob", &["permissions", "crm", "--since", "1h"]).stdout).unwrap();
-    assert!(text.contains("+ st_looker public.people: by privilege: DELETE"), "{text}");
+    assert!(text.contains("+ si_looker public.people: by privilege: DELETE"), "{text}");
     assert!(!proxy.cli("bob", &["permissions", "crm", "--since", "yesterday"]).status.success());
     let kept = std::fs::read_dir(proxy.setup.dir.join("audit/standing/crm")).unwrap();
     for entry in kept {

@@ -81,7 +81,7 @@ impl Standing {
         let own = move |role: &str| role == account || role.starts_with(OWN);
         let now = self.clock.now();
         let report_on = |all: bool| {
-            let mut report = Report::of(&facts, &targets(&facts, &settings.policy, all), &own);
+            let mut report = Report::of(&settings.policy.name, &facts, &targets(&facts, &settings.policy, all), &own);
             report.database.clone_from(&settings.route);
             report.made_at = now.to_string();
             report
