@@ -21,5 +21,6 @@ pub mod store;
 pub mod tlog;
 pub mod tls;
 pub mod unusual;
+pub mod usage;
 pub mod wire;
 pub mod witness;

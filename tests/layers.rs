@@ -22,6 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Where access is asked for and decided on: below all that people come by.
     ("desk", &["access", "audit", "store"]),
     ("unusual", &["access", "audit"]),
+    ("usage", &["access", "audit"]),
     ("witness", &["tlog", "tls"]),
     ("sinks", &["access", "audit", "guarded", "tls"]),
     ("identity", &[]),
@@ -30,10 +31,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "session",
         &["wire", "sql", "access", "catalog", "policy", "audit", "guarded", "identity", "retention", "store", "tls"],
     ),
-    ("control", &["access", "audit", "desk", "store", "policy", "session", "standing", "tls", "wire"]),
+    ("control", &["access", "audit", "desk", "store", "policy", "session", "standing", "tls", "usage", "wire"]),
     ("config", &["access", "policy", "audit", "retention", "tlog", "unusual", "witness"]),
     // Logs in at the same providers, by the same protocol.
-    ("cli", &["access", "app", "audit", "control", "devcerts", "identity", "standing", "tlog"]),
+    ("cli", &["access", "app", "audit", "control", "devcerts", "identity", "standing", "tlog", "usage"]),
     (
         "app",
         &[
@@ -55,6 +56,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tlog",
             "tls",
             "unusual",
+            "usage",
             "wire",
             "witness",
         ],
@@ -80,7 +82,7 @@ const OWNERS: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that do no I/O and know no runtime.
-const PURE: &[&str] = &["wire", "sql", "access", "policy", "standing", "unusual"];
+const PURE: &[&str] = &["wire", "sql", "access", "policy", "standing", "unusual", "usage"];
 
 #[test]
 fn imports_respect_the_layers() {

@@ -41,6 +41,12 @@ pub struct RegionNetworks {
 }
 
 impl RegionNetworks {
+    /// Whether nothing says where a client is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.networks.is_empty()
+    }
+
     /// Longest prefix first, so that the most specific network decides.
     #[must_use]
     pub fn new(mut networks: Vec<(IpNet, Region)>) -> Self {

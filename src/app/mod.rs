@@ -18,6 +18,7 @@ mod signing;
 mod sinks;
 mod unusual;
 mod upkeep;
+mod usage;
 mod witness;
 
 use std::path::Path;

@@ -18,6 +18,7 @@ use super::retention;
 use super::settings::{self, Fixed};
 use super::sinks;
 use super::unusual::{Counted, Unusual};
+use super::usage;
 use crate::access::{Clock, RegionNetworks};
 use crate::audit::{HashKey, Journal};
 use crate::config::{Config, StoreLocation};
@@ -136,6 +137,16 @@ impl Parts {
             journal: Arc::clone(&journal),
             clock: Arc::clone(&clock),
         });
+        let usage = usage::Counted {
+            store: Arc::clone(&store),
+            journal: Arc::clone(&journal),
+            clock: Arc::clone(&clock),
+            sessions: Arc::clone(&session),
+            databases: Arc::clone(&swapped.databases),
+            networks: Arc::clone(&swapped.networks),
+            regions: config.audit.regions.keys().cloned().collect(),
+            places: tokio::sync::Semaphore::new(usage::REPORTS),
+        };
         let (control_tls, control_certificate) = settings::control_tls(&config)?;
         let mut control_settings = control::Settings::new(control_tls);
         control_settings.credential_ttl = config.control.credential_ttl;
@@ -155,6 +166,7 @@ impl Parts {
                 desk: Arc::clone(&desk),
                 retention: Arc::new(Arc::clone(&keeper)),
                 permissions: Arc::clone(&standing) as Arc<dyn control::Permissions>,
+                usage: Arc::new(usage),
                 metrics: control::Metrics::register(&mut metrics_registry),
                 registry: Arc::new(metrics_registry),
             },

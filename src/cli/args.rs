@@ -62,6 +62,40 @@ pub enum Format {
     Json,
 }
 
+#[derive(Debug, Subcommand)]
+pub enum ScopesCommand {
+    /// Say which scopes were never asked for or used, and the narrowest that would have done
+    Suggest {
+        /// How many days of the journal are looked at [default: 90]
+        #[arg(long)]
+        days: Option<u32>,
+        /// One scope alone
+        #[arg(long)]
+        scope: Option<String>,
+        /// Print the suggestions for proxy.toml, and nothing else
+        #[arg(long)]
+        toml: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ReportCommand {
+    /// Where classified data lies, who touched it from where, what left its region, what was refused
+    Residency {
+        /// A database, or one of its upstreams (shop@us) [default: all]
+        database: Option<String>,
+        /// From this instant on [default: 90 days before the end]
+        #[arg(long, value_name = "TIME")]
+        since: Option<Timestamp>,
+        /// Up to this instant [default: now]
+        #[arg(long, value_name = "TIME")]
+        until: Option<Timestamp>,
+        /// Write it as a page to hand on
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+    },
+}
+
 /// `permissions`
 #[derive(Debug, Args)]
 pub struct PermissionsArguments {
@@ -131,8 +165,14 @@ pub enum Command {
     },
     /// Take back a pending request of your own
     Withdraw { id: String },
-    /// List the scopes that you may ask for or decide on
-    Scopes,
+    /// List the scopes that you may ask for or decide on; or judge them by what was done under them
+    Scopes {
+        #[command(subcommand)]
+        command: Option<ScopesCommand>,
+    },
+    /// Reports to hand on, from the journal
+    #[command(subcommand)]
+    Report(ReportCommand),
     /// List live grants
     Grants {
         /// Those that are over, too

@@ -23,6 +23,7 @@ pub mod retention;
 mod router;
 mod routes;
 mod server;
+pub mod usage;
 mod views;
 
 pub use directory::{Database, Directory, User};

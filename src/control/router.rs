@@ -22,7 +22,7 @@ use super::problem::Problem;
 use super::refusals;
 use super::routes::{
     audit, credentials, decisions, emergencies, explain, grants, holds, login, permissions, proof, requests, retention,
-    scopes, service, sessions, unusual, web,
+    scopes, service, sessions, unusual, usage, web,
 };
 use super::server::Shared;
 
@@ -95,6 +95,8 @@ fn guarded() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(holds::purge))
         .routes(routes!(proof::proof))
         .routes(routes!(permissions::permissions))
+        .routes(routes!(usage::scopes))
+        .routes(routes!(usage::residency))
         .routes(routes!(retention::plan))
         .routes(routes!(retention::runs, retention::run))
         .routes(routes!(retention::stop))
@@ -109,7 +111,8 @@ fn guarded() -> OpenApiRouter<Arc<Shared>> {
 /// the journal is long, and is bounded in number instead.
 async fn timed(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if path.starts_with("/v1/audit/") || path.starts_with("/v1/databases/") || path == "/v1/retention/plan" {
+    let counts = ["/v1/audit/", "/v1/databases/", "/v1/reports/", "/v1/retention/plan"];
+    if counts.iter().any(|counts| path.starts_with(counts)) {
         return next.run(request).await;
     }
     match tokio::time::timeout(shared.settings.call_timeout, next.run(request)).await {
@@ -199,6 +202,8 @@ mod tests {
             ("/v1/audit/holds/{id}/release", "post"),
             ("/v1/audit/purge", "post"),
             ("/v1/databases/{database}/permissions", "get"),
+            ("/v1/reports/scopes", "get"),
+            ("/v1/reports/residency", "get"),
             ("/v1/retention/plan", "get"),
             ("/v1/retention/runs", "get"),
             ("/v1/retention/runs", "post"),

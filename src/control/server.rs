@@ -15,6 +15,7 @@ use super::limiter::FailureLimiter;
 use super::permissions::Permissions;
 use super::refusals::Refusals;
 use super::retention::Retention;
+use super::usage::Usage;
 use super::{Directory, Explain, Metrics, listener};
 use crate::access::{Clock, SessionId};
 use crate::audit::Journal;
@@ -114,6 +115,8 @@ pub struct Dependencies {
     pub retention: Arc<dyn Retention>,
     /// Who asks databases for standing access.
     pub permissions: Arc<dyn Permissions>,
+    /// Who reads the journal for reports.
+    pub usage: Arc<dyn Usage>,
     pub derive_verifier: DeriveVerifier,
     /// What `/metrics` shows.
     pub registry: Arc<prometheus_client::registry::Registry>,

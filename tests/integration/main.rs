@@ -41,6 +41,7 @@ mod servers;
 mod statements;
 mod tokens;
 mod unusual;
+mod usage;
 mod web;
 mod witness;
 
@@ -96,6 +97,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         web::CASES,
         tokens::CASES,
         unusual::CASES,
+        usage::CASES,
         witness::CASES,
     ]
     .concat();

@@ -18,6 +18,7 @@ mod sessions;
 mod signing;
 mod story;
 mod unusual;
+mod usage;
 pub mod witness;
 
 use std::path::Path;
@@ -55,7 +56,9 @@ pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
             requests::deny(&client().await?, format, &id, Note { note: Some(note), digest: None }).await
         }
         Command::Withdraw { id } => requests::withdraw(&client().await?, format, &id).await,
-        Command::Scopes => requests::scopes(&client().await?, format).await,
+        Command::Scopes { command: None } => requests::scopes(&client().await?, format).await,
+        Command::Scopes { command: Some(command) } => usage::suggest(&client().await?, format, command).await,
+        Command::Report(command) => usage::report(&client().await?, format, command).await,
         Command::Grants { all } => grants::list(&client().await?, format, all).await,
         Command::Extend(arguments) => grants::extend(&client().await?, format, arguments).await,
         Command::BreakGlass(arguments) => emergencies::open(&client().await?, format, arguments).await,

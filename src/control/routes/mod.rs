@@ -16,4 +16,5 @@ pub mod scopes;
 pub mod service;
 pub mod sessions;
 pub mod unusual;
+pub mod usage;
 pub mod web;
