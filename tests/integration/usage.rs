@@ -118,9 +118,7 @@ fn narrowest(bench: &Bench) {
 
 /// Without the blocks that have lost what they are about.
 fn whole_blocks(allow: &str) -> String {
-    let blocks = allow
-        .split("[[scope.allow]]")
-        .filter(|block| (block.contains("on = ") && block.contains("do = ")) || block.contains("functions = "));
+    let blocks = allow.split("[[scope.allow]]").filter(|block| !block.trim().is_empty() && !block.contains("GONE"));
     blocks.map(|block| format!("[[scope.allow]]{block}")).collect()
 }
 
