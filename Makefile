@@ -3,7 +3,8 @@
 # check: format, lints, layers, dependencies.  fuzz: every target, until stopped.
 CARGO ?= cargo
 
-.PHONY: demo test compat bench bench-scale profile enforcement soak fuzz check build deps
+
+.PHONY: demo test compat bench bench-scale profile enforcement retention soak fuzz check build deps
 
 # The tour is about what happens, not how fast: the development build is there in half the time, and `test` shares it.
 demo: deps
@@ -40,6 +41,12 @@ profile:
 enforcement:
 	@scripts/install-deps.sh test
 	@scripts/enforcement.sh
+
+# Purges millions of rows with two crashes in the middle, and compares plan, journal and database: PGWARD_RETENTION_ROWS.
+retention:
+	@scripts/install-deps.sh test
+	@PGWARD_RETENTION_ROWS='$(or $(PGWARD_RETENTION_ROWS),10000000)' \
+	  $(CARGO) test --quiet --locked --test integration -- retention::planned
 
 # Clients of all kinds and all kinds of harm for SOAK_MINUTES; then nothing may be left of them. PGWARD_BIN: a program that is there already.
 soak:

@@ -188,24 +188,26 @@ impl<'a> Known<'a> {
         if identity.is_one(relation.owner) {
             paths.push((Path::Owner, Some(relation.owner)));
         }
-        let mut by_grantee: BTreeMap<u32, (BTreeSet<String>, BTreeSet<String>, BTreeSet<String>)> = BTreeMap::new();
+        // Privileges on the whole, those on some columns, and these columns.
+        let mut by_grantee: BTreeMap<u32, [BTreeSet<String>; 3]> = BTreeMap::new();
         // What an owner gives itself is no more than being the owner.
         let counts = |acl: &&Acl| {
             DATA.contains(&acl.privilege.as_str()) && identity.is_one(acl.grantee) && acl.grantee != relation.owner
         };
         for acl in relation.acl.iter().filter(counts) {
-            by_grantee.entry(acl.grantee).or_default().0.insert(acl.privilege.clone());
+            let [whole, _, _] = by_grantee.entry(acl.grantee).or_default();
+            whole.insert(acl.privilege.clone());
         }
         for column in &relation.columns {
             for acl in column.acl.iter().filter(counts) {
-                let (whole, some, columns) = by_grantee.entry(acl.grantee).or_default();
+                let [whole, some, columns] = by_grantee.entry(acl.grantee).or_default();
                 if !whole.contains(&acl.privilege) {
                     some.insert(acl.privilege.clone());
                     columns.insert(column.name.clone());
                 }
             }
         }
-        for (grantee, (whole, some, columns)) in by_grantee {
+        for (grantee, [whole, some, columns]) in by_grantee {
             let last = (grantee != 0).then_some(grantee);
             if !whole.is_empty() {
                 paths.push((Path::Privilege { grantee, privileges: whole, columns: BTreeSet::new() }, last));

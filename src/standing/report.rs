@@ -235,7 +235,7 @@ impl Report {
 
     /// One scope for each role that reaches data by privileges of its own.
     fn scopes_instead(&self) -> String {
-        let mut needs: BTreeMap<&str, BTreeMap<(&str, Vec<String>), BTreeSet<&'static str>>> = BTreeMap::new();
+        let mut needs: BTreeMap<&str, Needs<'_>> = BTreeMap::new();
         for reached in &self.relations {
             for one in reached.access.iter().filter(|one| !one.is_pgward && !one.possible) {
                 let operations = operations(&one.privileges);
@@ -267,6 +267,9 @@ impl Report {
         toml
     }
 }
+
+/// By relation and columns: the operations.
+type Needs<'r> = BTreeMap<(&'r str, Vec<String>), BTreeSet<&'static str>>;
 
 /// A comment ends with its line.
 fn comment(text: &str) -> String {

@@ -123,12 +123,16 @@ impl Figure {
     }
 }
 
+/// Principal, region, and the rule that refused.
 type Who = (String, Option<String>, Option<String>);
+/// With the first instant and the last.
+type Touches = BTreeMap<Who, (Touch, Timestamp, Timestamp)>;
+type Counted<'a> = (&'a Class, Residency, Touches);
 
 /// Counts, record by record, in whichever order they come.
 #[derive(Debug)]
 pub struct Counting<'a> {
-    relations: Vec<(&'a Class, Residency, BTreeMap<Who, (Touch, Timestamp, Timestamp)>)>,
+    relations: Vec<Counted<'a>>,
     /// Rows of statements that ended and were not seen yet.
     ends: BTreeMap<u64, u64>,
     /// Statements that were seen and did not end yet: by record, where they were counted.
@@ -211,15 +215,14 @@ impl<'a> Counting<'a> {
 
     #[must_use]
     pub fn relations(self) -> Vec<Residency> {
-        let finish =
-            |(_, mut residency, touches): (&Class, Residency, BTreeMap<Who, (Touch, Timestamp, Timestamp)>)| {
-                residency.touches = touches.into_values().map(|(touch, _, _)| touch).collect();
-                let figures = residency.touches.iter_mut().map(|touch| &mut touch.figure);
-                figures.chain(residency.exported.values_mut()).for_each(Figure::settle);
-                residency.allowed.settle();
-                residency.refused.settle();
-                residency
-            };
+        let finish = |(_, mut residency, touches): Counted<'_>| {
+            residency.touches = touches.into_values().map(|(touch, _, _)| touch).collect();
+            let figures = residency.touches.iter_mut().map(|touch| &mut touch.figure);
+            figures.chain(residency.exported.values_mut()).for_each(Figure::settle);
+            residency.allowed.settle();
+            residency.refused.settle();
+            residency
+        };
         self.relations.into_iter().map(finish).collect()
     }
 }
@@ -230,13 +233,7 @@ fn left(class: &Class, client: Option<&str>) -> Option<String> {
     (client != class.region).then(|| client.to_owned())
 }
 
-fn count(
-    residency: &mut Residency,
-    touches: &mut BTreeMap<Who, (Touch, Timestamp, Timestamp)>,
-    who: &Who,
-    record: &Record,
-    rows: u64,
-) {
+fn count(residency: &mut Residency, touches: &mut Touches, who: &Who, record: &Record, rows: u64) {
     let (principal, region, rule) = who;
     if rule.is_some() {
         residency.refused.count(record.seq, 0);

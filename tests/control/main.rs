@@ -3,6 +3,7 @@
 
 mod audit;
 mod edges;
+mod elsewhere;
 mod life;
 mod many;
 mod rights;
@@ -90,6 +91,9 @@ impl Port {
             explainer: Arc::new(FakeExplainer),
             derive_verifier: Arc::new(derive),
             desk: Arc::new(desk),
+            retention: Arc::new(elsewhere::Elsewhere),
+            permissions: Arc::new(elsewhere::Elsewhere),
+            usage: Arc::new(elsewhere::Elsewhere),
             registry: Arc::new(registry),
             metrics,
         };

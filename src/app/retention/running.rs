@@ -117,9 +117,12 @@ pub(super) struct Beginning {
     pub policies: Vec<Policy>,
     pub by: By,
     pub any_hour: bool,
-    /// The run of an earlier process that this goes on with: its name, its cutoffs, and what it had done by policy.
-    pub earlier: Option<(String, BTreeMap<String, String>, BTreeMap<String, u64>)>,
+    /// What this goes on with.
+    pub earlier: Option<Earlier>,
 }
+
+/// The run of an earlier process: its name, its cutoffs, and what it had done by policy.
+pub(super) type Earlier = (String, BTreeMap<String, String>, BTreeMap<String, u64>);
 
 impl Keeper {
     /// Begins what somebody asks for.

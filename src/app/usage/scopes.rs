@@ -33,7 +33,8 @@ struct Gathered {
     /// By grant: statements, the first, the last, and the fingerprints.
     grants: BTreeMap<String, (u64, Timestamp, Timestamp, BTreeSet<String>)>,
     statements: BTreeMap<(String, String), u64>,
-    refused: BTreeMap<(String, String, String, String), (u64, BTreeSet<String>)>,
+    /// By database, relation, operation and rule: how often, and to whom.
+    refused: BTreeMap<[String; 4], (u64, BTreeSet<String>)>,
     surplus: bool,
     count: usize,
 }
@@ -44,7 +45,7 @@ impl Gathered {
         if record.verdict == Some(RecordedVerdict::Deny) {
             for touched in &record.relations {
                 let rule = record.rule.clone().unwrap_or_default();
-                let key = (database.clone(), touched.name.clone(), touched.operation.as_str().to_owned(), rule);
+                let key = [database.clone(), touched.name.clone(), touched.operation.as_str().to_owned(), rule];
                 let (count, who) = self.refused.entry(key).or_default();
                 *count += 1;
                 who.extend(record.principal.clone());
@@ -156,7 +157,7 @@ impl Counted {
         report.refused = gathered
             .refused
             .into_iter()
-            .map(|((database, relation, operation, rule), (statements, principals))| Refused {
+            .map(|([database, relation, operation, rule], (statements, principals))| Refused {
                 database,
                 relation,
                 operation,
