@@ -2,6 +2,9 @@
 //! scripts rely on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+#[path = "support/elsewhere.rs"]
+mod elsewhere;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -107,6 +110,9 @@ async fn serve(dir: &Path, files: &devcerts::Files, stop: CancellationToken) -> 
         explainer: Arc::new(FakeExplainer),
         derive_verifier: Arc::new(|_, password, _| Ok(Verifier::derive(password, b"some salt", 4096).to_string())),
         desk: Arc::new(desk),
+        retention: Arc::new(elsewhere::Elsewhere),
+        permissions: Arc::new(elsewhere::Elsewhere),
+        usage: Arc::new(elsewhere::Elsewhere),
         registry: Arc::default(),
         metrics: Metrics::default(),
     };

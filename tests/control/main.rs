@@ -3,6 +3,7 @@
 
 mod audit;
 mod edges;
+#[path = "../support/elsewhere.rs"]
 mod elsewhere;
 mod life;
 mod many;

@@ -62,6 +62,7 @@ fn click_through(bench: &Bench) {
         seen["titles"].as_array().unwrap().iter().all(|title| title.as_str().unwrap().ends_with("pgward")),
         "{seen}"
     );
+    assert_eq!((&seen["residency"], &seen["overseers_only"]), (&true.into(), &true.into()), "{seen}");
     assert!(seen["journal_rows"].as_u64().unwrap() > 5, "{seen}");
     for event in ["control_login", "control_logout", "session_killed", "request_approved"] {
         assert!(!proxy.audit(&["--event", event]).is_empty(), "{event}");

@@ -155,6 +155,7 @@ fn database(postgres: &TestPostgres) -> DatabaseSettings {
             routed: false,
             data: Vec::new(),
             rules: Arc::default(),
+            hidden: pgward::policy::Hidden::default(),
         }),
         upstream: Arc::new(upstream),
         second_opinion: SecondOpinion::Off,

@@ -26,7 +26,7 @@ pub struct File {
 }
 
 /// All of them.
-pub const FILES: [File; 8] = [
+pub const FILES: [File; 9] = [
     File { path: "/", kind: "text/html; charset=utf-8", text: include_str!("../web/index.html") },
     File { path: "/app.css", kind: "text/css; charset=utf-8", text: include_str!("../web/app.css") },
     File { path: "/app.js", kind: "text/javascript; charset=utf-8", text: include_str!("../web/app.js") },
@@ -34,6 +34,7 @@ pub const FILES: [File; 8] = [
     File { path: "/dom.js", kind: "text/javascript; charset=utf-8", text: include_str!("../web/dom.js") },
     File { path: "/requests.js", kind: "text/javascript; charset=utf-8", text: include_str!("../web/requests.js") },
     File { path: "/oversight.js", kind: "text/javascript; charset=utf-8", text: include_str!("../web/oversight.js") },
+    File { path: "/standing.js", kind: "text/javascript; charset=utf-8", text: include_str!("../web/standing.js") },
     File { path: "/icon.svg", kind: "image/svg+xml", text: include_str!("../web/icon.svg") },
 ];
 

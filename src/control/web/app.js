@@ -4,12 +4,16 @@ import { get, post, whoami, me, Failed } from "./api.js";
 import { h, put, say } from "./dom.js";
 import * as requests from "./requests.js";
 import * as oversight from "./oversight.js";
+import * as standing from "./standing.js";
 
 const PAGES = [
   ["queue", "Queue", requests.queue], ["new", "Ask", requests.fresh], ["access", "My access", requests.access], ["sessions", "Sessions", oversight.sessions],
   ["feed", "Feed", oversight.feed], ["denials", "Denials", oversight.denials], ["grants", "Grants", oversight.grants], ["reviews", "Reviews", requests.reviews],
   ["audit", "Journal", oversight.audit], ["scopes", "Scopes", oversight.scopes], ["usage", "Use", oversight.usage],
+  ["standing", "Standing access", standing.standing], ["reports", "Reports", standing.reports],
 ];
+// Others would be refused.
+const OVERSEERS = new Set(["standing", "reports"]);
 const RENEWED = new Set(["queue", "access", "sessions", "grants"]);
 const main = document.getElementById("main"), nav = document.getElementById("nav"), top_ = document.getElementById("top");
 let open = null, turn = 0, provider = null;
@@ -26,7 +30,7 @@ async function show() {
   try {
     const draw = name === "requests" ? await requests.one(main, id)
       : name === "new" ? await requests.fresh(main, new URLSearchParams(query).get("scope"))
-      : name === "audit" ? await oversight.audit(main, query) : await (page || PAGES[0])[2](main);
+      : name === "audit" ? await oversight.audit(main, query) : name === "standing" ? await standing.standing(main, query) : await (page || PAGES[0])[2](main);
     if (mine !== turn) { if (draw && draw.stop) draw.stop(); return; }
     open = { name, draw: typeof draw === "function" ? draw : null, stop: draw && draw.stop };
   } catch (error) { failed(error); }
@@ -82,7 +86,7 @@ async function start() {
   } catch (error) { failed(error); return; }
   top_.hidden = false;
   document.getElementById("who").textContent = `${me.name}${me.groups.length ? ` (${me.groups.map((group) => `@${group}`).join(", ")})` : ""}`;
-  nav.replaceChildren(...PAGES.map(([name, label]) => h("a", { href: `#/${name}`, "data-page": name }, label)));
+  nav.replaceChildren(...PAGES.filter(([name]) => me.admin || me.auditor || !OVERSEERS.has(name)).map(([name, label]) => h("a", { href: `#/${name}`, "data-page": name }, label)));
   await Promise.all([show(), counted()]);
 }
 
