@@ -70,7 +70,8 @@ const MOST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// Reads the policies of every database into it.
 pub(super) fn read(root: &Table<'_>, databases: &mut [Database], scopes: &[Scope]) {
-    for table in root.tables("database") {
+    // Whoever read the databases has told what is wrong with them.
+    for table in root.peek_tables("database") {
         let Some(name) = table.peek_text("name") else { continue };
         let Some(database) = databases.iter_mut().find(|database| database.policy.name == name) else { continue };
         let mut all: Vec<RetentionPolicy> = Vec::new();

@@ -25,6 +25,7 @@ impl TestPostgres {
     /// # Panics
     /// Where PostgreSQL's server programs are missing or do not start.
     #[must_use]
+    #[allow(dead_code, reason = "each test takes what it needs of this")]
     pub fn start() -> Self {
         Self::start_from(programs())
     }
@@ -132,6 +133,7 @@ impl Drop for TestPostgres {
 }
 
 /// The newest installed server's programs, or those in the directory that `PGWARD_TEST_PROGRAMS` names.
+#[allow(dead_code, reason = "each test takes what it needs of this")]
 fn programs() -> PathBuf {
     if let Some(programs) = std::env::var_os("PGWARD_TEST_PROGRAMS") {
         return programs.into();

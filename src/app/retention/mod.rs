@@ -37,6 +37,8 @@ use crate::store::SharedStore;
 const PLANS: usize = 2;
 /// Runs that are remembered after they ended.
 const REMEMBERED: usize = 100;
+/// For a batch to end when the process does.
+const GOODBYE: std::time::Duration = std::time::Duration::from_secs(10);
 /// What every connection of this part begins with: nothing but PostgreSQL's own is in sight, and no row is hidden.
 const SETTINGS: &str = "SET search_path = pg_catalog; SET standard_conforming_strings = on; SET datestyle = 'ISO, YMD'; \
     SET timezone = 'UTC'; SET extra_float_digits = 1; SET row_security = off; SET statement_timeout = '15min'; \
@@ -108,7 +110,10 @@ impl Keeper {
         tokio::join!(self.resume(stop.clone()), self.follow_schedules(stop.clone()), self.watch_hidden(stop.clone()));
         self.stop.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
+        // What takes longer is not committed, and goes on with the next start.
+        if tokio::time::timeout(GOODBYE, self.tasks.wait()).await.is_err() {
+            tracing::warn!("a batch of a retention run is left undone");
+        }
     }
 
     /// Which upstreams and policies a selection means.

@@ -273,7 +273,7 @@ fn databases() {
         (
             "region = \"us\"",
             "region = \"us\"\npassword = \"x\"",
-            "proxy.toml:28:1: database[0].password: unknown key; one of data, name, password_env, password_file, provision, region, role_idle_in_transaction_timeout, role_statement_timeout, second_opinion, upstream, upstreams",
+            "proxy.toml:28:1: database[0].password: unknown key; one of data, name, password_env, password_file, provision, region, retention, role_idle_in_transaction_timeout, role_statement_timeout, second_opinion, upstream, upstreams",
         ),
         (
             "region = \"us\"",
