@@ -39,7 +39,8 @@ impl Parts {
         let config = load(&self.config_path)?;
         self.refuse_changes_that_need_a_restart(&config)?;
         let server_tls = settings::server_tls(&config)?;
-        let databases = settings::databases(&config)?;
+        let mut databases = settings::databases(&config)?;
+        settings::adopt(&mut databases, &self.databases.load());
         let users = settings::session_directory(&config)?;
         let control = settings::control_directory(&config, &self.clock)?;
         let sinks = Sinks::prepare(sinks::settings(&config)?, &self.journal)?;

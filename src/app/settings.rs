@@ -304,6 +304,16 @@ pub async fn reach_upstreams(config: &Config) -> anyhow::Result<Vec<String>> {
     if failed.is_empty() { Ok(advice) } else { anyhow::bail!(failed.join("\n")) }
 }
 
+/// Goes on with what is known of overdue rows, where the configuration says of them what it said before.
+pub fn adopt(fresh: &mut HashMap<String, Arc<DatabaseSettings>>, earlier: &HashMap<String, Arc<DatabaseSettings>>) {
+    for (route, settings) in fresh {
+        if let Some(earlier) = earlier.get(route).filter(|earlier| !earlier.policy.hidden.relations.is_empty()) {
+            let policy = &mut Arc::make_mut(settings).policy;
+            Arc::make_mut(policy).hidden.adopt(&earlier.policy.hidden);
+        }
+    }
+}
+
 /// What cannot change while the process runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fixed {

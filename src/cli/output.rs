@@ -75,6 +75,11 @@ pub fn say(line: &str) -> Result<(), Failure> {
     print(&format!("{}\n", escape(line)))
 }
 
+/// `1 row`, `2 rows`.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 /// Says on stderr what to do next.
 pub fn hint(text: &str) {
     // Where stderr is gone there is nobody to tell.

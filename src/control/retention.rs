@@ -54,6 +54,7 @@ pub struct PlanView {
     pub blocked: Vec<BlockedView>,
     /// What a run would purge or anonymise.
     pub due: u64,
+    /// At least so many; each holds so many rows at most, those that CASCADE takes along counted apart.
     pub batches: u64,
     /// Partitions that would be dropped whole.
     pub partitions: Vec<PartitionView>,

@@ -133,7 +133,7 @@ fn under(
     guards::check(statement, footprint, &grant.scope, context)?;
     let claims = residency::check(footprint, grant, context)?;
     labels::check(footprint, grant, &context.database)?;
-    hidden::check(footprint, grant, &context.database)?;
+    hidden::check(footprint, grant, &context.database, context.now)?;
     renaming::check(statement, footprint, &context.database)?;
     Ok(claims)
 }

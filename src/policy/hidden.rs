@@ -2,9 +2,10 @@
 //! else whatever reads the relation is, as long as there are any.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 
 use super::context::DatabasePolicy;
 use super::denial::Refusal;
@@ -31,9 +32,14 @@ pub struct HiddenRelation {
     /// The scopes whose grants read them all the same.
     pub except: Vec<String>,
     state: AtomicU8,
+    /// When that was found: seconds since 1970.
+    found_at: AtomicI64,
     /// Its partitions, by schema and name.
     parts: ArcSwap<Vec<(String, String)>>,
 }
+
+/// Seconds for which what was found holds: whoever looks does so more often.
+const GOOD_FOR: i64 = 180;
 
 /// What is known of the overdue rows of a relation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +58,20 @@ impl Hidden {
     #[must_use]
     pub fn new(relations: Vec<HiddenRelation>) -> Self {
         Self { relations: relations.into(), filters: Arc::default() }
+    }
+
+    /// What was known before a configuration was read again, where it says the same of these relations: sessions from before and
+    /// after then go by what is found from now on.
+    pub fn adopt(&mut self, earlier: &Self) {
+        let same = |(one, other): (&HiddenRelation, &HiddenRelation)| {
+            (&one.schema, &one.name, &one.policy, &one.keep, &one.except)
+                == (&other.schema, &other.name, &other.policy, &other.keep, &other.except)
+        };
+        if self.relations.len() == earlier.relations.len()
+            && self.relations.iter().zip(earlier.relations.iter()).all(same)
+        {
+            *self = earlier.clone();
+        }
     }
 
     /// The same relations, of which nothing is known yet: those of another upstream.
@@ -76,12 +96,13 @@ impl Hidden {
     }
 
     /// Takes what was found of one of the relations.
-    pub fn found(&self, relation: &HiddenRelation, overdue: Overdue, parts: Vec<(String, String)>) {
+    pub fn found(&self, relation: &HiddenRelation, overdue: Overdue, parts: Vec<(String, String)>, at: Timestamp) {
         if overdue == Overdue::Filtered {
             // Before anything is let through because of it.
             self.filters.store(true, Ordering::Release);
         }
         relation.parts.store(Arc::new(parts));
+        relation.found_at.store(at.as_second(), Ordering::Release);
         relation.state.store(overdue as u8, Ordering::Release);
     }
 }
@@ -100,12 +121,18 @@ impl HiddenRelation {
             keep,
             except,
             state: AtomicU8::new(Overdue::Unknown as u8),
+            found_at: AtomicI64::new(i64::MIN),
             parts: ArcSwap::default(),
         }
     }
 
+    /// What is known at an instant: what was found long before it is not.
     #[must_use]
-    pub fn overdue(&self) -> Overdue {
+    pub fn overdue(&self, now: Timestamp) -> Overdue {
+        let age = now.as_second().saturating_sub(self.found_at.load(Ordering::Acquire));
+        if age > GOOD_FOR {
+            return Overdue::Unknown;
+        }
         match self.state.load(Ordering::Acquire) {
             1 => Overdue::None,
             2 => Overdue::Some,
@@ -128,18 +155,23 @@ impl HiddenRelation {
 }
 
 /// Whether nothing that a statement reads holds rows that nobody may read any more.
-pub(super) fn check(footprint: &Footprint, grant: &Grant, database: &DatabasePolicy) -> Result<(), Refusal> {
+pub(super) fn check(
+    footprint: &Footprint,
+    grant: &Grant,
+    database: &DatabasePolicy,
+    now: Timestamp,
+) -> Result<(), Refusal> {
     let hidden = database.hidden.relations.iter().filter(|hidden| !hidden.except.contains(&grant.scope.name));
     for hidden in hidden {
         for touched in footprint.relations.iter().filter(|touched| reads(touched)).chain(&footprint.sources) {
             let Some(by_session) = hidden.is(touched) else { continue };
-            let is_open = match hidden.overdue() {
+            let is_open = match hidden.overdue(now) {
                 Overdue::None => true,
                 Overdue::Filtered => by_session,
                 Overdue::Some | Overdue::Unknown => false,
             };
             if !is_open {
-                let known = hidden.overdue() != Overdue::Unknown;
+                let known = hidden.overdue(now) != Overdue::Unknown;
                 let (policy, keep) = (hidden.policy.clone(), hidden.keep.clone());
                 return Err(Refusal::Overdue { relation: Box::new(touched.clone()), policy, keep, known });
             }
@@ -153,5 +185,37 @@ fn reads(touched: &TouchedRelation) -> bool {
     match touched.operation {
         Operation::Select | Operation::Update | Operation::Delete => true,
         Operation::Insert | Operation::Truncate | Operation::Ddl => false,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    fn hidden(keep: &str) -> Hidden {
+        Hidden::new(vec![HiddenRelation::new("public", "notes", "notes", keep.to_owned(), Vec::new())])
+    }
+
+    #[test]
+    fn what_nobody_has_looked_at_lately_is_unknown() {
+        let (hidden, at) = (hidden("30 days"), Timestamp::from_second(10_000).unwrap());
+        let relation = &hidden.relations[0];
+        assert_eq!(relation.overdue(at), Overdue::Unknown);
+        hidden.found(relation, Overdue::None, Vec::new(), at);
+        assert_eq!(relation.overdue(Timestamp::from_second(10_180).unwrap()), Overdue::None);
+        assert_eq!(relation.overdue(Timestamp::from_second(10_181).unwrap()), Overdue::Unknown);
+        hidden.unknown(relation);
+        assert_eq!(relation.overdue(at), Overdue::Unknown);
+    }
+
+    #[test]
+    fn a_reload_that_says_the_same_keeps_what_is_known() {
+        let (earlier, at) = (hidden("30 days"), Timestamp::from_second(10_000).unwrap());
+        let (mut same, mut other) = (hidden("30 days"), hidden("60 days"));
+        same.adopt(&earlier);
+        other.adopt(&earlier);
+        earlier.found(&earlier.relations[0], Overdue::Some, Vec::new(), at);
+        assert_eq!((same.relations[0].overdue(at), other.relations[0].overdue(at)), (Overdue::Some, Overdue::Unknown));
     }
 }

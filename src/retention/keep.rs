@@ -71,3 +71,30 @@ impl TryFrom<String> for Keep {
         Self::parse(&text)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        for (text, said) in [
+            ("90d", "90 days"),
+            ("1 day", "1 day"),
+            ("6 weeks", "42 days"),
+            ("18 months", "18 months"),
+            ("12 months", "1 year"),
+            ("7y", "7 years"),
+        ] {
+            let keep = Keep::parse(text).unwrap();
+            assert_eq!(keep.to_string(), said);
+            assert_eq!(Keep::parse(said), Ok(keep), "what is said can be read");
+        }
+        for text in
+            ["", "90", "d", "-1d", "1.5 years", "3m", "0d", "0 months", "1001 years", "99999999999d", "400000d", "1h"]
+        {
+            assert!(Keep::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -28,6 +28,7 @@ pub struct Plan {
     pub blockers: Vec<Blocker>,
     /// What a run would purge or change: overdue, neither held nor needed, and not yet anonymised.
     pub due: u64,
+    /// At least so many.
     pub batches: u64,
     /// Partitions that would be dropped whole; their rows are among those due.
     pub partitions: Vec<PlannedPartition>,
@@ -149,7 +150,10 @@ impl Counting<'_> {
         self.partitions(&mut plan).await?;
         let dropped: u64 = plan.partitions.iter().map(|partition| partition.rows).sum();
         let batch = u64::from(policy.batch.max(1));
-        plan.batches = plan.due.saturating_sub(dropped).div_ceil(batch) + u64::try_from(plan.partitions.len())?;
+        // What CASCADE takes along is bounded as well.
+        let cascading = plan.touched.iter().filter(|touched| touched.on_delete == OnDelete::Cascade);
+        let rows = plan.due.saturating_sub(dropped).max(cascading.map(|touched| touched.rows).sum());
+        plan.batches = rows.div_ceil(batch) + u64::try_from(plan.partitions.len())?;
         self.advise(&mut plan);
         Ok(plan)
     }

@@ -69,7 +69,7 @@ fn relation(html: &mut String, one: &Residency) {
         escaped(&one.export),
         escaped(&labels)
     );
-    html.push_str("<table><tr><th scope=\"col\">What<th scope=\"col\" class=\"n\">Statements<th scope=\"col\" class=\"n\">Rows<th scope=\"col\">Records</tr>");
+    html.push_str("<table><tr><th scope=\"col\">What<th scope=\"col\" class=\"n\">Statements<th scope=\"col\" class=\"n\">Rows<th scope=\"col\" class=\"n\">Bytes<th scope=\"col\">Records</tr>");
     figure(html, "Ran", &one.allowed);
     for (region, exported) in &one.exported {
         figure(html, &format!("Ran for clients in {region}, outside its region"), exported);
@@ -91,10 +91,11 @@ fn relation(html: &mut String, one: &Residency) {
 fn figure(html: &mut String, what: &str, figure: &Figure) {
     let _ = write!(
         html,
-        "<tr><th scope=\"row\">{}<td class=\"n\">{}<td class=\"n\">{}<td>{}</tr>",
+        "<tr><th scope=\"row\">{}<td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}<td>{}</tr>",
         escaped(what),
         figure.statements,
         figure.rows,
+        figure.bytes,
         records(figure)
     );
 }

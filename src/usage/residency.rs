@@ -84,6 +84,8 @@ pub struct Residency {
 pub struct Figure {
     pub statements: u64,
     pub rows: u64,
+    /// Of the rows, as they were sent.
+    pub bytes: u64,
     /// Numbers of records: all, or the first ones where there are many.
     pub records: Vec<u64>,
     pub first_record: Option<u64>,
@@ -104,10 +106,18 @@ pub struct Touch {
     pub figure: Figure,
 }
 
+/// Rows and bytes.
+type Amount = (u64, u64);
+
 impl Figure {
-    fn count(&mut self, seq: u64, rows: u64) {
-        self.statements += 1;
+    fn add(&mut self, (rows, bytes): Amount) {
         self.rows += rows;
+        self.bytes += bytes;
+    }
+
+    fn count(&mut self, seq: u64, amount: Amount) {
+        self.statements += 1;
+        self.add(amount);
         self.records.push(seq);
         // Sorted now and then, so that no more is held than is told.
         if self.records.len() > NAMED * 4 {
@@ -133,8 +143,8 @@ type Counted<'a> = (&'a Class, Residency, Touches);
 #[derive(Debug)]
 pub struct Counting<'a> {
     relations: Vec<Counted<'a>>,
-    /// Rows of statements that ended and were not seen yet.
-    ends: BTreeMap<u64, u64>,
+    /// What statements returned that ended and were not seen yet.
+    ends: BTreeMap<u64, Amount>,
     /// Statements that were seen and did not end yet: by record, where they were counted.
     open: BTreeMap<u64, Vec<(usize, Who)>>,
 }
@@ -164,7 +174,7 @@ impl<'a> Counting<'a> {
             Event::Statement => self.statement(record),
             Event::StatementEnd => {
                 if let Some(statement) = record.statement_seq {
-                    self.end(statement, record.rows.unwrap_or_default());
+                    self.end(statement, (record.rows.unwrap_or_default(), record.bytes.unwrap_or_default()));
                 }
             }
             _no_statement => {}
@@ -173,7 +183,7 @@ impl<'a> Counting<'a> {
 
     fn statement(&mut self, record: &Record) {
         let Some(database) = &record.database else { return };
-        let rows = self.ends.remove(&record.seq);
+        let amount = self.ends.remove(&record.seq);
         for (at, (class, residency, touches)) in self.relations.iter_mut().enumerate() {
             let is_meant = |touched: &crate::audit::RecordedRelation| {
                 touched.name == residency.relation
@@ -188,27 +198,27 @@ impl<'a> Counting<'a> {
             let rule = (!ran).then(|| record.rule.clone().unwrap_or_else(|| "-".to_owned()));
             let region = record.client_region.as_ref().map(|region| region.as_str().to_owned());
             let who = (record.principal.clone().unwrap_or_else(|| "-".to_owned()), region, rule);
-            count(residency, touches, &who, record, rows.unwrap_or_default());
-            if ran && rows.is_none() {
+            count(residency, touches, &who, record, amount.unwrap_or_default());
+            if ran && amount.is_none() {
                 self.open.entry(record.seq).or_default().push((at, who));
             }
         }
     }
 
     /// The end of a statement that was, or will be, seen.
-    fn end(&mut self, statement: u64, rows: u64) {
+    fn end(&mut self, statement: u64, amount: Amount) {
         let Some(counted) = self.open.remove(&statement) else {
-            self.ends.insert(statement, rows);
+            self.ends.insert(statement, amount);
             return;
         };
         for (at, who) in counted {
             let Some((class, residency, touches)) = self.relations.get_mut(at) else { continue };
-            residency.allowed.rows += rows;
+            residency.allowed.add(amount);
             if let Some(region) = left(class, who.1.as_deref()) {
-                residency.exported.entry(region).or_default().rows += rows;
+                residency.exported.entry(region).or_default().add(amount);
             }
             if let Some((touch, _, _)) = touches.get_mut(&who) {
-                touch.figure.rows += rows;
+                touch.figure.add(amount);
             }
         }
     }
@@ -233,15 +243,15 @@ fn left(class: &Class, client: Option<&str>) -> Option<String> {
     (client != class.region).then(|| client.to_owned())
 }
 
-fn count(residency: &mut Residency, touches: &mut Touches, who: &Who, record: &Record, rows: u64) {
+fn count(residency: &mut Residency, touches: &mut Touches, who: &Who, record: &Record, amount: Amount) {
     let (principal, region, rule) = who;
     if rule.is_some() {
-        residency.refused.count(record.seq, 0);
+        residency.refused.count(record.seq, (0, 0));
     } else {
-        residency.allowed.count(record.seq, rows);
+        residency.allowed.count(record.seq, amount);
         let elsewhere = region.as_deref().unwrap_or("no declared region");
         if elsewhere != residency.region {
-            residency.exported.entry(elsewhere.to_owned()).or_default().count(record.seq, rows);
+            residency.exported.entry(elsewhere.to_owned()).or_default().count(record.seq, amount);
         }
     }
     let (touch, first, last) = touches.entry(who.clone()).or_insert_with(|| {
@@ -261,10 +271,81 @@ fn count(residency: &mut Residency, touches: &mut Touches, who: &Who, record: &R
     if touch.addresses.len() < NAMED {
         touch.addresses.extend(record.client_addr.as_deref().map(address));
     }
-    touch.figure.count(record.seq, rows);
+    touch.figure.count(record.seq, amount);
 }
 
 /// Without the port, which is another one with each connection.
 fn address(text: &str) -> String {
     text.parse::<std::net::SocketAddr>().map_or_else(|_| text.to_owned(), |address| address.ip().to_string())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use crate::access::{Operation, Region};
+    use crate::audit::RecordedRelation;
+    use crate::usage::{ResidencyReport, page};
+
+    fn class() -> Class {
+        let on = ObjectPattern::parse("public.people").unwrap();
+        let (columns, region) = (Some(vec!["iban".to_owned()]), "eu".to_owned());
+        Class { on, columns, region, clients: None, export: "nothing".to_owned(), labels: Vec::new() }
+    }
+
+    fn statement(seq: u64, principal: &str, region: &str, columns: &[&str], verdict: RecordedVerdict) -> Record {
+        let at = Timestamp::from_second(1_000 + i64::try_from(seq).unwrap()).unwrap();
+        let mut record = Record::new(at, Event::Statement);
+        record.seq = seq;
+        record.database = Some("crm".to_owned());
+        record.principal = Some(principal.to_owned());
+        record.client_region = Some(Region::new(region));
+        record.client_addr = Some("10.0.0.7:5000".to_owned());
+        record.verdict = Some(verdict);
+        record.rule = (verdict == RecordedVerdict::Deny).then(|| "client-region".to_owned());
+        let columns = columns.iter().map(|column| (*column).to_owned()).collect();
+        record.relations =
+            vec![RecordedRelation { name: "public.people".to_owned(), operation: Operation::Select, columns }];
+        record
+    }
+
+    fn end(seq: u64, of: u64, rows: u64) -> Record {
+        let mut record = Record::new(Timestamp::from_second(5_000).unwrap(), Event::StatementEnd);
+        (record.seq, record.statement_seq, record.rows, record.bytes) = (seq, Some(of), Some(rows), Some(rows * 10));
+        record
+    }
+
+    #[test]
+    fn counts_whichever_way_the_records_come() {
+        let records = [
+            statement(1, "alice", "eu", &["iban"], RecordedVerdict::Allow),
+            end(2, 1, 3),
+            statement(3, "alice", "us", &["*"], RecordedVerdict::Allow),
+            end(4, 3, 5),
+            statement(5, "alice", "eu", &["name"], RecordedVerdict::Allow),
+            statement(6, "<b>bob</b>", "us", &["iban"], RecordedVerdict::Deny),
+        ];
+        let class = class();
+        let count = |records: &mut dyn Iterator<Item = &Record>| {
+            let mut counting = Counting::of(vec![("crm".to_owned(), "public.people".to_owned(), &class)]);
+            records.for_each(|record| counting.take(record));
+            counting.relations()
+        };
+        let forward = count(&mut records.iter());
+        assert_eq!(forward, count(&mut records.iter().rev()));
+        let one = &forward[0];
+        assert_eq!(
+            (one.allowed.statements, one.allowed.rows, one.allowed.bytes),
+            (2, 8, 80),
+            "a name is not classified"
+        );
+        assert_eq!(one.allowed.records, [1, 3]);
+        assert_eq!((one.exported["us"].statements, one.exported["us"].rows), (1, 5));
+        assert_eq!((one.refused.statements, one.refused.records.clone()), (1, vec![6]));
+        assert_eq!(one.touches.len(), 3);
+        assert!(one.touches.iter().all(|touch| touch.addresses.iter().eq(["10.0.0.7"])));
+        // On the page a name is text.
+        let page = page(&ResidencyReport { relations: forward, ..ResidencyReport::default() });
+        assert!(page.contains("&lt;b&gt;bob&lt;/b&gt;") && !page.contains("<b>"), "{page}");
+    }
 }

@@ -86,8 +86,7 @@ fn reaches(bench: &Bench) {
     );
     let text = String::from_utf8(proxy.cli("bob", &["permissions", "crm"]).stdout).unwrap();
     assert!(
-        text.contains("public.people (iban) [pii]")
-            && text.contains("1 statements through pgward in 90 days, by alice"),
+        text.contains("public.people (iban) [pii]") && text.contains("1 statement through pgward in 90 days, by alice"),
         "{text}"
     );
     // Who may not read the file of logins says so.

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Keeper;
 use crate::control::retention::{HiddenView, RetentionError};
-use crate::policy::{HiddenRelation, Overdue};
+use crate::policy::Overdue;
 use crate::retention::{Facts, Policy, any_overdue, hiding_script, is_filtered};
 use crate::session::{DatabaseSettings, SideClient};
 
@@ -52,7 +52,7 @@ impl Keeper {
                 Ok(found) => {
                     let (overdue, parts) =
                         found.get(&relation.policy).cloned().unwrap_or((Overdue::Unknown, Vec::new()));
-                    hidden.found(relation, overdue, parts);
+                    hidden.found(relation, overdue, parts, self.parts.clock.now());
                 }
                 // Whoever cannot look does not know.
                 Err(error) => {
@@ -105,7 +105,8 @@ impl Keeper {
                     policy: policy.name.clone(),
                     database: meant.route.clone(),
                     relation: policy.on.to_string(),
-                    state: word(known.map_or(Overdue::Unknown, HiddenRelation::overdue)).to_owned(),
+                    state: word(known.map_or(Overdue::Unknown, |relation| relation.overdue(self.parts.clock.now())))
+                        .to_owned(),
                     sql: table.map(|table| hiding_script(&policy, table, &settings.upstream.user)),
                 });
             }

@@ -82,7 +82,10 @@ fn relation(said: &mut String, reached: &Reached, days: u32) {
     let used = &reached.used;
     let through = match used.statements {
         0 => format!("not used through pgward in {days} days"),
-        count => format!("{count} statements through pgward in {days} days, by {}", used.principals.join(", ")),
+        count => {
+            let count = output::counted(count, "statement", "statements");
+            format!("{count} through pgward in {days} days, by {}", used.principals.join(", "))
+        }
     };
     let scans =
         used.scans.map_or_else(String::new, |scans| format!("; PostgreSQL counts {scans} scans, whoever made them"));

@@ -46,14 +46,13 @@ async fn plan(client: &Client, format: Format, selection: Selection) -> Result<(
             output::print(&format!("{title}\n  cannot be carried out: {error}\n"))?;
             continue;
         }
-        let mut lines = vec![format!("  before {}: {} rows are overdue{}", plan.cutoff, plan.overdue, since(plan))];
+        let mut lines = vec![format!("  before {}: {} overdue{}", plan.cutoff, rows(plan.overdue), since(plan))];
         lines.extend((plan.held > 0).then(|| format!("  {} of them are held", plan.held)));
         let blocked = plan.blocked.iter();
         lines.extend(blocked.map(|one| format!("  {} of them {} needs ({})", one.rows, one.by, one.foreign_key)));
         let does = match plan.action.as_str() {
             "report" => "nothing: the policy only reports".to_owned(),
-            "anonymise" => format!("anonymise {} rows in {} batches", plan.due, plan.batches),
-            _delete => format!("delete {} rows in {} batches", plan.due, plan.batches),
+            action => format!("{action} {} in at least {}", rows(plan.due), batches(plan.batches)),
         };
         lines.push(format!("  a run would {}", does.replacen("nothing:", "do nothing:", 1)));
         let partitions = plan.partitions.iter();
@@ -77,6 +76,14 @@ async fn plan(client: &Client, format: Format, selection: Selection) -> Result<(
         return Err(Failure::new(format!("{unsound} policies cannot be carried out"), "run: pgward check"));
     }
     Ok(())
+}
+
+fn rows(count: u64) -> String {
+    output::counted(count, "row", "rows")
+}
+
+fn batches(count: u64) -> String {
+    output::counted(count, "batch", "batches")
 }
 
 fn since(plan: &PlanView) -> String {
@@ -127,8 +134,11 @@ fn tell(runs: &[RunView], told: &mut BTreeMap<(String, String), u64>) -> Result<
             let before = told.insert((run.id.clone(), one.policy.clone()), one.rows).unwrap_or_default();
             if one.rows > before {
                 output::say(&format!(
-                    "{} on {}: {} rows in {} batches",
-                    one.policy, run.database, one.rows, one.batches
+                    "{} on {}: {} in {}",
+                    one.policy,
+                    run.database,
+                    rows(one.rows),
+                    batches(one.batches)
                 ))?;
             }
         }
