@@ -6,6 +6,7 @@ mod asking;
 mod explainer;
 mod lanes;
 mod lapses;
+mod listeners;
 mod logging;
 mod notifications;
 mod parts;
@@ -24,11 +25,11 @@ mod witness;
 use std::path::Path;
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use self::lanes::Lanes;
+use self::listeners::Listeners;
 use self::parts::Parts;
 pub use self::signing::{SigningKey, signing_key};
 pub use self::witness::{WitnessSettings, witness};
@@ -82,9 +83,9 @@ async fn run(path: &Path) -> anyhow::Result<()> {
     // First: a signal that nobody listens for ends the process.
     let mut signals = Signals::listen()?;
     let config = load(path)?;
-    let (proxy_address, control_address) = (config.proxy.listen, config.control.listen);
-    let proxy_listener = bind(proxy_address).await?;
-    let control_listener = bind(control_address).await?;
+    let listeners = Listeners::open(config.proxy.listen, config.control.listen).await?;
+    let (proxy_address, control_address) = (listeners.proxy.local_addr()?, listeners.control.local_addr()?);
+    let Listeners { proxy: proxy_listener, control: control_listener } = listeners;
     let witnesses = config.audit.witnesses.clone();
     let lanes = Lanes::start(config.proxy.workers.unwrap_or_else(lanes::default_count))?;
     let (parts, control) = Parts::build(config, lanes.handles()).await?;
@@ -125,10 +126,6 @@ async fn run(path: &Path) -> anyhow::Result<()> {
     closed?;
     tracing::info!("stopped");
     Ok(())
-}
-
-async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
 /// The signals that a service answers.

@@ -84,7 +84,7 @@ pub fn witness(settings: WitnessSettings) -> anyhow::Result<()> {
 }
 
 async fn run(witness: Witness, listen: SocketAddr, tls: Tls) -> anyhow::Result<()> {
-    let listener = super::bind(listen).await?;
+    let listener = super::listeners::bind(listen).await?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = CancellationToken::new();
     let address = listener.local_addr().context("the port has no address")?;

@@ -35,6 +35,7 @@ mod opinions;
 mod permissions;
 mod records;
 mod residency;
+mod restarts;
 mod retention;
 mod roles;
 mod servers;
@@ -90,6 +91,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         records::CASES,
         permissions::CASES,
         residency::CASES,
+        restarts::CASES,
         retention::CASES,
         roles::CASES,
         servers::CASES,

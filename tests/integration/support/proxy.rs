@@ -104,6 +104,12 @@ impl Proxy {
         super::signal(name, self.pid());
     }
 
+    /// Ends the process as a service manager would, and leaves its files.
+    pub fn stop(&self) {
+        self.signal("TERM");
+        self.child.lock().unwrap().wait().unwrap();
+    }
+
     /// Kills the process as a crash would, and starts it again on the same files.
     pub fn crash_and_restart(&self) {
         self.crash_then(|_| {});
