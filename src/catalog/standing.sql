@@ -1,32 +1,32 @@
 -- Everything that bears on who reaches which relation of this database, as one JSON document.
 WITH acls AS (
-    SELECT 'database' AS of, d.oid, 0 AS place, a.grantee, a.privilege_type
+    SELECT 'database' AS of, d.oid, 0 AS place, a.grantee, a.privilege_type, a.grantor
     FROM pg_catalog.pg_database d,
          pg_catalog.aclexplode(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) a
     WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
     UNION ALL
-    SELECT 'schema', n.oid, 0, a.grantee, a.privilege_type
+    SELECT 'schema', n.oid, 0, a.grantee, a.privilege_type, a.grantor
     FROM pg_catalog.pg_namespace n,
          pg_catalog.aclexplode(coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner))) a
     UNION ALL
-    SELECT 'relation', c.oid, 0, a.grantee, a.privilege_type
+    SELECT 'relation', c.oid, 0, a.grantee, a.privilege_type, a.grantor
     FROM pg_catalog.pg_class c,
          pg_catalog.aclexplode(coalesce(c.relacl, pg_catalog.acldefault('r', c.relowner))) a
     WHERE c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p', 'v', 'm', 'f']::"char"[])
     UNION ALL
-    SELECT 'column', t.attrelid, t.attnum, a.grantee, a.privilege_type
+    SELECT 'column', t.attrelid, t.attnum, a.grantee, a.privilege_type, a.grantor
     FROM pg_catalog.pg_attribute t, pg_catalog.aclexplode(t.attacl) a
     WHERE NOT t.attisdropped
     UNION ALL
-    SELECT 'function', p.oid, 0, a.grantee, a.privilege_type
+    SELECT 'function', p.oid, 0, a.grantee, a.privilege_type, a.grantor
     FROM pg_catalog.pg_proc p, pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a
     WHERE p.prosecdef
     UNION ALL
-    SELECT 'default', d.oid, 0, a.grantee, a.privilege_type
+    SELECT 'default', d.oid, 0, a.grantee, a.privilege_type, a.grantor
     FROM pg_catalog.pg_default_acl d, pg_catalog.aclexplode(d.defaclacl) a
 ), acl AS (
     SELECT of, oid, place,
-           pg_catalog.json_agg(pg_catalog.json_build_object('grantee', grantee::pg_catalog.int8, 'privilege', privilege_type)) AS list
+           pg_catalog.json_agg(pg_catalog.json_build_object('grantee', grantee::pg_catalog.int8, 'privilege', privilege_type, 'grantor', grantor::pg_catalog.int8)) AS list
     FROM acls GROUP BY of, oid, place
 ), own AS (
     SELECT oid, nspname, nspowner FROM pg_catalog.pg_namespace
@@ -40,7 +40,7 @@ WITH acls AS (
     FROM pg_catalog.pg_roles
 ), memberships AS (
     SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
-        'role', m.roleid::pg_catalog.int8, 'member', m.member::pg_catalog.int8, 'admin', m.admin_option,
+        'role', m.roleid::pg_catalog.int8, 'member', m.member::pg_catalog.int8, 'grantor', m.grantor::pg_catalog.int8, 'admin', m.admin_option,
         'inherit', pg_catalog.to_jsonb(m) OPERATOR(pg_catalog.->) 'inherit_option',
         'set', pg_catalog.to_jsonb(m) OPERATOR(pg_catalog.->) 'set_option')) AS list
     FROM pg_catalog.pg_auth_members m
@@ -73,8 +73,9 @@ WITH acls AS (
         'oid', c.oid::pg_catalog.int8, 'schema', c.relnamespace::pg_catalog.int8, 'name', c.relname, 'kind', c.relkind,
         'owner', c.relowner::pg_catalog.int8, 'acl', coalesce(acl.list, '[]'), 'columns', coalesce(columns.list, '[]'),
         'row_security', c.relrowsecurity, 'forced', c.relforcerowsecurity, 'reads', coalesce(reads.list, '[]'),
-        'invoker', coalesce('security_invoker=true' OPERATOR(pg_catalog.=) ANY (c.reloptions)
-                            OR 'security_invoker=on' OPERATOR(pg_catalog.=) ANY (c.reloptions), false),
+        -- A boolean as somebody wrote it.
+        'invoker', EXISTS (SELECT FROM pg_catalog.unnest(c.reloptions) o
+            WHERE o OPERATOR(pg_catalog.~*) '^security_invoker=(t|tr|tru|true|on|y|ye|yes|1)$'),
         'parents', coalesce(parents.list, '[]'))) AS list
     FROM pg_catalog.pg_class c
     JOIN own ON own.oid OPERATOR(pg_catalog.=) c.relnamespace
@@ -92,7 +93,8 @@ WITH acls AS (
     FROM pg_catalog.pg_proc p
     JOIN own ON own.oid OPERATOR(pg_catalog.=) p.pronamespace
     LEFT JOIN acl ON acl.of OPERATOR(pg_catalog.=) 'function' AND acl.oid OPERATOR(pg_catalog.=) p.oid
-    WHERE p.prosecdef
+    -- Nobody calls a trigger's function.
+    WHERE p.prosecdef AND p.prorettype <> ALL (ARRAY['trigger', 'event_trigger']::pg_catalog.regtype[])
 ), defaults AS (
     SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
         'role', d.defaclrole::pg_catalog.int8,

@@ -25,6 +25,8 @@ pub struct Facts {
 pub struct Acl {
     pub grantee: u32,
     pub privilege: String,
+    /// Who gave it: another than the owner where the owner let them.
+    pub grantor: u32,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -46,6 +48,7 @@ pub struct Role {
 pub struct Membership {
     pub role: u32,
     pub member: u32,
+    pub grantor: u32,
     pub admin: bool,
     /// Before PostgreSQL 16 these follow from the member.
     pub inherit: Option<bool>,

@@ -69,7 +69,7 @@ const SERVER: [&str; 3] = ["pg_execute_server_program", "pg_read_server_files", 
 pub fn paths(facts: &Facts, targets: &BTreeSet<u32>) -> Vec<Found> {
     let known = Known::of(facts);
     let mut found = Vec::new();
-    for role in facts.roles.iter().filter(|role| role.login && !role.expired) {
+    for role in facts.roles.iter().filter(|role| role.login) {
         if !known.may_connect(role) {
             continue;
         }
@@ -167,6 +167,7 @@ impl<'a> Known<'a> {
         if self.uses(identity, relation.schema) {
             paths.extend(self.direct(identity, relation));
         }
+        paths.extend(self.by_parents(identity, relation));
         for name in ALL_DATA {
             let role = self.by_name.get(name).copied().filter(|role| identity.has.contains_key(role));
             paths.extend(role.map(|role| (Path::AllData { role }, Some(role))));
@@ -216,14 +217,22 @@ impl<'a> Known<'a> {
                 paths.push((Path::Privilege { grantee, privileges: some, columns }, last));
             }
         }
-        for parent in self.parents(relation) {
-            if !self.uses(identity, parent.schema) {
-                continue;
+        paths
+    }
+
+    /// By privileges on what this one is a partition or child of: read there, its rows come along.
+    fn by_parents(&self, identity: &Identity<'_>, relation: &Relation) -> Vec<(Path, Option<u32>)> {
+        let mut paths = Vec::new();
+        let counts = |acl: &&Acl| DATA.contains(&acl.privilege.as_str()) && identity.is_one(acl.grantee);
+        for parent in self.parents(relation).into_iter().filter(|parent| self.uses(identity, parent.schema)) {
+            let columns = parent.columns.iter().flat_map(|column| &column.acl);
+            // What an owner gives itself is no more than being the owner.
+            let given = parent.acl.iter().chain(columns).filter(counts).filter(|acl| acl.grantee != relation.owner);
+            let mut by_grantee: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
+            for acl in given {
+                by_grantee.entry(acl.grantee).or_default().insert(acl.privilege.clone());
             }
-            let given: Vec<&Acl> = parent.acl.iter().filter(counts).collect();
-            for grantee in given.iter().map(|acl| acl.grantee).collect::<BTreeSet<_>>() {
-                let of_it = given.iter().filter(|acl| acl.grantee == grantee);
-                let privileges = of_it.map(|acl| acl.privilege.clone()).collect();
+            for (grantee, privileges) in by_grantee {
                 let path = Path::Parent { parent: parent.oid, grantee, privileges };
                 paths.push((path, (grantee != 0).then_some(grantee)));
             }
@@ -257,15 +266,21 @@ impl<'a> Known<'a> {
     }
 
     fn by_views(&self, identity: &Identity<'_>, relation: &Relation) -> Vec<(Path, Option<u32>)> {
-        let views = self.facts.relations.iter().filter(|view| !view.reads.is_empty() && self.shows(view, relation, 0));
+        let views =
+            self.facts.relations.iter().filter(|view| !view.reads.is_empty() && self.shows(view, relation, false, 0));
         let mut paths = Vec::new();
         for view in views.filter(|view| self.uses(identity, view.schema)) {
             // What its owner reads by it, the owner reads without it; but for a copy.
             let owns = identity.is_one(view.owner).then_some(view.owner);
-            if owns.is_some() && (view.kind != "m" || identity.is_one(relation.owner)) {
+            // A superuser's membership does not make a superuser, and its views read all the same.
+            let by_owner = !self.is_superuser(view.owner) && (view.kind != "m" || identity.is_one(relation.owner));
+            if owns.is_some() && by_owner {
                 continue;
             }
-            if let Some(grantee) = owns.or_else(|| identity.given(&view.acl, "SELECT")) {
+            let columns = view.columns.iter().flat_map(|column| &column.acl);
+            let mut given = view.acl.iter().chain(columns).filter(|acl| DATA.contains(&acl.privilege.as_str()));
+            let given = given.find(|acl| identity.is_one(acl.grantee)).map(|acl| acl.grantee);
+            if let Some(grantee) = owns.or(given) {
                 paths.push((Path::View { view: view.oid, grantee }, (grantee != 0).then_some(grantee)));
             }
         }
@@ -273,16 +288,22 @@ impl<'a> Known<'a> {
     }
 
     /// Whether who reads the view reads this relation by its owner's rights.
-    fn shows(&self, view: &Relation, relation: &Relation, depth: usize) -> bool {
-        if depth > MOST_VIEWS || view.invoker {
+    fn shows(&self, view: &Relation, relation: &Relation, in_copy: bool, depth: usize) -> bool {
+        // A copy is filled with its owner's rights, whatever the views in it say.
+        if depth > MOST_VIEWS || (view.invoker && !in_copy) {
             return false;
         }
-        let holds_copy = view.kind == "m";
-        let owner_reads = |target: &Relation| holds_copy || self.reads(view.owner, target);
+        let in_copy = in_copy || view.kind == "m";
+        let owner_reads = |target: &Relation| in_copy || self.reads(view.owner, target);
         view.reads.iter().filter_map(|oid| self.relations.get(oid)).any(|read| {
             owner_reads(read)
-                && (read.oid == relation.oid || !read.reads.is_empty() && self.shows(read, relation, depth + 1))
+                && (read.oid == relation.oid
+                    || !read.reads.is_empty() && self.shows(read, relation, in_copy, depth + 1))
         })
+    }
+
+    fn is_superuser(&self, role: u32) -> bool {
+        self.roles.get(&role).is_some_and(|role| role.superuser)
     }
 
     /// Whether this role may read a relation, by what it has without acting as another.
@@ -293,18 +314,30 @@ impl<'a> Known<'a> {
         let column = || relation.columns.iter().any(|column| identity.given(&column.acl, "SELECT").is_some());
         role.superuser
             || all_data()
-            || self.uses(&identity, relation.schema)
-                && (identity.is_one(relation.owner) || identity.given(&relation.acl, "SELECT").is_some() || column())
+            // A view has found its relations when it was made: whether its owner may look into their schemas is not asked again.
+            || identity.is_one(relation.owner)
+            || identity.given(&relation.acl, "SELECT").is_some()
+            || column()
+    }
+
+    /// Whether a function of this role's finds a relation by its name when it runs, and may read it.
+    fn finds(&self, role: u32, relation: &Relation) -> bool {
+        let Some(known) = self.roles.get(&role) else { return false };
+        self.uses(&self.identity(known), relation.schema) && self.reads(role, relation)
     }
 
     fn by_functions(&self, identity: &Identity<'_>, relation: &Relation) -> Vec<(Path, Option<u32>)> {
         let mut paths = Vec::new();
         for function in &self.facts.functions {
             // Who is the owner needs no function for what the owner may.
-            if identity.is_one(function.owner) || !self.reads(function.owner, relation) {
+            let by_owner = identity.is_one(function.owner) && !self.is_superuser(function.owner);
+            if by_owner || !self.finds(function.owner, relation) {
                 continue;
             }
-            let given = identity.given(&function.acl, "EXECUTE").filter(|_| self.uses(identity, function.schema));
+            let owns = identity.is_one(function.owner).then_some(function.owner);
+            let given = owns
+                .or_else(|| identity.given(&function.acl, "EXECUTE"))
+                .filter(|_| self.uses(identity, function.schema));
             if let Some(grantee) = given {
                 paths.push((Path::Definer { function: function.oid, grantee }, (grantee != 0).then_some(grantee)));
             }
@@ -313,11 +346,17 @@ impl<'a> Known<'a> {
     }
 
     fn sees_some_rows(&self, identity: &Identity<'_>, relation: &Relation, path: &Path) -> bool {
+        // There its own policies count.
+        let parent = match path {
+            Path::Parent { parent, .. } => self.relations.get(parent).copied(),
+            _other => None,
+        };
+        let relation = parent.unwrap_or(relation);
         let is_bound = match path {
             Path::Owner => relation.forced,
-            Path::Privilege { .. } | Path::AllData { .. } => true,
-            // A parent's own policies count there, an owner's rights in views and functions.
-            Path::Parent { .. } | Path::View { .. } | Path::Definer { .. } => false,
+            Path::Privilege { .. } | Path::AllData { .. } | Path::Parent { .. } => true,
+            // An owner's rights count in views and functions.
+            Path::View { .. } | Path::Definer { .. } => false,
             Path::Superuser | Path::Server { .. } | Path::Replication | Path::CreateRole => false,
         };
         relation.row_security && is_bound && !identity.role.bypass_rls

@@ -133,7 +133,10 @@ impl Report {
             let role = names.plain_role(one.role);
             let is_pgward = own(&role);
             let remedies = if is_pgward { Vec::new() } else { remedies(facts, one) };
-            let path = names.path(one);
+            let has_expired = facts.roles.iter().any(|role| role.oid == one.role && role.expired);
+            // Other ways to log in than by password do not end with it.
+            let expired = if has_expired { "; its password has expired" } else { "" };
+            let path = format!("{}{expired}", names.path(one));
             if is_everywhere(&one.path) {
                 everywhere.entry((role.clone(), path.clone())).or_insert(Everywhere {
                     role,
@@ -144,8 +147,9 @@ impl Report {
                 continue;
             }
             let (privileges, columns) = privileges(&one.path);
-            let possible =
-                matches!(one.path, Path::Definer { .. }) || one.chain.iter().any(|(_, step)| !step.is_given());
+            let possible = has_expired
+                || matches!(one.path, Path::Definer { .. })
+                || one.chain.iter().any(|(_, step)| !step.is_given());
             let access =
                 Access { role, path, privileges, columns, some_rows: one.some_rows, possible, is_pgward, remedies };
             by_relation.entry(one.relation).or_default().push((access, one));

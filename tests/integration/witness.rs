@@ -161,6 +161,8 @@ fn is_missed_and_heard_again(bench: &Bench) {
 fn tells_that_the_journal_was_put_back(bench: &Bench) {
     let (proxy, witness) = start(bench, "1h");
     let (audit, copy) = (proxy.setup.dir.join("audit"), proxy.setup.dir.join("copy"));
+    // It listens before it has its journal, and answers after.
+    proxy.json("bob", &["grants"]);
     proxy.crash_then(|_| copy_dir(&audit, &copy));
     for _ in 0..8 {
         proxy.grant("alice", "world", "30m");

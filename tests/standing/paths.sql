@@ -119,12 +119,13 @@ SET ROLE owners; CREATE MATERIALIZED VIEW open.m_orders AS SELECT * FROM app.ord
 CREATE ROLE by_copy LOGIN IN ROLE can_connect;
 GRANT SELECT ON open.m_orders TO by_copy;
 -- expect by_copy app.orders view
--- 25. a view whose owner may no longer read shows nothing
+-- 25. a view shows what its owner may read, here what everybody may, though nobody may look into the schema
 CREATE ROLE poor_owner NOLOGIN;
 SET ROLE owners; CREATE VIEW open.v_dead AS SELECT * FROM shut.secrets; RESET ROLE;
 ALTER VIEW open.v_dead OWNER TO poor_owner;
 CREATE ROLE by_dead LOGIN IN ROLE can_connect;
 GRANT SELECT ON open.v_dead TO by_dead;
+-- expect by_dead shut.secrets view
 -- 26. a function with its owner's rights
 CREATE FUNCTION open.peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM shut.secrets';
 CREATE ROLE lender NOLOGIN; GRANT USAGE ON SCHEMA shut TO lender; 
@@ -149,9 +150,10 @@ CREATE ROLE some_rows LOGIN IN ROLE can_connect; GRANT USAGE ON SCHEMA app TO so
 CREATE ROLE all_rows LOGIN BYPASSRLS IN ROLE can_connect; GRANT USAGE ON SCHEMA app TO all_rows; GRANT SELECT ON app.rows TO all_rows;
 -- expect some_rows app.rows privilege some-rows
 -- expect all_rows app.rows privilege
--- 30. a role whose password is no longer good, and one that cannot log in
+-- 30. a role whose password is no longer good, which other ways to log in do not ask for; and one that cannot log in
 CREATE ROLE expired LOGIN IN ROLE can_connect, readers VALID UNTIL '2020-01-01';
 CREATE ROLE asleep NOLOGIN IN ROLE can_connect, readers;
+-- expect expired app.orders privilege
 -- 31. CREATEROLE, before 16
 CREATE ROLE makes_roles LOGIN CREATEROLE IN ROLE can_connect;
 -- expect-everything-before-16 makes_roles createrole
@@ -164,3 +166,59 @@ ALTER DEFAULT PRIVILEGES FOR ROLE owners IN SCHEMA app GRANT SELECT ON TABLES TO
 ALTER DEFAULT PRIVILEGES FOR ROLE owners GRANT ALL ON TABLES TO writers;
 -- expect-future owners app readers
 -- expect-future owners - writers
+-- 34. a part in a schema that is shut, of a whole in one that is open
+SET ROLE owners;
+CREATE TABLE open.whole (id int) PARTITION BY LIST (id); CREATE TABLE shut.part PARTITION OF open.whole FOR VALUES IN (1);
+RESET ROLE;
+CREATE ROLE by_whole LOGIN IN ROLE can_connect;
+GRANT SELECT ON open.whole TO by_whole;
+-- expect by_whole open.whole privilege
+-- expect by_whole shut.part parent
+-- 35. one column of the whole
+CREATE ROLE by_column LOGIN IN ROLE can_connect;
+GRANT SELECT (id) ON open.whole TO by_column;
+-- expect by_column open.whole privilege
+-- expect by_column shut.part parent
+-- 36. a view of which one column is given, and one that is only written through
+SET ROLE owners; CREATE TABLE shut.seen (id int); CREATE VIEW open.v_seen AS SELECT id FROM shut.seen; RESET ROLE;
+CREATE ROLE by_view_column LOGIN IN ROLE can_connect; GRANT SELECT (id) ON open.v_seen TO by_view_column;
+-- expect by_view_column shut.seen view
+CREATE ROLE by_view_write LOGIN IN ROLE can_connect; GRANT INSERT ON open.v_seen TO by_view_write;
+-- expect by_view_write shut.seen view
+-- 37. a view whose owner may not look into the schema any more: it has found its table already
+CREATE ROLE view_maker NOLOGIN; GRANT USAGE ON SCHEMA shut TO view_maker; GRANT CREATE, USAGE ON SCHEMA open TO view_maker;
+SET ROLE owners; CREATE TABLE shut.found (id int); GRANT SELECT ON shut.found TO view_maker; RESET ROLE;
+SET ROLE view_maker; CREATE VIEW open.v_found AS SELECT * FROM shut.found; RESET ROLE;
+REVOKE USAGE ON SCHEMA shut FROM view_maker;
+CREATE ROLE by_found LOGIN IN ROLE can_connect; GRANT SELECT ON open.v_found TO by_found;
+-- expect by_found shut.found view
+-- 38. a privilege that somebody passed on, by an option to
+CREATE ROLE passes_on LOGIN IN ROLE can_connect;
+SET ROLE owners; CREATE TABLE open.passed (id int); GRANT SELECT ON open.passed TO passes_on WITH GRANT OPTION; RESET ROLE;
+-- expect passes_on open.passed privilege
+CREATE ROLE has_passed LOGIN IN ROLE can_connect;
+SET ROLE passes_on; GRANT SELECT ON open.passed TO has_passed; RESET ROLE;
+-- expect has_passed open.passed privilege
+-- 39. a procedure that runs as its owner
+CREATE ROLE proc_maker NOLOGIN; GRANT CREATE, USAGE ON SCHEMA open TO proc_maker; GRANT USAGE ON SCHEMA shut TO proc_maker;
+SET ROLE owners; CREATE TABLE shut.done (id int); GRANT SELECT, INSERT ON shut.done TO proc_maker; RESET ROLE;
+SET ROLE proc_maker;
+CREATE PROCEDURE open.does() LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN INSERT INTO shut.done VALUES (1); END';
+REVOKE EXECUTE ON PROCEDURE open.does() FROM PUBLIC; RESET ROLE;
+CREATE ROLE by_procedure LOGIN IN ROLE can_connect; GRANT EXECUTE ON PROCEDURE open.does() TO by_procedure;
+-- expect by_procedure shut.done definer
+-- expect by_procedure open.notices definer
+-- expect by_procedure shut.secrets definer
+-- 40. a trigger's function is nobody's to call
+SET ROLE owners;
+CREATE FUNCTION open.fires() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN NEW; END'; RESET ROLE;
+-- expect of_owners open.passed owner
+-- expect of_owners open.whole owner
+-- expect of_owners shut.done owner
+-- expect of_owners shut.found owner
+-- expect of_owners shut.part owner
+-- expect of_owners shut.seen owner
+-- 41. a view whose owner may read nothing of it shows nothing
+SET ROLE owners; CREATE VIEW open.v_poor AS SELECT * FROM app.orders; RESET ROLE;
+ALTER VIEW open.v_poor OWNER TO poor_owner;
+CREATE ROLE by_poor LOGIN IN ROLE can_connect; GRANT SELECT ON open.v_poor TO by_poor;
