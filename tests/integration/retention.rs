@@ -650,6 +650,8 @@ fn filtered(bench: &Bench) {
             "DROP POLICY pgward_everybody ON notes; CREATE POLICY pgward_everybody",
         ),
     );
+    // A reload has it looked at now.
+    proxy.signal("HUP");
     wait_until("PostgreSQL hides them", Duration::from_secs(60), || state(&proxy) == "filtered");
     let count = |client: &tokio_postgres::Client| {
         let row = runtime.block_on(client.query_one("SELECT count(*) FROM notes", &[])).unwrap();
@@ -673,6 +675,7 @@ fn filtered(bench: &Bench) {
     assert_eq!(proxy.sql(&erin, "SELECT count(*) FROM notes").0.trim(), "100");
     // Somebody takes it away: back to refusing.
     bench.postgres.run("filtered_kept", "DROP POLICY pgward_retention ON notes");
+    proxy.signal("HUP");
     wait_until("that is seen", Duration::from_secs(60), || state(&proxy) == "overdue");
     assert!(!proxy.sql(&alice, "SELECT count(*) FROM notes").2);
     proxy.json("bob", &["retention", "run", "filtered_kept"]);
