@@ -196,6 +196,7 @@ fn every_key_of_the_example_that_is_commented_out_is_right_too() {
     assert_eq!(config.proxy.proxy_protocol_from.len(), 1);
     assert!(config.databases[0].policy.counts_exports());
     assert_eq!(config.notifications[0].name, "dba-channel");
+    assert_eq!(config.databases[0].retention[0].policy.name, "public.orders");
 }
 
 proptest::proptest! {

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::retention::{Hold, Relation};
+
 use super::{Credential, MAX_CREDENTIALS, SharedStore, Store, StoreError, Wanted};
 use crate::access::{
     AccessRequest, Amount, ApprovalRefused, Decision, ExportLimit, GrantId, NewRequest, ObjectPattern, Operation,
@@ -97,7 +99,32 @@ pub(super) async fn run(store: SharedStore) {
     knows_the_latest_instant(&*store).await;
     never_lets_more_leave_than_may(Arc::clone(&store)).await;
     using::never_runs_more_often_than_may(Arc::clone(&store)).await;
+    keeps_holds_until_they_are_released(&*store).await;
     two_approvers_at_once(store).await;
+}
+
+async fn keeps_holds_until_they_are_released(store: &dyn Store) {
+    let hold = |id: &str, database: &str, rows: Option<&str>, at: i64| Hold {
+        id: id.to_owned(),
+        database: database.to_owned(),
+        on: Relation::new("public", "odd \"name\""),
+        rows: rows.map(str::to_owned),
+        reason: "case 12".to_owned(),
+        by: "bob".to_owned(),
+        placed: after(at),
+    };
+    let [all, some, other] =
+        [hold("dh_2", "shop", None, 1), hold("dh_1", "shop", Some("id = 1"), 2), hold("dh_3", "crm", None, 3)];
+    for one in [&some, &other, &all] {
+        store.place_data_hold(one).await.unwrap();
+    }
+    assert!(matches!(store.place_data_hold(&all).await, Err(StoreError::Failed(_))), "an id is one hold's");
+    assert_eq!(store.data_holds(Some("shop")).await.unwrap(), [all.clone(), some.clone()], "oldest first");
+    assert_eq!(store.data_holds(None).await.unwrap().len(), 3);
+    assert_eq!(store.release_data_hold("dh_2", after(9)).await.unwrap(), all);
+    assert!(matches!(store.release_data_hold("dh_2", after(10)).await, Err(StoreError::NotFound(_))), "once");
+    assert_eq!(store.data_holds(Some("shop")).await.unwrap(), [some]);
+    assert_eq!(store.data_holds(None).await.unwrap().len(), 2);
 }
 
 async fn keeps_requests(store: &dyn Store) {
