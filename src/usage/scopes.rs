@@ -32,6 +32,19 @@ impl Used {
         }
     }
 
+    /// Takes in what was used elsewhere.
+    pub fn merge(&mut self, other: &Self) {
+        for (relation, operations) in &other.relations {
+            let known = self.relations.entry(relation.clone()).or_default();
+            for (operation, columns) in operations {
+                let known = known.entry(*operation).or_default();
+                known.whole |= columns.whole;
+                known.names.extend(columns.names.iter().cloned());
+            }
+        }
+        self.functions.extend(other.functions.iter().cloned());
+    }
+
     pub fn function(&mut self, schema: &str, name: &str) {
         self.functions.insert((schema.to_owned(), name.to_owned()));
     }

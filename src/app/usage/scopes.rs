@@ -15,7 +15,7 @@ use crate::policy;
 use crate::sql::{self, Limits};
 use crate::usage::{GrantUse, Refused, ScopeUse, Used, patterns_used};
 
-/// Different statements that are looked at; beyond it, what the records name counts.
+/// Different statements that are looked at; the report says where there were more.
 const MOST_TEXTS: usize = 50_000;
 
 /// One kind of statement under one scope and grant.
@@ -100,8 +100,9 @@ impl Counted {
             let mut used = Used::default();
             let mut by_print: HashMap<&String, Used> = HashMap::new();
             for (print, text) in gathered.texts.get(&key).into_iter().flatten() {
-                needs.of(scope, text, &mut used).await;
-                needs.of(scope, text, by_print.entry(print).or_default()).await;
+                let needed = by_print.entry(print).or_default();
+                needs.of(scope, text, needed).await;
+                used.merge(needed);
             }
             let of_scope = |one: &Scope| one.name == scope.name && one.database == scope.database;
             let asked =
@@ -118,9 +119,7 @@ impl Counted {
                 longest = longest.max(seconds);
                 let mut own = Used::default();
                 for print in seen.into_iter().flat_map(|seen| &seen.3) {
-                    if let Some(text) = gathered.texts.get(&key).and_then(|texts| texts.get(print)) {
-                        needs.of(scope, text, &mut own).await;
-                    }
+                    by_print.get(print).into_iter().for_each(|needed| own.merge(needed));
                 }
                 report.grants.push(GrantUse {
                     grant: grant.id.to_string(),
@@ -205,7 +204,7 @@ impl Needs<'_> {
     async fn of(&mut self, scope: &Scope, text: &Text, used: &mut Used) {
         let snapshot = self.snapshot(&scope.database).await;
         if let (Some(snapshot), Some(statement)) = (snapshot, &text.statement)
-            && resolved(&snapshot, statement, used)
+            && tokio::task::block_in_place(|| resolved(&snapshot, statement, used))
         {
             return;
         }
@@ -236,7 +235,6 @@ impl Needs<'_> {
 /// Whether a text could be read and resolved, all of it.
 fn resolved(snapshot: &Snapshot, text: &str, used: &mut Used) -> bool {
     let Ok(statements) = sql::read(text, &Limits::default()) else { return false };
-    let mut all = Used::default();
     let mut needs = Vec::new();
     for statement in &statements {
         let Ok(footprint) = catalog::resolve_told(snapshot, &statement.action).0 else { return false };
@@ -246,7 +244,6 @@ fn resolved(snapshot: &Snapshot, text: &str, used: &mut Used) -> bool {
         for need in &relations {
             // A schema is named by what lies in it.
             if !need.name.is_empty() || need.operation != Operation::Ddl {
-                all.relation(&need.schema, &need.name, need.operation, need.columns.as_deref());
                 used.relation(&need.schema, &need.name, need.operation, need.columns.as_deref());
             }
         }
