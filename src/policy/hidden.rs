@@ -102,8 +102,9 @@ impl Hidden {
             self.filters.store(true, Ordering::Release);
         }
         relation.parts.store(Arc::new(parts));
-        relation.found_at.store(at.as_second(), Ordering::Release);
+        // The time last: what was found before is not to look fresh.
         relation.state.store(overdue as u8, Ordering::Release);
+        relation.found_at.store(at.as_second(), Ordering::Release);
     }
 }
 

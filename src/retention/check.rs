@@ -63,6 +63,11 @@ impl Checked<'_> {
         let on = &self.policy.on;
         if !["r", "p"].contains(&table.kind.as_str()) {
             self.refuse("on", format!("{on} is no table: rows are kept, and go, in tables"));
+        } else if table.is_partition {
+            self.refuse(
+                "on",
+                format!("{on} is a partition: name the table that it is part of, whose holds and keys count"),
+            );
         } else if table.inherits {
             self.refuse("on", format!("{on} takes part in inheritance: what a row of it is, is not decided"));
         } else if table.key.is_none() && self.policy.action != Action::Report {

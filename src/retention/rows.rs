@@ -59,7 +59,10 @@ impl Rows<'_> {
     #[must_use]
     pub fn held(&self, table: &Table) -> Vec<String> {
         let on = table.relation();
-        let holds = self.holds.iter().filter(|hold| hold.on == on);
+        // Foreign keys may come from a part alone, and holds are on the whole.
+        let is_part = |whole: &Table| self.facts.parts_of(whole).contains(&on);
+        let means = |hold: &&Hold| hold.on == on || self.facts.table(&hold.on).is_some_and(is_part);
+        let holds = self.holds.iter().filter(means);
         holds
             .map(|hold| hold.rows.as_ref().map_or("true".to_owned(), |rows| format!("({rows}) IS NOT FALSE")))
             .collect()
@@ -73,16 +76,14 @@ impl Rows<'_> {
         let mut why = self.held(table);
         for (key, child) in self.facts.referring(table) {
             why.extend(
-                self.needing(key, child, alias, depth)
-                    .into_iter()
-                    .map(|need| self.exists(key, child, alias, depth, &need)),
+                self.needing(key, child, depth).into_iter().map(|need| self.exists(key, child, alias, depth, &need)),
             );
         }
         why
     }
 
     /// Of the rows that refer to a row by one key: which of them need it. No condition at all where none do.
-    fn needing(&self, key: &ForeignKey, child: &Table, _alias: &str, depth: usize) -> Vec<String> {
+    fn needing(&self, key: &ForeignKey, child: &Table, depth: usize) -> Vec<String> {
         let inner = alias(depth);
         match key.on_delete {
             OnDelete::SetNull | OnDelete::SetDefault => self.held(child),
@@ -105,7 +106,7 @@ impl Rows<'_> {
     /// The rows that need a row of `table`, by one foreign key; `None` where whoever refers by it never does.
     #[must_use]
     pub fn needed_by(&self, key: &ForeignKey, child: &Table, alias: &str) -> Option<String> {
-        let needs = self.needing(key, child, alias, 1);
+        let needs = self.needing(key, child, 1);
         let all: Vec<String> = needs.iter().map(|need| self.exists(key, child, alias, 1, need)).collect();
         (!all.is_empty()).then(|| all.join(" OR "))
     }

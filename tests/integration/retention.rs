@@ -327,6 +327,8 @@ fn refused(bench: &Bench) {
     let sql = "CREATE TABLE notes (id int PRIMARY KEY, body text NOT NULL, at timestamptz, said text, tag text UNIQUE);
         CREATE TABLE loose (at timestamptz);
         CREATE VIEW seen AS SELECT * FROM notes;
+        CREATE TABLE parted (id int, at timestamptz, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+        CREATE TABLE part PARTITION OF parted DEFAULT;
         CREATE TABLE hens (id int PRIMARY KEY, egg int, at timestamptz);
         CREATE TABLE eggs (id int PRIMARY KEY, hen int REFERENCES hens, at timestamptz);
         ALTER TABLE hens ADD FOREIGN KEY (egg) REFERENCES eggs;
@@ -356,6 +358,7 @@ fn refused(bench: &Bench) {
         ("public.notes", "public.nots".to_owned(), "on =", "there is no table public.nots"),
         ("public.notes", "public.seen".to_owned(), "on =", "is no table"),
         ("public.notes", "public.loose".to_owned(), "on =", "no primary key"),
+        ("public.notes", "public.part".to_owned(), "on =", "is a partition"),
         ("public.notes", "public.hens".to_owned(), "on =", "in a circle"),
         ("public.notes", "public.people".to_owned(), "on =", "in a circle"),
         ("public.notes", "public.*".to_owned(), "on =", "names no single table"),

@@ -9,15 +9,13 @@ use tokio_util::sync::CancellationToken;
 use super::Keeper;
 use super::running::{Beginning, By, SCHEDULE};
 use crate::access::Principal;
-use crate::audit::{EndedBy, Event, Filter, Record};
+use crate::audit::{EndedBy, Event, Filter, MAX_RESULTS, Record};
 use crate::control::retention::{Asker, RetentionError};
 use crate::retention;
 use crate::session::SideClient;
 
 /// The newest batches and runs that are looked at: each run begins with settling what was left before it.
 const NEWEST: usize = 200;
-/// Of one run: the last tells how much it had done.
-const ENDS: usize = 5_000;
 const RETRY: Duration = Duration::from_secs(15);
 
 /// What the details of these records hold.
@@ -47,7 +45,9 @@ impl Keeper {
     /// Asks the database what became of batches whose end nobody heard, and records it.
     pub(super) async fn settle(&self, route: &str, client: &SideClient) -> Result<(), RetentionError> {
         let begun = self.newest(Event::RetentionBatch, NEWEST).await?;
-        let ends = self.newest(Event::RetentionBatchEnd, NEWEST * 2).await?;
+        // All since the first of them: rows that failed have ends, too, and more than there are batches.
+        let Some(first) = begun.first().map(|record| record.time) else { return Ok(()) };
+        let ends = self.found(Event::RetentionBatchEnd, MAX_RESULTS, Some(first)).await?;
         let ended: HashSet<u64> = ends.iter().filter_map(|record| record.statement_seq).collect();
         for batch in begun.into_iter().filter(|record| !ended.contains(&record.seq)) {
             let Some(told) = detail(&batch).filter(|told| told.upstream == route) else { continue };
@@ -177,8 +177,12 @@ impl Keeper {
     /// How many rows a run was done with, by policy: as its last batches say.
     async fn done_before(&self, run: &str) -> Result<BTreeMap<String, u64>, RetentionError> {
         let mut all = BTreeMap::new();
-        for told in
-            self.newest(Event::RetentionBatchEnd, ENDS).await?.iter().filter_map(detail).filter(|told| told.run == run)
+        for told in self
+            .newest(Event::RetentionBatchEnd, MAX_RESULTS)
+            .await?
+            .iter()
+            .filter_map(detail)
+            .filter(|told| told.run == run)
         {
             let total = all.entry(told.policy).or_default();
             *total = told.total.unwrap_or_default().max(*total);
@@ -188,9 +192,18 @@ impl Keeper {
 
     /// The newest records of an event, oldest first.
     pub(super) async fn newest(&self, event: Event, most: usize) -> Result<Vec<Record>, RetentionError> {
+        self.found(event, most, None).await
+    }
+
+    async fn found(
+        &self,
+        event: Event,
+        most: usize,
+        since: Option<jiff::Timestamp>,
+    ) -> Result<Vec<Record>, RetentionError> {
         let journal = Arc::clone(&self.parts.journal);
         let found = tokio::task::spawn_blocking(move || {
-            let filter = Filter { event: Some(event), limit: Some(most), ..Filter::default() };
+            let filter = Filter { event: Some(event), limit: Some(most), since, ..Filter::default() };
             journal.finder().search(&filter, |_| true)
         });
         let found = found.await.map_err(|error| RetentionError::Unavailable(error.to_string()))?;
