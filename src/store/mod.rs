@@ -1,6 +1,8 @@
 //! Requests, approvals, grants, revocations and credentials, kept; and the watch that tells sessions of changes.
 
 mod book;
+mod recent;
+mod rows;
 mod sqlite;
 #[cfg(test)]
 mod suite;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Row, Transaction};
 
-use super::values::{instant_in, instant_out};
+use crate::store::rows::values::{instant_in, instant_out};
 use crate::store::{Credential, MAX_CREDENTIALS, StoreError};
 
 /// Stores one; drops the principal's expired ones, and on this database the oldest beyond [`MAX_CREDENTIALS`].

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Transaction};
 
-use super::values::{instant_in, json_in, json_out};
 use crate::retention::Hold;
 use crate::store::StoreError;
+use crate::store::rows::values::{instant_in, json_in, json_out};
 
 pub(super) fn place(tx: &Transaction<'_>, hold: &Hold) -> Result<(), StoreError> {
     tx.execute(

@@ -2,8 +2,8 @@
 
 use rusqlite::{OptionalExtension, Transaction};
 
-use super::values::damaged;
 use crate::access::{Amount, ExportLimit, GrantId};
+use crate::store::rows::values::damaged;
 use crate::store::{Reserved, StoreError};
 
 /// Takes as much of `wanted` as `limit` leaves.

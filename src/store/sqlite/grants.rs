@@ -5,10 +5,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Params, Row, Transaction, named_params};
 
-use super::news::Scopes;
-use super::values::{damaged, instant_in, instant_out, json_in, json_out};
-use crate::access::{Grant, GrantId, GrantState, Origin, RequestId, Revocation, Scope};
+use crate::access::{Grant, GrantId, GrantState, RequestId, Revocation, Scope};
 use crate::store::StoreError;
+use crate::store::rows::grant::{RawGrant, more_in, own};
+use crate::store::rows::scopes::Scopes;
+use crate::store::rows::values::{instant_in, json_in};
 
 pub(super) fn insert(tx: &Transaction<'_>, grant: &Grant) -> Result<(), StoreError> {
     tx.execute(
@@ -29,7 +30,7 @@ pub(super) fn insert(tx: &Transaction<'_>, grant: &Grant) -> Result<(), StoreErr
             ":approvers": json_in(&grant.approvers)?,
             ":not_before": instant_in(grant.not_before)?,
             ":expires_at": instant_in(grant.expires_at)?,
-            ":more": json_in(&More { uses: grant.uses, origin: grant.origin })?,
+            ":more": more_in(grant)?,
         },
     )?;
     Ok(())
@@ -52,14 +53,14 @@ pub(super) fn open(tx: &Transaction<'_>, now: Timestamp, scopes: &Scopes) -> Res
 /// One, if there is such a one, its scope held together with others.
 pub(super) fn find_sharing(tx: &Transaction<'_>, id: &GrantId, scopes: &Scopes) -> Result<Option<Grant>, StoreError> {
     let mut statement = tx.prepare_cached(&select("WHERE grants.id = ?1"))?;
-    let found = statement.query_row([id.as_str()], RawGrant::read).optional()?;
+    let found = statement.query_row([id.as_str()], read).optional()?;
     found.map(|raw| raw.parse(|text| scopes.read(text))).transpose()
 }
 
 /// The one in that row of the table, its scope held together with others.
 pub(super) fn at(tx: &Transaction<'_>, row: i64, scopes: &Scopes) -> Result<Grant, StoreError> {
     let mut statement = tx.prepare_cached(&select("WHERE grants.rowid = ?1"))?;
-    statement.query_row([row], RawGrant::read)?.parse(|text| scopes.read(text))
+    statement.query_row([row], read)?.parse(|text| scopes.read(text))
 }
 
 pub(super) fn revoke(
@@ -84,7 +85,7 @@ pub(super) fn revoke(
 
 fn one(tx: &Transaction<'_>, wanted: &str, parameters: impl Params) -> Result<Option<Grant>, StoreError> {
     let mut statement = tx.prepare_cached(&select(wanted))?;
-    statement.query_row(parameters, RawGrant::read).optional()?.map(|raw| raw.parse(own)).transpose()
+    statement.query_row(parameters, read).optional()?.map(|raw| raw.parse(own)).transpose()
 }
 
 fn many(
@@ -94,13 +95,8 @@ fn many(
     scope: impl Fn(&str) -> Result<Arc<Scope>, StoreError>,
 ) -> Result<Vec<Grant>, StoreError> {
     let mut statement = tx.prepare_cached(&select(wanted))?;
-    let rows = statement.query_map(parameters, RawGrant::read)?;
+    let rows = statement.query_map(parameters, read)?;
     rows.map(|row| row?.parse(&scope)).collect()
-}
-
-/// A scope of the grant's own.
-fn own(text: &str) -> Result<Arc<Scope>, StoreError> {
-    json_out(text).map(Arc::new)
 }
 
 fn select(wanted: &str) -> String {
@@ -112,77 +108,23 @@ fn select(wanted: &str) -> String {
     )
 }
 
-/// The column `more`.
-#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-struct More {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    uses: Option<u32>,
-    origin: Origin,
-}
-
-/// A row as it lies in the tables.
-struct RawGrant {
-    id: String,
-    request: String,
-    principal: String,
-    scope: String,
-    statement: Option<String>,
-    reason: String,
-    ticket: Option<String>,
-    approvers: String,
-    not_before: i64,
-    expires_at: i64,
-    more: String,
-    used: Option<u32>,
-    revoked_at: Option<i64>,
-    revoked_by: Option<String>,
-    revoked_for: Option<String>,
-}
-
-impl RawGrant {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            id: row.get("id")?,
-            request: row.get("request")?,
-            principal: row.get("principal")?,
-            scope: row.get("scope")?,
-            statement: row.get("statement")?,
-            reason: row.get("reason")?,
-            ticket: row.get("ticket")?,
-            approvers: row.get("approvers")?,
-            not_before: row.get("not_before")?,
-            expires_at: row.get("expires_at")?,
-            more: row.get("more")?,
-            used: row.get("used")?,
-            revoked_at: row.get("revoked_at")?,
-            revoked_by: row.get("revoked_by")?,
-            revoked_for: row.get("revoked_for")?,
-        })
-    }
-
-    fn parse(self, scope: impl FnOnce(&str) -> Result<Arc<Scope>, StoreError>) -> Result<Grant, StoreError> {
-        let revocation = match (self.revoked_at, self.revoked_by) {
-            (None, None) => None,
-            (Some(at), Some(by)) => Some(Revocation { at: instant_out(at)?, by, reason: self.revoked_for }),
-            (Some(_), None) | (None, Some(_)) => return Err(damaged(&"half a revocation")),
-        };
-        let more: More = json_out(&self.more)?;
-        Ok(Grant {
-            uses: more.uses,
-            used: self.used.unwrap_or_default(),
-            origin: more.origin,
-            id: GrantId::from_text(self.id),
-            request: RequestId::from_text(self.request),
-            principal: self.principal,
-            scope: scope(&self.scope)?,
-            statement: self.statement,
-            reason: self.reason,
-            ticket: self.ticket,
-            approvers: json_out(&self.approvers)?,
-            not_before: instant_out(self.not_before)?,
-            expires_at: instant_out(self.expires_at)?,
-            revocation,
-        })
-    }
+/// A row of what [`select`] asks for.
+fn read(row: &Row<'_>) -> rusqlite::Result<RawGrant> {
+    Ok(RawGrant {
+        id: row.get("id")?,
+        request: row.get("request")?,
+        principal: row.get("principal")?,
+        scope: row.get("scope")?,
+        statement: row.get("statement")?,
+        reason: row.get("reason")?,
+        ticket: row.get("ticket")?,
+        approvers: row.get("approvers")?,
+        not_before: row.get("not_before")?,
+        expires_at: row.get("expires_at")?,
+        more: row.get("more")?,
+        used: row.get("used")?,
+        revoked_at: row.get("revoked_at")?,
+        revoked_by: row.get("revoked_by")?,
+        revoked_for: row.get("revoked_for")?,
+    })
 }

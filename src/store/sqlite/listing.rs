@@ -4,10 +4,10 @@
 use jiff::Timestamp;
 use rusqlite::{Params, Transaction};
 
-use super::news::Scopes;
-use super::values::{damaged, instant_in};
 use super::{grants, requests};
 use crate::access::{AccessRequest, Grant, RequestState};
+use crate::store::rows::scopes::Scopes;
+use crate::store::rows::values::{damaged, instant_in};
 use crate::store::{StoreError, Wanted};
 
 /// Of all grants there are, live or over.

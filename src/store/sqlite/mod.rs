@@ -7,12 +7,10 @@ mod file;
 mod grants;
 mod listing;
 mod news;
-mod recent;
 mod requests;
 mod reviews;
 mod tally;
 mod uses;
-mod values;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,8 +22,8 @@ use rusqlite::{Transaction, TransactionBehavior};
 use tokio::sync::Mutex;
 
 use self::file::DatabaseFile;
-use self::news::Scopes;
-use self::recent::Recent;
+use super::recent::Recent;
+use super::rows::scopes::Scopes;
 use super::{Credential, Filing, GrantMark, GrantNews, Reserved, Store, StoreError, Tally, Wanted};
 use crate::access::{
     AccessRequest, Amount, Changes, ExportLimit, Grant, GrantId, Principal, RequestId, RequestState, Review, Ruling,
@@ -308,7 +306,7 @@ impl Store for SqliteStore {
     }
 
     async fn latest_instant(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.read(values::latest_instant).await
+        self.read(tally::latest_instant).await
     }
 
     async fn tally(&self, now: Timestamp) -> Result<Tally, StoreError> {

@@ -1,14 +1,11 @@
 //! What has changed among the grants since somebody read them: the table `grant_changes`, which the other tables' triggers fill.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction};
 
 use super::grants;
-use super::values::json_out;
-use crate::access::{Grant, GrantId, Scope};
+use crate::access::{Grant, GrantId};
+use crate::store::rows::scopes::Scopes;
 use crate::store::{GrantMark, GrantNews, StoreError};
 
 /// Changes that are read one by one; more of them cost more than reading all.
@@ -56,31 +53,4 @@ fn changed(tx: &Transaction<'_>, since: i64, newest: i64, scopes: &Scopes) -> Re
         }
     }
     Ok(Some(grants))
-}
-
-/// Frozen scopes by their text: thousands of grants of one scope hold it once.
-#[derive(Debug, Default)]
-pub(super) struct Scopes(Mutex<Known>);
-
-#[derive(Debug, Default)]
-struct Known {
-    scopes: HashMap<Box<str>, Weak<Scope>>,
-    /// At this many, those that nobody holds any more are forgotten.
-    full: usize,
-}
-
-impl Scopes {
-    pub(super) fn read(&self, text: &str) -> Result<Arc<Scope>, StoreError> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(scope) = known.scopes.get(text).and_then(Weak::upgrade) {
-            return Ok(scope);
-        }
-        let scope: Arc<Scope> = Arc::new(json_out(text)?);
-        if known.scopes.len() >= known.full {
-            known.scopes.retain(|_, scope| scope.strong_count() > 0);
-            known.full = (known.scopes.len() * 2).max(64);
-        }
-        known.scopes.insert(text.into(), Arc::downgrade(&scope));
-        Ok(scope)
-    }
 }

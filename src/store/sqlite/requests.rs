@@ -3,12 +3,10 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, named_params};
 
-use super::values::{damaged, duration_in, duration_out, instant_in, instant_out, json_in, json_out};
-use crate::access::{
-    AccessRequest, Analysis, Approval, Decision, Extension, Origin, Principal, Region, RequestId, RequestState,
-    Requirement, Scope,
-};
+use crate::access::{AccessRequest, Approval, Region, RequestId};
 use crate::store::StoreError;
+use crate::store::rows::request::{RawApproval, RawRequest, decision_in, more_in};
+use crate::store::rows::values::{damaged, duration_in, instant_in, json_in};
 
 pub(super) fn insert(tx: &Transaction<'_>, request: &AccessRequest) -> Result<(), StoreError> {
     tx.execute(
@@ -32,7 +30,7 @@ pub(super) fn insert(tx: &Transaction<'_>, request: &AccessRequest) -> Result<()
             ":state": request.state.as_str(),
             ":created_at": instant_in(request.created_at)?,
             ":expires_at": instant_in(request.expires_at())?,
-            ":more": json_in(&More::of(request))?,
+            ":more": more_in(request)?,
         },
     )?;
     for approval in &request.approvals {
@@ -43,7 +41,7 @@ pub(super) fn insert(tx: &Transaction<'_>, request: &AccessRequest) -> Result<()
 
 pub(super) fn by_id(tx: &Transaction<'_>, id: &RequestId) -> Result<AccessRequest, StoreError> {
     let mut statement = tx.prepare_cached("SELECT * FROM requests WHERE id = ?1")?;
-    let raw = statement.query_row([id.as_str()], RawRequest::read).optional()?;
+    let raw = statement.query_row([id.as_str()], read).optional()?;
     let mut request = raw.ok_or(StoreError::NotFound("request"))?.parse()?;
     request.approvals = approvals_of(tx, &request.id)?;
     Ok(request)
@@ -52,7 +50,7 @@ pub(super) fn by_id(tx: &Transaction<'_>, id: &RequestId) -> Result<AccessReques
 /// The one in that row of the table.
 pub(super) fn at(tx: &Transaction<'_>, row: i64) -> Result<AccessRequest, StoreError> {
     let mut statement = tx.prepare_cached("SELECT * FROM requests WHERE rowid = ?1")?;
-    let mut request = statement.query_row([row], RawRequest::read)?.parse()?;
+    let mut request = statement.query_row([row], read)?.parse()?;
     request.approvals = approvals_of(tx, &request.id)?;
     Ok(request)
 }
@@ -80,7 +78,7 @@ pub(super) fn replace(tx: &Transaction<'_>, request: &AccessRequest) -> Result<(
             ":duration": duration_in(request.duration)?,
             ":starts": request.starts.map(instant_in).transpose()?,
             ":statement": request.statement,
-            ":more": json_in(&More::of(request))?,
+            ":more": more_in(request)?,
         },
     )?;
     Ok(())
@@ -113,17 +111,13 @@ pub(super) fn expire_stale(tx: &Transaction<'_>, now: Timestamp) -> Result<(), S
 }
 
 fn insert_approval(tx: &Transaction<'_>, id: &RequestId, approval: &Approval) -> Result<(), StoreError> {
-    let decision = match approval.decision {
-        Decision::Approve => "approve",
-        Decision::Deny => "deny",
-    };
     tx.execute(
         "INSERT INTO decisions (request, approver, groups, decision, note, at, digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         (
             id.as_str(),
             &approval.approver,
             json_in(&approval.groups)?,
-            decision,
+            decision_in(approval.decision),
             &approval.note,
             instant_in(approval.at)?,
             &approval.digest,
@@ -137,132 +131,26 @@ fn approvals_of(tx: &Transaction<'_>, id: &RequestId) -> Result<Vec<Approval>, S
         "SELECT approver, groups, decision, note, at, digest FROM decisions WHERE request = ?1 ORDER BY position",
     )?;
     let rows = statement.query_map([id.as_str()], |row| {
-        let (approver, groups): (String, String) = (row.get(0)?, row.get(1)?);
-        Ok((approver, groups, row.get::<_, String>(2)?, row.get(3)?, row.get::<_, i64>(4)?, row.get(5)?))
+        let (approver, groups, decision) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(RawApproval { approver, groups, decision, note: row.get(3)?, at: row.get(4)?, digest: row.get(5)? })
     })?;
-    let mut approvals = Vec::new();
-    for row in rows {
-        let (approver, groups, decision, note, at, digest) = row?;
-        let decision = match decision.as_str() {
-            "approve" => Decision::Approve,
-            "deny" => Decision::Deny,
-            other => return Err(damaged(&format_args!("no such decision: {other}"))),
-        };
-        let groups = json_out(&groups)?;
-        approvals.push(Approval { approver, groups, decision, note, at: instant_out(at)?, digest });
-    }
-    Ok(approvals)
+    rows.map(|row| row?.parse()).collect()
 }
 
-/// The column `more`.
-#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-struct More {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    uses: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    analysis: Option<Analysis>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    extends: Option<Extension>,
-    requirements: Vec<Requirement>,
-    revision: u32,
-    origin: Origin,
-}
-
-impl More {
-    fn of(request: &AccessRequest) -> Self {
-        Self {
-            uses: request.uses,
-            analysis: request.analysis.clone(),
-            extends: request.extends.clone(),
-            requirements: request.requirements.clone(),
-            revision: request.revision,
-            origin: request.origin,
-        }
-    }
-}
-
-/// A row as it lies in the table.
-struct RawRequest {
-    id: String,
-    principal: String,
-    groups: String,
-    home_region: Option<String>,
-    scope: String,
-    reason: String,
-    ticket: Option<String>,
-    duration: i64,
-    starts: Option<i64>,
-    statement: Option<String>,
-    state: String,
-    created_at: i64,
-    more: String,
-}
-
-impl RawRequest {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            id: row.get("id")?,
-            principal: row.get("principal")?,
-            groups: row.get("groups")?,
-            home_region: row.get("home_region")?,
-            scope: row.get("scope")?,
-            reason: row.get("reason")?,
-            ticket: row.get("ticket")?,
-            duration: row.get("duration")?,
-            starts: row.get("starts")?,
-            statement: row.get("statement")?,
-            state: row.get("state")?,
-            created_at: row.get("created_at")?,
-            more: row.get("more")?,
-        })
-    }
-
-    fn parse(self) -> Result<AccessRequest, StoreError> {
-        let scope: Scope = json_out(&self.scope)?;
-        let more: More = json_out(&self.more)?;
-        Ok(AccessRequest {
-            id: RequestId::from_text(self.id),
-            principal: Principal {
-                name: self.principal,
-                groups: json_out(&self.groups)?,
-                region: self.home_region.map(Region::new),
-            },
-            requirements: or_own(more.requirements, &scope),
-            scope,
-            reason: self.reason,
-            ticket: self.ticket,
-            duration: duration_out(self.duration)?,
-            starts: self.starts.map(instant_out).transpose()?,
-            statement: self.statement,
-            uses: more.uses,
-            analysis: more.analysis,
-            extends: more.extends,
-            revision: more.revision,
-            origin: more.origin,
-            state: parse_state(&self.state)?,
-            created_at: instant_out(self.created_at)?,
-            approvals: Vec::new(),
-        })
-    }
-}
-
-/// A request that was filed before there were rules needs its scope's own approvers.
-fn or_own(requirements: Vec<Requirement>, scope: &Scope) -> Vec<Requirement> {
-    if !requirements.is_empty() {
-        return requirements;
-    }
-    let (approvers, count) = (scope.approvers.clone(), scope.approvals.max(1));
-    vec![Requirement { approvers, count, why: "the scope".to_owned() }]
-}
-
-fn parse_state(text: &str) -> Result<RequestState, StoreError> {
-    match text {
-        "pending" => Ok(RequestState::Pending),
-        "approved" => Ok(RequestState::Approved),
-        "denied" => Ok(RequestState::Denied),
-        "withdrawn" => Ok(RequestState::Withdrawn),
-        "expired" => Ok(RequestState::Expired),
-        other => Err(damaged(&format_args!("no such state: {other}"))),
-    }
+fn read(row: &Row<'_>) -> rusqlite::Result<RawRequest> {
+    Ok(RawRequest {
+        id: row.get("id")?,
+        principal: row.get("principal")?,
+        groups: row.get("groups")?,
+        home_region: row.get("home_region")?,
+        scope: row.get("scope")?,
+        reason: row.get("reason")?,
+        ticket: row.get("ticket")?,
+        duration: row.get("duration")?,
+        starts: row.get("starts")?,
+        statement: row.get("statement")?,
+        state: row.get("state")?,
+        created_at: row.get("created_at")?,
+        more: row.get("more")?,
+    })
 }

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction};
 
 use super::grants;
-use super::values::{damaged, instant_in, instant_out};
-use crate::access::{Grant, GrantId, Principal, Review, ReviewClosing};
+use crate::access::{Grant, GrantId, Principal, Review};
+use crate::store::rows::review::RawReview;
+use crate::store::rows::values::instant_in;
 use crate::store::{StoreError, Wanted};
 
 pub(super) fn insert(tx: &Transaction<'_>, review: &Review) -> Result<(), StoreError> {
@@ -30,7 +31,7 @@ pub(super) fn list(
     let mut rows = statement.query([open_only])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let review = RawReview::read(row)?.parse()?;
+        let review = read(row)?.parse()?;
         let grant = grants::by_id(tx, &review.grant)?;
         if wanted(&grant.principal, &grant.scope) {
             found.push((review, grant));
@@ -53,7 +54,7 @@ pub(super) fn close(
 ) -> Result<(Review, Grant), StoreError> {
     let mut statement =
         tx.prepare_cached("SELECT grant_id, due, closed_at, closed_by, note FROM reviews WHERE grant_id = ?1")?;
-    let raw = statement.query_row([id.as_str()], RawReview::read).optional()?;
+    let raw = statement.query_row([id.as_str()], read).optional()?;
     let mut review = raw.ok_or(StoreError::NotFound("review"))?.parse()?;
     let grant = grants::by_id(tx, id)?;
     review.close(&grant, by, note, now)?;
@@ -64,27 +65,7 @@ pub(super) fn close(
     Ok((review, grant))
 }
 
-/// A row as it lies in the table.
-struct RawReview {
-    grant: String,
-    due: i64,
-    closed_at: Option<i64>,
-    closed_by: Option<String>,
-    note: Option<String>,
-}
-
-impl RawReview {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let (grant, due) = (row.get(0)?, row.get(1)?);
-        Ok(Self { grant, due, closed_at: row.get(2)?, closed_by: row.get(3)?, note: row.get(4)? })
-    }
-
-    fn parse(self) -> Result<Review, StoreError> {
-        let closed = match (self.closed_at, self.closed_by, self.note) {
-            (None, None, None) => None,
-            (Some(at), Some(by), Some(note)) => Some(ReviewClosing { at: instant_out(at)?, by, note }),
-            _half => return Err(damaged(&"half a review")),
-        };
-        Ok(Review { grant: GrantId::from_text(self.grant), due: instant_out(self.due)?, closed })
-    }
+fn read(row: &Row<'_>) -> rusqlite::Result<RawReview> {
+    let (grant, due) = (row.get(0)?, row.get(1)?);
+    Ok(RawReview { grant, due, closed_at: row.get(2)?, closed_by: row.get(3)?, note: row.get(4)? })
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::Transaction;
 
-use super::values::{damaged, instant_in};
+use crate::store::rows::values::{damaged, instant_in, instant_out};
 use crate::store::{StoreError, Tally};
 
 /// Everything at `now`. The requests are counted from an index alone, and of grants and reviews those that are open are read.
@@ -52,4 +52,18 @@ fn pair(tx: &Transaction<'_>, query: &str, now: i64) -> Result<(u64, u64), Store
 
 fn number(count: i64) -> Result<u64, StoreError> {
     u64::try_from(count).map_err(|error| damaged(&error))
+}
+
+/// The latest instant at which anything here was done.
+pub(super) fn latest_instant(tx: &Transaction<'_>) -> Result<Option<Timestamp>, StoreError> {
+    let latest: Option<i64> = tx.query_row(
+        "SELECT max(at) FROM (
+            SELECT max(created_at) AS at FROM requests
+            UNION ALL SELECT max(at) FROM decisions
+            UNION ALL SELECT max(at) FROM revocations
+            UNION ALL SELECT max(created_at) FROM credentials)",
+        [],
+        |row| row.get(0),
+    )?;
+    latest.map(instant_out).transpose()
 }
