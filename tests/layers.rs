@@ -18,7 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("audit", &["access", "policy", "tlog"]),
     ("retention", &["access"]),
     ("standing", &[]),
-    ("store", &["access", "retention"]),
+    ("store", &["access", "guarded", "retention"]),
     // Where access is asked for and decided on: below all that people come by.
     ("desk", &["access", "audit", "store"]),
     ("unusual", &["access", "audit"]),
@@ -74,7 +74,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("reqwest", &["cli", "identity", "sinks", "witness"]),
     ("jsonwebtoken", &["identity"]),
-    ("tokio_postgres", &["catalog", "guarded", "retention", "session", "sinks"]),
+    ("tokio_postgres", &["catalog", "guarded", "retention", "session", "sinks", "store"]),
+    ("deadpool", &["store"]),
     ("object_store", &["sinks"]),
     ("opentelemetry_proto", &["sinks"]),
     ("prost", &["sinks"]),

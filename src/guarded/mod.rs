@@ -1,6 +1,7 @@
 //! What a server may ask of a connection whose login is not our own code: SCRAM or nothing. A library that is asked for the
 //! password in clear, or for its MD5, answers; here the connection ends before it has heard the question.
 
+mod connect;
 mod watch;
 
 use std::io;
@@ -11,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::Socket;
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 
+pub use connect::{ConnectError, Open, Server};
 pub use watch::Proof;
 use watch::Watch;
 

@@ -1,22 +1,16 @@
 //! A table of a PostgreSQL database: one INSERT for each batch, which the server's answer acknowledges. A record that is there
 //! already stays as it is.
 
-use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpStream, UnixStream};
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, NoTls, Statement};
-use tokio_postgres_rustls::MakeRustlsConnect;
-use tokio_util::either::Either;
+use tokio_postgres::{Config, Statement};
 
 use super::receiver::{Delivered, DeliveryError, Receiver};
 use super::settings::{Body, Postgresql};
 use crate::audit::{Entry, RecordedVerdict, export::ocsf};
-use crate::guarded::{Guarded, Proof, Watched};
+use crate::guarded::{self, ConnectError, Server};
 use crate::tls;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -26,10 +20,7 @@ const INSERT_TIMEOUT: Duration = Duration::from_secs(60);
 /// The table, and the connection to its server while there is one.
 pub(super) struct Table {
     config: Config,
-    host: String,
-    port: u16,
-    proof: Proof,
-    tls: Option<Arc<rustls::ClientConfig>>,
+    server: Server,
     name: String,
     create: bool,
     journal: String,
@@ -38,72 +29,45 @@ pub(super) struct Table {
 }
 
 struct Open {
-    client: Client,
+    connection: guarded::Open,
     insert: Statement,
-    connection: JoinHandle<()>,
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.connection.abort();
-    }
 }
 
 impl Table {
     pub(super) fn new(settings: &Postgresql, journal: String) -> Result<Self, String> {
         let mut config = Config::new();
-        config.host(&settings.host).port(settings.port).user(&settings.user).dbname(&settings.database);
+        config.user(&settings.user).dbname(&settings.database);
         config.application_name("pgward audit sink").connect_timeout(CONNECT_TIMEOUT);
         config.keepalives_idle(Duration::from_secs(30));
         if let Some(password) = &settings.password {
             config.password(password.expose());
         }
-        let tls = match &settings.ca {
-            None => {
-                config.ssl_mode(tokio_postgres::config::SslMode::Disable);
-                None
-            }
-            Some(ca) => {
-                config.ssl_mode(tokio_postgres::config::SslMode::Require);
-                Some(tls::client_config_of(ca, None).map_err(|error| error.to_string())?)
-            }
-        };
+        let tls = settings.ca.as_ref().map(|ca| tls::client_config_of(ca, None)).transpose();
+        let tls = tls.map_err(|error| error.to_string())?;
+        let server = Server { host: settings.host.clone(), port: settings.port, tls, proof: settings.proof };
         let name = match &settings.table {
             (Some(schema), table) => format!("{}.{}", quoted(schema), quoted(table)),
             (None, table) => quoted(table),
         };
         let (create, body) = (settings.create_table, settings.body);
-        let (host, port, proof) = (settings.host.clone(), settings.port, settings.proof);
-        Ok(Self { config, host, port, proof, tls, name, create, journal, body, open: None })
+        Ok(Self { config, server, name, create, journal, body, open: None })
     }
 
     async fn connect(&self) -> Result<Open, Failure> {
-        let (client, connection) = match &self.tls {
-            Some(tls) => {
-                let connector = MakeRustlsConnect::new(rustls::ClientConfig::clone(tls));
-                let connector = Guarded::new(connector, self.proof);
-                let (client, connection) = self.config.connect(connector).await?;
-                (client, tokio::spawn(ended(connection)))
-            }
-            None => {
-                // The library would open the connection itself, and answer whatever it is asked for.
-                let stream = Watched::new(open(&self.host, self.port).await?, self.proof);
-                let (client, connection) = self.config.connect_raw(stream, NoTls).await?;
-                (client, tokio::spawn(ended(connection)))
-            }
-        };
+        let connection = self.server.connect(self.config.clone(), |_| {}).await?;
+        let client = &connection.client;
         // An acknowledgement that a crash of the server undoes is none.
         client.batch_execute(ACKNOWLEDGE_AFTER_FLUSH).await?;
         if self.create {
             client.batch_execute(&definition(&self.name)).await?;
         }
         let insert = client.prepare_typed(&insertion(&self.name), &TYPES).await?;
-        Ok(Open { client, insert, connection })
+        Ok(Open { insert, connection })
     }
 
     async fn insert(&mut self, entries: &[Entry]) -> Result<(), Failure> {
         let open = match self.open.take() {
-            Some(open) if !open.client.is_closed() => open,
+            Some(open) if !open.connection.client.is_closed() => open,
             Some(_) | None => timed(CONNECT_TIMEOUT, self.connect()).await?,
         };
         let rows = Rows::of(entries, &self.journal, self.body).map_err(|error| Failure(error.to_string()))?;
@@ -120,7 +84,7 @@ impl Table {
             &rows.rules,
             &rows.records,
         ];
-        timed(INSERT_TIMEOUT, open.client.execute(&open.insert, &columns)).await?;
+        timed(INSERT_TIMEOUT, open.connection.client.execute(&open.insert, &columns)).await?;
         // Kept only after a success: whatever went wrong, a new connection is a new beginning.
         self.open = Some(open);
         Ok(())
@@ -137,9 +101,12 @@ impl Receiver for Table {
 /// What the server or the way to it said.
 struct Failure(String);
 
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self(format!("connecting: {error}"))
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Io(_) => Self(error.to_string()),
+            ConnectError::Database(error) => error.into(),
+        }
     }
 }
 
@@ -154,28 +121,11 @@ impl From<tokio_postgres::Error> for Failure {
     }
 }
 
-/// A connection without TLS: on this machine, as the configuration makes sure.
-async fn open(host: &str, port: u16) -> io::Result<Either<TcpStream, UnixStream>> {
-    if host.starts_with('/') {
-        return UnixStream::connect(format!("{host}/.s.PGSQL.{port}")).await.map(Either::Right);
-    }
-    TcpStream::connect((host, port)).await.map(Either::Left)
-}
-
 async fn timed<T, E: Into<Failure>>(limit: Duration, done: impl Future<Output = Result<T, E>>) -> Result<T, Failure> {
     match timeout(limit, done).await {
         Ok(result) => result.map_err(Into::into),
         Err(_) => Err(Failure("the server did not answer in time".to_owned())),
     }
-}
-
-/// Drives a connection to its end; the statement that meets the end reports it.
-async fn ended<S, T>(connection: tokio_postgres::Connection<S, T>)
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
-    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
-{
-    drop(connection.await);
 }
 
 /// The columns of a batch.

@@ -1,6 +1,7 @@
 //! Requests, approvals, grants, revocations and credentials, kept; and the watch that tells sessions of changes.
 
 mod book;
+mod postgres;
 mod recent;
 mod rows;
 mod sqlite;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 pub use book::{GrantBook, GrantSet};
+pub use postgres::{PostgresSettings, PostgresStore, migrate};
 pub use sqlite::SqliteStore;
 pub use tally::Tally;
 
@@ -170,6 +172,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// What became of the grants since a mark, and the mark to ask with next. Costs what has changed, not what there is.
     async fn grant_news(&self, since: Option<GrantMark>, now: Timestamp) -> Result<(GrantMark, GrantNews), StoreError>;
+
+    /// Waits until somebody may have changed a grant: a hint, which may come for nothing or not at all. Cancel safe.
+    async fn hinted(&self) {
+        std::future::pending().await
+    }
 
     async fn revoke(&self, id: &GrantId, by: &str, reason: Option<String>, now: Timestamp)
     -> Result<Grant, StoreError>;
