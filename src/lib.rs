@@ -12,6 +12,7 @@ pub mod devcerts;
 pub mod guarded;
 pub mod identity;
 pub mod policy;
+pub mod replicas;
 pub mod retention;
 pub mod session;
 pub mod sinks;

@@ -3,12 +3,14 @@
 
 mod clients;
 mod names;
+mod pinned;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use clients::ClientAuthority;
 pub use names::NamedCertificates;
+pub use pinned::{client_config_pinned, fingerprint};
 
 use arc_swap::ArcSwap;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};

@@ -19,6 +19,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("retention", &["access"]),
     ("standing", &[]),
     ("store", &["access", "guarded", "retention"]),
+    // Beside the store, whose other replicas it knows and calls.
+    ("replicas", &["access", "store", "tlog", "tls"]),
     // Where access is asked for and decided on: below all that people come by.
     ("desk", &["access", "audit", "store"]),
     ("unusual", &["access", "audit"]),
@@ -29,9 +31,25 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("guarded", &["wire"]),
     (
         "session",
-        &["wire", "sql", "access", "catalog", "policy", "audit", "guarded", "identity", "retention", "store", "tls"],
+        &[
+            "wire",
+            "sql",
+            "access",
+            "catalog",
+            "policy",
+            "audit",
+            "guarded",
+            "identity",
+            "replicas",
+            "retention",
+            "store",
+            "tls",
+        ],
     ),
-    ("control", &["access", "audit", "desk", "store", "policy", "session", "standing", "tls", "usage", "wire"]),
+    (
+        "control",
+        &["access", "audit", "desk", "store", "policy", "replicas", "session", "standing", "tls", "usage", "wire"],
+    ),
     ("config", &["access", "policy", "audit", "retention", "tlog", "unusual", "witness"]),
     // Logs in at the same providers, by the same protocol.
     ("cli", &["access", "app", "audit", "control", "devcerts", "identity", "standing", "tlog", "usage"]),
@@ -47,6 +65,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "guarded",
             "identity",
             "policy",
+            "replicas",
             "retention",
             "session",
             "sinks",
@@ -72,7 +91,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("refinery", &["store"]),
     ("axum", &["control", "witness"]),
     ("clap", &["cli"]),
-    ("reqwest", &["cli", "identity", "sinks", "witness"]),
+    ("reqwest", &["cli", "identity", "replicas", "sinks", "witness"]),
     ("jsonwebtoken", &["identity"]),
     ("tokio_postgres", &["catalog", "guarded", "retention", "session", "sinks", "store"]),
     ("deadpool", &["store"]),

@@ -19,7 +19,7 @@ mod token;
 
 pub use allowance::Allowance;
 pub use analysis::{Analysis, Estimate, Touched};
-pub use clock::Clock;
+pub use clock::{Clock, Reading as ClockReading};
 pub use export::{Amount, Export, ExportLimit};
 pub use grant::{Grant, GrantState, Origin, Review, ReviewClosing, ReviewRefused, Revocation};
 pub use guards::{Bytes, Guards, Seconds};

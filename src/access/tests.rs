@@ -167,6 +167,34 @@ fn the_clock_never_goes_back() {
 }
 
 #[test]
+fn a_clock_that_is_told_goes_by_that_alone() {
+    use std::time::Instant;
+    let said = |said: Timestamp| {
+        let now = Instant::now();
+        crate::access::ClockReading { asked: now, said, answered: now }
+    };
+    let (hour, slack) = (SignedDuration::from_hours(1), SignedDuration::from_secs(30));
+    let real = Timestamp::now();
+    // The wall is an hour ahead of the reference, or an hour behind it.
+    for there in [real - hour, real + hour] {
+        let clock = Clock::told(said(there), None);
+        let off = clock.now().duration_since(there).abs();
+        assert!(off < slack, "{off}");
+        let skew = clock.learn(said(clock.now()));
+        assert!((skew - real.duration_since(there)).abs() < slack, "{skew}");
+    }
+    let clock = Clock::told(said(real), None);
+    clock.learn(said(real + hour));
+    assert!(clock.now() >= real + hour, "what is later counts at once");
+    clock.learn(said(real));
+    let first = clock.now();
+    assert!(first >= real + hour && clock.now() >= first, "it does not go back");
+    std::thread::sleep(Duration::from_millis(50));
+    let passed = clock.now().duration_since(first);
+    assert!(passed < SignedDuration::from_millis(50) && passed > SignedDuration::ZERO, "but slower: {passed}");
+}
+
+#[test]
 fn who_may_file_what() {
     let refused =
         |principal: Principal, new: NewRequest| AccessRequest::file(principal, scope(1), new, noon()).unwrap_err();

@@ -2,7 +2,9 @@
 //! request, nobody has reviewed what was opened in an emergency.
 //!
 //! The mark says up to which instant all of it is recorded. It is a file that may be old: what the journal holds since then is
-//! not recorded again, so that neither a crash nor a mark that was not kept makes anything come twice.
+//! not recorded again, so that neither a crash nor a mark that was not kept makes anything come twice. Of several replicas one
+//! records for all, and keeps the mark in the store: one that is killed within the second between a record and its mark leaves
+//! that lapse to be recorded by another once more.
 
 mod due;
 mod mark;
@@ -19,6 +21,7 @@ use self::due::{Lapse, grants_due, requests_due, reviews_due};
 use crate::access::{Clock, RequestState};
 use crate::audit::{Event, Filter, Journal, Record, search};
 use crate::desk::Desk;
+use crate::replicas::Replicas;
 use crate::store::SharedStore;
 
 /// How often is looked, unless looking takes long.
@@ -36,7 +39,11 @@ pub struct Lapses {
     desk: Arc<Desk>,
     journal: Arc<Journal>,
     clock: Arc<Clock>,
+    replicas: Option<Arc<Replicas>>,
 }
+
+/// What one of several replicas does for all.
+const JOB: &str = "lapses";
 
 /// How far it is recorded.
 #[derive(Debug)]
@@ -48,8 +55,14 @@ struct Progress {
 }
 
 impl Lapses {
-    pub fn new(store: SharedStore, desk: Arc<Desk>, journal: Arc<Journal>, clock: Arc<Clock>) -> Self {
-        Self { store, desk, journal, clock }
+    pub fn new(
+        store: SharedStore,
+        desk: Arc<Desk>,
+        journal: Arc<Journal>,
+        clock: Arc<Clock>,
+        replicas: Option<Arc<Replicas>>,
+    ) -> Self {
+        Self { store, desk, journal, clock, replicas }
     }
 
     /// Looks time and again, until it is stopped.
@@ -68,6 +81,16 @@ impl Lapses {
     }
 
     async fn look(&self, progress: &mut Option<Progress>) -> anyhow::Result<()> {
+        if let Some(replicas) = &self.replicas {
+            let Some(mark) = replicas.hold_job(JOB).await? else {
+                // Another does it; what it will have done is not known here.
+                *progress = None;
+                return Ok(());
+            };
+            if progress.is_none() {
+                *progress = Some(self.begin_at(shared_mark(mark.as_deref())).await?);
+            }
+        }
         let progress = match progress {
             Some(progress) => progress,
             none @ None => none.insert(self.begin().await?),
@@ -85,7 +108,10 @@ impl Lapses {
         progress.upto = now;
         progress.told.clear();
         if recorded || progress.kept_at.is_none_or(|kept| kept.elapsed() >= MARK_PERIOD) {
-            mark::write(&self.path(), now).await?;
+            match &self.replicas {
+                Some(replicas) => replicas.mark_job(JOB, &now.to_string()).await?,
+                None => mark::write(&self.path(), now).await?,
+            }
             progress.kept_at = Some(Instant::now());
         }
         Ok(())
@@ -93,8 +119,13 @@ impl Lapses {
 
     /// Where the last process was; from now on if there was none.
     async fn begin(&self) -> anyhow::Result<Progress> {
+        self.begin_at(mark::read(&self.path())).await
+    }
+
+    /// Behind what an earlier one, or another replica, has done.
+    async fn begin_at(&self, upto: Option<Timestamp>) -> anyhow::Result<Progress> {
         let now = self.clock.now();
-        let upto = mark::read(&self.path()).map_or(now, |upto| upto.min(now));
+        let upto = upto.map_or(now, |upto| upto.min(now));
         let places = self.journal.places().clone();
         let told = tokio::task::spawn_blocking(move || {
             let mut told = HashSet::new();
@@ -135,6 +166,11 @@ impl Lapses {
     fn path(&self) -> PathBuf {
         self.journal.settings().dir.join("lapses.json")
     }
+}
+
+/// How far another replica has come.
+fn shared_mark(mark: Option<&str>) -> Option<Timestamp> {
+    mark.and_then(|mark| mark.parse().ok())
 }
 
 /// Whose lapse a record is of, as [`Lapse::key`] has it.

@@ -8,6 +8,7 @@ mod lanes;
 mod lapses;
 mod listeners;
 mod logging;
+mod membership;
 mod notifications;
 mod parts;
 mod permissions;
@@ -17,6 +18,7 @@ mod retention;
 mod settings;
 mod signing;
 mod sinks;
+mod store;
 mod unusual;
 mod upkeep;
 mod usage;
@@ -32,6 +34,7 @@ use self::lanes::Lanes;
 use self::listeners::Listeners;
 use self::parts::Parts;
 pub use self::signing::{SigningKey, signing_key};
+pub use self::store::{copy as copy_store, migrate as migrate_store};
 pub use self::witness::{WitnessSettings, witness};
 use crate::config::Config;
 use crate::sinks::Sinks;
@@ -92,9 +95,10 @@ async fn run(path: &Path) -> anyhow::Result<()> {
     let keeper = witness::keeper(witnesses, &parts)?;
     let unusual = parts.unusual();
     unusual.restore().await.context("the journal does not say who is held")?;
-    let stop = CancellationToken::new();
+    let (stop, stop_proxy) = (CancellationToken::new(), CancellationToken::new());
 
-    let grants = tokio::spawn(std::sync::Arc::clone(&parts.grants).run(parts::GRANT_POLL, stop.clone()));
+    let grants = tokio::spawn(std::sync::Arc::clone(&parts.grants).run(parts.grant_poll, stop.clone()));
+    let membership = membership::Membership::begin(&parts);
     let purges = tokio::spawn(upkeep::purge(std::sync::Arc::clone(&parts.journal), stop.clone()));
     let retention = tokio::spawn(std::sync::Arc::clone(&parts.retention).serve(stop.clone()));
     let permissions = tokio::spawn(std::sync::Arc::clone(&parts.standing).keep_daily(stop.clone()));
@@ -107,26 +111,41 @@ async fn run(path: &Path) -> anyhow::Result<()> {
         tokio::spawn(async move { control.serve(control_listener, stop).await })
     };
     let proxy = {
-        let (server, stop) = (std::sync::Arc::clone(&parts.session), stop.clone());
+        let (server, stop) = (std::sync::Arc::clone(&parts.session), stop_proxy.clone());
         tokio::spawn(async move { server.run(proxy_listener, stop).await })
     };
     tracing::info!(proxy = %proxy_address, control = %control_address, "ready");
 
     signals.until_end(&parts).await;
-    tracing::info!("stopping: no new connections, live ones end");
+    parts.leaving.cancel();
+    if !parts.linger.is_zero() {
+        tracing::info!("about to stop: not ready any more");
+        signals.linger(parts.linger).await;
+    }
+    tracing::info!("stopping: no new connections, live ones end their transactions");
+    stop_proxy.cancel();
+    // The rest goes on for as long as there are sessions: their grants may end meanwhile.
+    if let Err(error) = proxy.await {
+        tracing::error!(%error, "the proxy ended badly");
+    }
     stop.cancel();
-    for part in [proxy, control, grants, purges, retention, permissions, lapses, unusual, warm_up, witnessed] {
+    for part in [control, grants, purges, retention, permissions, lapses, unusual, warm_up, witnessed] {
         if let Err(error) = part.await {
             tracing::error!(%error, "a part ended badly");
         }
     }
     let closed = parts.journal.close().await;
+    // Last of all: until then this replica holds what it holds.
+    membership.end().await;
     // After the last record, so that they may take it too.
     tokio::join!(parts.sinks.stop(), parts.notifications.stop());
     closed?;
     tracing::info!("stopped");
     Ok(())
 }
+
+/// How often is looked whether another replica works by another configuration.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// The signals that a service answers.
 struct Signals {
@@ -144,13 +163,25 @@ impl Signals {
         })
     }
 
+    /// Waits, unless it is asked again.
+    async fn linger(&mut self, pause: std::time::Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
     /// Reloads at each SIGHUP; returns at SIGTERM or SIGINT.
     async fn until_end(&mut self, parts: &Parts) {
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.hangup.recv() => parts.reload().await,
+                _ = looks.tick() => parts.follow_others().await,
             }
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
 
 use super::analyst::Analyst;
 use super::asking::SessionDesk;
@@ -17,22 +18,21 @@ use super::permissions::Standing;
 use super::retention;
 use super::settings::{self, Fixed};
 use super::sinks;
+use super::store::{self, Opened};
 use super::unusual::{Counted, Unusual};
 use super::usage;
 use crate::access::{Clock, RegionNetworks};
 use crate::audit::{HashKey, Journal};
-use crate::config::{Config, StoreLocation};
+use crate::config::Config;
 use crate::control;
 use crate::desk::{self, Desk};
+use crate::replicas::{self, Replicas};
 use crate::session::{self, Balancers, DatabaseSettings, Metrics, Registry, ServerTls};
 use crate::sinks::Sinks;
-use crate::store::{GrantBook, SharedStore, SqliteStore, Store as _};
+use crate::store::{GrantBook, SharedStore};
 use crate::tls::ReloadableCertificate;
 use crate::wire::scram::{self, Verifier};
 use crate::witness;
-
-/// How often the store is read for changes made elsewhere.
-pub const GRANT_POLL: Duration = Duration::from_secs(1);
 
 /// The parts, and the handles that a reload swaps.
 #[derive(Debug)]
@@ -60,6 +60,14 @@ pub struct Parts {
     pub control_certificate: Arc<ReloadableCertificate>,
     pub witness_metrics: witness::Metrics,
     sessions: Arc<Registry>,
+    /// The others, where the store is one that several share.
+    pub replicas: Option<Arc<Replicas>>,
+    /// How often the store is read for changes made elsewhere.
+    pub grant_poll: Duration,
+    /// For load balancers to notice that this one is about to stop, before it takes no more connections.
+    pub linger: Duration,
+    /// Says that it is.
+    pub leaving: CancellationToken,
     unusual: (Option<crate::unusual::Settings>, Counted),
 }
 
@@ -69,12 +77,22 @@ impl Parts {
     pub async fn build(config: Config, lanes: Vec<tokio::runtime::Handle>) -> anyhow::Result<(Self, control::Server)> {
         let journal = Journal::open(settings::journal(&config))
             .map_err(|error| anyhow::anyhow!("the audit journal cannot be opened: {}", error.0))?;
-        let StoreLocation::Sqlite(path) = &config.store;
-        let store = SqliteStore::open(path).with_context(|| format!("store {}", path.display()))?;
-        let clock = Arc::new(Clock::starting_at(store.latest_instant().await?));
-        let store: SharedStore = Arc::new(store);
+        let Opened { store, fleet, clock } = store::open(&config.store.location).await?;
         let grants = GrantBook::load(Arc::clone(&store), Arc::clone(&clock)).await?;
         let mut metrics_registry = prometheus_client::registry::Registry::default();
+        let (control_tls, control_certificate) = settings::control_tls(&config)?;
+        let replicas = match fleet {
+            None => None,
+            Some(fleet) => {
+                let settings = replicas::Settings {
+                    identity: identity(&config, &journal),
+                    certificate: Arc::clone(&control_certificate),
+                    lease: config.store.lease,
+                };
+                let metrics = replicas::Metrics::register(&mut metrics_registry);
+                Some(Replicas::join(fleet, settings, Arc::clone(&clock), metrics).await.context("the other replicas")?)
+            }
+        };
         let metrics = Arc::new(Metrics::register(&mut metrics_registry));
         let witness_metrics = witness::Metrics::register(&mut metrics_registry);
         let sink_metrics = crate::sinks::Metrics::register(&mut metrics_registry);
@@ -86,6 +104,9 @@ impl Parts {
         let notifications =
             Sinks::start(notifications, Arc::clone(&journal), Arc::clone(&clock), notification_metrics).await;
         let registry = Arc::new(Registry::default());
+        if let Some(replicas) = &replicas {
+            registry.name_replica(replicas.number());
+        }
         let counted = Counted::register(&mut metrics_registry);
         let swapped = Swapped::of(&config, &clock)?;
 
@@ -112,6 +133,7 @@ impl Parts {
             balancers: Arc::clone(&swapped.balancers),
             tls: Arc::clone(&swapped.tls),
             registry: Arc::clone(&registry),
+            replicas: replicas.clone(),
             desk: Some(Arc::new(SessionDesk::new(Arc::clone(&desk)))),
             metrics,
         };
@@ -127,6 +149,7 @@ impl Parts {
             sessions: Arc::clone(&session),
             databases: Arc::clone(&swapped.databases),
             policies: Arc::clone(&swapped.policies),
+            replicas: replicas.clone(),
             metrics: retention::Metrics::register(&mut metrics_registry),
             parameters: config.audit.parameters,
             hash_key,
@@ -147,9 +170,10 @@ impl Parts {
             regions: config.audit.regions.keys().cloned().collect(),
             places: tokio::sync::Semaphore::new(usage::REPORTS),
         };
-        let (control_tls, control_certificate) = settings::control_tls(&config)?;
         let mut control_settings = control::Settings::new(control_tls);
         control_settings.credential_ttl = config.control.credential_ttl;
+        control_settings.store_lease = config.store.lease;
+        let leaving = control_settings.leaving.clone();
         let control = control::Server::new(
             control_settings,
             control::Dependencies {
@@ -158,6 +182,8 @@ impl Parts {
                 journal: Arc::clone(&journal),
                 clock: Arc::clone(&clock),
                 sessions: Arc::clone(&registry) as Arc<dyn control::Sessions>,
+                replicas: replicas.clone(),
+                cancels: Arc::clone(&session) as Arc<dyn control::Cancels>,
                 directory: Arc::clone(&swapped.directory),
                 explainer: Arc::clone(&explainer) as Arc<dyn control::Explain>,
                 derive_verifier: Arc::new(move |user, password, like| {
@@ -195,6 +221,10 @@ impl Parts {
             control_certificate,
             witness_metrics,
             sessions: registry,
+            replicas,
+            grant_poll: config.store.poll,
+            linger: config.proxy.linger,
+            leaving,
             unusual: (config.unusual, counted),
         };
         Ok((parts, control))
@@ -209,7 +239,18 @@ impl Parts {
 
     /// Who records what time alone brings about.
     pub fn lapses(&self) -> Lapses {
-        Lapses::new(Arc::clone(&self.store), Arc::clone(&self.desk), Arc::clone(&self.journal), Arc::clone(&self.clock))
+        let (store, desk, clock) = (Arc::clone(&self.store), Arc::clone(&self.desk), Arc::clone(&self.clock));
+        Lapses::new(store, desk, Arc::clone(&self.journal), clock, self.replicas.clone())
+    }
+}
+
+/// Who this replica is to the others.
+fn identity(config: &Config, journal: &Journal) -> replicas::Identity {
+    replicas::Identity {
+        name: config.replica.name.clone(),
+        address: config.replica.address.clone(),
+        journal: journal.id().to_owned(),
+        policy: settings::policy_name(config),
     }
 }
 

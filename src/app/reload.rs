@@ -5,7 +5,7 @@ use super::notifications::{self, StoredRequests};
 use super::parts::Parts;
 use super::{load, retention, settings, sinks};
 use crate::audit::{Event, Record};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::sinks::{Prepared, Sinks};
 
 impl Parts {
@@ -23,6 +23,9 @@ impl Parts {
             Ok(config) => (Event::ConfigReloaded, format!("version {:016x}", config.version)),
             Err(error) => (Event::ConfigRefused, format!("the old settings stay: {error:#}")),
         };
+        if let (Ok(config), Some(replicas)) = (&outcome, &self.replicas) {
+            replicas.set_policy(&settings::policy_name(config));
+        }
         match &outcome {
             Ok(_) => tracing::info!(%detail, "configuration reloaded"),
             Err(_) => tracing::error!(%detail, "configuration refused"),
@@ -31,6 +34,24 @@ impl Parts {
         record.detail = Some(detail);
         if let Err(error) = self.journal.record(record).await {
             tracing::error!(%error, "the reload was not recorded");
+        }
+    }
+
+    /// Reads the configuration again where another replica works by one that this one has before it, too: a change reaches all of
+    /// them, whichever is told of it first.
+    pub async fn follow_others(&self) {
+        let Some(replicas) = &self.replicas else { return };
+        let mine = replicas.policy();
+        if replicas.policies().iter().all(|theirs| *theirs == mine) {
+            return;
+        }
+        let path = self.config_path.clone();
+        let here = tokio::task::spawn_blocking(move || config::version_at(&path)).await;
+        let Ok(Ok(here)) = here else { return };
+        let here = settings::name_of_policy(here);
+        if here != mine && replicas.others_work_by(&here) {
+            tracing::info!(version = here, "another replica works by this configuration: it is read here, too");
+            self.reload().await;
         }
     }
 

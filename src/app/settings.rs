@@ -12,7 +12,7 @@ use crate::access::{Clock, Region, Secret};
 use crate::audit::{self, HashKey, Shelf};
 use crate::config::{
     Config, Issuer, Login, ParameterRecording, Protocol, Provision, SecondOpinion, SessionAttrs, SslMode,
-    StoreLocation, TokenAlgorithm, UpstreamHost, UpstreamPlace, UpstreamUrl,
+    TokenAlgorithm, UpstreamHost, UpstreamPlace, UpstreamUrl,
 };
 use crate::guarded::Proof;
 use crate::policy::DatabasePolicy;
@@ -26,6 +26,8 @@ pub fn session_settings(config: &Config, salt_secret: [u8; 32], hash_key: HashKe
         salt_secret,
         hash_key,
         bounds: session_bounds(&config.proxy.bounds),
+        store_lease: config.store.lease,
+        drain: config.proxy.drain,
         parameters: match config.audit.parameters {
             ParameterRecording::Record => session::ParameterRecording::Record,
             ParameterRecording::Hash => session::ParameterRecording::Hash,
@@ -79,6 +81,16 @@ pub fn salt_secret(config: &Config) -> anyhow::Result<[u8; 32]> {
     let key = std::fs::read(&config.proxy.tls.key)?;
     let keyed = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), b"pgward: salts of users without a verifier");
     Ok(keyed.as_ref().try_into()?)
+}
+
+/// What replicas tell each other's configurations by.
+pub fn policy_name(config: &Config) -> String {
+    name_of_policy(config.version)
+}
+
+/// The same of a version.
+pub fn name_of_policy(version: u64) -> String {
+    format!("{version:016x}")
 }
 
 /// Whose word about a client's address is taken.
@@ -320,7 +332,8 @@ pub struct Fixed {
     proxy: SocketAddr,
     workers: Option<usize>,
     control: SocketAddr,
-    store: StoreLocation,
+    store: crate::config::StoreSettings,
+    replica: crate::config::ReplicaSettings,
     journal: audit::Settings,
     control_files: (PathBuf, PathBuf),
     witnesses: Vec<crate::witness::Place>,
@@ -334,6 +347,7 @@ impl Fixed {
             workers: config.proxy.workers,
             control: config.control.listen,
             store: config.store.clone(),
+            replica: config.replica.clone(),
             journal: journal(config),
             control_files: (config.control.tls.cert.clone(), config.control.tls.key.clone()),
             witnesses: config.audit.witnesses.clone(),
@@ -347,7 +361,8 @@ impl Fixed {
             ("proxy.listen", self.proxy == other.proxy),
             ("proxy.workers", self.workers == other.workers),
             ("control.listen", self.control == other.control),
-            ("store.url", self.store == other.store),
+            ("store", self.store == other.store),
+            ("replica", self.replica == other.replica),
             ("audit", self.journal == other.journal),
             ("control.tls_cert", self.control_files == other.control_files),
             ("audit.witness", self.witnesses == other.witnesses),

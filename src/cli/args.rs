@@ -79,6 +79,29 @@ pub enum ScopesCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Make the tables of a store in PostgreSQL, or bring them up to date, as their owner
+    Migrate {
+        /// postgresql://OWNER@HOST/DATABASE?sslrootcert=FILE
+        url: String,
+        /// The file with the owner's password
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+        /// The role that pgward works as: it may use the tables, and not change them
+        #[arg(long)]
+        role: Option<String>,
+    },
+    /// Move an installation: copy sqlite://FILE to postgresql://ROLE@HOST/DATABASE
+    Copy {
+        from: String,
+        to: String,
+        /// The file with the role's password
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub enum ReportCommand {
     /// Where classified data lies, who touched it from where, what left its region, what was refused
     Residency {
@@ -130,6 +153,9 @@ pub enum Command {
         #[arg(long, value_name = "FILE", default_value = "proxy.toml")]
         config: PathBuf,
     },
+    /// Make and move the store that several replicas share
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Make a control token, and the hash to put into proxy.toml
     Token,
     /// Keep URL, CA and token, and write pg_service.conf entries

@@ -8,9 +8,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::failure::Failure;
+use super::output;
 use super::server::Target;
 use crate::control::Problem;
-use crate::control::api::MORE_HEADER;
+use crate::control::api::{MISSING_HEADER, MORE_HEADER};
 
 /// A control port, spoken with on behalf of one token.
 #[derive(Debug)]
@@ -122,6 +123,9 @@ impl Client {
         let response = call.send().await.map_err(|error| self.explain(&error))?;
         let status = response.status();
         if status.is_success() {
+            if let Some(missing) = response.headers().get(MISSING_HEADER).and_then(|names| names.to_str().ok()) {
+                output::notice(&format!("warning: these replicas could not be asked: {missing}"));
+            }
             return Ok(response);
         }
         match read::<Problem>(response).await {

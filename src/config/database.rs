@@ -179,7 +179,7 @@ fn upstream(table: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>) -> Op
     Some(upstream)
 }
 
-fn password(table: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>) -> PasswordSource {
+pub(super) fn password(table: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>) -> PasswordSource {
     let file = table.text("password_file");
     let variable = table.text("password_env");
     match (file, variable) {

@@ -18,6 +18,7 @@ mod scope;
 mod sections;
 mod sink;
 mod size;
+mod store;
 mod suggest;
 mod unusual;
 mod upstream;
@@ -39,6 +40,7 @@ pub use self::oidc::Oidc;
 pub use self::problems::{ConfigErrors, Problem};
 pub use self::retention::RetentionPolicy;
 pub use self::sink::{ArchiveLocation, Sink, SinkFormat, SinkKind, SinkStart};
+pub use self::store::{ReplicaSettings, StoreLocation, StoreSettings, store_at};
 pub use self::upstream::{LoginOptions, Protocol, SessionAttrs, SslMode, UpstreamHost, UpstreamPlace, UpstreamUrl};
 pub use crate::access::Secret;
 
@@ -61,7 +63,8 @@ pub struct Config {
     pub version: u64,
     pub proxy: ProxySettings,
     pub control: ControlSettings,
-    pub store: StoreLocation,
+    pub store: StoreSettings,
+    pub replica: ReplicaSettings,
     pub audit: AuditSettings,
     /// Where records go besides `audit.dir`.
     pub sinks: Vec<Sink>,
@@ -98,6 +101,10 @@ pub struct ProxySettings {
     pub client_crl: Vec<PathBuf>,
     /// Threads that serve sessions, where the configuration says how many.
     pub workers: Option<usize>,
+    /// For transactions to end once pgward is asked to stop.
+    pub drain: Duration,
+    /// Between being asked to stop and taking no more connections.
+    pub linger: Duration,
     /// What clients may have and do.
     pub bounds: Bounds,
     /// Load balancers, each of whose connections begins with a PROXY v2 header that says whose it is.
@@ -124,12 +131,6 @@ pub struct ControlSettings {
     pub credential_ttl: Duration,
     /// Whom people log in by, besides their tokens.
     pub oidc: Option<Oidc>,
-}
-
-/// `[store]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreLocation {
-    Sqlite(PathBuf),
 }
 
 /// `[audit]`
@@ -280,15 +281,15 @@ impl Config {
 
     fn build(path: &Path, text: &str, root: &Table<'_>) -> Option<Self> {
         root.allow(&[
-            "proxy", "control", "store", "audit", "notify", "unusual", "regions", "identity", "user", "database",
-            "scope",
+            "proxy", "control", "store", "replica", "audit", "notify", "unusual", "regions", "identity", "user",
+            "database", "scope",
         ]);
         let directory = path.parent().unwrap_or(Path::new(""));
         let mut files = Vec::new();
         let names = Names::collect(root);
         let proxy = sections::proxy(root, directory, &mut files);
         let control = sections::control(root, directory, &names, &mut files);
-        let store = sections::store(root, directory);
+        let store = store::store(root, directory, &mut files);
         let audit = audit::audit(root, directory, &mut files);
         let sinks = sink::sinks(root, directory, &names, &mut files);
         let sections::Regions { declared: regions, networks, rules } = sections::regions(root, &names);
@@ -306,7 +307,8 @@ impl Config {
             root.refuse("control.listen", format!("{} is the address of [proxy] already", control.listen));
         }
         let version = version_of(text);
-        let (store, audit) = (store?, audit?);
+        let replica = store::replica(root, store.as_ref(), control.listen.port());
+        let (store, replica, audit) = (store?, replica?, audit?);
         let path = path.to_owned();
         Some(Self {
             path,
@@ -314,6 +316,7 @@ impl Config {
             proxy,
             control,
             store,
+            replica,
             audit,
             sinks,
             notifications,
@@ -328,6 +331,14 @@ impl Config {
             files,
         })
     }
+}
+
+/// The version that the file at `path` would have, were it loaded now.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn version_at(path: &Path) -> std::io::Result<u64> {
+    Ok(version_of(&std::fs::read_to_string(path)?))
 }
 
 fn version_of(text: &str) -> u64 {

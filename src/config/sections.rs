@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -13,7 +13,7 @@ use super::files::{FileKind, FileUse};
 use super::names::{Names, check_name};
 use super::oidc;
 use super::reader::{Table, Text};
-use super::{ControlSettings, ProxySettings, StoreLocation, TlsFiles};
+use super::{ControlSettings, ProxySettings, TlsFiles};
 use crate::access::{Region, RegionNetworks};
 use crate::policy::RegionRule;
 
@@ -31,6 +31,8 @@ pub(super) fn proxy(root: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>
         "public_host",
         "public_port",
         "workers",
+        "drain",
+        "linger",
         "proxy_protocol_from",
     ];
     table.allow(&[own.as_slice(), &bounds::KEYS].concat());
@@ -64,6 +66,8 @@ pub(super) fn proxy(root: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>
         client_ca,
         client_crl,
         workers: table.integer("workers", 1, 1_024).and_then(|count| usize::try_from(count).ok()),
+        drain: pause(&table, "drain", Duration::from_secs(30)),
+        linger: pause(&table, "linger", Duration::ZERO),
         bounds,
         proxy_protocol_from,
     })
@@ -84,12 +88,6 @@ pub(super) fn control(
     let credential_ttl = table.duration("credential_ttl").unwrap_or(DAY / 2);
     let oidc = oidc::oidc(&table, directory, files);
     Some(ControlSettings { listen: listen?, tls: tls?, admins, auditors, credential_ttl, oidc })
-}
-
-pub(super) fn store(root: &Table<'_>, directory: &Path) -> Option<StoreLocation> {
-    let table = root.required_table("store")?;
-    table.allow(&["url"]);
-    table.required_text("url")?.read(|url| store_location(url, directory))
 }
 
 /// `[regions.*]`
@@ -143,6 +141,15 @@ fn tls_files(table: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>) -> O
     Some(TlsFiles { cert: cert?, key: key? })
 }
 
+/// A pause on the way to the end.
+fn pause(table: &Table<'_>, key: &str, default: Duration) -> Duration {
+    let pause = table.duration(key).unwrap_or(default);
+    if pause > Duration::from_secs(3600) {
+        table.refuse(key, "must be \"1h\" or less");
+    }
+    pause
+}
+
 fn check_host(text: &str) -> Result<String, String> {
     let is_host = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:".contains(c));
     if is_host { Ok(text.to_owned()) } else { Err(format!("{text:?} is not a host name or address")) }
@@ -151,17 +158,6 @@ fn check_host(text: &str) -> Result<String, String> {
 /// A host by which a client on the same network reaches a listener on `address`.
 fn reachable_host(address: IpAddr) -> String {
     if address.is_unspecified() { "localhost".to_owned() } else { address.to_string() }
-}
-
-fn store_location(url: &str, directory: &Path) -> Result<StoreLocation, String> {
-    if url.starts_with("postgresql://") || url.starts_with("postgres://") {
-        return Err("a store in PostgreSQL is not available yet; use \"sqlite://var/pgward.db\"".to_owned());
-    }
-    let path = url.strip_prefix("sqlite://").ok_or("expected a URL such as \"sqlite://var/pgward.db\"")?;
-    if path.is_empty() || path.ends_with('/') || path.contains(['?', '#', '\0']) {
-        return Err(format!("\"{path}\" is not the path of a file"));
-    }
-    Ok(StoreLocation::Sqlite(directory.join(PathBuf::from(path))))
 }
 
 fn parse_network(text: &str) -> Result<IpNet, String> {

@@ -9,6 +9,8 @@ use crate::audit::{Event, Filter, RecordedVerdict};
 
 /// Says that a search left older records out.
 pub const MORE_HEADER: &str = "pgward-more";
+/// Says which replicas could not be asked.
+pub const MISSING_HEADER: &str = "pgward-missing";
 
 /// Asks for access.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -310,6 +312,9 @@ pub struct SessionView {
     pub rows: Option<u64>,
     /// Statements so far.
     pub statements: u64,
+    /// The replica that serves it, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica: Option<String>,
 }
 
 /// What became of a session that was to be ended.
@@ -510,6 +515,64 @@ pub struct Verification {
     /// What is wrong, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// Each replica's journal, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub journals: Vec<JournalVerification>,
+}
+
+/// Whether one replica's journal is whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JournalVerification {
+    /// Its identity.
+    pub journal: String,
+    pub replica: String,
+    pub state: JournalState,
+    /// Records that were read.
+    pub records: u64,
+    /// Records that the store knows it had.
+    pub published: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_bad: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// What is known of a journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum JournalState {
+    /// Every record is as it was written, and none that was published is gone.
+    Whole,
+    /// A record is not as it was written.
+    Bad,
+    /// It has fewer records than it had published.
+    Behind,
+    /// It cannot be read here now.
+    Missing,
+}
+
+impl JournalVerification {
+    /// A journal that its replica has read.
+    #[must_use]
+    pub fn of(journal: String, replica: String, report: &Verification, published: u64) -> Self {
+        let (records, first_bad) = (report.records, report.first_bad);
+        let (state, detail) = match (report.ok, records < published) {
+            (false, _) => (JournalState::Bad, report.detail.clone()),
+            (true, true) => {
+                let gone = format!("it has {records} records and had published {published}: its end was cut off");
+                (JournalState::Behind, Some(gone))
+            }
+            (true, false) => (JournalState::Whole, None),
+        };
+        Self { journal, replica, state, records, published, first_bad, detail }
+    }
+
+    /// One that nobody has read.
+    #[must_use]
+    pub fn missing(journal: String, replica: String, published: u64, why: String) -> Self {
+        let (state, detail) = (JournalState::Missing, Some(why));
+        Self { journal, replica, state, records: 0, published, first_bad: None, detail }
+    }
 }
 
 /// Which requests to list.

@@ -13,6 +13,7 @@ use axum::response::Response;
 
 use super::browser::BrowserSession;
 use super::directory::Directory;
+use super::elsewhere;
 use super::extract::MAX_BODY;
 use super::problem::Problem;
 use super::proof::{Arrival, Proof};
@@ -96,6 +97,18 @@ impl Caller {
     #[must_use]
     pub fn is_auditor(&self) -> bool {
         self.auditor
+    }
+
+    /// Whether another replica calls for whoever it is.
+    #[must_use]
+    pub fn is_on_behalf(&self) -> bool {
+        matches!(self.proof, Proof::Replica(_) | Proof::Peer(_))
+    }
+
+    /// Whether it is another replica itself.
+    #[must_use]
+    pub fn is_replica(&self) -> bool {
+        matches!(self.proof, Proof::Peer(_))
     }
 
     /// The caller at the desk.
@@ -190,7 +203,11 @@ async fn identify(
     let directory = shared.directory.load_full();
     let (proof, session) = if headers.contains_key(header::AUTHORIZATION) {
         let Some(token) = bearer(headers) else { return Ok(None) };
-        (by_token(&directory, token).await?, None)
+        let proof = match by_token(&directory, token).await? {
+            Some(proof) => Some(proof),
+            None => by_replica(shared, token, (headers, method, uri)).await,
+        };
+        (proof, None)
     } else {
         let session = shared.browsers.find(headers, now);
         if let Some(session) = session.as_ref().filter(|_| !method.is_safe()) {
@@ -203,6 +220,20 @@ async fn identify(
         let (admin, auditor) = (directory.is_admin(&principal), directory.is_auditor(&principal));
         Caller { proof, admin, auditor, principal, peer, session }
     }))
+}
+
+/// A token of another replica, which speaks for itself or for somebody who has shown it who they are.
+async fn by_replica(
+    shared: &Shared,
+    token: &str,
+    (headers, method, uri): (&HeaderMap, &Method, &Uri),
+) -> Option<Proof> {
+    let name = shared.replicas.as_ref()?.by_token(token).await?;
+    if uri.path() == PEER_CANCEL {
+        return Some(Proof::Peer(name.into()));
+    }
+    let principal = elsewhere::on_behalf(headers)?;
+    elsewhere::may_be_on_behalf(method, uri.path()).then(|| Proof::Replica(Arc::new(principal)))
 }
 
 /// A token of ours, or one of the identity provider's.
@@ -250,6 +281,9 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
+
+/// Where replicas hand cancel requests on.
+pub const PEER_CANCEL: &str = "/v1/peers/cancel";
 
 /// No token is longer: those of identity providers list groups.
 const MAX_HEADER: usize = 16 * 1024;

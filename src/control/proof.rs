@@ -15,6 +15,10 @@ pub enum Proof {
     Token(TokenHash),
     /// An identity provider's word.
     Provider(Arc<Arrival>),
+    /// Another replica's word, to which this principal had shown one of the others.
+    Replica(Arc<Principal>),
+    /// Another replica itself, by its name.
+    Peer(Arc<str>),
 }
 
 /// Somebody whom an identity provider named.
@@ -37,7 +41,9 @@ impl Proof {
             (Proof::Provider(one), Proof::Provider(other)) => {
                 (&one.issuer, &one.named.name) == (&other.issuer, &other.named.name)
             }
-            (Proof::Token(_), Proof::Provider(_)) | (Proof::Provider(_), Proof::Token(_)) => false,
+            (Proof::Replica(one), Proof::Replica(other)) => one.name == other.name,
+            (Proof::Peer(one), Proof::Peer(other)) => one == other,
+            (Proof::Token(_) | Proof::Provider(_) | Proof::Replica(_) | Proof::Peer(_), _) => false,
         }
     }
 
@@ -47,6 +53,7 @@ impl Proof {
         match self {
             Proof::Token(_) => "token",
             Proof::Provider(_) => "oidc",
+            Proof::Replica(_) | Proof::Peer(_) => "replica",
         }
     }
 }
@@ -58,6 +65,8 @@ impl Directory {
     pub fn standing_of(&self, proof: &Proof, now: Timestamp) -> Option<Principal> {
         match proof {
             Proof::Token(hash) => self.user_by_hash(hash).map(|user| user.principal.clone()),
+            Proof::Replica(principal) => Some(Principal::clone(principal)),
+            Proof::Peer(name) => Some(Principal { name: format!("replica {name}"), groups: Vec::new(), region: None }),
             Proof::Provider(arrival) => {
                 let is_ours = self.provider.as_ref().is_some_and(|provider| provider.offer().issuer == arrival.issuer);
                 let is_over = arrival.ends_with_token && arrival.named.until <= now;

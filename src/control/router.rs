@@ -15,7 +15,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::authenticate;
+use super::auth::{PEER_CANCEL, authenticate};
 use super::extract::MAX_BODY;
 use super::metrics::count;
 use super::problem::Problem;
@@ -46,6 +46,8 @@ pub fn build(shared: &Arc<Shared>) -> Router {
         .route("/login/callback", get(login::returned))
         .route("/logout", post(web::logout));
     guarded
+        // Between replicas alone, and so no part of the description.
+        .route(PEER_CANCEL, post(sessions::hand_cancel))
         .route_layer(middleware::from_fn_with_state(Arc::clone(shared), authenticate))
         .merge(logins)
         .route_layer(middleware::from_fn_with_state(Arc::clone(shared), refusals::record))

@@ -20,6 +20,7 @@ use super::{Directory, Explain, Metrics, listener};
 use crate::access::{Clock, SessionId};
 use crate::audit::Journal;
 use crate::desk::Desk;
+use crate::replicas::{HandedCancel, Replicas};
 use crate::session::{Registry, SessionInfo};
 use crate::store::{GrantBook, SharedStore};
 
@@ -41,6 +42,10 @@ pub struct Settings {
     /// Connections at once, and of one address.
     pub max_connections: usize,
     pub max_connections_per_address: usize,
+    /// Cancelled once the process is about to stop: it is not ready from then on, and serves those who are there.
+    pub leaving: CancellationToken,
+    /// How old what is known of the store may be.
+    pub store_lease: Duration,
 }
 
 impl Settings {
@@ -56,6 +61,8 @@ impl Settings {
             drain_timeout: Duration::from_secs(5),
             max_connections: 512,
             max_connections_per_address: 128,
+            leaving: CancellationToken::new(),
+            store_lease: Duration::from_secs(30),
         }
     }
 }
@@ -98,6 +105,13 @@ impl Sessions for Registry {
     }
 }
 
+/// Takes cancel requests for sessions of this replica.
+#[async_trait::async_trait]
+pub trait Cancels: Send + Sync + std::fmt::Debug {
+    /// Answers whether there is such a session.
+    async fn take_cancel(&self, cancel: &HandedCancel) -> bool;
+}
+
 /// The parts that the control port works with.
 #[derive(Clone)]
 pub struct Dependencies {
@@ -106,6 +120,10 @@ pub struct Dependencies {
     pub journal: Arc<Journal>,
     pub clock: Arc<Clock>,
     pub sessions: Arc<dyn Sessions>,
+    /// The other replicas, where the store is one that several share.
+    pub replicas: Option<Arc<Replicas>>,
+    /// Who takes cancel requests that others were sent.
+    pub cancels: Arc<dyn Cancels>,
     /// Swapped when the configuration is read again.
     pub directory: Arc<ArcSwap<Directory>>,
     pub explainer: Arc<dyn Explain>,

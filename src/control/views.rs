@@ -147,6 +147,7 @@ pub fn session(session: SessionInfo) -> SessionView {
         statement: session.statement,
         rows: session.rows,
         statements: session.statements,
+        replica: None,
     }
 }
 

@@ -33,4 +33,4 @@ pub use keep::Keep;
 pub use plan::{Blocker, Plan, PlannedPartition, Touched, plan};
 pub use policy::{Action, Change, Hold, Policy, Relation};
 pub use rows::Rows;
-pub use run::{Batch, Done, Ended, Ledger, LedgerError, Outcome, cutoffs, in_words, run, settle};
+pub use run::{Batch, Done, Ended, HoldsTurn, Ledger, LedgerError, Outcome, cutoffs, in_words, run, settle};

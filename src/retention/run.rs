@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use tokio::sync::OwnedMutexGuard;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -48,6 +47,9 @@ pub enum Outcome {
 #[error("{0}")]
 pub struct LedgerError(pub String);
 
+/// For as long as it is there no hold is placed or released.
+pub type HoldsTurn = Box<dyn Send + Sync>;
+
 /// Who is asked before, and told of, each batch.
 #[async_trait::async_trait]
 pub trait Ledger: Send + Sync {
@@ -55,7 +57,7 @@ pub trait Ledger: Send + Sync {
     async fn may_go_on(&self, policy: &Policy) -> Result<(), LedgerError>;
 
     /// The holds that stand. None is placed or released until the guard is dropped.
-    async fn holds(&self) -> Result<(Vec<Hold>, OwnedMutexGuard<()>), LedgerError>;
+    async fn holds(&self) -> Result<(Vec<Hold>, HoldsTurn), LedgerError>;
 
     /// Records a batch that is about to commit; answers what [`Ledger::end`] names it by.
     async fn begin(&self, batch: &Batch) -> Result<u64, LedgerError>;

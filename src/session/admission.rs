@@ -61,7 +61,7 @@ impl Admission {
         if let Some(network) = network {
             counts.place(network);
         }
-        Ok(Seat { admission: Arc::clone(self), network, is_handshaking: true, principal: None })
+        Ok(Seat { admission: Arc::clone(self), network, is_handshaking: true, principal: None, shared: None })
     }
 
     /// Leave to tell a refused connection why; `None` where too many are being told already.
@@ -120,9 +120,16 @@ pub struct Seat {
     network: Option<Network>,
     is_handshaking: bool,
     principal: Option<Arc<str>>,
+    /// The place over all replicas, where there are several.
+    shared: Option<crate::replicas::Seat>,
 }
 
 impl Seat {
+    /// Holds the session's place over all replicas, too.
+    pub fn hold(&mut self, shared: crate::replicas::Seat) {
+        self.shared = Some(shared);
+    }
+
     /// Counts the connection by the address that a load balancer has named.
     ///
     /// # Errors

@@ -29,6 +29,7 @@ use super::roles::Holder;
 use super::server::Server;
 use crate::access::{Principal, SessionId};
 use crate::audit::Event;
+use crate::replicas::NoSeat;
 use crate::wire::encode::ClientVisible;
 use crate::wire::sqlstate;
 use crate::wire::startup::Startup;
@@ -165,6 +166,7 @@ impl Opening {
         self.seat(principal, seat)?;
         let entitled = self.entitle(principal)?;
         let session = SessionId::generate();
+        self.seat_everywhere(&session, principal, seat).await?;
         let holder = Holder { session: session.clone(), principal: principal.name.clone() };
         let reaching = self.reach_where_read(&entitled.settings, &holder, &entitled.live, entitled.is_read_only());
         let reached = reaching.await.map_err(|said| Denied { why: said.message.clone(), said })?;
@@ -179,6 +181,28 @@ impl Opening {
         self.server.parts.metrics.count_bound(Bound::ConnectionsPerPrincipal);
         let most = self.server.settings.bounds.max_connections_per_principal;
         Err(Denied::new("too many connections for this user", too_many_of_principal(&principal.name, most)))
+    }
+
+    /// The same over all replicas, where there are several.
+    async fn seat_everywhere(&self, session: &SessionId, principal: &Principal, seat: &mut Seat) -> Result<(), Denied> {
+        let Some(replicas) = &self.server.parts.replicas else { return Ok(()) };
+        let most = self.server.settings.bounds.max_connections_per_principal;
+        match replicas.take_seat(session, &principal.name, most).await {
+            Ok(shared) => {
+                seat.hold(shared);
+                Ok(())
+            }
+            Err(NoSeat::Full) => {
+                self.server.parts.metrics.count_bound(Bound::ConnectionsPerPrincipal);
+                let said = too_many_of_principal(&principal.name, most);
+                Err(Denied::new("too many connections for this user, on all replicas", said))
+            }
+            Err(NoSeat::Store(error)) => {
+                tracing::warn!(%error, "no session: the store does not say whether there is a place");
+                let said = ClientVisible::fatal(sqlstate::CANNOT_CONNECT_NOW, "grants cannot be checked now");
+                Err(Denied::new("the store does not answer", said))
+            }
+        }
     }
 
     fn who(&self, session: SessionId, principal: Principal, entitled: &Entitled, arrival: &Arrival) -> Who {

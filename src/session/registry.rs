@@ -1,7 +1,8 @@
 //! The live sessions, for those who list and kill them. The only part of `session` that `control` knows.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use jiff::Timestamp;
@@ -42,9 +43,24 @@ pub struct Registry {
     /// By the process number that the client was told.
     keys: DashMap<u32, Arc<Entry>>,
     holds: Arc<Holds>,
+    /// Of this replica, where there are several; 0 where not.
+    replica: AtomicU32,
+}
+
+/// Bits of a process number that say which session of a replica it is; those above say which replica.
+const SESSION_BITS: u32 = 21;
+
+/// The replica whose session goes by a process number; 0 where there is but one.
+pub(super) fn replica_of(process: u32) -> u32 {
+    process >> SESSION_BITS
 }
 
 impl Registry {
+    /// Has the process numbers of sessions say which of several replicas theirs is.
+    pub fn name_replica(&self, number: u32) {
+        self.replica.store(number, Ordering::Relaxed);
+    }
+
     /// Every live session, oldest first.
     #[must_use]
     pub fn list(&self) -> Vec<SessionInfo> {
@@ -98,7 +114,10 @@ impl Registry {
         loop {
             let mut process = [0; 4];
             aws_lc_rs::rand::fill(&mut process)?;
-            let process = u32::from_be_bytes(process) >> 1;
+            let process = match self.replica.load(Ordering::Relaxed) {
+                0 => u32::from_be_bytes(process) >> 1,
+                replica => (replica << SESSION_BITS) | (u32::from_be_bytes(process) >> (u32::BITS - SESSION_BITS)),
+            };
             // The map's own lock makes the number this session's alone.
             if let dashmap::Entry::Vacant(place) = self.keys.entry(process) {
                 let entry = Arc::new(Entry::new(new, process, secret, Arc::clone(&self.holds)));
@@ -239,6 +258,16 @@ impl Entry {
         }
         self.rows.store(0, Ordering::Relaxed);
         self.changing.lock().unwrap_or_else(PoisonError::into_inner).statement = statement;
+    }
+
+    /// Whether it was ever asked anything.
+    pub(super) fn has_run(&self) -> bool {
+        self.statements.load(Ordering::Relaxed) > 0
+    }
+
+    /// How long it has been there.
+    pub(super) fn age(&self, now: Timestamp) -> Duration {
+        now.duration_since(self.info.opened_at).try_into().unwrap_or_default()
     }
 
     pub(super) fn set_rows(&self, rows: u64) {

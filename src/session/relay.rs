@@ -49,6 +49,8 @@ use crate::wire::{Frame, ProtocolError, frame, sqlstate};
 
 /// Between looks at what time has changed.
 const LOOK: Duration = Duration::from_secs(1);
+/// Who logs in while the process stops has so long to begin.
+pub(super) const LATECOMERS: Duration = Duration::from_secs(2);
 /// Bytes of a client's that are handled together.
 const AT_ONCE: usize = 64 * 1024;
 /// For the client to take its last message.
@@ -143,7 +145,7 @@ impl<C: ToClient> Relay<C> {
             if let Some(finish) = self.step().await {
                 return finish;
             }
-            if self.is_draining && self.replies.is_quiet() {
+            if self.is_drained() {
                 return Finish::Ended(End::Shutdown);
             }
             let deadline = self.replies.deadline();
@@ -188,6 +190,7 @@ impl<C: ToClient> Relay<C> {
         let is_draining = self.is_draining;
         let pause = if is_ending { LOOK } else { ends::next_turn(&grants.borrow(), self.clock.now()) };
         let pause = pause.min(self.unread.pause());
+        let pause = if is_draining { pause.min(LATECOMERS) } else { pause };
         Aside::new(async move {
             tokio::select! {
                 Ok(()) = grants.changed() => {}
@@ -196,6 +199,13 @@ impl<C: ToClient> Relay<C> {
                 () = tokio::time::sleep(pause) => {}
             }
         })
+    }
+
+    /// Whether the process stops and the session has nothing more to end. One that has just begun may run what it came for.
+    fn is_drained(&self) -> bool {
+        self.is_draining
+            && self.replies.is_quiet()
+            && (self.entry.has_run() || self.entry.age(self.clock.now()) >= LATECOMERS)
     }
 
     /// Handles everything that has been read.

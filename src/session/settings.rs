@@ -19,6 +19,7 @@ use crate::audit::{HashKey, Journal};
 use crate::guarded::Proof;
 use crate::identity::Issuer;
 use crate::policy::DatabasePolicy;
+use crate::replicas::Replicas;
 use crate::store::{GrantBook, SharedStore};
 use crate::wire::scram::Verifier;
 
@@ -90,6 +91,8 @@ pub struct Dependencies {
     /// The certificate that clients are shown; swapped on reload.
     pub tls: Arc<ArcSwap<ServerTls>>,
     pub registry: Arc<Registry>,
+    /// The other replicas, where the store is one that several share.
+    pub replicas: Option<Arc<Replicas>>,
     /// Where sessions ask for access; nowhere in tests of the data path alone.
     pub desk: Option<Arc<dyn Asking>>,
     pub metrics: Arc<Metrics>,

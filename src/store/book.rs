@@ -120,6 +120,7 @@ impl GrantBook {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 _ = ticks.tick() => {}
+                () = self.store.hinted() => {}
             }
             // Cancel safe: a refresh that is dropped leaves the view as it was.
             let refreshed = tokio::select! {

@@ -1,6 +1,8 @@
 //! Requests, approvals, grants, revocations and credentials, kept; and the watch that tells sessions of changes.
 
 mod book;
+mod copy;
+mod fleet;
 mod postgres;
 mod recent;
 mod rows;
@@ -14,6 +16,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 pub use book::{GrantBook, GrantSet};
+pub use copy::{Copied, copy};
+pub use fleet::{Fleet, Peer, Published, Replica, SharedFleet, Standing};
 pub use postgres::{PostgresSettings, PostgresStore, migrate};
 pub use sqlite::SqliteStore;
 pub use tally::Tally;

@@ -1,10 +1,12 @@
 //! Legal holds on rows: placed between batches, so that a hold that stands is one that no batch has passed by.
 
+use std::sync::Arc;
+
 use super::{Keeper, told};
 use crate::access::ObjectPattern;
 use crate::audit::{Event, Record};
 use crate::control::retention::{Asker, DataHoldView, NewDataHold, RetentionError};
-use crate::retention::{Facts, Hold, Relation};
+use crate::retention::{Facts, Hold, HoldsTurn, Relation};
 use crate::store::StoreError;
 
 impl Keeper {
@@ -29,7 +31,7 @@ impl Keeper {
             by: asker.principal.name.clone(),
             placed: self.parts.clock.now(),
         };
-        let _turn = self.holds.lock().await;
+        let _turn = self.holds_turn().await.map_err(failed)?;
         self.record(Event::DataHoldPlaced, &hold, &hold.reason, &asker).await?;
         self.parts.store.place_data_hold(&hold).await.map_err(failed)?;
         Ok(told::hold(hold))
@@ -41,13 +43,22 @@ impl Keeper {
         reason: &str,
         asker: Asker,
     ) -> Result<DataHoldView, RetentionError> {
-        let _turn = self.holds.lock().await;
+        let _turn = self.holds_turn().await.map_err(failed)?;
         let standing = self.all_holds().await?.into_iter().find(|hold| hold.id == id);
         let hold =
             standing.ok_or_else(|| RetentionError::NotFound(format!("there is no hold \"{}\"", id.escape_debug())))?;
         self.record(Event::DataHoldReleased, &hold, reason, &asker).await?;
         let released = self.parts.store.release_data_hold(id, self.parts.clock.now()).await.map_err(failed)?;
         Ok(told::hold(released))
+    }
+
+    /// Nothing is erased while a hold is placed or released, on any replica.
+    pub(super) async fn holds_turn(&self) -> Result<HoldsTurn, StoreError> {
+        let here = Arc::clone(&self.holds).lock_owned().await;
+        Ok(match &self.parts.replicas {
+            None => Box::new(here),
+            Some(replicas) => Box::new((replicas.alone("retention batch or hold").await?, here)),
+        })
     }
 
     /// A hold on what is not there would hold nothing, and nobody would know.

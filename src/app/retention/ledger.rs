@@ -2,14 +2,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::OwnedMutexGuard;
-
 use super::Keeper;
 use super::running::{By, Run};
 use crate::access::{Grant, Region};
 use crate::audit::{EndedBy, Event, Record, RecordedRelation};
 use crate::config::ParameterRecording;
-use crate::retention::{Action, Batch, Hold, Ledger, LedgerError, Outcome, Policy, Relation};
+use crate::retention::{Action, Batch, Hold, HoldsTurn, Ledger, LedgerError, Outcome, Policy, Relation};
 
 /// One run's.
 pub(super) struct RunLedger {
@@ -101,8 +99,8 @@ impl Ledger for RunLedger {
         Ok(())
     }
 
-    async fn holds(&self) -> Result<(Vec<Hold>, OwnedMutexGuard<()>), LedgerError> {
-        let turn = Arc::clone(&self.keeper.holds).lock_owned().await;
+    async fn holds(&self) -> Result<(Vec<Hold>, HoldsTurn), LedgerError> {
+        let turn = self.keeper.holds_turn().await.map_err(|error| LedgerError(error.to_string()))?;
         let holds = self.keeper.standing(&self.run.database).await.map_err(|error| LedgerError(error.to_string()))?;
         Ok((holds, turn))
     }

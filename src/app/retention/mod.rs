@@ -29,6 +29,7 @@ use crate::config::{Config, ParameterRecording};
 use crate::control::retention::{
     Asker, DataHoldView, HiddenView, NewDataHold, NewRun, PlanView, Retention, RetentionError, RunView, Selection,
 };
+use crate::replicas::Replicas;
 use crate::retention::{self as rows, Facts, Policy, in_words, plan};
 use crate::session::{self, SideClient};
 use crate::store::SharedStore;
@@ -56,6 +57,8 @@ pub struct Parts {
     pub sessions: Arc<session::Server>,
     pub databases: Arc<ArcSwap<std::collections::HashMap<String, Arc<session::DatabaseSettings>>>>,
     pub policies: Arc<ArcSwap<Policies>>,
+    /// The others, where the store is one that several share.
+    pub replicas: Option<Arc<Replicas>>,
     pub metrics: Metrics,
     /// What records hold of the values that name rows.
     pub parameters: ParameterRecording,

@@ -49,6 +49,27 @@ impl Keeper {
         }
     }
 
+    /// Of several replicas one begins: whichever comes first.
+    async fn is_our_turn(&self, (route, policy): &(String, String), every: Option<Duration>) -> bool {
+        let (Some(replicas), Some(every)) = (&self.parts.replicas, every) else { return true };
+        // Their looks are not at the same instant: one that is a little early must not lose a whole period.
+        let taken = replicas.take_turn(&turn_of(route, policy), every.saturating_sub(2 * LOOK)).await;
+        taken.unwrap_or_else(|error| {
+            tracing::warn!(%error, policy, "the store does not say whether another replica carries out a retention policy");
+            false
+        })
+    }
+
+    /// What could not begin is anybody's turn again.
+    async fn give_back_turns(&self, turns: &[(String, String, Option<Duration>)]) {
+        let Some(replicas) = &self.parts.replicas else { return };
+        for (route, policy, _) in turns {
+            if let Err(error) = replicas.give_back_turn(&turn_of(route, policy)).await {
+                tracing::warn!(%error, policy, "a retention policy's turn could not be given back");
+            }
+        }
+    }
+
     async fn look(self: &Arc<Self>, turns: &mut Turns, told: &mut BTreeMap<(String, String), String>) {
         let now = self.parts.clock.now();
         for meant in self.meant(None, None).unwrap_or_default() {
@@ -73,7 +94,9 @@ impl Keeper {
                 match granted {
                     Ok(()) => {
                         told.remove(&key);
-                        policies.push(policy);
+                        if self.is_our_turn(&key, policy.every).await {
+                            policies.push(policy);
+                        }
                     }
                     // Said once, not with each look.
                     Err(why) if told.get(&key) != Some(&why) => {
@@ -98,6 +121,7 @@ impl Keeper {
             let begun = self.begin(beginning).await;
             if let Err(error) = &begun {
                 tracing::error!(%error, "a retention run could not begin by its schedule");
+                self.give_back_turns(&keys).await;
             }
             for (route, policy, every) in keys {
                 // One that could not begin is tried again before its next turn.
@@ -125,4 +149,8 @@ impl Keeper {
         }
         Ok(turns)
     }
+}
+
+fn turn_of(route: &str, policy: &str) -> String {
+    format!("retention {route} {policy}")
 }

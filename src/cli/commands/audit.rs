@@ -12,7 +12,7 @@ use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::cli::server::Target;
-use crate::control::api::{AuditFilter, Verification};
+use crate::control::api::{AuditFilter, JournalState, JournalVerification, Verification};
 
 pub async fn run(options: &Options, command: AuditCommand) -> Result<(), Failure> {
     let client = async || Client::new(Target::resolve(options).await?);
@@ -55,7 +55,7 @@ pub async fn run(options: &Options, command: AuditCommand) -> Result<(), Failure
                     output::notice(&format!("{} records are erased, {} were not read", report.erased, report.unread));
                 }
                 let Report { ok, records, first_bad, problem, .. } = report;
-                proved(options.output, &Verification { ok, records, first_bad, detail: problem })
+                proved(options.output, &Verification { ok, records, first_bad, detail: problem, journals: Vec::new() })
             }
             (None, None) if !arguments.vkeys.is_empty() => Err(Failure::new(
                 "--vkey says whose journal or proof it must be, and there is none to read",
@@ -160,13 +160,28 @@ fn show(format: Format, story: &Story) -> Result<(), Failure> {
 fn proved(format: Format, found: &Verification) -> Result<(), Failure> {
     match format {
         Format::Json => {
-            output::json(&json!({ "ok": found.ok, "records": found.records, "first_bad": found.first_bad }))?
+            let mut answer = json!({ "ok": found.ok, "records": found.records, "first_bad": found.first_bad });
+            if !found.journals.is_empty() {
+                answer["journals"] = serde_json::to_value(&found.journals)?;
+            }
+            output::json(&answer)?
         }
+        Format::Table if !found.journals.is_empty() => journals(&found.journals)?,
         Format::Table if found.ok => output::say(&format!("the journal is whole: {} records", found.records))?,
         Format::Table => {}
     }
     if found.ok {
         return Ok(());
+    }
+    if found.first_bad.is_none() && !found.journals.is_empty() {
+        let wrong = found.journals.iter().filter(|one| one.state != JournalState::Whole);
+        let wrong: Vec<String> = wrong
+            .map(|one| format!("{}: {}", one.replica, one.detail.as_deref().unwrap_or("it is not whole")))
+            .collect();
+        return Err(Failure::new(
+            format!("not every journal is whole: {}", wrong.join("; ")),
+            "verify a journal whose replica is gone with --dir; docs/replicas.md says how one is retired",
+        ));
     }
     let what = found.detail.as_deref().unwrap_or("it is not as it was written");
     let message = match found.first_bad {
@@ -174,6 +189,20 @@ fn proved(format: Format, found: &Verification) -> Result<(), Failure> {
         None => format!("the journal cannot be proved: {what}"),
     };
     Err(Failure::new(message, "keep the files as they are, and compare them with a copy kept elsewhere"))
+}
+
+fn journals(all: &[JournalVerification]) -> Result<(), Failure> {
+    let rows = all.iter().map(|one| {
+        let state = match one.state {
+            JournalState::Whole => "whole",
+            JournalState::Bad => "bad",
+            JournalState::Behind => "behind",
+            JournalState::Missing => "missing",
+        };
+        let detail = one.detail.clone().unwrap_or_default();
+        vec![one.replica.clone(), state.to_owned(), one.records.to_string(), one.published.to_string(), detail]
+    });
+    output::table("journals", &["replica", "journal is", "records", "published", ""], rows.collect())
 }
 
 pub(super) fn filter(search: SearchArguments) -> AuditFilter {

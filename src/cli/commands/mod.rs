@@ -16,6 +16,7 @@ mod requests;
 mod retention;
 mod sessions;
 mod signing;
+mod store;
 mod story;
 mod unusual;
 mod usage;
@@ -44,6 +45,7 @@ pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
         | Command::Token
         | Command::Witness(_) => Ok(()),
         Command::DevCerts { dir, hosts, client } => dev_certs(options, &dir, &hosts, client.as_deref()),
+        Command::Store(command) => store::run(command).await,
         Command::Login(arguments) => login::login(options, &arguments).await,
         Command::Request(arguments) => requests::file(&client().await?, format, arguments).await,
         Command::Requests { id: Some(id), state: _ } => request_view::show(&client().await?, format, &id).await,

@@ -12,6 +12,7 @@ pub async fn list(client: &Client, format: Format) -> Result<(), Failure> {
     match format {
         Format::Json => output::json(&sessions),
         Format::Table => {
+            let several = sessions.iter().any(|session| session.replica.is_some());
             let headers = [
                 "id",
                 "principal",
@@ -24,8 +25,10 @@ pub async fn list(client: &Client, format: Format) -> Result<(), Failure> {
                 "rows",
                 "running",
             ];
+            let headers: Vec<&str> = headers.into_iter().chain(several.then_some("replica")).collect();
             let rows = sessions.into_iter().map(|session| {
-                vec![
+                let replica = several.then(|| or_dash(session.replica.as_deref()));
+                let known = vec![
                     session.id,
                     session.principal,
                     session.database,
@@ -36,7 +39,8 @@ pub async fn list(client: &Client, format: Format) -> Result<(), Failure> {
                     session.statements.to_string(),
                     or_dash(session.rows.map(|rows| rows.to_string()).as_deref()),
                     or_dash(session.statement.as_deref()),
-                ]
+                ];
+                known.into_iter().chain(replica).collect()
             });
             output::table("sessions", &headers, rows.collect())
         }

@@ -4,21 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::access::SessionId;
 use crate::audit::{Entry, Filter, MAX_RESULTS, Record, Selector, Subscription};
-use crate::control::api::{AuditFilter, MORE_HEADER, Verification};
+use crate::control::api::{AuditFilter, JournalState, MORE_HEADER, Verification};
 use crate::control::auth::Caller;
+use crate::control::elsewhere::{self, Others};
 use crate::control::extract::{Id, Params};
 use crate::control::lines::{Broken, Framing, LineSender, Lines};
 use crate::control::problem::Problem;
 use crate::control::server::Shared;
+use crate::replicas::Reply;
 
 /// Answers the records that meet the filter, one JSON document a line, newest last: at most 10,000 unless a limit is
 /// given. Where older ones meet it, too, the header `pgward-more: true` says so.
@@ -32,6 +35,7 @@ use crate::control::server::Shared;
 pub async fn search(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
+    Query(query): Query<Vec<(String, String)>>,
     Params(filter): Params<AuditFilter>,
 ) -> Result<Response, Problem> {
     if filter.last.is_some() {
@@ -42,13 +46,19 @@ pub async fn search(
     // One more than is answered, to know whether there are more.
     filter.limit = Some(limit + 1);
     let place = place(&shared.readers).await?;
-    let reading = Arc::clone(&shared);
+    let (reading, principal) = (Arc::clone(&shared), caller.principal().clone());
     let found = spawn_blocking(move || {
         let directory = reading.directory.load();
-        let visible = |record: &_| directory.may_read(caller.principal(), record);
+        let visible = |record: &_| directory.may_read(&principal, record);
         reading.journal.finder().search(&filter, visible)
     });
     let mut found = found.await.map_err(|_| Problem::internal())??;
+    if let Some(replicas) = shared.others(&caller) {
+        let read = |reply: &Reply| Some((elsewhere::lines(&reply.body, &reply.replica)?, reply.more));
+        let others = shared.ask_others_with(&caller, &["audit", "search"], &query, true, read).await;
+        drop(place);
+        return Ok(merged(found, &replicas.name(), others, limit));
+    }
     let surplus = found.len().saturating_sub(limit);
     found.drain(..surplus);
     let (sender, lines) = Lines::channel(Framing::Lines);
@@ -66,6 +76,36 @@ pub async fn search(
         response.headers_mut().insert(MORE_HEADER, HeaderValue::from_static("true"));
     }
     Ok(response)
+}
+
+/// The newest of what all replicas' journals hold, oldest first.
+fn merged(
+    found: Vec<Entry>,
+    own: &str,
+    mut others: Others<(Vec<(Timestamp, Vec<u8>)>, bool)>,
+    limit: usize,
+) -> Response {
+    let here = found.into_iter().map(|entry| (entry.record.time, elsewhere::of_replica(&entry.canonical, own)));
+    let mut all: Vec<_> = here.collect();
+    let mut more = false;
+    for (_, (lines, left_out)) in std::mem::take(&mut others.said) {
+        all.extend(lines);
+        more |= left_out;
+    }
+    all.sort_by_key(|(time, _)| *time);
+    let surplus = all.len().saturating_sub(limit);
+    let mut body = Vec::new();
+    for (_, line) in all.drain(..).skip(surplus) {
+        body.extend_from_slice(&line);
+        body.push(b'\n');
+    }
+    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
+    let mut response = (kind, body).into_response();
+    if surplus > 0 || more {
+        response.headers_mut().insert(MORE_HEADER, HeaderValue::from_static("true"));
+    }
+    others.tell_missing(response.headers_mut());
+    response
 }
 
 /// Follows the journal: new records that meet the filter, one JSON document a line, until the caller goes away or has
@@ -127,15 +167,21 @@ pub async fn story(
 ) -> Result<Json<serde_json::Value>, Problem> {
     let place = place(&shared.readers).await?;
     let selector = Selector::parse(&id);
+    let (reading, principal) = (Arc::clone(&shared), caller.principal().clone());
     let story = spawn_blocking(move || {
-        let directory = shared.directory.load();
-        let visible = |record: &_| directory.may_read(caller.principal(), record);
-        let story = shared.journal.finder().story(&selector, visible);
+        let directory = reading.directory.load();
+        let visible = |record: &_| directory.may_read(&principal, record);
+        let story = reading.journal.finder().story(&selector, visible);
         drop(place);
         story
     });
     let story = story.await.map_err(|_| Problem::internal())??;
     if story.is_empty() {
+        // A number names a record of one journal; sessions and fingerprints are the same everywhere.
+        let is_number = id.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number && let Some(there) = found_elsewhere(&shared, &caller, &["audit", "records", &id]).await {
+            return Ok(Json(there));
+        }
         return Err(Problem::not_found(
             format!("the journal holds no \"{}\", or nothing that you may read", id.escape_debug()),
             "find records with `pgward audit search`; name one by its seq, its session, or its fingerprint",
@@ -157,20 +203,30 @@ pub async fn replay(
 ) -> Result<Json<serde_json::Value>, Problem> {
     let place = place(&shared.readers).await?;
     let session = SessionId::from_text(id.as_str());
+    let (reading, principal) = (Arc::clone(&shared), caller.principal().clone());
     let replay = spawn_blocking(move || {
-        let directory = shared.directory.load();
-        let visible = |record: &_| directory.may_read(caller.principal(), record);
-        let replay = shared.journal.finder().replay(&session, visible);
+        let directory = reading.directory.load();
+        let visible = |record: &_| directory.may_read(&principal, record);
+        let replay = reading.journal.finder().replay(&session, visible);
         drop(place);
         replay
     });
     match replay.await.map_err(|_| Problem::internal())?? {
         Some(replay) => serde_json::to_value(replay).map(Json).map_err(|_| Problem::internal()),
-        None => Err(Problem::not_found(
-            format!("the journal holds no session \"{}\", or none that you may read", id.escape_debug()),
-            "find sessions with `pgward audit search --event session_open`",
-        )),
+        None => match found_elsewhere(&shared, &caller, &["audit", "sessions", &id, "replay"]).await {
+            Some(there) => Ok(Json(there)),
+            None => Err(Problem::not_found(
+                format!("the journal holds no session \"{}\", or none that you may read", id.escape_debug()),
+                "find sessions with `pgward audit search --event session_open`",
+            )),
+        },
     }
+}
+
+/// What the first of the other replicas has that has anything.
+async fn found_elsewhere(shared: &Shared, caller: &Caller, path: &[&str]) -> Option<serde_json::Value> {
+    let others = shared.ask_others::<serde_json::Value>(caller, path, true).await;
+    others.said.into_iter().next().map(|(_, found)| found)
 }
 
 /// Proves that the journal is whole, or names the first record that is not as it was written.
@@ -180,8 +236,9 @@ pub async fn replay(
 )]
 pub async fn verify(State(shared): State<Arc<Shared>>, caller: Caller) -> Result<Json<Verification>, Problem> {
     let place = place(&shared.provers).await?;
+    let reading = Arc::clone(&shared);
     let report = spawn_blocking(move || {
-        let report = shared.journal.verify();
+        let report = reading.journal.verify();
         drop(place);
         report
     });
@@ -189,12 +246,19 @@ pub async fn verify(State(shared): State<Arc<Shared>>, caller: Caller) -> Result
     if !report.ok {
         tracing::error!(by = caller.name(), first_bad = ?report.first_bad, "the journal is not as it was written");
     }
-    Ok(Json(Verification {
+    let mut all = Verification {
         ok: report.ok,
         records: report.records,
         first_bad: report.first_bad,
         detail: report.problem,
-    }))
+        journals: Vec::new(),
+    };
+    all.journals = shared.all_journals(&caller, &all).await;
+    if !all.journals.is_empty() {
+        all.records = all.journals.iter().map(|journal| journal.records).sum();
+        all.ok = all.journals.iter().all(|journal| journal.state == JournalState::Whole);
+    }
+    Ok(Json(all))
 }
 
 /// The newest records up to the last that a follower is not handed anyway.

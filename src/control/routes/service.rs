@@ -14,13 +14,19 @@ pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// The process can do its work: the store answers, the journal can be written, and every
-/// upstream's catalog is known.
+/// The process can do its work and is to be sent more: it is not about to stop, the store answers and was read within the lease,
+/// the journal can be written, and every upstream's catalog is known.
 pub async fn readyz(State(shared): State<Arc<Shared>>) -> Result<&'static str, Problem> {
     let hint = "look into the log of pgward";
+    if shared.settings.leaving.is_cancelled() {
+        return Err(Problem::unavailable("it is about to stop", "go to another replica, or come again"));
+    }
     if let Err(error) = shared.store.ping().await {
         tracing::warn!(%error, "not ready: the store does not answer");
         return Err(Problem::unavailable("the store does not answer", hint));
+    }
+    if !shared.grants.is_fresh(shared.settings.store_lease) {
+        return Err(Problem::unavailable("the grants were not read for longer than the lease", hint));
     }
     if let Err(error) = shared.journal.healthy() {
         tracing::warn!(%error, "not ready: the journal cannot be written");

@@ -21,7 +21,14 @@ use crate::desk::MAX_TEXT;
 pub async fn list(State(shared): State<Arc<Shared>>, caller: Caller) -> Json<Vec<HeldView>> {
     let all = shared.sessions.held().into_iter();
     let seen = all.filter(|(principal, _)| caller.is_admin() || principal == caller.name());
-    Json(seen.map(|(principal, why)| HeldView { principal, why: why.to_string() }).collect())
+    let mut held: Vec<_> = seen.map(|(principal, why)| HeldView { principal, why: why.to_string() }).collect();
+    let others = shared.ask_others::<Vec<HeldView>>(&caller, &["unusual", "held"], false).await;
+    for there in others.said.into_iter().flat_map(|(_, held)| held) {
+        if !held.iter().any(|here| here.principal == there.principal) {
+            held.push(there);
+        }
+    }
+    Json(held)
 }
 
 /// Lets a principal's statements run again: an administrator does that, and never for themselves.
@@ -53,8 +60,11 @@ async fn release_now(
 ) -> Result<HeldView, Problem> {
     let _turn = shared.desk.turn().await;
     let none = || Problem::not_found(format!("\"{principal}\" is not held"), "list those who are: pgward held");
+    let body = serde_json::json!({ "reason": reason });
+    let others = shared.tell_others::<HeldView>(&caller, &["unusual", "held", &principal, "release"], &body).await;
+    let elsewhere = others.said.into_iter().next().map(|(_, view)| view);
     let mut held = shared.sessions.held().into_iter();
-    let (_, why) = held.find(|(held, _)| *held == principal).ok_or_else(none)?;
+    let Some((_, why)) = held.find(|(held, _)| *held == principal) else { return elsewhere.ok_or_else(none) };
     let mut record = shared.record_by(Event::AccessReleased, &caller);
     record.groups = Vec::new();
     record.principal = Some(principal.clone());

@@ -116,6 +116,8 @@ pub async fn logout(
         record.principal = match &session.proof {
             Proof::Token(hash) => directory.user_by_hash(hash).map(|user| user.principal.name.clone()),
             Proof::Provider(arrival) => Some(arrival.principal.name.clone()),
+            // No browser's session stands on these.
+            Proof::Replica(_) | Proof::Peer(_) => None,
         };
         record.client_addr = Some(peer.address().to_string());
         shared.journal.record(record).await?;

@@ -15,6 +15,7 @@ use crate::session::balancer::{self, Origin};
 use crate::session::bounds::Bound;
 use crate::session::handshake::{self, HandshakeError, Opening};
 use crate::session::open;
+use crate::session::relay::LATECOMERS;
 use crate::session::throttle::Network;
 use crate::wire::encode::ClientVisible;
 use crate::wire::sqlstate;
@@ -46,7 +47,7 @@ impl Server {
         loop {
             // Cancel safe: an accept that is dropped has taken no connection.
             let accepted = tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => break,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
@@ -57,6 +58,16 @@ impl Server {
                 }
             }
         }
+        // Whoever is in the queue already would be refused where nobody else holds the socket.
+        while let Ok(Ok((stream, address))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await {
+            self.admit(stream, address);
+        }
+    }
+
+    /// Returns when the process stops and those who are logging in have had their time.
+    async fn is_too_late(&self) {
+        self.stopping.cancelled().await;
+        tokio::time::sleep(LATECOMERS).await;
     }
 
     /// Gives a connection a seat and a lane, or has it told that there is none.
@@ -108,7 +119,7 @@ impl Server {
         deadline: Deadline,
     ) -> Result<(), HandshakeError> {
         let told = tokio::select! {
-            () = self.stopping.cancelled() => return Ok(()),
+            () = self.is_too_late() => return Ok(()),
             told = tokio::time::timeout_at(deadline, balancer::read(&mut stream, peer)) => told,
         };
         let from = match told {
@@ -158,7 +169,7 @@ impl Server {
         let address = from.address;
         let opening = Box::pin(tokio::time::timeout_at(deadline, handshake::open(stream, Arc::clone(&tls.config))));
         let opened = tokio::select! {
-            () = self.stopping.cancelled() => return Ok(None),
+            () = self.is_too_late() => return Ok(None),
             opened = opening => opened,
         };
         match opened {

@@ -4,6 +4,7 @@
 mod credentials;
 mod data_holds;
 mod exports;
+mod fleet;
 mod grants;
 mod listing;
 mod news;
@@ -22,6 +23,7 @@ use jiff::Timestamp;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::pool::PostgresSettings;
+pub(in crate::store) use self::pool::single;
 use self::pool::{Connections, Hint, snapshot};
 use self::requests::Versioned;
 pub use self::tables::migrate;

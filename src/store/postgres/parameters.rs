@@ -18,7 +18,3 @@ pub(super) fn texts<'a>(value: &'a (impl ToSql + Sync)) -> Parameter<'a> {
 pub(super) fn int(value: &(impl ToSql + Sync)) -> Parameter<'_> {
     (value, Type::INT8)
 }
-
-pub(super) fn flag(value: &bool) -> Parameter<'_> {
-    (value, Type::BOOL)
-}

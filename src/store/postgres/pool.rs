@@ -167,3 +167,10 @@ pub(super) fn is_duplicate(error: &tokio_postgres::Error) -> bool {
 
 /// Told by the server that there may be news.
 pub(super) type Hint = Arc<tokio::sync::Notify>;
+
+/// One connection, for work that takes its time.
+pub(in crate::store) async fn single(settings: PostgresSettings) -> Result<Open, StoreError> {
+    let open = Connector::new(settings).connect(|_| {}).await?;
+    open.client.batch_execute("SET statement_timeout = '10min'").await?;
+    Ok(open)
+}

@@ -27,12 +27,26 @@ CREATE TABLE seats (
 CREATE INDEX seats_by_principal ON seats (principal);
 CREATE INDEX seats_by_incarnation ON seats (incarnation);
 
--- What one replica does for all: who does it, until when, and when it was last done.
+-- Takes a place, unless the principal has as many as may be on the replicas that are there. One at a time for each principal.
+CREATE FUNCTION take_seat(by_incarnation text, for_session text, of_principal text, most bigint) RETURNS boolean
+    LANGUAGE plpgsql SET search_path = pgward, pg_temp AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended(of_principal, 21));
+    IF (SELECT count(*) FROM seats JOIN replicas USING (incarnation)
+        WHERE principal = of_principal AND seen_at > clock_timestamp() - lease) >= most THEN
+        RETURN false;
+    END IF;
+    INSERT INTO seats (session, incarnation, principal) VALUES (for_session, by_incarnation, of_principal);
+    RETURN true;
+END $$;
+
+-- What one replica does for all: who does it, until when, how far it is done and since when.
 CREATE TABLE jobs (
     name        text PRIMARY KEY,
     incarnation text NOT NULL,
     until       timestamptz NOT NULL,
-    done_at     timestamptz
+    done_at     timestamptz,
+    mark        text
 );
 
 -- The newest signed checkpoint of each journal, by the place it is kept in.
