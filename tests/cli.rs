@@ -106,6 +106,8 @@ async fn serve(dir: &Path, files: &devcerts::Files, stop: CancellationToken) -> 
         journal,
         clock,
         sessions: Arc::new(Registry::default()),
+        replicas: None,
+        cancels: Arc::new(elsewhere::Elsewhere),
         directory,
         explainer: Arc::new(FakeExplainer),
         derive_verifier: Arc::new(|_, password, _| Ok(Verifier::derive(password, b"some salt", 4096).to_string())),

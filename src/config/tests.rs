@@ -159,7 +159,7 @@ fn the_example_at_the_root_parses() {
     let config = Config::load(&path).unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     assert_eq!(config.proxy.tls.cert, root.join("certs/server.crt"));
-    assert_eq!(config.store, StoreLocation::Sqlite(root.join("var/pgward.db")));
+    assert_eq!(config.store.location, StoreLocation::Sqlite(root.join("var/pgward.db")));
     let shop = config.database("shop").unwrap();
     assert_eq!(shop.upstream.places[0].port, 5433);
     assert_eq!(shop.upstream.sslrootcert, Some(root.join("certs/ca.crt")));

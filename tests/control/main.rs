@@ -88,6 +88,8 @@ impl Port {
             journal,
             clock,
             sessions: Arc::clone(&sessions) as Arc<dyn Sessions>,
+            replicas: None,
+            cancels: Arc::new(elsewhere::Elsewhere),
             directory,
             explainer: Arc::new(FakeExplainer),
             derive_verifier: Arc::new(derive),

@@ -34,6 +34,7 @@ mod monitoring;
 mod opinions;
 mod permissions;
 mod records;
+mod replicas;
 mod residency;
 mod restarts;
 mod retention;
@@ -91,6 +92,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         records::CASES,
         permissions::CASES,
         residency::CASES,
+        replicas::CASES,
         restarts::CASES,
         retention::CASES,
         roles::CASES,

@@ -163,6 +163,7 @@ impl Bench {
                 tls: Arc::new(ArcSwap::from_pointee(tls)),
                 desk: None,
                 registry: Arc::clone(&registry),
+                replicas: None,
                 metrics: Arc::new(Metrics::register(&mut metrics)),
             },
         );

@@ -1,11 +1,11 @@
 //! What the control port asks others for that has no part in these tests: they answer that they cannot be asked.
 
-use pgward::control::Permissions;
 use pgward::control::permissions::{PermissionsError, PermissionsQuestion, Report};
 use pgward::control::retention::{
     Asker, DataHoldView, HiddenView, NewDataHold, NewRun, PlanView, Retention, RetentionError, RunView, Selection,
 };
 use pgward::control::usage::{ResidencyQuestion, ResidencyReport, ScopesQuestion, ScopesReport, Usage, UsageError};
+use pgward::control::{Cancels, Permissions};
 
 #[derive(Debug)]
 pub struct Elsewhere;
@@ -64,5 +64,12 @@ impl Retention for Elsewhere {
 
     async fn release_hold(&self, _: &str, _: &str, _: Asker) -> Result<DataHoldView, RetentionError> {
         Err(nobody())
+    }
+}
+
+#[async_trait::async_trait]
+impl Cancels for Elsewhere {
+    async fn take_cancel(&self, _: &pgward::replicas::HandedCancel) -> bool {
+        false
     }
 }

@@ -96,6 +96,7 @@ async fn server(postgres: &TestPostgres, directory: &std::path::Path, journal: A
             balancers: Arc::default(),
             region_networks: Arc::new(ArcSwap::from_pointee(RegionNetworks::new(Vec::new()))),
             tls: Arc::new(ArcSwap::from_pointee(tls())),
+            replicas: None,
             registry: Arc::new(Registry::default()),
             desk: None,
             metrics: Arc::new(Metrics::register(&mut prometheus_client::registry::Registry::default())),

@@ -2,6 +2,7 @@
 
 pub mod balancer;
 pub mod browser;
+pub mod fleet;
 pub mod idp;
 pub mod idp_flow;
 #[path = "../../support/installed.rs"]
@@ -9,10 +10,11 @@ pub mod installed;
 mod postgres;
 mod proxy;
 pub mod raw;
+pub mod wire;
 mod world;
 
 pub use postgres::Postgres;
-pub use proxy::{Credentials, Proxy, Setup};
+pub use proxy::{Credentials, People, Proxy, Setup};
 pub use world::{Scopes, config};
 
 use std::path::{Path, PathBuf};

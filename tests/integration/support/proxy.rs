@@ -46,11 +46,15 @@ pub struct Credentials {
     pub database: String,
 }
 
-pub const PEOPLE: [&str; 6] = ["alice", "bob", "carol", "dave", "erin", "billing"];
+/// Who there is, with tokens and their hashes.
+#[derive(Clone, Debug)]
+pub struct People {
+    tokens: Vec<(String, String)>,
+    hashes: Vec<(String, String)>,
+}
 
-impl Proxy {
-    pub fn start(bench: &Bench, config: &dyn Fn(&Setup) -> String) -> Self {
-        let dir = tempfile::Builder::new().prefix("pgwp").tempdir_in("/tmp").unwrap();
+impl People {
+    pub fn new() -> Self {
         let (mut tokens, mut hashes) = (Vec::new(), Vec::new());
         for person in PEOPLE {
             let output = Command::new(binary()).args(["token", "-o", "json"]).output().unwrap();
@@ -58,6 +62,21 @@ impl Proxy {
             tokens.push((person.to_owned(), made["token"].as_str().unwrap().to_owned()));
             hashes.push((person.to_owned(), made["hash"].as_str().unwrap().to_owned()));
         }
+        Self { tokens, hashes }
+    }
+}
+
+pub const PEOPLE: [&str; 6] = ["alice", "bob", "carol", "dave", "erin", "billing"];
+
+impl Proxy {
+    pub fn start(bench: &Bench, config: &dyn Fn(&Setup) -> String) -> Self {
+        Self::start_for(bench, &People::new(), config)
+    }
+
+    /// The same, for people who have their tokens already.
+    pub fn start_for(bench: &Bench, people: &People, config: &dyn Fn(&Setup) -> String) -> Self {
+        let dir = tempfile::Builder::new().prefix("pgwp").tempdir_in("/tmp").unwrap();
+        let People { tokens, hashes } = people.clone();
         let [port, control_port] = free_ports();
         let setup = Setup {
             port,
@@ -79,7 +98,8 @@ impl Proxy {
     /// Waits until both ports answer; panics with the log if the process is gone.
     pub fn wait_ready(&self) {
         wait_until("pgward accepts connections", Duration::from_secs(30), || {
-            if let Some(status) = self.child.lock().unwrap().try_wait().unwrap() {
+            let ended = self.child.lock().unwrap().try_wait().unwrap();
+            if let Some(status) = ended {
                 panic!("pgward ended with {status}: {}", self.log());
             }
             [self.setup.port, self.setup.control_port]
@@ -108,6 +128,18 @@ impl Proxy {
     pub fn stop(&self) {
         self.signal("TERM");
         self.child.lock().unwrap().wait().unwrap();
+    }
+
+    /// Kills the process as a crash would.
+    pub fn crash(&self) {
+        let mut child = self.child.lock().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Starts it again on the same files; whether it comes up is for the caller to see.
+    pub fn start_again(&self) {
+        *self.child.lock().unwrap() = serve(&self.setup.dir);
     }
 
     /// Kills the process as a crash would, and starts it again on the same files.
@@ -254,6 +286,7 @@ impl Drop for Proxy {
     }
 }
 
+const FAKE_CLOCK: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 const FAILING_DISK: &str = "failing_disk.so";
 
 fn serve(dir: &Path) -> Child {
@@ -262,6 +295,12 @@ fn serve(dir: &Path) -> Child {
     let disk = dir.join(FAILING_DISK);
     if disk.exists() {
         command.env("LD_PRELOAD", disk).env("PGWARD_TEST_FAULT", dir.join("fault"));
+    }
+    // A clock that is not the machine's.
+    if let Ok(clock) = std::fs::read_to_string(dir.join("clock")) {
+        command.env("LD_PRELOAD", FAKE_CLOCK).env("FAKETIME_TIMESTAMP_FILE", dir.join("clock"));
+        command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("DONT_FAKE_MONOTONIC", "1");
+        assert!(Path::new(FAKE_CLOCK).exists(), "apt install libfaketime, for the clock {clock}");
     }
     command
         .args(["--pdeathsig", "KILL"])
