@@ -76,7 +76,7 @@ Version: $version
 Architecture: $arch
 Maintainer: $maintainer
 Installed-Size: $(du -k -s --exclude=DEBIAN "$root" | cut -f1)
-Depends: $libraries, adduser, init-system-helpers (>= 1.54~)
+Depends: $libraries, adduser, init-system-helpers (>= 1.54~), procps
 Recommends: ca-certificates
 Suggests: postgresql-client
 Section: database
