@@ -180,8 +180,11 @@ struct Timed {
 }
 
 /// Lines of records with their instants.
+pub type TimedLines = Vec<(Timestamp, Vec<u8>)>;
+
+/// The lines of an answer.
 #[must_use]
-pub fn lines(body: &[u8], replica: &str) -> Option<Vec<(Timestamp, Vec<u8>)>> {
+pub fn lines(body: &[u8], replica: &str) -> Option<TimedLines> {
     let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     lines.map(|line| Some((serde_json::from_slice::<Timed>(line).ok()?.time, of_replica(line, replica)))).collect()
 }

@@ -59,7 +59,7 @@ fn read(path: &Path) -> Result<Vec<Table>, StoreError> {
     let mut tables = Vec::new();
     for (name, order) in TABLES {
         let mut statement = tx.prepare(&format!("SELECT * FROM {name} ORDER BY {order}"))?;
-        let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let count = columns.len();
         let rows = statement.query_map([], |row| (0..count).map(|at| row.get::<_, Value>(at)).collect())?;
         let rows = rows.collect::<Result<Vec<Vec<Value>>, _>>()?;

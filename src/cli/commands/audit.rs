@@ -160,10 +160,15 @@ fn show(format: Format, story: &Story) -> Result<(), Failure> {
 fn proved(format: Format, found: &Verification) -> Result<(), Failure> {
     match format {
         Format::Json => {
-            let mut answer = json!({ "ok": found.ok, "records": found.records, "first_bad": found.first_bad });
-            if !found.journals.is_empty() {
-                answer["journals"] = serde_json::to_value(&found.journals)?;
-            }
+            let answer = match found.journals.as_slice() {
+                [] => json!({ "ok": found.ok, "records": found.records, "first_bad": found.first_bad }),
+                journals => json!({
+                    "ok": found.ok,
+                    "records": found.records,
+                    "first_bad": found.first_bad,
+                    "journals": journals,
+                }),
+            };
             output::json(&answer)?
         }
         Format::Table if !found.journals.is_empty() => journals(&found.journals)?,

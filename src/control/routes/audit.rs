@@ -7,7 +7,6 @@ use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -16,7 +15,7 @@ use crate::access::SessionId;
 use crate::audit::{Entry, Filter, MAX_RESULTS, Record, Selector, Subscription};
 use crate::control::api::{AuditFilter, JournalState, MORE_HEADER, Verification};
 use crate::control::auth::Caller;
-use crate::control::elsewhere::{self, Others};
+use crate::control::elsewhere::{self, Others, TimedLines};
 use crate::control::extract::{Id, Params};
 use crate::control::lines::{Broken, Framing, LineSender, Lines};
 use crate::control::problem::Problem;
@@ -82,7 +81,7 @@ pub async fn search(
 fn merged(
     found: Vec<Entry>,
     own: &str,
-    mut others: Others<(Vec<(Timestamp, Vec<u8>)>, bool)>,
+    mut others: Others<(TimedLines, bool)>,
     limit: usize,
 ) -> Response {
     let here = found.into_iter().map(|entry| (entry.record.time, elsewhere::of_replica(&entry.canonical, own)));
