@@ -34,6 +34,8 @@ if [ "$purpose" = test ]; then
   # The web UI is clicked through, and called as others might.
   want chromium command -v chromium
   want curl command -v curl
+  # Clocks that are wrong.
+  want libfaketime compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1'
   want pgbouncer command -v pgbouncer
   want python3-pip /usr/bin/python3 -m pip --version
   # The clients of tests/compat that are run with all other tests.

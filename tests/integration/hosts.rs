@@ -13,6 +13,7 @@ use crate::support::{
 pub const CASES: &[Case] = &[
     ("hosts::the_server_that_is_asked_for", server_asked_for),
     ("hosts::sessions_move_together", sessions_move_together),
+    ("hosts::after_a_promotion_sessions_are_the_new_primarys", promoted),
     ("hosts::over_a_unix_socket", over_a_unix_socket),
     ("hosts::behind_pgbouncer", behind_pgbouncer),
 ];
@@ -104,6 +105,43 @@ fn sessions_move_together(bench: &Bench) {
     // It stays there, although the first one answers again.
     let (out, err, ok) = proxy.sql(&alice, "SHOW port");
     assert!(ok && out == primary_port, "{out} {err}");
+}
+
+/// The primary is lost and its standby promoted: what was there ends, what comes goes to the new one, by its catalogs.
+fn promoted(bench: &Bench) {
+    let (first, _dir) = standby(bench);
+    let promote = |server: &Postgres| {
+        assert_eq!(server.run("postgres", "SELECT pg_promote()"), "t");
+    };
+    promote(&first);
+    let dir = tempfile::Builder::new().prefix("pgws").tempdir_in("/tmp").unwrap();
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let second = first.standby(&dir.path().join("pg"));
+    let (one, other) = (first.port.to_string(), second.port.to_string());
+    let (proxy, alice) =
+        started(bench, &format!("localhost:{one},localhost:{other}"), "target_session_attrs=read-write&");
+    let (out, err, ok) = proxy.sql(&alice, "SHOW port");
+    assert!(ok && out == one, "{out} {err}");
+    let mut psql = proxy.psql_with(&alice);
+    psql.env("PGAPPNAME", "before").args(["-At", "-v", "VERBOSITY=verbose", "-c", "SELECT pg_sleep(120)"]);
+    let child = psql.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("a session on the primary", Duration::from_secs(15), || first.backends("before") == 1);
+
+    drop(first);
+    promote(&second);
+    second
+        .run("plain", "CREATE TABLE public.after_the_promotion AS SELECT 4711 AS one; DROP TABLE public.notes CASCADE");
+    // The first statement of the first session is judged by what is there now.
+    let (out, err, ok) = proxy.sql(&alice, "SELECT one FROM public.after_the_promotion");
+    assert!(ok && out == "4711", "{out} {err}");
+    let (_, err, ok) = proxy.sql(&alice, "SELECT * FROM public.notes");
+    assert!(!ok && err.contains("notes"), "{err}");
+    let (out, ..) = proxy.sql(&alice, "SHOW port");
+    assert_eq!(out, other);
+    let left = String::from_utf8_lossy(&child.wait_with_output().unwrap().stderr).into_owned();
+    assert!(left.contains("57P") || left.contains("08006") || left.contains("another of its servers"), "{left}");
+    let closed = proxy.audit(&["--event", "session_close"]);
+    assert!(closed.len() >= 2, "{closed:?}");
 }
 
 fn over_a_unix_socket(bench: &Bench) {

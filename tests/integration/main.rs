@@ -34,6 +34,7 @@ mod monitoring;
 mod opinions;
 mod permissions;
 mod records;
+mod replica_faults;
 mod replicas;
 mod residency;
 mod restarts;
@@ -93,6 +94,7 @@ fn trials(bench: Option<&Arc<Bench>>) -> Vec<Trial> {
         permissions::CASES,
         residency::CASES,
         replicas::CASES,
+        replica_faults::CASES,
         restarts::CASES,
         retention::CASES,
         roles::CASES,

@@ -18,6 +18,7 @@ pub const CASES: &[Case] = &[
     ("replicas::what_time_brings_about_is_recorded_once", lapses),
     ("replicas::a_configuration_that_one_reads_is_read_by_all", configurations),
     ("replicas::one_that_is_killed_comes_back_and_no_other_takes_its_name", names),
+    ("replicas::all_are_restarted_in_turn_and_nobody_is_refused", rolling),
     ("replicas::an_installation_moves_from_a_file_to_a_database", moved),
 ];
 
@@ -143,7 +144,7 @@ fn revocations(bench: &Bench) {
         hinted[rounds / 2].0,
         p99.0
     );
-    fleet.hush(bench);
+    fleet.hush(&bench.postgres);
     let polled = measure(rounds / 2, Duration::from_millis(1500));
     println!("without hints: median {:?}, longest {:?}", polled[rounds / 4].0, polled.last().unwrap().0);
     // No clock of a busy machine is this slow: it is polled once a second.
@@ -406,7 +407,7 @@ fn names(bench: &Bench) {
 }
 
 fn moved(bench: &Bench) {
-    let database = crate::support::fleet::make_store(bench);
+    let database = crate::support::fleet::make_store(bench, &bench.postgres);
     let proxy = bench.proxy();
     let grant = proxy.grant("alice", "plain-read", "30m");
     let revoked = proxy.grant("erin", "plain-read", "30m");
@@ -438,4 +439,91 @@ fn moved(bench: &Bench) {
     let (out, error, ok) = proxy.sql(&alice, "SELECT 4711");
     assert!(ok && out == "4711", "the password of before and the grant of before: {error}");
     proxy.revoke(&grant);
+}
+
+/// Three replicas, each behind sockets that somebody else holds, restarted in turn under load.
+fn rolling(bench: &Bench) {
+    let fleet = Fleet::start(bench);
+    fleet.proxy(0).grant("alice", "plain-read", "30m");
+    let alice = fleet.proxy(0).credentials("alice", "plain");
+    let mut holders: Vec<_> = fleet.members.iter().map(|member| Holder::take(&member.proxy)).collect();
+    fleet.wait_together();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let (ran, failed) = (std::sync::Mutex::new(Vec::new()), std::sync::Mutex::new(Vec::new()));
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(|| {
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    let number = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    let sql = format!("SELECT 4711, {number}");
+                    let (out, err, ok) = fleet.proxy(number % 3).sql(&alice, &sql);
+                    match ok && out == format!("4711|{number}") {
+                        true => ran.lock().unwrap().push(number),
+                        false => failed.lock().unwrap().push(err),
+                    }
+                }
+            });
+        }
+        for holder in &mut holders {
+            std::thread::sleep(Duration::from_millis(800));
+            // One that is in a transaction when the end is announced ends it.
+            let sql = "BEGIN; SELECT pg_sleep(1.5); SELECT 4712; COMMIT";
+            let mut psql = holder.proxy.psql_with(&alice);
+            let psql = psql.args(["-At", "-v", "ON_ERROR_STOP=1"]);
+            let running = sql.split("; ").fold(psql, |psql, one| psql.args(["-c", one])).stdout(Stdio::piped()).spawn();
+            std::thread::sleep(Duration::from_millis(700));
+            holder.restart();
+            let output = running.unwrap().wait_with_output().unwrap();
+            assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("4712"), "{output:?}");
+        }
+        std::thread::sleep(Duration::from_millis(800));
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    let (ran, failed) = (ran.into_inner().unwrap(), failed.into_inner().unwrap());
+    println!("{} sessions while three replicas were restarted in turn, {} failed", ran.len(), failed.len());
+    assert!(failed.is_empty(), "{failed:#?}");
+    fleet.wait_together();
+    let found = fleet.proxy(0).audit(&["--event", "statement", "--text", "4711", "--limit", "9999"]);
+    for number in ran {
+        let sql = format!("SELECT 4711, {number}");
+        let records = found.iter().filter(|record| record["statement"] == sql).count();
+        assert_eq!(records, 1, "{sql}");
+    }
+}
+
+/// Holds a replica's listening sockets, as systemd does.
+struct Holder<'a> {
+    proxy: &'a Proxy,
+    child: Child,
+    said: std::io::Lines<std::io::BufReader<std::process::ChildStdout>>,
+}
+
+impl<'a> Holder<'a> {
+    fn take(proxy: &'a Proxy) -> Self {
+        use std::io::BufRead as _;
+        proxy.stop();
+        let dir = &proxy.setup.dir;
+        let mut holder = std::process::Command::new("python3");
+        holder.arg(crate::support::root().join("tests/integration/holder.py"));
+        holder.args([crate::support::binary(), &dir.join("proxy.toml"), &dir.join("serve.log")]);
+        holder.args([proxy.setup.port.to_string(), proxy.setup.control_port.to_string()]);
+        let mut child = holder.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(said.next().unwrap().unwrap(), "started");
+        Self { proxy, child, said }
+    }
+
+    fn restart(&mut self) {
+        use std::io::Write as _;
+        self.child.stdin.as_mut().unwrap().write_all(b"restart\n").unwrap();
+        assert_eq!(self.said.next().unwrap().unwrap(), "restarted");
+    }
+}
+
+impl Drop for Holder<'_> {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
 }

@@ -61,11 +61,9 @@ fn handed_over(bench: &Bench) {
         drop(stdin);
     });
     let (ran, failed) = (ran.into_inner().unwrap(), failed.into_inner().unwrap());
-    println!("{ran} sessions through {RESTARTS} restarts, {} cut off or told that pgward stops", failed.len());
-    // Whoever was logging in when the end came is told, or cut off; nobody finds the door shut.
-    let refused: Vec<&String> = failed.iter().filter(|err| err.contains("refused")).collect();
-    assert!(refused.is_empty(), "{refused:#?}");
-    assert!(ran > RESTARTS * 3 && ran > failed.len() * 5, "{ran} ran, {failed:#?}");
+    println!("{ran} sessions through {RESTARTS} restarts, {} failed", failed.len());
+    // Nobody finds the door shut, and whoever is logging in when the end comes runs what they came for.
+    assert!(failed.is_empty() && ran > RESTARTS * 3, "{ran} ran, {failed:#?}");
     assert!(holder.wait().unwrap().success());
     proxy.crash_and_restart();
     let recorded =

@@ -78,12 +78,7 @@ pub async fn search(
 }
 
 /// The newest of what all replicas' journals hold, oldest first.
-fn merged(
-    found: Vec<Entry>,
-    own: &str,
-    mut others: Others<(TimedLines, bool)>,
-    limit: usize,
-) -> Response {
+fn merged(found: Vec<Entry>, own: &str, mut others: Others<(TimedLines, bool)>, limit: usize) -> Response {
     let here = found.into_iter().map(|entry| (entry.record.time, elsewhere::of_replica(&entry.canonical, own)));
     let mut all: Vec<_> = here.collect();
     let mut more = false;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::wire::Wire;
-use super::{Bench, People, Proxy, Scopes, binary, config, wait_until};
+use super::{Bench, People, Postgres, Proxy, Scopes, binary, config, wait_until};
 
 #[derive(Debug)]
 pub struct Member {
@@ -30,11 +30,13 @@ pub struct Plan<'a> {
     /// Lines for `[proxy]` and `[store]`.
     pub proxy: &'a str,
     pub store: &'a str,
+    /// The store's server, where it is not the one of all.
+    pub server: Option<&'a Postgres>,
 }
 
 impl Default for Plan<'_> {
     fn default() -> Self {
-        Self { replicas: 3, proxy: "", store: "" }
+        Self { replicas: 3, proxy: "", store: "", server: None }
     }
 }
 
@@ -47,7 +49,7 @@ impl Fleet {
 
     /// Makes a store with a role that may only work on it, and starts replicas on it.
     pub fn of(bench: &Bench, plan: &Plan<'_>) -> Self {
-        let database = make_store(bench);
+        let database = make_store(bench, plan.server.unwrap_or(&bench.postgres));
         let people = People::new();
         let members = NAMES.iter().take(plan.replicas).map(|name| member(bench, &people, &database, name, plan));
         let fleet = Self { members: members.collect(), database };
@@ -70,30 +72,38 @@ impl Fleet {
     }
 
     /// Has the store's hints never come.
-    pub fn hush(&self, bench: &Bench) {
-        bench.postgres.run(
-            &self.database,
-            &format!(
-                "CREATE OR REPLACE FUNCTION pgward.note_change(changed text) RETURNS void
-            LANGUAGE plpgsql SET search_path = pgward, pg_temp AS $$
-            DECLARE next bigint;
-            BEGIN
-                UPDATE grant_position SET position = position + 1 RETURNING position INTO STRICT next;
-                INSERT INTO grant_changes (position, grant_id) VALUES (next, changed);
-            END $$ -- {}",
-                self.database
-            ),
+    pub fn hush(&self, server: &Postgres) {
+        self.note_change(server, "");
+    }
+
+    /// And come again.
+    pub fn speak(&self, server: &Postgres) {
+        self.note_change(server, "PERFORM pg_notify('pgward_grants', '');");
+    }
+
+    fn note_change(&self, server: &Postgres, hint: &str) {
+        let function = format!(
+            "CREATE OR REPLACE FUNCTION pgward.note_change(changed text) RETURNS void LANGUAGE plpgsql
+             SET search_path = pgward, pg_temp AS $$
+             DECLARE
+                 next bigint;
+             BEGIN
+                 UPDATE grant_position SET position = position + 1 RETURNING position INTO STRICT next;
+                 INSERT INTO grant_changes (position, grant_id) VALUES (next, changed);
+                 {hint}
+             END $$"
         );
+        server.run(&self.database, &function);
     }
 }
 
 /// A database for a store, its tables made by their owner, for a role that may only work on them.
-pub fn make_store(bench: &Bench) -> String {
+pub fn make_store(bench: &Bench, server: &Postgres) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let database = format!("fleet{number}");
-    let run = |sql: &str| bench.postgres.run("postgres", sql);
-    if number == 0 {
+    let run = |sql: &str| server.run("postgres", sql);
+    if run("SELECT count(*) FROM pg_roles WHERE rolname = 'store_owner'") == "0" {
         run(
             "CREATE ROLE store_owner LOGIN PASSWORD 'store_owner_pw'; CREATE ROLE store_worker LOGIN PASSWORD 'store_worker_pw'",
         );
@@ -102,7 +112,7 @@ pub fn make_store(bench: &Bench) -> String {
     let dir = tempfile::tempdir().unwrap();
     let password = dir.path().join("owner");
     super::postgres::write_private(&password, "store_owner_pw");
-    let url = url(bench, bench.postgres.port, "store_owner", &database);
+    let url = url(bench, server.port, "store_owner", &database);
     let mut migrate = Command::new(binary());
     migrate.args(["store", "migrate", &url, "--role", "store_worker", "--password-file"]).arg(&password);
     let made = migrate.output().unwrap();
@@ -117,7 +127,8 @@ pub fn url(bench: &Bench, port: u16, user: &str, database: &str) -> String {
 }
 
 fn member(bench: &Bench, people: &People, database: &str, name: &str, plan: &Plan<'_>) -> Member {
-    let (to_store, to_upstream) = (Wire::to(bench.postgres.port), Wire::to(bench.postgres.port));
+    let store = plan.server.unwrap_or(&bench.postgres);
+    let (to_store, to_upstream) = (Wire::to(store.port), Wire::to(bench.postgres.port));
     let wires = std::sync::Mutex::new(None);
     let proxy = Proxy::start_for(bench, people, &|setup| {
         let to_peers = Wire::to(setup.control_port);

@@ -71,14 +71,40 @@ impl Postgres {
 
     /// Runs the cluster under `dir`.
     fn launch(programs: Option<PathBuf>, dir: &Path) -> Self {
-        let (data, port) = (dir.join("data"), free_port());
-        let log = std::fs::File::create(dir.join("server.log")).unwrap();
-        let mut server = unprivileged(&bin(programs.as_deref(), "postgres"));
-        server.arg("-D").arg(&data).arg("-k").arg(dir).arg("-p").arg(port.to_string());
-        for setting in SETTINGS {
-            server.arg("-c").arg(setting);
+        Self::launch_at(programs, dir, free_port())
+    }
+
+    /// Kills every process of it, as a machine that loses its power does.
+    pub fn crash(&mut self) {
+        let pid = std::fs::read_to_string(self.dir.join("data/postmaster.pid")).unwrap();
+        let pid: u32 = pid.lines().next().unwrap().parse().unwrap();
+        // The guard first: it would remove the files.
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        super::signal("KILL", pid);
+        wait_until("its backends end", Duration::from_secs(30), || !self.answers());
+    }
+
+    /// Starts it again on the same files.
+    pub fn start_again(&mut self) {
+        for _ in 0..20 {
+            self.child = spawn(self.programs.as_deref(), &self.dir, self.port);
+            let begun = std::time::Instant::now();
+            while begun.elapsed() < Duration::from_secs(3) {
+                if self.answers() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            // Processes of before were not gone yet, and it gave up: its guard alone is left.
+            self.child.kill().unwrap();
+            self.child.wait().unwrap();
         }
-        let child = guard::spawn(&server, dir, log.into());
+        panic!("PostgreSQL does not start again: {}", self.log());
+    }
+
+    fn launch_at(programs: Option<PathBuf>, dir: &Path, port: u16) -> Self {
+        let child = spawn(programs.as_deref(), dir, port);
         let postgres = Self { port, dir: dir.to_owned(), programs, child };
         wait_until("PostgreSQL accepts connections", Duration::from_secs(60), || postgres.answers());
         postgres
@@ -117,6 +143,17 @@ impl Postgres {
     fn answers(&self) -> bool {
         self.psql("postgres").args(["-c", "SELECT 1"]).output().is_ok_and(|output| output.status.success())
     }
+}
+
+/// The cluster under `dir`, with a guard that ends it with this process.
+fn spawn(programs: Option<&Path>, dir: &Path, port: u16) -> Child {
+    let log = std::fs::File::options().create(true).append(true).open(dir.join("server.log")).unwrap();
+    let mut server = unprivileged(&bin(programs, "postgres"));
+    server.arg("-D").arg(dir.join("data")).arg("-k").arg(dir).arg("-p").arg(port.to_string());
+    for setting in SETTINGS {
+        server.arg("-c").arg(setting);
+    }
+    guard::spawn(&server, dir, log.into())
 }
 
 impl Drop for Postgres {
