@@ -4,7 +4,7 @@
 CARGO ?= cargo
 
 
-.PHONY: demo test compat bench bench-scale profile enforcement retention soak fuzz check build deps
+.PHONY: demo test compat bench bench-scale profile enforcement retention replica-faults replica-scale soak fuzz check build deps
 
 # The tour is about what happens, not how fast: the development build is there in half the time, and `test` shares it.
 demo: deps
@@ -47,6 +47,18 @@ retention:
 	@scripts/install-deps.sh test
 	@PGWARD_RETENTION_ROWS='$(or $(PGWARD_RETENTION_ROWS),10000000)' \
 	  $(CARGO) test --quiet --locked --test integration -- retention::planned
+
+# Three replicas on one store under PGWARD_FAULT_ROUNDS faults of all kinds.
+replica-faults:
+	@scripts/install-deps.sh test
+	@PGWARD_FAULT_ROUNDS='$(or $(PGWARD_FAULT_ROUNDS),200)' \
+	  $(CARGO) test --quiet --locked --test integration -- replica_faults
+
+# What a store has to do for how many replicas.
+replica-scale:
+	@scripts/install-deps.sh test
+	@PGWARD_REPLICAS='$(or $(PGWARD_REPLICAS),1,3,10,100)' PGWARD_SECONDS='$(or $(SECONDS),10)' \
+	  $(CARGO) test --quiet --locked --test replica_scale -- --nocapture
 
 # Clients of all kinds and all kinds of harm for SOAK_MINUTES; then nothing may be left of them. PGWARD_BIN: a program that is there already.
 soak:

@@ -81,6 +81,7 @@ impl Parts {
         let grants = GrantBook::load(Arc::clone(&store), Arc::clone(&clock)).await?;
         let mut metrics_registry = prometheus_client::registry::Registry::default();
         let (control_tls, control_certificate) = settings::control_tls(&config)?;
+        let replica_metrics = replicas::Metrics::register(&mut metrics_registry);
         let replicas = match fleet {
             None => None,
             Some(fleet) => {
@@ -89,8 +90,8 @@ impl Parts {
                     certificate: Arc::clone(&control_certificate),
                     lease: config.store.lease,
                 };
-                let metrics = replicas::Metrics::register(&mut metrics_registry);
-                Some(Replicas::join(fleet, settings, Arc::clone(&clock), metrics).await.context("the other replicas")?)
+                let joined = Replicas::join(fleet, settings, Arc::clone(&clock), replica_metrics).await;
+                Some(joined.context("the other replicas")?)
             }
         };
         let metrics = Arc::new(Metrics::register(&mut metrics_registry));

@@ -36,6 +36,20 @@ impl TestPostgres {
     /// Where they do not start.
     #[must_use]
     pub fn start_from(programs: PathBuf) -> Self {
+        Self::start_for(programs, 50)
+    }
+
+    /// The same for many connections, with the newest server that is installed.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    #[must_use]
+    #[allow(dead_code, reason = "each test takes what it needs of this")]
+    pub fn start_wide(connections: u32) -> Self {
+        Self::start_for(programs(), connections)
+    }
+
+    fn start_for(programs: PathBuf, connections: u32) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!("pgw-{}-{number}", std::process::id()));
@@ -56,9 +70,10 @@ impl TestPostgres {
         ]));
         let mut command = server.program("postgres");
         command.arg("-D").arg(server.data()).arg("-k").arg(&server.directory).args(["-p", &server.port.to_string()]);
-        for setting in ["listen_addresses=", "fsync=off", "max_connections=50"] {
+        for setting in ["listen_addresses=", "fsync=off"] {
             command.args(["-c", setting]);
         }
+        command.args(["-c", &format!("max_connections={connections}")]);
         let log = std::fs::File::create(server.directory.join("log")).expect("the server's log");
         server.process = Some(guard::spawn(&command, &server.directory, log.into()));
         server.wait_until_it_answers();
