@@ -62,6 +62,7 @@ pub fn check(path: &Path) -> anyhow::Result<Vec<String>> {
     Sinks::check(&sinks::settings(&config)?)?;
     Sinks::check(&notifications::settings(&config)?)?;
     runtime()?.block_on(async {
+        store::check(&config.store.location).await?;
         let advice = settings::reach_upstreams(&config).await?;
         retention::check(&config).await?;
         Ok(advice)
@@ -99,7 +100,11 @@ async fn run(path: &Path) -> anyhow::Result<()> {
 
     let grants = tokio::spawn(std::sync::Arc::clone(&parts.grants).run(parts.grant_poll, stop.clone()));
     let membership = membership::Membership::begin(&parts);
-    let purges = tokio::spawn(upkeep::purge(std::sync::Arc::clone(&parts.journal), stop.clone()));
+    let purges = tokio::spawn(upkeep::purge(
+        std::sync::Arc::clone(&parts.journal),
+        std::sync::Arc::clone(&parts.clock),
+        stop.clone(),
+    ));
     let retention = tokio::spawn(std::sync::Arc::clone(&parts.retention).serve(stop.clone()));
     let permissions = tokio::spawn(std::sync::Arc::clone(&parts.standing).keep_daily(stop.clone()));
     let lapses = tokio::spawn(parts.lapses().run(stop.clone()));

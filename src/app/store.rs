@@ -41,6 +41,19 @@ pub async fn open(location: &StoreLocation) -> anyhow::Result<Opened> {
     }
 }
 
+/// Whether it can be reached and worked on; a file is looked at when it is opened.
+///
+/// # Errors
+/// Says what keeps a replica from working on it.
+pub async fn check(location: &StoreLocation) -> anyhow::Result<()> {
+    match location {
+        StoreLocation::Sqlite(_) => Ok(()),
+        StoreLocation::Postgresql { url, password } => {
+            crate::store::check(database(url, password)?).await.context("the store cannot be used")
+        }
+    }
+}
+
 /// What was stored by a clock that was further ahead is no reason to be so, too: the store's clock decides.
 const NEAR: SignedDuration = SignedDuration::from_secs(5);
 

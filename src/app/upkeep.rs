@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Clock;
 use crate::audit::Journal;
 
 /// Erases what is due at the start, and then as often as the shortest retention asks for.
-pub async fn purge(journal: Arc<Journal>, stop: CancellationToken) {
+pub async fn purge(journal: Arc<Journal>, clock: Arc<Clock>, stop: CancellationToken) {
     let period = journal.purge_period();
     loop {
-        match journal.purge(Timestamp::now()).await {
+        match journal.purge(clock.now()).await {
             Ok(purged) if purged.buckets.is_empty() => {}
             Ok(purged) => tracing::info!(buckets = ?purged.buckets, held = purged.held, "records were erased"),
             Err(error) => tracing::error!(%error, "what is due could not be erased"),

@@ -46,8 +46,8 @@ pub(super) fn store(root: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>
     let location = location(&url, directory, password, files);
     let poll = table.duration("poll").unwrap_or(POLL);
     let lease = table.duration("lease").unwrap_or(LEASE);
-    if poll < Duration::from_millis(100) || poll > Duration::from_secs(10) {
-        table.refuse("poll", "must be from \"100ms\" to \"10s\"");
+    if poll < POLL || poll > 10 * POLL {
+        table.refuse("poll", "must be from \"1s\" to \"10s\"");
     }
     if lease < poll * 3 || lease > Duration::from_secs(3600) {
         table.refuse("lease", "must be at least three times `poll`, and \"1h\" at most");

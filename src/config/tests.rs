@@ -306,3 +306,30 @@ fn a_variable_must_be_set() {
     assert_eq!(last.message, "the environment variable PGWARD_TEST_VARIABLE_THAT_IS_NOT_SET is not set");
     assert_eq!(config.databases[0].password.read(), Err("$PGWARD_TEST_VARIABLE_THAT_IS_NOT_SET is not set".to_owned()));
 }
+
+#[test]
+fn a_store_in_a_database_is_one_that_is_verified() {
+    let with = |store: &str, more: &str| {
+        let text = GOOD.replace("url = \"sqlite://var/pgward.db\"", store);
+        parse(&format!("{text}\n{more}"))
+    };
+    let wrong = |store: &str, more: &str| with(store, more).unwrap_err().to_string();
+    let url = "url = \"postgresql://pgward@db1,db2:5433/store?sslrootcert=ca.crt\"";
+    let config =
+        with(&format!("{url}\npoll = \"2s\"\nlease = \"10s\""), "[replica]\nname = \"a\"\naddress = \"[::1]:6443\"")
+            .unwrap();
+    assert_eq!((config.store.poll, config.store.lease), (Duration::from_secs(2), Duration::from_secs(10)));
+    assert_eq!((config.replica.name.as_str(), config.replica.address.as_str()), ("a", "[::1]:6443"));
+    let StoreLocation::Postgresql { url: database, .. } = &config.store.location else { panic!("{:?}", config.store) };
+    assert_eq!(database.places.len(), 2);
+    for weaker in ["verify-ca", "require"] {
+        let store = format!("url = \"postgresql://pgward@db/store?sslrootcert=ca.crt&sslmode={weaker}\"");
+        assert!(wrong(&store, "").contains("only sslmode=verify-full"), "{weaker}");
+    }
+    assert!(wrong("url = \"postgresql://pgward@db/store?sslmode=disable\"", "").contains("loopback"));
+    assert!(wrong("url = \"postgresql://pgward:secret@db/store?sslrootcert=ca.crt\"", "").contains("password_file"));
+    assert!(wrong(&format!("{url}\nlease = \"2s\""), "").contains("three times"));
+    assert!(wrong("url = \"sqlite://var/pgward.db\"", "[replica]\nname = \"a\"").contains("one pgward alone"));
+    assert!(wrong(url, "[replica]\nname = \"a b\"").contains("not a replica's name"));
+    assert!(wrong(url, "[replica]\naddress = \"10.0.0.3\"").contains("not a host and a port"));
+}

@@ -188,3 +188,34 @@ pub fn lines(body: &[u8], replica: &str) -> Option<TimedLines> {
     let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     lines.map(|line| Some((serde_json::from_slice::<Timed>(line).ok()?.time, of_replica(line, replica)))).collect()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replicas_decide_on_nothing_for_others() {
+        for (method, path, may) in [
+            (Method::GET, "/v1/sessions", true),
+            (Method::GET, "/v1/audit/search", true),
+            (Method::POST, "/v1/sessions/se_1/kill", true),
+            (Method::POST, "/v1/unusual/held/alice/release", true),
+            (Method::POST, "/v1/requests", false),
+            (Method::POST, "/v1/requests/req_1/approve", false),
+            (Method::POST, "/v1/grants/gr_1/revoke", false),
+            (Method::POST, "/v1/credentials", false),
+            (Method::DELETE, "/v1/sessions/se_1/kill", false),
+        ] {
+            assert_eq!(may_be_on_behalf(&method, path), may, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_record_says_whose_it_is_behind_all_that_it_says() {
+        assert_eq!(of_replica(br#"{"seq":1}"#, "a\"b"), br#"{"seq":1,"replica":"a\"b"}"#);
+        let body = b"{\"time\":\"2026-03-01T12:00:00Z\"}\n{\"time\":\"2026-03-01T12:00:01Z\"}\n";
+        assert_eq!(lines(body, "b").unwrap().len(), 2);
+        assert!(lines(b"no record\n", "b").is_none());
+    }
+}

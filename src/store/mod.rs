@@ -18,7 +18,7 @@ use jiff::Timestamp;
 pub use book::{GrantBook, GrantSet};
 pub use copy::{Copied, copy};
 pub use fleet::{Fleet, Peer, Published, Replica, SharedFleet, Standing};
-pub use postgres::{PostgresSettings, PostgresStore, migrate};
+pub use postgres::{PostgresSettings, PostgresStore, check, migrate};
 pub use sqlite::SqliteStore;
 pub use tally::Tally;
 

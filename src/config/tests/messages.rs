@@ -133,12 +133,12 @@ fn addresses_and_limits() {
         (
             "sqlite://var/pgward.db",
             "postgresql://u@h/d",
-            "proxy.toml:11:7: store.url: a store in PostgreSQL is not available yet; use \"sqlite://var/pgward.db\"",
+            "proxy.toml:11:7: store.url: the upstream's certificate is to be verified: name the authority's file, sslrootcert=…",
         ),
         (
             "sqlite://var/pgward.db",
             "var/pgward.db",
-            "proxy.toml:11:7: store.url: expected a URL such as \"sqlite://var/pgward.db\"",
+            "proxy.toml:11:7: store.url: expected a URL such as \"sqlite://var/pgward.db\" or \"postgresql://pgward@host/pgward\"",
         ),
         ("sqlite://var/pgward.db", "sqlite://", "proxy.toml:11:7: store.url: \"\" is not the path of a file"),
         (

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use jiff::Timestamp;
 
 use crate::audit::{HoldError, JournalError, holds};
 use crate::control::api::{HoldView, NewHold, PurgeView, Reason};
@@ -78,7 +77,7 @@ pub async fn purge(State(shared): State<Arc<Shared>>, caller: Caller) -> Result<
     must_be_auditor(&caller)?;
     let act = {
         let shared = Arc::clone(&shared);
-        async move { shared.journal.purge(Timestamp::now()).await.map_err(|error| failed(&error)) }
+        async move { shared.journal.purge(shared.clock.now()).await.map_err(|error| failed(&error)) }
     };
     let purged = shared.act(act).await?;
     Ok(Json(PurgeView { buckets: purged.buckets.len(), held: purged.held, segments: purged.segments }))

@@ -9,7 +9,7 @@ export async function sessions(main) {
   const draw = async () => {
     const [all, held, grants] = await Promise.all([get("/v1/sessions"), get("/v1/unusual/held"), get("/v1/grants")]);
     const glass = new Set(grants.filter((grant) => grant.origin === "break_glass").map((grant) => grant.id));
-    const rows = all.map((session) => h("tr", {}, h("td", {}, session.principal, " ", session.grants.some((id) => glass.has(id)) ? pill("break-glass", "bad") : ""), cell(session.database), cell(session.application_name),
+    const rows = all.map((session) => h("tr", {}, h("td", {}, session.principal, " ", session.grants.some((id) => glass.has(id)) ? pill("break-glass", "bad") : ""), cell(session.replica ? `${session.database} at ${session.replica}` : session.database), cell(session.application_name),
       cell(`${session.client_addr}${session.client_region ? ` (${session.client_region})` : ""}`), h("td", {}, when(session.opened_at)), cell(session.statements, "number"),
       cell(session.statement || "idle", session.statement ? "text" : "dim"), cell(session.rows ?? "", "number"),
       h("td", {}, h("button", { type: "button", class: "bad", "aria-label": `Kill the session of ${session.principal}`, onclick: async () => {

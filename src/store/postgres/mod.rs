@@ -26,7 +26,7 @@ pub use self::pool::PostgresSettings;
 pub(in crate::store) use self::pool::single;
 use self::pool::{Connections, Hint, snapshot};
 use self::requests::Versioned;
-pub use self::tables::migrate;
+pub use self::tables::{check, migrate};
 use super::recent::Recent;
 use super::rows::scopes::Scopes;
 use super::{Credential, Filing, GrantMark, GrantNews, Reserved, Store, StoreError, Tally, Wanted};

@@ -25,17 +25,34 @@ pub async fn migrate(settings: PostgresSettings, role: Option<&str>) -> Result<(
     Ok(open.client.batch_execute(&privileges).await?)
 }
 
+/// Whether a replica could work on the store as it is, or make it so. Changes nothing.
+///
+/// # Errors
+/// Says why not.
+pub async fn check(settings: PostgresSettings) -> Result<(), StoreError> {
+    let open = Connector::new(settings).connect(|_| {}).await?;
+    match is_current(&open.client).await? {
+        true => compatible(&open.client).await,
+        false if may_change(&open.client).await? => Ok(()),
+        false => Err(outdated()),
+    }
+}
+
+fn outdated() -> StoreError {
+    StoreError::Failed(
+        "the store's tables are missing or older than this program, and its role may not change them: run `pgward store \
+         migrate` as their owner"
+            .to_owned(),
+    )
+}
+
 /// Makes sure that the tables are what this program works on: changes them where it may, and says so where it may not.
 pub(super) async fn ready(client: &mut Client) -> Result<(), StoreError> {
     if is_current(client).await? {
         return compatible(client).await;
     }
     if !may_change(client).await? {
-        return Err(StoreError::Failed(
-            "the store's tables are missing or older than this program, and its role may not change them: run `pgward store \
-             migrate` as their owner"
-                .to_owned(),
-        ));
+        return Err(outdated());
     }
     bring_up_to_date(client).await?;
     compatible(client).await

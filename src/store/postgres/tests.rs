@@ -9,8 +9,9 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
-use crate::access::{ApprovalRefused, Decision};
+use crate::access::{ApprovalRefused, Decision, SessionId};
 use crate::guarded::{Proof, Server};
+use crate::store::fleet::{Fleet as _, Published, Replica};
 use crate::store::suite::{self, after, approve, noon, person, request};
 
 /// One server for all of these. It is stopped by its guard when the tests have ended.
@@ -233,4 +234,117 @@ async fn connections_that_are_cut_are_made_again() {
     made.unwrap();
     let again = approve(&*store, &filed.id, "carol", noon()).await;
     assert!(matches!(again, Err(StoreError::Refused(ApprovalRefused::NotPending(_)))));
+}
+
+fn replica(name: &str, incarnation: &str) -> Replica {
+    Replica {
+        name: name.into(),
+        incarnation: incarnation.into(),
+        journal: format!("journal of {name}"),
+        address: "localhost:6443".into(),
+        certificate: "00".into(),
+        token_hash: format!("sha256:{incarnation}"),
+        version: "1".into(),
+        policy: "p".into(),
+    }
+}
+
+const LEASE: Duration = Duration::from_millis(800);
+
+async fn lapse() {
+    tokio::time::sleep(LEASE + Duration::from_millis(300)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_know_each_other_for_a_lease() {
+    let store = open(&place().await).await;
+    let (a, b) = (replica("a", "a1"), replica("b", "b1"));
+    let first = store.join(&a, LEASE).await.unwrap();
+    let second = store.join(&b, LEASE).await.unwrap();
+    assert_eq!((first.number, second.number, first.peers.len()), (1, 2, 0));
+    assert_eq!(second.peers[0].replica, a);
+    // By the same name with another journal: another one, as long as this one is there.
+    let other = Replica { journal: "another".into(), ..replica("a", "a2") };
+    assert!(failure(store.join(&other, LEASE).await).contains("by the name \"a\""));
+    // With the same journal it is the same, started anew; its number stays, and what it was is there no more.
+    let again = store.join(&replica("a", "a3"), LEASE).await.unwrap();
+    assert_eq!(again.number, 1);
+    assert!(matches!(store.renew(&a).await, Err(StoreError::NotFound(_))));
+    lapse().await;
+    assert_eq!(store.renew(&b).await.unwrap().peers, []);
+    assert_eq!(store.join(&other, LEASE).await.unwrap().number, 1, "whose lease is over gives up the name");
+    store.leave("b1").await.unwrap();
+    assert_eq!(store.renew(&other.clone()).await.unwrap().peers, []);
+    let clock = store.clock().await.unwrap();
+    assert!(clock.said.duration_since(Timestamp::now()).abs() < jiff::SignedDuration::from_secs(5));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn places_are_counted_over_all_replicas_that_are_there() {
+    let store = open(&place().await).await;
+    for name in ["a", "b"] {
+        store.join(&replica(name, name), LEASE).await.unwrap();
+    }
+    let tries = (0..20).map(|number| {
+        let (store, session) = (Arc::clone(&store), SessionId::from_text(format!("se_{number}")));
+        let incarnation = if number % 2 == 0 { "a" } else { "b" };
+        tokio::spawn(
+            async move { store.take_seat(incarnation, &session, "alice", 6).await.unwrap().then_some(session) },
+        )
+    });
+    let mut taken = Vec::new();
+    for attempt in tries.collect::<Vec<_>>() {
+        taken.extend(attempt.await.unwrap());
+    }
+    assert_eq!(taken.len(), 6, "however many try at once");
+    let session = SessionId::from_text("se_of_bob");
+    assert!(store.take_seat("a", &session, "bob", 1).await.unwrap(), "each has places of their own");
+    store.give_back_seats(&taken[..1]).await.unwrap();
+    assert!(store.take_seat("a", &SessionId::from_text("se_x"), "alice", 6).await.unwrap());
+    assert!(!store.take_seat("a", &SessionId::from_text("se_y"), "alice", 6).await.unwrap());
+    lapse().await;
+    store.renew(&replica("a", "a")).await.unwrap();
+    assert!(store.take_seat("a", &SessionId::from_text("se_z"), "alice", 6).await.unwrap(), "b is not there any more");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_is_one_replicas_and_a_turn_is_taken_once() {
+    let store = open(&place().await).await;
+    assert_eq!(store.hold_job("lapses", "a", LEASE).await.unwrap(), Some(None));
+    assert_eq!(store.hold_job("lapses", "b", LEASE).await.unwrap(), None);
+    store.mark_job("lapses", "a", "so far").await.unwrap();
+    store.mark_job("lapses", "b", "not mine").await.unwrap();
+    assert_eq!(store.hold_job("lapses", "a", LEASE).await.unwrap(), Some(Some("so far".to_owned())));
+    lapse().await;
+    assert_eq!(store.hold_job("lapses", "b", LEASE).await.unwrap(), Some(Some("so far".to_owned())));
+    store.give_up_job("lapses", "a").await.unwrap();
+    assert_eq!(store.hold_job("lapses", "a", LEASE).await.unwrap(), None, "only who has it gives it up");
+    store.give_up_job("lapses", "b").await.unwrap();
+    assert!(store.hold_job("lapses", "a", LEASE).await.unwrap().is_some());
+
+    let hour = Duration::from_secs(3600);
+    assert!(store.take_turn("orders", "a", hour).await.unwrap());
+    assert!(!store.take_turn("orders", "b", hour).await.unwrap());
+    assert!(store.take_turn("orders", "b", Duration::ZERO).await.unwrap());
+    store.give_back_turn("orders", "b").await.unwrap();
+    assert!(store.take_turn("orders", "a", hour).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_published_checkpoint_gives_way_to_later_ones_alone() {
+    let store = open(&place().await).await;
+    let published = |size: u64| Published {
+        journal: "j".into(),
+        place: String::new(),
+        replica: "a".into(),
+        verifier: "v".into(),
+        size,
+        checkpoint: format!("at {size}"),
+        published_ago: Duration::ZERO,
+    };
+    for size in [5, 9, 7] {
+        store.publish(&published(size)).await.unwrap();
+    }
+    let all = store.published().await.unwrap();
+    assert_eq!((all.len(), all[0].size, all[0].checkpoint.as_str()), (1, 9, "at 9"));
 }
