@@ -54,6 +54,12 @@ struct Progress {
     kept_at: Option<Instant>,
 }
 
+/// What was said last of whose turn it is.
+struct Turn {
+    asked_at: Option<Instant>,
+    is_ours: bool,
+}
+
 impl Lapses {
     pub fn new(
         store: SharedStore,
@@ -68,9 +74,15 @@ impl Lapses {
     /// Looks time and again, until it is stopped.
     pub async fn run(self, stop: CancellationToken) {
         let mut progress = None;
+        let mut turn = Turn { asked_at: None, is_ours: false };
         loop {
             let begun = Instant::now();
-            if let Err(error) = self.look(&mut progress).await {
+            let looked = match self.is_ours(&mut turn, &mut progress).await {
+                Ok(true) => self.look(&mut progress).await,
+                Ok(false) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = looked {
                 tracing::error!(%error, "what lapsed could not be recorded: it is tried again");
             }
             tokio::select! {
@@ -80,17 +92,30 @@ impl Lapses {
         }
     }
 
-    async fn look(&self, progress: &mut Option<Progress>) -> anyhow::Result<()> {
-        if let Some(replicas) = &self.replicas {
-            let Some(mark) = replicas.hold_job(JOB).await? else {
-                // Another does it; what it will have done is not known here.
-                *progress = None;
-                return Ok(());
-            };
-            if progress.is_none() {
-                *progress = Some(self.begin_at(shared_mark(mark.as_deref())).await?);
+    /// Whether this replica does it for all, where there are several; asked now and then, long before what was said last is over.
+    async fn is_ours(&self, turn: &mut Turn, progress: &mut Option<Progress>) -> anyhow::Result<bool> {
+        let Some(replicas) = &self.replicas else { return Ok(true) };
+        if turn.asked_at.is_some_and(|at| at.elapsed() < replicas.lease() / 6) {
+            return Ok(turn.is_ours);
+        }
+        turn.is_ours = false;
+        let asked_at = Instant::now();
+        let held = replicas.hold_job(JOB).await?;
+        turn.asked_at = Some(asked_at);
+        match held {
+            // Another does it; what it will have done is not known here.
+            None => *progress = None,
+            Some(mark) => {
+                if progress.is_none() {
+                    *progress = Some(self.begin_at(shared_mark(mark.as_deref())).await?);
+                }
+                turn.is_ours = true;
             }
         }
+        Ok(turn.is_ours)
+    }
+
+    async fn look(&self, progress: &mut Option<Progress>) -> anyhow::Result<()> {
         let progress = match progress {
             Some(progress) => progress,
             none @ None => none.insert(self.begin().await?),

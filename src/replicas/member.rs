@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -291,10 +291,10 @@ impl Replicas {
         me.clone()
     }
 
-    /// The store's time, as this replica knows it.
+    /// How long what a replica holds is held for it.
     #[must_use]
-    pub fn now(&self) -> Timestamp {
-        self.clock.now()
+    pub fn lease(&self) -> Duration {
+        self.lease
     }
 }
 

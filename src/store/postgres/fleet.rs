@@ -75,7 +75,11 @@ impl Fleet for PostgresStore {
             let number = row.ok_or(StoreError::NotFound("replica of this start"))?.try_get::<_, i32>(0)?;
             standing(&open.client, number, &replica.incarnation).await
         };
-        self.connections.timed(renewed).await
+        let renewed = self.connections.timed(renewed).await;
+        if matches!(renewed, Err(StoreError::Failed(_))) {
+            self.connections.forget();
+        }
+        renewed
     }
 
     async fn leave(&self, incarnation: &str) -> Result<(), StoreError> {

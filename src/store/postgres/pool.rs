@@ -125,6 +125,11 @@ impl Connections {
         })
     }
 
+    /// Lets go of those that wait: their server may be one that takes no more writes.
+    pub(super) fn forget(&self) {
+        self.0.retain(|_, _| false);
+    }
+
     /// Has `work` done in time.
     pub(super) async fn timed<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         let late = |_| Err(StoreError::Failed("the store's server did not answer in time".to_owned()));
