@@ -320,7 +320,7 @@ fn a_store_in_a_database_is_one_that_is_verified() {
             .unwrap();
     assert_eq!((config.store.poll, config.store.lease), (Duration::from_secs(2), Duration::from_secs(10)));
     assert_eq!((config.replica.name.as_str(), config.replica.address.as_str()), ("a", "[::1]:6443"));
-    let StoreLocation::Postgresql { url: database, .. } = &config.store.location else { panic!("{:?}", config.store) };
+    let StoreLocation::Postgresql { url: database, .. } = &config.store.location else { unreachable!() };
     assert_eq!(database.places.len(), 2);
     for weaker in ["verify-ca", "require"] {
         let store = format!("url = \"postgresql://pgward@db/store?sslrootcert=ca.crt&sslmode={weaker}\"");

@@ -147,7 +147,7 @@ impl World<'_> {
         // Revoked while it lasts, wherever that gets through.
         let long = long.map(|long| self.revoked(long, random.below(3)));
         std::thread::sleep(Duration::from_millis(600));
-        if matches!(fault, Fault::CutFromStore | Fault::StoreKilled) && round % 2 == 0 {
+        if matches!(fault, Fault::CutFromStore | Fault::StoreKilled) && round.is_multiple_of(2) {
             self.outlasts_no_lease(fault, at, began);
         }
         self.end(fault, at);
