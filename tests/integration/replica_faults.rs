@@ -90,6 +90,9 @@ fn faults(bench: &Bench) {
             let fault = FAULTS[usize::try_from(round).unwrap() % FAULTS.len()];
             let at = random.below(3);
             *counted.entry(format!("{fault:?}")).or_default() += 1;
+            if round > 0 && round.is_multiple_of(45) {
+                println!("{round} rounds in {:?}", begun.elapsed());
+            }
             let played =
                 std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.round(round, fault, at, &mut random)));
             if let Err(cause) = played {
