@@ -66,7 +66,7 @@ pub(super) fn proxy(root: &Table<'_>, directory: &Path, files: &mut Vec<FileUse>
         client_ca,
         client_crl,
         workers: table.integer("workers", 1, 1_024).and_then(|count| usize::try_from(count).ok()),
-        drain: pause(&table, "drain", Duration::from_secs(30)),
+        drain: pause(&table, "drain", Duration::from_secs(5)),
         linger: pause(&table, "linger", Duration::ZERO),
         bounds,
         proxy_protocol_from,
