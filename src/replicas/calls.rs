@@ -91,7 +91,15 @@ impl Replicas {
             let within = if slowly { SLOW } else { QUICK };
             self.call(peer, Method::GET, path, query, Some(on_behalf), None, within)
         });
-        join_all(calls).await
+        let mut said = join_all(calls).await;
+        said.extend(self.unheard());
+        said
+    }
+
+    /// Those that are not even asked: nobody takes an answer without them for whole.
+    fn unheard(&self) -> impl Iterator<Item = Result<Reply, CallError>> {
+        let absent = self.absent().into_iter();
+        absent.map(|replica| Err(CallError::Silent { replica, said: "it was not seen within its lease".to_owned() }))
     }
 
     /// Has all others do something, at the same time.
@@ -104,7 +112,9 @@ impl Replicas {
         let peers = self.peers();
         let calls =
             peers.iter().map(|peer| self.call(peer, Method::POST, path, &[], Some(on_behalf), Some(body), QUICK));
-        join_all(calls).await
+        let mut said = join_all(calls).await;
+        said.extend(self.unheard());
+        said
     }
 
     /// Hands a cancel request to the replica whose it is.

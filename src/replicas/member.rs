@@ -57,12 +57,13 @@ pub struct Replicas {
 struct Known {
     number: u32,
     peers: Vec<Peer>,
+    absent: Vec<String>,
     at: Instant,
 }
 
 impl Known {
     fn of(standing: Standing) -> Self {
-        Self { number: standing.number, peers: standing.peers, at: standing.clock.answered }
+        Self { number: standing.number, peers: standing.peers, absent: standing.absent, at: standing.clock.answered }
     }
 }
 
@@ -207,6 +208,12 @@ impl Replicas {
     #[must_use]
     pub fn peers(&self) -> Vec<Peer> {
         self.known.load().peers.clone()
+    }
+
+    /// Others that should be there, and were not seen within their lease.
+    #[must_use]
+    pub fn absent(&self) -> Vec<String> {
+        self.known.load().absent.clone()
     }
 
     /// The other one that has this number.

@@ -43,6 +43,8 @@ pub struct Standing {
     /// The store's own time.
     pub clock: ClockReading,
     pub peers: Vec<Peer>,
+    /// Those that were there and were not seen within their lease, nor have said that they leave.
+    pub absent: Vec<String>,
 }
 
 /// The newest checkpoint of a journal that its replica has published.

@@ -310,8 +310,11 @@ impl World<'_> {
         for member in &self.fleet.members {
             wait_until("the replica is ready", Duration::from_secs(60), || {
                 assert!(member.proxy.is_running(), "{}", member.proxy.log());
+                // The last word of before is not one of now: whoever is not heard of yet is named.
+                let listed = member.proxy.cli("bob", &["sessions"]);
                 let metrics = member.proxy.metrics();
-                metrics.lines().any(|line| line == "pgward_replica_peers 2")
+                let all_there = metrics.lines().any(|line| line == "pgward_replica_peers 2");
+                all_there && listed.status.success() && !String::from_utf8_lossy(&listed.stderr).contains("could not")
             });
         }
     }

@@ -33,7 +33,7 @@ fn handed_over(bench: &Bench) {
 
     let over = AtomicBool::new(false);
     let (ran, failed) = (Mutex::new(0_usize), Mutex::new(Vec::new()));
-    std::thread::scope(|threads| {
+    let stdin = std::thread::scope(|threads| {
         for _ in 0..3 {
             threads.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
@@ -58,8 +58,10 @@ fn handed_over(bench: &Bench) {
         }
         std::thread::sleep(Duration::from_millis(700));
         over.store(true, Ordering::Relaxed);
-        drop(stdin);
+        stdin
     });
+    // Only now: the sockets go with it.
+    drop(stdin);
     let (ran, failed) = (ran.into_inner().unwrap(), failed.into_inner().unwrap());
     println!("{ran} sessions through {RESTARTS} restarts, {} failed", failed.len());
     // Nobody finds the door shut, and whoever is logging in when the end comes runs what they came for.

@@ -275,13 +275,20 @@ async fn standing(client: &impl GenericClient, number: i32, incarnation: &str) -
     let rows = client
         .query_typed(
             "SELECT name, incarnation, journal, address, certificate, token_hash, version, policy, number,
-                    greatest(extract(epoch FROM clock_timestamp() - seen_at) * 1000, 0)::int8 AS seen_ago
-             FROM replicas WHERE seen_at > clock_timestamp() - lease AND incarnation <> $1 ORDER BY name",
+                    least(greatest(extract(epoch FROM clock_timestamp() - seen_at) * 1000, 0), 1e12)::int8 AS seen_ago,
+                    seen_at > clock_timestamp() - lease AS is_there
+             FROM replicas WHERE seen_at > '-infinity' AND incarnation <> $1 ORDER BY name",
             &[text(&incarnation)],
         )
         .await?;
-    let peers = rows.iter().map(peer).collect::<Result<_, _>>()?;
-    Ok(Standing { number: count(number)?, clock, peers })
+    let (mut peers, mut absent) = (Vec::new(), Vec::new());
+    for row in &rows {
+        match row.try_get("is_there")? {
+            true => peers.push(peer(row)?),
+            false => absent.push(row.try_get("name")?),
+        }
+    }
+    Ok(Standing { number: count(number)?, clock, peers, absent })
 }
 
 async fn read_clock(client: &impl GenericClient) -> Result<ClockReading, StoreError> {
