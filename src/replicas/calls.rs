@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dashmap::DashMap;
 use futures_util::future::join_all;
+use reqwest::header::HeaderValue;
 use reqwest::{Method, StatusCode};
 
 use super::{HandedCancel, Replicas};
@@ -77,6 +78,16 @@ impl Calls {
 
 const MAX_CLIENTS: usize = 2_048;
 
+/// One call, whomever it is of.
+struct Call<'a> {
+    method: Method,
+    path: &'a [&'a str],
+    query: &'a [(String, String)],
+    on_behalf: Option<&'a Principal>,
+    body: Option<&'a serde_json::Value>,
+    within: Duration,
+}
+
 impl Replicas {
     /// Asks all others at the same time; each has what it says, or why it says nothing.
     pub async fn ask_all(
@@ -86,20 +97,8 @@ impl Replicas {
         query: &[(String, String)],
         slowly: bool,
     ) -> Vec<Result<Reply, CallError>> {
-        let peers = self.peers();
-        let calls = peers.iter().map(|peer| {
-            let within = if slowly { SLOW } else { QUICK };
-            self.call(peer, Method::GET, path, query, Some(on_behalf), None, within)
-        });
-        let mut said = join_all(calls).await;
-        said.extend(self.unheard());
-        said
-    }
-
-    /// Those that are not even asked: nobody takes an answer without them for whole.
-    fn unheard(&self) -> impl Iterator<Item = Result<Reply, CallError>> {
-        let absent = self.absent().into_iter();
-        absent.map(|replica| Err(CallError::Silent { replica, said: "it was not seen within its lease".to_owned() }))
+        let within = if slowly { SLOW } else { QUICK };
+        self.call_all(&Call { method: Method::GET, path, query, on_behalf: Some(on_behalf), body: None, within }).await
     }
 
     /// Has all others do something, at the same time.
@@ -109,12 +108,8 @@ impl Replicas {
         path: &[&str],
         body: &serde_json::Value,
     ) -> Vec<Result<Reply, CallError>> {
-        let peers = self.peers();
-        let calls =
-            peers.iter().map(|peer| self.call(peer, Method::POST, path, &[], Some(on_behalf), Some(body), QUICK));
-        let mut said = join_all(calls).await;
-        said.extend(self.unheard());
-        said
+        let (on_behalf, body) = (Some(on_behalf), Some(body));
+        self.call_all(&Call { method: Method::POST, path, query: &[], on_behalf, body, within: QUICK }).await
     }
 
     /// Hands a cancel request to the replica whose it is.
@@ -123,27 +118,29 @@ impl Replicas {
     /// Where that does not take it.
     pub async fn hand_cancel(&self, peer: &Peer, cancel: &HandedCancel) -> Result<(), CallError> {
         let body = serde_json::to_value(cancel).unwrap_or_default();
-        self.call(peer, Method::POST, &["peers", "cancel"], &[], None, Some(&body), QUICK).await.map(drop)
+        let path = &["peers", "cancel"];
+        let call = Call { method: Method::POST, path, query: &[], on_behalf: None, body: Some(&body), within: QUICK };
+        self.call(peer, &call).await.map(drop)
     }
 
-    #[allow(clippy::too_many_arguments, reason = "what a call is made of")]
-    async fn call(
-        &self,
-        peer: &Peer,
-        method: Method,
-        path: &[&str],
-        query: &[(String, String)],
-        on_behalf: Option<&Principal>,
-        body: Option<&serde_json::Value>,
-        within: Duration,
-    ) -> Result<Reply, CallError> {
+    async fn call_all(&self, call: &Call<'_>) -> Vec<Result<Reply, CallError>> {
+        let peers = self.peers();
+        let mut said = join_all(peers.iter().map(|peer| self.call(peer, call))).await;
+        // Those that are not even asked: nobody takes an answer without them for whole.
+        let absent = self.absent().into_iter();
+        said.extend(
+            absent
+                .map(|replica| Err(CallError::Silent { replica, said: "it was not seen within its lease".to_owned() })),
+        );
+        said
+    }
+
+    async fn call(&self, peer: &Peer, call: &Call<'_>) -> Result<Reply, CallError> {
         let replica = peer.replica.name.clone();
-        let called = self.try_call(peer, method, path, query, on_behalf, body, within).await;
-        let failed = |said: String| {
+        let (status, more, body) = self.try_call(peer, call).await.map_err(|said| {
             self.metrics.calls_failed.inc();
             CallError::Silent { replica: replica.clone(), said }
-        };
-        let (status, more, body) = called.map_err(failed)?;
+        })?;
         if status.is_success() {
             return Ok(Reply { replica, body, more });
         }
@@ -152,30 +149,24 @@ impl Replicas {
         Err(CallError::Refused { replica, status: status.as_u16(), said })
     }
 
-    #[allow(clippy::too_many_arguments, reason = "what a call is made of")]
-    async fn try_call(
-        &self,
-        peer: &Peer,
-        method: Method,
-        path: &[&str],
-        query: &[(String, String)],
-        on_behalf: Option<&Principal>,
-        body: Option<&serde_json::Value>,
-        within: Duration,
-    ) -> Result<(StatusCode, bool, Bytes), String> {
+    async fn try_call(&self, peer: &Peer, call: &Call<'_>) -> Result<(StatusCode, bool, Bytes), String> {
         let client = self.calls.client(&peer.replica.certificate)?;
         let mut url = reqwest::Url::parse(&format!("https://{}/", peer.replica.address)).map_err(|e| causes(&e))?;
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.clear().push("v1").extend(path);
+            segments.clear().push("v1").extend(call.path);
         }
-        let mut call = client.request(method, url).query(query).bearer_auth(self.calls.token.expose()).timeout(within);
-        if let Some(principal) = on_behalf {
-            call = call.header(ON_BEHALF, serde_json::to_string(principal).map_err(|error| causes(&error))?);
+        let mut request = client.request(call.method.clone(), url).query(call.query).timeout(call.within);
+        request = request.bearer_auth(self.calls.token.expose());
+        if let Some(principal) = call.on_behalf {
+            // As bytes: names are not all ASCII.
+            let principal = serde_json::to_vec(principal).map_err(|error| causes(&error))?;
+            let principal = HeaderValue::from_bytes(&principal).map_err(|error| causes(&error))?;
+            request = request.header(ON_BEHALF, principal);
         }
-        if let Some(body) = body {
-            call = call.json(body);
+        if let Some(body) = call.body {
+            request = request.json(body);
         }
-        let mut response = call.send().await.map_err(|error| causes(&error.without_url()))?;
+        let mut response = request.send().await.map_err(|error| causes(&error.without_url()))?;
         let (status, more) = (response.status(), response.headers().contains_key(MORE));
         let mut whole = bytes::BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| causes(&error.without_url()))? {
