@@ -63,7 +63,13 @@ impl Replicas {
         self.give_back_ended().await;
         // A place that was taken by a call whose answer got lost is given back, too.
         let seat = Seat { replicas: Arc::clone(self), session: session.clone() };
-        match self.fleet.take_seat(&self.me().incarnation, session, principal, most).await? {
+        let incarnation = self.me().incarnation;
+        if self.fleet.take_seat(&incarnation, session, principal, most).await? {
+            return Ok(seat);
+        }
+        // One that has just ended at another replica may not be given back yet.
+        tokio::time::sleep(TOGETHER * 2).await;
+        match self.fleet.take_seat(&incarnation, session, principal, most).await? {
             true => Ok(seat),
             false => Err(NoSeat::Full),
         }
@@ -98,4 +104,4 @@ impl Replicas {
     }
 }
 
-const TOGETHER: std::time::Duration = std::time::Duration::from_millis(200);
+const TOGETHER: std::time::Duration = std::time::Duration::from_millis(100);
