@@ -1,6 +1,7 @@
 //! Three replicas on one store, each with wires of its own to the store, to the upstream and to the others.
 
 use std::process::Command;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -103,11 +104,15 @@ pub fn make_store(bench: &Bench, server: &Postgres) -> String {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let database = format!("fleet{number}");
     let run = |sql: &str| server.run("postgres", sql);
+    // Cases run at the same time.
+    static ROLES: Mutex<()> = Mutex::new(());
+    let making = ROLES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if run("SELECT count(*) FROM pg_roles WHERE rolname = 'store_owner'") == "0" {
         run(
             "CREATE ROLE store_owner LOGIN PASSWORD 'store_owner_pw'; CREATE ROLE store_worker LOGIN PASSWORD 'store_worker_pw'",
         );
     }
+    drop(making);
     run(&format!("CREATE DATABASE {database} OWNER store_owner"));
     let dir = tempfile::tempdir().unwrap();
     let password = dir.path().join("owner");
@@ -129,7 +134,7 @@ pub fn url(bench: &Bench, port: u16, user: &str, database: &str) -> String {
 fn member(bench: &Bench, people: &People, database: &str, name: &str, plan: &Plan<'_>) -> Member {
     let store = plan.server.unwrap_or(&bench.postgres);
     let (to_store, to_upstream) = (Wire::to(store.port), Wire::to(bench.postgres.port));
-    let wires = std::sync::Mutex::new(None);
+    let wires = Mutex::new(None);
     let proxy = Proxy::start_for(bench, people, &|setup| {
         let to_peers = Wire::to(setup.control_port);
         super::postgres::write_private(&setup.dir.join("store_password"), "store_worker_pw");
