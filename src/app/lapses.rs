@@ -100,7 +100,14 @@ impl Lapses {
         }
         turn.is_ours = false;
         let asked_at = Instant::now();
-        let held = replicas.hold_job(JOB).await?;
+        let held = match replicas.hold_job(JOB).await {
+            Ok(held) => held,
+            Err(error) => {
+                // Another may do it meanwhile.
+                *progress = None;
+                return Err(error.into());
+            }
+        };
         turn.asked_at = Some(asked_at);
         match held {
             // Another does it; what it will have done is not known here.

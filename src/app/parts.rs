@@ -68,6 +68,8 @@ pub struct Parts {
     pub linger: Duration,
     /// Says that it is.
     pub leaving: CancellationToken,
+    /// The configuration of others that was read here last.
+    pub tried: std::sync::Mutex<Option<String>>,
     unusual: (Option<crate::unusual::Settings>, Counted),
 }
 
@@ -226,6 +228,7 @@ impl Parts {
             grant_poll: config.store.poll,
             linger: config.proxy.linger,
             leaving,
+            tried: std::sync::Mutex::default(),
             unusual: (config.unusual, counted),
         };
         Ok((parts, control))

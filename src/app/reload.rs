@@ -1,6 +1,8 @@
 //! SIGHUP: the configuration and the certificates are read again. If anything is wrong everything stays as it was, and the log
 //! and the journal say so.
 
+use std::sync::PoisonError;
+
 use super::notifications::{self, StoredRequests};
 use super::parts::Parts;
 use super::{load, retention, settings, sinks};
@@ -49,7 +51,12 @@ impl Parts {
         let here = tokio::task::spawn_blocking(move || config::version_at(&path)).await;
         let Ok(Ok(here)) = here else { return };
         let here = settings::name_of_policy(here);
+        // One that was refused is tried again by whoever says so, not by itself.
         if here != mine && replicas.others_work_by(&here) {
+            let tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner).replace(here.clone());
+            if tried.as_ref() == Some(&here) {
+                return;
+            }
             tracing::info!(version = here, "another replica works by this configuration: it is read here, too");
             self.reload().await;
         }

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use jiff::SignedDuration;
 
 use super::settings::proof;
 use crate::access::Clock;
@@ -35,7 +34,7 @@ pub async fn open(location: &StoreLocation) -> anyhow::Result<Opened> {
             let store = PostgresStore::open(database(url, password)?).await.context("the store")?;
             let store = Arc::new(store);
             let (said, latest) = (store.clock().await?, store.latest_instant().await?);
-            let clock = Clock::told(said, latest.filter(|latest| latest.duration_since(said.said) < NEAR));
+            let clock = Clock::told(said, latest);
             Ok(Opened { fleet: Some(Arc::clone(&store) as SharedFleet), store, clock: Arc::new(clock) })
         }
     }
@@ -53,9 +52,6 @@ pub async fn check(location: &StoreLocation) -> anyhow::Result<()> {
         }
     }
 }
-
-/// What was stored by a clock that was further ahead is no reason to be so, too: the store's clock decides.
-const NEAR: SignedDuration = SignedDuration::from_secs(5);
 
 /// Where the database is, with what it takes to get in.
 ///

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use jiff::SignedDuration;
 use tokio::time::MissedTickBehavior;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Metrics;
 use super::calls::Calls;
@@ -284,7 +284,7 @@ impl Replicas {
         let until = Instant::now() + self.lease;
         while Instant::now() < until {
             if self.fleet.hold_job(name, &holder, self.lease).await?.is_some() {
-                return Ok(Alone { replicas: Arc::clone(self), name, holder });
+                return Ok(self.hold(name, holder));
             }
             tokio::time::sleep(AGAIN).await;
         }
@@ -309,16 +309,24 @@ impl Replicas {
 #[derive(Debug)]
 #[must_use]
 pub struct Alone {
-    replicas: Arc<Replicas>,
-    name: &'static str,
-    holder: String,
+    _held: DropGuard,
 }
 
-impl Drop for Alone {
-    fn drop(&mut self) {
-        let (replicas, name, holder) = (Arc::clone(&self.replicas), self.name, std::mem::take(&mut self.holder));
-        // Where that fails, it is over with the lease.
-        tokio::spawn(async move { replicas.fleet.give_up_job(name, &holder).await });
+impl Replicas {
+    /// Goes on holding a job until the answer is dropped, and then gives it up.
+    fn hold(self: &Arc<Self>, name: &'static str, holder: String) -> Alone {
+        let (replicas, over) = (Arc::clone(self), CancellationToken::new());
+        let until = over.clone();
+        tokio::spawn(async move {
+            while tokio::time::timeout(replicas.lease / 3, until.cancelled()).await.is_err() {
+                if let Err(error) = replicas.fleet.hold_job(name, &holder, replicas.lease).await {
+                    tracing::warn!(%error, name, "what this replica does alone may be done by another, too");
+                }
+            }
+            // Where that fails, it is over with the lease.
+            let _ = replicas.fleet.give_up_job(name, &holder).await;
+        });
+        Alone { _held: over.drop_guard() }
     }
 }
 

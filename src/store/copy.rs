@@ -22,6 +22,9 @@ const TABLES: [(&str, &str); 9] = [
     ("data_holds", "id"),
 ];
 
+/// For reading everything back.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3600);
+
 /// What was copied, table by table.
 pub type Copied = Vec<(&'static str, u64)>;
 
@@ -32,7 +35,7 @@ pub type Copied = Vec<(&'static str, u64)>;
 pub async fn copy(from: &Path, to: PostgresSettings) -> Result<Copied, StoreError> {
     // Brings the file up to date and makes sure that it is sound.
     let source = SqliteStore::open(from)?;
-    let target = PostgresStore::open(to.clone()).await?;
+    let target = PostgresStore::open_for(to.clone(), Some(PATIENCE)).await?;
     if target.latest_instant().await?.is_some() {
         return Err(StoreError::Failed("the store to copy to is not empty".to_owned()));
     }

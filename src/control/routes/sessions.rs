@@ -61,9 +61,11 @@ async fn kill_now(
     id: SessionId,
     reason: Option<String>,
 ) -> Result<Killed, Problem> {
-    let _turn = shared.desk.turn().await;
+    let turn = shared.desk.turn().await;
     let none = || Problem::from(StoreError::NotFound("session"));
     let Some(session) = shared.sessions.list().into_iter().find(|session| session.id == id) else {
+        // Nobody here waits for what others have to say.
+        drop(turn);
         return kill_elsewhere(&shared, &caller, &id, reason).await;
     };
     if !caller.may_end_session(&session.principal) {

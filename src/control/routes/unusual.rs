@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
 
 use crate::audit::Event;
 use crate::control::api::{HeldView, Reason};
@@ -18,17 +19,20 @@ use crate::desk::MAX_TEXT;
     get, path = "/v1/unusual/held", tag = "unusual",
     responses((status = 200, body = Vec<HeldView>), (status = "default", body = Problem))
 )]
-pub async fn list(State(shared): State<Arc<Shared>>, caller: Caller) -> Json<Vec<HeldView>> {
+pub async fn list(State(shared): State<Arc<Shared>>, caller: Caller) -> Response {
     let all = shared.sessions.held().into_iter();
     let seen = all.filter(|(principal, _)| caller.is_admin() || principal == caller.name());
     let mut held: Vec<_> = seen.map(|(principal, why)| HeldView { principal, why: why.to_string() }).collect();
     let others = shared.ask_others::<Vec<HeldView>>(&caller, &["unusual", "held"], false).await;
-    for there in others.said.into_iter().flat_map(|(_, held)| held) {
+    let mut others = others;
+    for there in std::mem::take(&mut others.said).into_iter().flat_map(|(_, held)| held) {
         if !held.iter().any(|here| here.principal == there.principal) {
             held.push(there);
         }
     }
-    Json(held)
+    let mut response = Json(held).into_response();
+    others.tell_missing(response.headers_mut());
+    response
 }
 
 /// Lets a principal's statements run again: an administrator does that, and never for themselves.
@@ -58,13 +62,24 @@ async fn release_now(
     principal: String,
     reason: Option<String>,
 ) -> Result<HeldView, Problem> {
-    let _turn = shared.desk.turn().await;
     let none = || Problem::not_found(format!("\"{principal}\" is not held"), "list those who are: pgward held");
     let body = serde_json::json!({ "reason": reason });
     let others = shared.tell_others::<HeldView>(&caller, &["unusual", "held", &principal, "release"], &body).await;
     let elsewhere = others.said.into_iter().next().map(|(_, view)| view);
+    let _turn = shared.desk.turn().await;
     let mut held = shared.sessions.held().into_iter();
-    let Some((_, why)) = held.find(|(held, _)| *held == principal) else { return elsewhere.ok_or_else(none) };
+    let Some((_, why)) = held.find(|(held, _)| *held == principal) else {
+        return elsewhere.ok_or_else(|| match others.missing.is_empty() {
+            true => none(),
+            false => Problem::unavailable(
+                format!(
+                    "no replica that answers holds \"{principal}\"; these do not answer: {}",
+                    others.missing.join(", ")
+                ),
+                "try again when they do",
+            ),
+        });
+    };
     let mut record = shared.record_by(Event::AccessReleased, &caller);
     record.groups = Vec::new();
     record.principal = Some(principal.clone());

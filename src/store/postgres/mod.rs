@@ -54,7 +54,12 @@ impl PostgresStore {
     /// # Errors
     /// Where the server cannot be reached, or the tables are not what this program works on.
     pub async fn open(settings: PostgresSettings) -> Result<Self, StoreError> {
-        let connections = Arc::new(Connections::new(settings)?);
+        Self::open_for(settings, None).await
+    }
+
+    /// The same, for work that may take so long.
+    pub(super) async fn open_for(settings: PostgresSettings, limit: Option<Duration>) -> Result<Self, StoreError> {
+        let connections = Arc::new(Connections::new(settings, limit)?);
         let mut first = connections.get().await?;
         tables::ready(&mut first.client).await?;
         drop(first);

@@ -47,9 +47,12 @@ impl Connector {
         notified: impl FnMut(Notification) + Clone + Send + 'static,
     ) -> Result<Open, StoreError> {
         let mut failed = StoreError::Failed("no server is named".to_owned());
+        // The last of them is to be reached in time, too.
+        let number = u32::try_from(self.settings.servers.len().max(1)).unwrap_or(u32::MAX);
+        let each = CONNECT_TIMEOUT.min(TIMEOUT * 9 / 10 / number);
         for server in &self.settings.servers {
             let connecting = self.connect_to(server, notified.clone());
-            match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+            match tokio::time::timeout(each, connecting).await {
                 Ok(Ok(open)) => return Ok(open),
                 Ok(Err(error)) => failed = error,
                 Err(_) => failed = StoreError::Failed(format!("{}:{} does not answer", server.host, server.port)),
@@ -103,14 +106,15 @@ impl managed::Manager for Connector {
 
 /// The connections.
 #[derive(Debug)]
-pub(super) struct Connections(Pool<Connector>);
+pub(super) struct Connections(Pool<Connector>, Duration);
 
 impl Connections {
-    pub(super) fn new(settings: PostgresSettings) -> Result<Self, StoreError> {
+    /// Each thing that is asked has so long.
+    pub(super) fn new(settings: PostgresSettings, limit: Option<Duration>) -> Result<Self, StoreError> {
         let timeouts = Timeouts { wait: Some(TIMEOUT), create: Some(TIMEOUT), recycle: Some(TIMEOUT) };
         let pool = Pool::builder(Connector::new(settings)).max_size(CONNECTIONS).timeouts(timeouts);
         let pool = pool.runtime(Runtime::Tokio1).build();
-        pool.map(Self).map_err(|error| StoreError::Failed(error.to_string()))
+        pool.map(|pool| Self(pool, limit.unwrap_or(TIMEOUT))).map_err(|error| StoreError::Failed(error.to_string()))
     }
 
     pub(super) fn connector(&self) -> &Connector {
@@ -133,7 +137,7 @@ impl Connections {
     /// Has `work` done in time.
     pub(super) async fn timed<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         let late = |_| Err(StoreError::Failed("the store's server did not answer in time".to_owned()));
-        tokio::time::timeout(TIMEOUT, work).await.unwrap_or_else(late)
+        tokio::time::timeout(self.1, work).await.unwrap_or_else(late)
     }
 }
 
