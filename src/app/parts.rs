@@ -87,11 +87,7 @@ impl Parts {
         let replicas = match fleet {
             None => None,
             Some(fleet) => {
-                let settings = replicas::Settings {
-                    identity: identity(&config, &journal),
-                    certificate: Arc::clone(&control_certificate),
-                    lease: config.store.lease,
-                };
+                let settings = membership(&config, &journal, &control_certificate);
                 let joined = Replicas::join(fleet, settings, Arc::clone(&clock), replica_metrics).await;
                 Some(joined.context("the other replicas")?)
             }
@@ -248,14 +244,15 @@ impl Parts {
     }
 }
 
-/// Who this replica is to the others.
-fn identity(config: &Config, journal: &Journal) -> replicas::Identity {
-    replicas::Identity {
+/// What this replica is to the others.
+fn membership(config: &Config, journal: &Journal, certificate: &Arc<ReloadableCertificate>) -> replicas::Settings {
+    let identity = replicas::Identity {
         name: config.replica.name.clone(),
         address: config.replica.address.clone(),
         journal: journal.id().to_owned(),
         policy: settings::policy_name(config),
-    }
+    };
+    replicas::Settings { identity, certificate: Arc::clone(certificate), lease: config.store.lease }
 }
 
 /// What a reload swaps, made once.

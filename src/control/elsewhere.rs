@@ -10,7 +10,8 @@ use super::api::{JournalVerification, MISSING_HEADER, Verification};
 use super::auth::Caller;
 use super::server::Shared;
 use crate::access::Principal;
-use crate::replicas::{CallError, ON_BEHALF, Replicas, Reply};
+use crate::replicas::{CallError, JournalState as Published, ON_BEHALF, Replicas, Reply};
+use crate::store::StoreError;
 
 /// On whose behalf another replica may call for what: to see, to end a session, to release a hold. Nobody decides on access so.
 pub(super) fn may_be_on_behalf(method: &Method, path: &str) -> bool {
@@ -114,10 +115,23 @@ impl Shared {
         others
     }
 
-    /// What is known of all journals: each as its own replica proves it, held against what it has published.
-    pub async fn all_journals(&self, caller: &Caller, own: &Verification) -> Vec<JournalVerification> {
-        let Some(replicas) = self.others(caller) else { return Vec::new() };
-        let known = match replicas.journals().await {
+    /// What all journals have published: to be asked before any of them is read, as they go on.
+    pub async fn published_journals(&self, caller: &Caller) -> Option<Result<Vec<Published>, StoreError>> {
+        match self.others(caller) {
+            Some(replicas) => Some(replicas.journals().await),
+            None => None,
+        }
+    }
+
+    /// What is known of all journals: each as its own replica proves it, held against what it had published before.
+    pub async fn all_journals(
+        &self,
+        caller: &Caller,
+        own: &Verification,
+        published: Option<Result<Vec<Published>, StoreError>>,
+    ) -> Vec<JournalVerification> {
+        let (Some(replicas), Some(published)) = (self.others(caller), published) else { return Vec::new() };
+        let known = match published {
             Ok(known) => known,
             Err(error) => {
                 tracing::warn!(%error, "the store does not say how far the journals had come");

@@ -1,5 +1,5 @@
 //! How far each replica's journal has come, by the checkpoints that are published in the store: what a replica says of its own
-//! journal later can be held against that, also where the machine was taken over or its disk put back.
+//! journal later can be held against that, where its end was cut off or its disk put back.
 
 use std::time::Duration;
 

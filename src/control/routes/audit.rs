@@ -230,6 +230,7 @@ async fn found_elsewhere(shared: &Shared, caller: &Caller, path: &[&str]) -> Opt
 )]
 pub async fn verify(State(shared): State<Arc<Shared>>, caller: Caller) -> Result<Json<Verification>, Problem> {
     let place = place(&shared.provers).await?;
+    let published = shared.published_journals(&caller).await;
     let reading = Arc::clone(&shared);
     let report = spawn_blocking(move || {
         let report = reading.journal.verify();
@@ -247,7 +248,7 @@ pub async fn verify(State(shared): State<Arc<Shared>>, caller: Caller) -> Result
         detail: report.problem,
         journals: Vec::new(),
     };
-    all.journals = shared.all_journals(&caller, &all).await;
+    all.journals = shared.all_journals(&caller, &all, published).await;
     if !all.journals.is_empty() {
         all.records = all.journals.iter().map(|journal| journal.records).sum();
         all.ok = all.journals.iter().all(|journal| journal.state == JournalState::Whole);
